@@ -1,0 +1,1 @@
+//! AWS and the EKS Pod Identity agent, emulated over HTTP.

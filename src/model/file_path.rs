@@ -1,0 +1,129 @@
+//! A path inside the mount that cannot leave it.
+
+use std::fmt;
+
+/// Longest path component that the driver and Linux accept, in bytes.
+pub const MAX_COMPONENT_BYTES: usize = 255;
+/// Longest relative path that the driver accepts, in bytes.
+pub const MAX_PATH_BYTES: usize = 4096;
+
+/// A relative, clean path below the mount's root: no empty, `.` or `..`
+/// component, no first component that starts with `..` (the driver keeps those
+/// for itself), no NUL or control character, and within the driver's lengths.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FilePath(String);
+
+/// Why a text is not a [`FilePath`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FilePathError {
+    /// Nothing is left to name a file.
+    #[error("is empty")]
+    Empty,
+    /// The path starts with `/`.
+    #[error("is absolute; a path inside the mount starts without '/'")]
+    Absolute,
+    /// A component is `..` or `.`, or empty.
+    #[error("has the component {0:?}, which could lead out of the mount")]
+    Component(String),
+    /// The first component starts with `..`.
+    #[error("starts with '..', which is kept for the driver's own files")]
+    Reserved,
+    /// A component is longer than [`MAX_COMPONENT_BYTES`].
+    #[error("has a component of {0} bytes; {MAX_COMPONENT_BYTES} are the most")]
+    LongComponent(usize),
+    /// The path is longer than [`MAX_PATH_BYTES`].
+    #[error("has {0} bytes; {MAX_PATH_BYTES} are the most")]
+    Long(usize),
+    /// A control character, such as NUL or a line break.
+    #[error("has the control character {0:?}")]
+    Control(char),
+}
+
+impl FilePath {
+    /// Checks `text` against the rules above.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn parse(text: &str) -> Result<Self, FilePathError> {
+        if text.is_empty() {
+            return Err(FilePathError::Empty);
+        }
+        if text.starts_with('/') {
+            return Err(FilePathError::Absolute);
+        }
+        if text.len() > MAX_PATH_BYTES {
+            return Err(FilePathError::Long(text.len()));
+        }
+        if let Some(control) = text.chars().find(|c| c.is_control()) {
+            return Err(FilePathError::Control(control));
+        }
+        for component in text.split('/') {
+            if matches!(component, "" | "." | "..") {
+                return Err(FilePathError::Component(component.to_owned()));
+            }
+            if component.len() > MAX_COMPONENT_BYTES {
+                return Err(FilePathError::LongComponent(component.len()));
+            }
+        }
+        if text.starts_with("..") {
+            return Err(FilePathError::Reserved);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The path as it stands below the mount's root.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Its components, outermost first; at least one.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_way_out_of_the_mount_is_refused() {
+        for bad in [
+            "", "/", "/etc/passwd", "..", "../x", "a/../b", "a/..", "./a", "a//b", "a/", "..data",
+            "..2026_01_01/x", "a\0b", "a\nb",
+        ] {
+            assert!(FilePath::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(FilePath::parse(&"x".repeat(256)).is_err());
+        assert!(FilePath::parse(&"x/".repeat(2100)).is_err());
+    }
+
+    #[test]
+    fn ordinary_names_are_kept_as_they_are() {
+        for good in ["a", "db/password", ".env", "a..b", "\"quoted\"", "a b", "x/..y", "Ünï"] {
+            assert_eq!(FilePath::parse(good).unwrap().as_str(), good);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_path_stays_below_any_root(text in "[./a-c\\PC]{0,40}") {
+            if let Ok(path) = FilePath::parse(&text) {
+                let mut depth = 0;
+                for component in std::path::Path::new(path.as_str()).components() {
+                    prop_assert!(matches!(component, std::path::Component::Normal(_)));
+                    depth += 1;
+                }
+                prop_assert_eq!(depth, path.components().count());
+            }
+        }
+    }
+}
