@@ -10,6 +10,9 @@ use super::{file_path::FilePath, secret::SecretValue};
 pub struct FileMode(u16);
 
 impl FileMode {
+    /// `0400`.
+    pub const OWNER_READ: Self = Self(0o400);
+
     /// `None` when a bit beyond `0777` is set.
     pub fn new(bits: u32) -> Option<Self> {
         u16::try_from(bits).ok().filter(|bits| *bits <= 0o777).map(Self)

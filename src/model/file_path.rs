@@ -97,8 +97,20 @@ mod tests {
     #[test]
     fn every_way_out_of_the_mount_is_refused() {
         for bad in [
-            "", "/", "/etc/passwd", "..", "../x", "a/../b", "a/..", "./a", "a//b", "a/", "..data",
-            "..2026_01_01/x", "a\0b", "a\nb",
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "../x",
+            "a/../b",
+            "a/..",
+            "./a",
+            "a//b",
+            "a/",
+            "..data",
+            "..2026_01_01/x",
+            "a\0b",
+            "a\nb",
         ] {
             assert!(FilePath::parse(bad).is_err(), "{bad:?}");
         }

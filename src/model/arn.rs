@@ -1,0 +1,161 @@
+//! Amazon Resource Names, Regions and partitions.
+//!
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
+
+use std::fmt;
+
+/// The parts of `arn:partition:service:region:account:resource`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arn<'a> {
+    /// `aws`, `aws-cn`, `aws-us-gov`, or an isolated one.
+    pub partition: &'a str,
+    /// `secretsmanager`, `ssm`, `iam`, …
+    pub service: &'a str,
+    /// The Region, empty for global services.
+    pub region: &'a str,
+    /// The account's twelve digits.
+    pub account: &'a str,
+    /// What follows; may hold colons.
+    pub resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// `None` when `text` has fewer than six parts, another prefix or an empty
+    /// partition, service or resource.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let (prefix, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+        let whole = prefix == "arn" && [partition, service, resource].iter().all(|part| !part.is_empty());
+        whole.then_some(Self { partition, service, region, account, resource })
+    }
+}
+
+/// A Region's name, such as `eu-central-1`. It becomes part of a host name, so
+/// nothing but lower-case letters, digits and hyphens is one.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Region(String);
+
+impl Region {
+    /// `None` when `text` cannot be a Region's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        let shaped = text.len() <= 32
+            && text.split('-').count() >= 2
+            && text.split('-').all(|part| {
+                !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            });
+        shaped.then(|| Self(text.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The partition that the Region belongs to, by the prefixes AWS publishes
+    /// in its SDKs' `partitions.json`.
+    pub fn partition(&self) -> &'static str {
+        const PREFIXES: [(&str, &str); 8] = [
+            ("cn-", "aws-cn"),
+            ("us-gov-", "aws-us-gov"),
+            ("us-isob-", "aws-iso-b"),
+            ("us-isof-", "aws-iso-f"),
+            ("eu-isoe-", "aws-iso-e"),
+            ("us-iso-", "aws-iso"),
+            ("eusc-", "aws-eusc"),
+            ("", "aws"),
+        ];
+        PREFIXES.iter().find(|(prefix, _)| self.0.starts_with(prefix)).map_or("aws", |(_, name)| name)
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The ARN of an IAM role.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoleArn(String);
+
+impl RoleArn {
+    /// `None` unless `text` is `arn:<partition>:iam::<12 digits>:role/<name>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let arn = Arn::parse(text)?;
+        let named = arn.resource.strip_prefix("role/").is_some_and(|name| !name.is_empty());
+        let account = arn.account.len() == 12 && arn.account.bytes().all(|b| b.is_ascii_digit());
+        let clean = text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic());
+        (arn.service == "iam" && arn.region.is_empty() && account && named && clean)
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The ARN.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arns_of_every_partition_parse() {
+        for partition in ["aws", "aws-cn", "aws-us-gov", "aws-iso-b"] {
+            let text = format!("arn:{partition}:secretsmanager:xx-yy-1:111122223333:secret:a/b:c-AbCdEf");
+            let arn = Arn::parse(&text).unwrap();
+            assert_eq!((arn.partition, arn.service), (partition, "secretsmanager"));
+            assert_eq!(arn.resource, "secret:a/b:c-AbCdEf");
+            assert!(RoleArn::parse(&format!("arn:{partition}:iam::111122223333:role/path/name")).is_some());
+        }
+        for bad in ["", "arn", "arn:aws:ssm:us-east-1:1", "ARN:aws:ssm:us-east-1:1:x", "arn::ssm:r:1:x"] {
+            assert_eq!(Arn::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_region_cannot_name_another_host() {
+        for good in ["us-east-1", "cn-north-1", "us-gov-west-1", "us-isob-east-1", "eusc-de-east-1"] {
+            assert!(Region::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "x", "evil.example/", "us-east-1.evil", "US-EAST-1", "us--1", "us-east-1#", "a@b-c"] {
+            assert!(Region::parse(bad).is_none(), "{bad}");
+        }
+        assert_eq!(Region::parse("cn-north-1").unwrap().partition(), "aws-cn");
+        assert_eq!(Region::parse("us-gov-west-1").unwrap().partition(), "aws-us-gov");
+        assert_eq!(Region::parse("eu-west-1").unwrap().partition(), "aws");
+    }
+
+    #[test]
+    fn only_a_role_is_a_role() {
+        for bad in [
+            "role/x",
+            "arn:aws:iam::1:role/x",
+            "arn:aws:iam::111122223333:user/x",
+            "arn:aws:iam::111122223333:role/",
+            "arn:aws:sts::111122223333:role/x",
+            "arn:aws:iam::111122223333:role/a\nb",
+        ] {
+            assert!(RoleArn::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Reading the keys of one YAML mapping, as Go's decoder would.
+
+use super::{
+    encoding::Encoding,
+    file::FileMode,
+    go_text,
+    request::Mistakes,
+    yaml::{Content, Node},
+};
+
+/// The entries of a mapping that have not been asked for yet.
+pub(super) struct Fields<'a> {
+    place: String,
+    entries: Vec<(&'a str, &'a Node)>,
+}
+
+impl<'a> Fields<'a> {
+    /// `None`, with a mistake, when `node` is no mapping.
+    pub(super) fn of(node: &'a Node, place: &str, mistakes: &mut Mistakes) -> Option<Self> {
+        match &node.content {
+            Content::Map(entries) => Some(Self {
+                place: place.to_owned(),
+                entries: entries.iter().map(|(key, node)| (key.as_str(), node)).collect(),
+            }),
+            Content::Null | Content::Scalar { .. } | Content::List(_) => {
+                mistakes.add(place, "must be a mapping of keys to values");
+                None
+            }
+        }
+    }
+
+    /// Reports what follows under a better place.
+    pub(super) fn rename(&mut self, place: String) {
+        self.place = place;
+    }
+
+    /// Takes a key, written in any case; of several the exact one, else the last.
+    pub(super) fn node(&mut self, key: &str) -> Option<&'a Node> {
+        let found = self.entries.iter().rev().find(|(name, _)| *name == key);
+        let found =
+            found.or_else(|| self.entries.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key)));
+        let node = found.map(|(_, node)| *node);
+        self.entries.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
+        node
+    }
+
+    fn scalar(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<(&'a str, Option<&'a str>)> {
+        match &self.node(key)?.content {
+            Content::Null => None,
+            Content::Scalar { text, .. } if text.is_empty() => None,
+            Content::Scalar { text, number } => Some((text, number.as_deref())),
+            Content::List(_) | Content::Map(_) => {
+                mistakes.add(&self.place, format!("{key} must be text, not a list or a mapping"));
+                None
+            }
+        }
+    }
+
+    /// A text; missing, null and empty are all `None`, as for Go's string fields.
+    pub(super) fn text(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<String> {
+        self.scalar(key, mistakes).map(|(text, _)| text.to_owned())
+    }
+
+    /// A boolean.
+    pub(super) fn flag(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<bool> {
+        let (text, _) = self.scalar(key, mistakes)?;
+        let flag = go_text::parse_bool(text);
+        if flag.is_none() {
+            mistakes.add(&self.place, format!("{key} {text:?} is neither true nor false"));
+        }
+        flag
+    }
+
+    /// A file mode: four octal digits, quoted or, like `0644`, not.
+    pub(super) fn mode(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<FileMode> {
+        let (text, number) = self.scalar(key, mistakes)?;
+        let written = number.unwrap_or(text);
+        let octal = written.len() == 4 && written.bytes().all(|b| matches!(b, b'0'..=b'7'));
+        let bits = octal.then(|| u32::from_str_radix(written, 8).ok()).flatten();
+        let mode = bits.and_then(FileMode::new);
+        if mode.is_none() {
+            let problem = if bits.is_some() {
+                "sets bits beyond 0777"
+            } else {
+                "is not four octal digits such as \"0644\""
+            };
+            mistakes.add(&self.place, format!("{key} {written:?} {problem}"));
+        }
+        mode
+    }
+
+    /// `encoding`.
+    pub(super) fn encoding(&mut self, mistakes: &mut Mistakes) -> Option<Encoding> {
+        let (text, _) = self.scalar("encoding", mistakes)?;
+        let encoding = Encoding::parse(text);
+        if encoding.is_none() {
+            mistakes.add(&self.place, format!("encoding {text:?} is none of base64, base64url, hex"));
+        }
+        encoding
+    }
+
+    /// Names every key that nothing has asked for.
+    pub(super) fn warn_of_the_rest(self, mistakes: &mut Mistakes) {
+        for (key, node) in self.entries {
+            mistakes.warn(format!("{}: unknown key {key:?} (line {}) is ignored", self.place, node.line));
+        }
+    }
+}

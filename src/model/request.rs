@@ -1,0 +1,456 @@
+//! The driver's Mount request as typed values, or every mistake that it has.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use zeroize::Zeroize;
+
+use super::{
+    arn::{Arn, Region, RoleArn},
+    file::FileMode,
+    go_text,
+    object::{Class, Object},
+    token::{Tokens, parse_tokens},
+    yaml::{self, Content},
+};
+
+const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
+const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";
+/// Most mistakes that one answer spells out.
+const MAX_SHOWN: usize = 20;
+
+/// Bounds on what one SecretProviderClass may ask for.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Most entries of `objects`.
+    pub max_objects: usize,
+    /// Longest JMESPath expression, in bytes.
+    pub max_expression_bytes: usize,
+    /// Largest answer, in bytes; the driver refuses more than 4 MiB by default.
+    pub max_response_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_objects: 500, max_expression_bytes: 1024, max_response_bytes: 4 << 20 }
+    }
+}
+
+/// What the operator of the provider decides about every request.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Bounds.
+    pub limits: Limits,
+    /// Whether a class may name its role itself (`roleArn`).
+    pub allow_role_arn: bool,
+    /// The Region of classes that name none, where it is known.
+    pub default_region: Option<Region>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { limits: Limits::default(), allow_role_arn: true, default_region: None }
+    }
+}
+
+/// The driver's four fields as they arrive. They hold tokens: no `Debug`.
+pub struct RawRequest {
+    /// JSON object of texts.
+    pub attributes: String,
+    /// JSON object of texts, `null` or empty.
+    pub secrets: String,
+    /// The mount's folder.
+    pub target_path: String,
+    /// JSON number: the default file mode.
+    pub permission: String,
+}
+
+/// The pod that mounts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pod {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// The name of its service account.
+    pub service_account: String,
+}
+
+impl fmt::Display for Pod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Which of the Pod Identity agent's addresses to ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AddressType {
+    /// IPv4, and IPv6 when that does not answer.
+    #[default]
+    Auto,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
+/// A checked Mount request.
+#[derive(Debug)]
+pub struct MountRequest {
+    /// Who mounts.
+    pub pod: Pod,
+    /// The SecretProviderClass's name, where the driver tells it.
+    pub class: String,
+    /// The primary Region; `None` when neither class nor operator names one.
+    pub region: Option<Region>,
+    /// The failover Region.
+    pub failover_region: Option<Region>,
+    /// `usePodIdentity`.
+    pub use_pod_identity: Option<bool>,
+    /// `preferredAddressType`.
+    pub address_type: AddressType,
+    /// `roleArn`.
+    pub role_arn: Option<RoleArn>,
+    /// What to mount.
+    pub objects: Vec<Object>,
+    /// The pod's tokens.
+    pub tokens: Tokens,
+    /// The mount's folder.
+    pub target_path: PathBuf,
+    /// What is odd and not wrong.
+    pub warnings: Vec<String>,
+}
+
+/// Every mistake of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidRequest {
+    /// The SecretProviderClass as `namespace/name`, where known.
+    pub class: String,
+    /// Place and problem of each.
+    pub mistakes: Vec<String>,
+}
+
+impl std::error::Error for InvalidRequest {}
+
+impl fmt::Display for InvalidRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the mount request is invalid")?;
+        if !self.class.is_empty() {
+            write!(f, " (SecretProviderClass {} and the pod's volumeAttributes)", self.class)?;
+        }
+        if let [only] = self.mistakes.as_slice() {
+            return write!(f, ": {only}");
+        }
+        write!(f, ", {} mistakes:", self.mistakes.len())?;
+        for (number, mistake) in self.mistakes.iter().take(MAX_SHOWN).enumerate() {
+            write!(f, " ({}) {mistake};", number + 1)?;
+        }
+        match self.mistakes.len().saturating_sub(MAX_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// Collects mistakes and warnings, so that one answer names them all.
+#[derive(Debug, Default)]
+pub struct Mistakes {
+    found: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Mistakes {
+    /// Something that makes the request invalid.
+    pub fn add(&mut self, place: &str, problem: impl fmt::Display) {
+        self.found.push(format!("{place}: {problem}"));
+    }
+
+    /// Something that is only odd.
+    pub fn warn(&mut self, warning: String) {
+        self.warnings.push(warning);
+    }
+}
+
+impl MountRequest {
+    /// Parses and checks the driver's request; the raw texts are zeroized.
+    ///
+    /// # Errors
+    /// Every mistake of the request, with its place.
+    pub fn parse(mut raw: RawRequest, rules: &Rules) -> Result<Self, InvalidRequest> {
+        let mut mistakes = Mistakes::default();
+        let mut attributes = Attributes::read(&raw, &mut mistakes);
+        raw.attributes.zeroize();
+        raw.secrets.zeroize();
+
+        let pod = Pod {
+            namespace: attributes.kubelet("pod.namespace", &mut mistakes),
+            name: attributes.kubelet("pod.name", &mut mistakes),
+            uid: attributes.kubelet("pod.uid", &mut mistakes),
+            service_account: attributes.kubelet("serviceAccount.name", &mut mistakes),
+        };
+        let class = attributes.take("secretProviderClass").unwrap_or_default();
+        let region = attributes.region("region", &mut mistakes).or_else(|| rules.default_region.clone());
+        let failover_region = attributes.region("failoverRegion", &mut mistakes);
+        let translation = attributes.translation(&mut mistakes);
+        let use_pod_identity = attributes.use_pod_identity(&mut mistakes);
+        let address_type = attributes.address_type(&mut mistakes);
+        let role_arn = attributes.role_arn(rules.allow_role_arn, &mut mistakes);
+        let default_mode = default_mode(&raw.permission, &mut mistakes);
+        if region.is_some() && region == failover_region {
+            mistakes.add("failoverRegion", "is the same as the primary Region");
+        }
+        if raw.target_path.is_empty() {
+            mistakes.add("target_path", "is missing");
+        }
+        let objects = attributes.take("objects").unwrap_or_default();
+        let context = Class {
+            region: region.as_ref(),
+            failover_region: failover_region.as_ref(),
+            translation,
+            default_mode,
+            limits: &rules.limits,
+        };
+        let objects = parse_objects(&objects, &context, &mut mistakes);
+        check_collisions(&objects, &mut mistakes);
+        attributes.warn_of_the_rest(&mut mistakes);
+
+        if !mistakes.found.is_empty() {
+            let class = if class.is_empty() { class } else { format!("{}/{class}", pod.namespace) };
+            return Err(InvalidRequest { class, mistakes: mistakes.found });
+        }
+        Ok(Self {
+            pod,
+            class,
+            region,
+            failover_region,
+            use_pod_identity,
+            address_type,
+            role_arn,
+            objects,
+            tokens: attributes.tokens,
+            target_path: PathBuf::from(raw.target_path),
+            warnings: mistakes.warnings,
+        })
+    }
+
+    /// Repeats the checks that need the primary Region, for a Region that was
+    /// learnt after parsing.
+    ///
+    /// # Errors
+    /// Every object that is of another Region.
+    pub fn check_region(&self, region: &Region) -> Result<(), InvalidRequest> {
+        let mut mistakes = Mistakes::default();
+        if self.failover_region.as_ref() == Some(region) {
+            mistakes.add("failoverRegion", format!("is the same as the node's Region {region}"));
+        }
+        for object in &self.objects {
+            let arn = Arn::parse(&object.reference.id);
+            if let Some(arn) = arn.filter(|arn| arn.region != region.as_str()) {
+                let id = &object.reference.id;
+                mistakes.add(
+                    id,
+                    format!("the ARN is of Region {:?}, but the node's Region {region} is asked", arn.region),
+                );
+            }
+        }
+        if mistakes.found.is_empty() {
+            return Ok(());
+        }
+        Err(InvalidRequest {
+            class: format!("{}/{}", self.pod.namespace, self.class),
+            mistakes: mistakes.found,
+        })
+    }
+}
+
+/// The request's attributes that have not been taken yet.
+struct Attributes {
+    texts: BTreeMap<String, String>,
+    tokens: Tokens,
+}
+
+impl Attributes {
+    fn read(raw: &RawRequest, mistakes: &mut Mistakes) -> Self {
+        let mut texts = object_of_texts(&raw.attributes, "attributes", mistakes);
+        // Driver 1.6 copies its choice into the attributes; from Kubernetes
+        // 1.35 on kubelet may send the tokens among the secrets alone.
+        let tokens = texts.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty()).or_else(|| {
+            let empty = matches!(raw.secrets.trim(), "" | "null");
+            let mut secrets =
+                if empty { BTreeMap::new() } else { object_of_texts(&raw.secrets, "secrets", mistakes) };
+            let tokens = secrets.remove(TOKENS_KEY);
+            secrets.values_mut().for_each(Zeroize::zeroize);
+            tokens
+        });
+        let parsed = tokens.map_or_else(Tokens::new, |mut json| {
+            let parsed = parse_tokens(&json);
+            json.zeroize();
+            parsed.unwrap_or_else(|| {
+                mistakes.add(TOKENS_KEY, "is not a JSON object of audience to {token, expirationTimestamp}");
+                Tokens::new()
+            })
+        });
+        Self { texts, tokens: parsed }
+    }
+
+    /// A parameter; empty counts as missing, as for Go's string maps.
+    fn take(&mut self, key: &str) -> Option<String> {
+        self.texts.remove(key).filter(|text| !text.is_empty())
+    }
+
+    fn kubelet(&mut self, key: &str, mistakes: &mut Mistakes) -> String {
+        let key = format!("{KUBELET_PREFIX}{key}");
+        let text = self.take(&key).unwrap_or_default();
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+        if text.is_empty() {
+            mistakes.add(&key, "is missing: the CSIDriver object needs podInfoOnMount: true");
+        } else if text.len() > 253 || !text.bytes().all(allowed) || text.contains("..") {
+            mistakes.add(&key, format!("{text:?} is not a Kubernetes name"));
+        }
+        text
+    }
+
+    fn region(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<Region> {
+        let text = self.take(key)?;
+        let region = Region::parse(&text);
+        if region.is_none() {
+            mistakes.add(key, format!("{text:?} is not a Region's name"));
+        }
+        region
+    }
+
+    fn translation(&mut self, mistakes: &mut Mistakes) -> Option<char> {
+        let Some(text) = self.take("pathTranslation") else { return Some('_') };
+        if text.eq_ignore_ascii_case("false") {
+            return None;
+        }
+        let mut chars = text.chars();
+        if let (Some(only), None) = (chars.next(), chars.next()) {
+            return Some(only);
+        }
+        mistakes.add("pathTranslation", format!("{text:?} is neither a single character nor \"False\""));
+        None
+    }
+
+    fn use_pod_identity(&mut self, mistakes: &mut Mistakes) -> Option<bool> {
+        let text = self.take("usePodIdentity")?;
+        let choice = go_text::parse_bool(&text);
+        if choice.is_none() {
+            mistakes.add("usePodIdentity", format!("{text:?} is neither \"true\" nor \"false\""));
+        }
+        choice
+    }
+
+    fn address_type(&mut self, mistakes: &mut Mistakes) -> AddressType {
+        let text = self.take("preferredAddressType").unwrap_or_default().to_ascii_lowercase();
+        match text.as_str() {
+            "ipv4" => AddressType::Ipv4,
+            "ipv6" => AddressType::Ipv6,
+            "" | "auto" => AddressType::Auto,
+            // AWS's own provider takes anything else for "auto".
+            other => {
+                mistakes.warn(format!(
+                    "preferredAddressType {other:?} is none of ipv4, ipv6, auto; auto is used"
+                ));
+                AddressType::Auto
+            }
+        }
+    }
+
+    fn role_arn(&mut self, allowed: bool, mistakes: &mut Mistakes) -> Option<RoleArn> {
+        let text = self.take("roleArn")?;
+        if !allowed {
+            mistakes.add("roleArn", "is not allowed here (--allow-role-arn=false); annotate the ServiceAccount with eks.amazonaws.com/role-arn");
+            return None;
+        }
+        let role = RoleArn::parse(&text);
+        if role.is_none() {
+            mistakes.add("roleArn", format!("{text:?} is not arn:<partition>:iam::<account>:role/<name>"));
+        }
+        role
+    }
+
+    fn warn_of_the_rest(&mut self, mistakes: &mut Mistakes) {
+        for (key, mut text) in std::mem::take(&mut self.texts) {
+            text.zeroize();
+            if !key.starts_with(KUBELET_PREFIX) {
+                mistakes.warn(format!("unknown parameter {key:?} is ignored"));
+            }
+        }
+    }
+}
+
+/// serde_json's own message may quote a token, so only the place is told.
+fn object_of_texts(json: &str, field: &str, mistakes: &mut Mistakes) -> BTreeMap<String, String> {
+    serde_json::from_str(json).unwrap_or_else(|error| {
+        mistakes.add(field, format!("is not a JSON object of texts (column {})", error.column()));
+        BTreeMap::new()
+    })
+}
+
+fn default_mode(permission: &str, mistakes: &mut Mistakes) -> FileMode {
+    let bits = serde_json::from_str::<u32>(permission).ok();
+    bits.and_then(FileMode::new).unwrap_or_else(|| {
+        mistakes.add("permission", format!("{permission:?} is not a file mode of at most 511 (0777)"));
+        FileMode::OWNER_READ
+    })
+}
+
+fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
+    let node = match yaml::read(text) {
+        Ok(None) => return Vec::new(),
+        Ok(Some(node)) => node,
+        Err(error) => {
+            mistakes.add("objects", format!("is not YAML: {error}"));
+            return Vec::new();
+        }
+    };
+    match &node.content {
+        Content::Null => Vec::new(),
+        Content::List(entries) if entries.len() > class.limits.max_objects => {
+            let (count, most) = (entries.len(), class.limits.max_objects);
+            mistakes.add("objects", format!("has {count} entries; {most} are the most (--max-objects)"));
+            Vec::new()
+        }
+        Content::List(entries) => entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| Object::parse(entry, index, class, mistakes))
+            .collect(),
+        Content::Scalar { .. } | Content::Map(_) => {
+            mistakes.add("objects", "must be a list (each entry starts with \"- objectName:\")");
+            Vec::new()
+        }
+    }
+}
+
+/// Two objects must not share a file, nor one's file be another's folder.
+fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
+    let mut owners: BTreeMap<&str, String> = BTreeMap::new();
+    for (path, owner) in objects.iter().flat_map(Object::paths) {
+        if let Some(first) = owners.get(path.as_str()) {
+            mistakes.add(
+                "objects",
+                format!(
+                    "{first} and {owner} both mount the file {:?}; give one an objectAlias",
+                    path.as_str()
+                ),
+            );
+        } else {
+            owners.insert(path.as_str(), owner);
+        }
+    }
+    for (path, owner) in &owners {
+        let mut folders = path.match_indices('/').map(|(end, _)| &path[..end]);
+        let folder = folders.find_map(|folder| owners.get_key_value(folder));
+        if let Some((file, first)) = folder {
+            mistakes
+                .add("objects", format!("{first} mounts the file {file:?}, which {owner} needs as a folder"));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

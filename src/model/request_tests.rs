@@ -1,0 +1,332 @@
+use super::*;
+use crate::model::object::{Selector, Service};
+
+/// A request whose attributes are the given ones on top of a pod's.
+fn parse_with(
+    attributes: &[(&str, &str)],
+    permission: &str,
+    rules: &Rules,
+) -> Result<MountRequest, InvalidRequest> {
+    let mut all = serde_json::json!({
+        "csi.storage.k8s.io/pod.name": "web-0",
+        "csi.storage.k8s.io/pod.namespace": "shop",
+        "csi.storage.k8s.io/pod.uid": "0b5e1b9e-9a54-4d5c-a0a5-1d8f0f5a0001",
+        "csi.storage.k8s.io/serviceAccount.name": "web",
+        "secretProviderClass": "aws",
+        "region": "us-east-1",
+    });
+    for (key, value) in attributes {
+        all[key] = serde_json::Value::String((*value).to_owned());
+    }
+    let raw = RawRequest {
+        attributes: all.to_string(),
+        secrets: "null".to_owned(),
+        target_path: "/t".to_owned(),
+        permission: permission.to_owned(),
+    };
+    MountRequest::parse(raw, rules)
+}
+
+fn parse(attributes: &[(&str, &str)]) -> Result<MountRequest, InvalidRequest> {
+    parse_with(attributes, "420", &Rules::default())
+}
+
+fn objects(yaml: &str) -> Result<Vec<Object>, Vec<String>> {
+    parse(&[("objects", yaml)]).map(|request| request.objects).map_err(|error| error.mistakes)
+}
+
+fn file_names(attributes: &[(&str, &str)]) -> Vec<String> {
+    let request = parse(attributes).unwrap();
+    request.objects.iter().flat_map(Object::paths).map(|(path, _)| path.to_string()).collect()
+}
+
+#[test]
+fn file_names_are_those_of_awss_own_provider() {
+    let named = "- {objectName: /a/b, objectType: ssmparameter}";
+    assert_eq!(file_names(&[("objects", named)]), ["_a_b"]);
+    assert_eq!(file_names(&[("objects", named), ("pathTranslation", "-")]), ["-a-b"]);
+    assert_eq!(file_names(&[("objects", named), ("pathTranslation", "False")]), ["a/b"]);
+    assert_eq!(file_names(&[("objects", named), ("pathTranslation", "fAlSe")]), ["a/b"]);
+    let arn = "- objectName: arn:aws:secretsmanager:us-east-1:111122223333:secret:x/y-AbCdEf";
+    assert_eq!(
+        file_names(&[("objects", arn)]),
+        ["arn:aws:secretsmanager:us-east-1:111122223333:secret:x_y-AbCdEf"]
+    );
+    let aliases = "- {objectName: a, objectType: secretsmanager, objectAlias: x/y, jmesPath: [{path: k, objectAlias: '\"k-k\"'}]}";
+    assert_eq!(file_names(&[("objects", aliases)]), ["x_y", "\"k-k\""]);
+}
+
+#[test]
+fn an_unset_objects_parameter_mounts_nothing() {
+    assert!(parse(&[]).unwrap().objects.is_empty());
+    assert!(objects("# nothing").unwrap().is_empty());
+}
+
+#[test]
+fn keys_match_in_any_case_and_null_is_empty() {
+    let objects = objects(
+        "- {OBJECTNAME: a, ObjectType: secretsmanager, objectAlias: ~, jmesPath: , objectVersion: 3}",
+    )
+    .unwrap();
+    assert_eq!(objects[0].reference.selector.version.as_deref(), Some("3"));
+    assert!(objects[0].fields.is_empty());
+    assert_eq!(objects[0].path.as_str(), "a");
+}
+
+#[test]
+fn an_arn_tells_the_service_in_every_partition() {
+    for (partition, region) in
+        [("aws", "us-east-1"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")]
+    {
+        for (resource, service) in
+            [("secretsmanager", Service::SecretsManager), ("ssm", Service::ParameterStore)]
+        {
+            let yaml = format!("- objectName: arn:{partition}:{resource}:{region}:111122223333:parameter/x");
+            let request = parse(&[("region", region), ("objects", &yaml)]).unwrap();
+            assert_eq!(request.objects[0].reference.service, service);
+        }
+    }
+}
+
+#[test]
+fn a_selector_in_the_name_becomes_the_selector() {
+    for (name, id, version, label) in [
+        ("/foo:3", "/foo", Some("3"), None),
+        ("/foo:live", "/foo", None, Some("live")),
+        (
+            "arn:aws:ssm:us-east-1:111122223333:parameter/foo:3",
+            "arn:aws:ssm:us-east-1:111122223333:parameter/foo",
+            Some("3"),
+            None,
+        ),
+        (
+            "arn:aws:ssm:us-east-1:111122223333:parameter/foo",
+            "arn:aws:ssm:us-east-1:111122223333:parameter/foo",
+            None,
+            None,
+        ),
+    ] {
+        let objects = objects(&format!("- {{objectName: '{name}', objectType: ssmparameter}}")).unwrap();
+        let selector = Selector { version: version.map(str::to_owned), label: label.map(str::to_owned) };
+        assert_eq!(
+            (objects[0].reference.id.as_str(), &objects[0].reference.selector),
+            (id, &selector),
+            "{name}"
+        );
+    }
+    let twice = objects("- {objectName: '/foo:3', objectType: ssmparameter, objectVersion: 4}").unwrap_err();
+    assert!(twice[0].contains("already selects"), "{twice:?}");
+}
+
+#[test]
+fn modes_are_four_octal_digits_up_to_0777() {
+    let mode = |text: &str| {
+        objects(&format!("- {{objectName: a, objectType: secretsmanager, filePermission: {text}}}"))
+            .map(|objects| objects[0].mode.bits())
+    };
+    assert_eq!(mode("'0400'"), Ok(0o400));
+    assert_eq!(mode("0644"), Ok(0o644));
+    assert_eq!(mode("''"), Ok(0o644));
+    for bad in ["'7777'", "7777", "'644'", "420", "400", "0o644", "'0888'", "rw"] {
+        assert!(mode(bad).is_err(), "{bad}");
+    }
+    assert!(parse_with(&[], "4095", &Rules::default()).is_err());
+    assert!(parse_with(&[], "", &Rules::default()).is_err());
+}
+
+#[test]
+fn all_mistakes_of_a_request_are_reported_together() {
+    let error = parse_with(
+        &[
+            ("region", "evil.example/"),
+            ("usePodIdentity", "perhaps"),
+            ("pathTranslation", "__"),
+            ("roleArn", "admin"),
+            (
+                "objects",
+                "- objectName: a\n- objectType: secretsmanager\n- {objectName: b, objectType: ssm}\n- plain",
+            ),
+        ],
+        "999999",
+        &Rules::default(),
+    )
+    .unwrap_err();
+    for place in [
+        "region",
+        "usePodIdentity",
+        "pathTranslation",
+        "roleArn",
+        "permission",
+        "objects[0] (line 1) \"a\"",
+        "objects[1] (line 2)",
+        "objects[2] (line 3) \"b\"",
+        "objects[3] (line 4)",
+    ] {
+        assert!(error.mistakes.iter().any(|mistake| mistake.starts_with(place)), "{place}: {error}");
+    }
+    assert!(error.to_string().contains("SecretProviderClass shop/aws"), "{error}");
+}
+
+#[test]
+fn files_that_collide_are_an_error_that_names_both() {
+    for (yaml, names) in [
+        (
+            "- {objectName: a/b, objectType: secretsmanager}\n- {objectName: a_b, objectType: secretsmanager}",
+            ["\"a/b\"", "\"a_b\""],
+        ),
+        (
+            "- {objectName: a, objectType: secretsmanager, jmesPath: [{path: k, objectAlias: a}]}",
+            ["\"a\"", "jmesPath \"k\""],
+        ),
+    ] {
+        let mistakes = objects(yaml).unwrap_err();
+        assert!(names.iter().all(|name| mistakes[0].contains(name)), "{mistakes:?}");
+    }
+    let nested =
+        "- {objectName: a, objectType: secretsmanager}\n- {objectName: a/b, objectType: secretsmanager}";
+    let error = parse(&[("pathTranslation", "False"), ("objects", nested)]).unwrap_err();
+    assert!(error.to_string().contains("needs as a folder"), "{error}");
+}
+
+#[test]
+fn no_name_or_alias_leaves_the_mount() {
+    for hostile in ["..", "../x", "a/../../x", "/../x", "..data", "..2026/x", "a/..", "./x", "a//b"] {
+        for entry in [
+            format!("- {{objectName: '{hostile}', objectType: secretsmanager}}"),
+            format!("- {{objectName: a, objectType: secretsmanager, objectAlias: '{hostile}'}}"),
+            format!(
+                "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: k, objectAlias: '{hostile}'}}]}}"
+            ),
+        ] {
+            let parsed = parse(&[("pathTranslation", "False"), ("objects", &entry)]);
+            assert!(parsed.is_err(), "{entry}");
+        }
+    }
+}
+
+#[test]
+fn failover_objects_follow_the_rules_of_awss_own_provider() {
+    let class = |entry: &str| parse(&[("failoverRegion", "us-west-2"), ("objects", entry)]);
+    let good = class("- {objectName: a, objectType: secretsmanager, objectAlias: x, failoverObject: {objectName: b, objectVersionLabel: L}}").unwrap();
+    let failover = good.objects[0].failover.as_ref().unwrap();
+    assert_eq!((failover.id.as_str(), failover.selector.label.as_deref()), ("b", Some("L")));
+    for (entry, problem) in [
+        ("- {objectName: a, objectType: secretsmanager, failoverObject: {objectName: b}}", "objectAlias"),
+        (
+            "- {objectName: a, objectType: secretsmanager, objectAlias: x, objectVersion: 1, failoverObject: {objectName: b}}",
+            "objectVersion",
+        ),
+        (
+            "- {objectName: a, objectType: secretsmanager, objectAlias: x, failoverObject: {objectName: 'arn:aws:secretsmanager:us-east-1:111122223333:secret:b'}}",
+            "us-west-2",
+        ),
+    ] {
+        let error = class(entry).unwrap_err();
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+    let without_region = parse(&[(
+        "objects",
+        "- {objectName: a, objectType: secretsmanager, objectAlias: x, failoverObject: {objectName: b}}",
+    )]);
+    assert!(without_region.unwrap_err().to_string().contains("failoverRegion"));
+    assert!(parse(&[("failoverRegion", "us-east-1")]).is_err());
+}
+
+#[test]
+fn tokens_come_from_attributes_first_then_from_secrets() {
+    let tokens = |attributes: &str, secrets: &str| {
+        let mut texts = serde_json::json!({
+            "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
+            "csi.storage.k8s.io/pod.uid": "u", "csi.storage.k8s.io/serviceAccount.name": "s",
+        });
+        if !attributes.is_empty() {
+            texts[TOKENS_KEY] = attributes.into();
+        }
+        let raw = RawRequest {
+            attributes: texts.to_string(),
+            secrets: secrets.to_owned(),
+            target_path: "/t".into(),
+            permission: "420".into(),
+        };
+        MountRequest::parse(raw, &Rules::default())
+            .map(|request| request.tokens.get("a").map(|token| token.expose().to_owned()))
+    };
+    let in_secrets = serde_json::json!({ TOKENS_KEY: r#"{"a":{"token":"second"}}"# }).to_string();
+    assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, &in_secrets), Ok(Some("first".to_owned())));
+    assert_eq!(tokens("", &in_secrets), Ok(Some("second".to_owned())));
+    assert_eq!(tokens("", "null"), Ok(None));
+    assert_eq!(tokens("", ""), Ok(None));
+}
+
+#[test]
+fn no_mistake_quotes_a_token() {
+    let canary = "canary-token-1";
+    for attributes in [
+        format!("{{\"{TOKENS_KEY}\": {canary}"),
+        format!("{{\"{TOKENS_KEY}\": \"{canary}\"}}"),
+        format!("{{\"x\": {{\"token\": \"{canary}\"}}}}"),
+        canary.to_owned(),
+    ] {
+        for secrets in [attributes.clone(), "null".to_owned()] {
+            let raw = RawRequest {
+                attributes: attributes.clone(),
+                secrets,
+                target_path: String::new(),
+                permission: "x".into(),
+            };
+            let error = MountRequest::parse(raw, &Rules::default()).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains(canary), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn unknown_keys_are_warnings() {
+    let request = parse(&[
+        ("regoin", "x"),
+        ("objects", "- {objectName: a, objectType: secretsmanager, objectAlas: b}"),
+    ])
+    .unwrap();
+    assert_eq!(request.warnings.len(), 2, "{:?}", request.warnings);
+    assert!(request.warnings[0].contains("objectAlas") && request.warnings[1].contains("regoin"));
+}
+
+#[test]
+fn limits_are_held() {
+    let many = "- {objectName: a, objectType: secretsmanager}\n".repeat(501);
+    assert!(objects(&many).unwrap_err()[0].contains("501"));
+    let long = format!(
+        "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: {}, objectAlias: k}}]}}",
+        "x".repeat(1025)
+    );
+    assert!(objects(&long).unwrap_err()[0].contains("1025"));
+}
+
+#[test]
+fn a_role_arn_can_be_forbidden() {
+    let rules = Rules { allow_role_arn: false, ..Rules::default() };
+    let error = parse_with(&[("roleArn", "arn:aws:iam::111122223333:role/x")], "420", &rules).unwrap_err();
+    assert!(error.to_string().contains("--allow-role-arn"), "{error}");
+}
+
+#[test]
+fn a_region_learnt_later_is_checked_too() {
+    let request = parse_with(
+        &[("region", ""), ("objects", "- objectName: arn:aws:ssm:us-west-2:111122223333:parameter/x")],
+        "420",
+        &Rules::default(),
+    )
+    .unwrap();
+    assert_eq!(request.region, None);
+    assert!(request.check_region(&Region::parse("us-west-2").unwrap()).is_ok());
+    assert!(request.check_region(&Region::parse("us-east-1").unwrap()).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_request_panics(attributes in "\\PC{0,80}", objects in "\\PC{0,120}", permission in "\\PC{0,8}") {
+        let raw = RawRequest { attributes, secrets: String::new(), target_path: String::new(), permission };
+        let _ = MountRequest::parse(raw, &Rules::default());
+        let _ = parse(&[("objects", &objects)]);
+    }
+}

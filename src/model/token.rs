@@ -1,0 +1,147 @@
+//! Projected service account tokens that the driver hands on.
+
+use std::{collections::HashMap, fmt};
+
+use data_encoding::BASE64URL_NOPAD;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// The audience of tokens for STS (IRSA).
+pub const STS_AUDIENCE: &str = "sts.amazonaws.com";
+/// The audience of tokens for the EKS Pod Identity agent.
+pub const POD_IDENTITY_AUDIENCE: &str = "pods.eks.amazonaws.com";
+
+/// The tokens of one request by audience.
+pub type Tokens = HashMap<String, Token>;
+
+/// A service account token. It cannot be printed.
+#[derive(Clone)]
+pub struct Token(SecretString);
+
+/// What a token says of itself. Nobody has verified it yet: AWS does.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Claims {
+    /// `system:serviceaccount:<namespace>:<name>`.
+    #[serde(rename = "sub", default)]
+    pub subject: String,
+    /// Seconds since 1970 after which the token is void.
+    #[serde(rename = "exp", default)]
+    pub expires_at: u64,
+    /// What Kubernetes binds it to.
+    #[serde(rename = "kubernetes.io", default)]
+    pub bound_to: Binding,
+}
+
+/// The objects that a token is bound to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Binding {
+    /// The pod.
+    #[serde(default)]
+    pub pod: Option<BoundObject>,
+    /// The service account.
+    #[serde(default)]
+    pub serviceaccount: Option<BoundObject>,
+}
+
+/// An object in a token's claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct BoundObject {
+    /// Its uid.
+    #[serde(default)]
+    pub uid: String,
+}
+
+/// A SHA-256 of a token, to tell tokens apart without keeping them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenDigest([u8; 32]);
+
+impl Token {
+    /// Wraps the token.
+    pub fn new(token: String) -> Self {
+        Self(token.into())
+    }
+
+    /// The token itself, for the one who sends it.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What the token says of itself; `None` when it is no JWT.
+    pub fn claims(&self) -> Option<Claims> {
+        let payload = self.expose().split('.').nth(1)?;
+        let json = BASE64URL_NOPAD.decode(payload.trim_end_matches('=').as_bytes()).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+
+    /// Tells this token from another.
+    pub fn digest(&self) -> TokenDigest {
+        TokenDigest(Sha256::digest(self.expose()).into())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+/// Reads `csi.storage.k8s.io/serviceAccount.tokens`: JSON of audience to
+/// `{token, expirationTimestamp}`. `None` when it is not of that form; the
+/// reason is left out because it could quote a token.
+pub fn parse_tokens(json: &str) -> Option<Tokens> {
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(default)]
+        token: String,
+    }
+    let entries: Option<HashMap<String, Entry>> = serde_json::from_str(json).ok()?;
+    let entries = entries.unwrap_or_default().into_iter();
+    Some(
+        entries
+            .filter(|(_, entry)| !entry.token.is_empty())
+            .map(|(audience, entry)| (audience, Token::new(entry.token)))
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_cannot_be_printed() {
+        let tokens = parse_tokens(r#"{"a":{"token":"canary"}}"#).unwrap();
+        assert_eq!(format!("{tokens:?}"), r#"{"a": <redacted>}"#);
+        assert_eq!(format!("{:?}", tokens["a"].digest()), "<redacted>");
+    }
+
+    #[test]
+    fn claims_are_read_without_verifying() {
+        let payload = BASE64URL_NOPAD.encode(
+            br#"{"sub":"system:serviceaccount:ns:sa","exp":7,"kubernetes.io":{"pod":{"name":"p","uid":"u"}},"aud":["x"]}"#,
+        );
+        let claims = Token::new(format!("e30.{payload}.sig")).claims().unwrap();
+        assert_eq!((claims.subject.as_str(), claims.expires_at), ("system:serviceaccount:ns:sa", 7));
+        assert_eq!(claims.bound_to.pod.unwrap().uid, "u");
+        for bad in ["", "x", "a.b.c", "a.e30", "..", "a.!!!.c"] {
+            let _ = Token::new(bad.to_owned()).claims();
+        }
+        assert_eq!(Token::new("nonsense".to_owned()).claims(), None);
+    }
+
+    #[test]
+    fn malformed_tokens_are_refused_without_a_reason() {
+        for bad in ["", "x", "[]", r#"{"a":"token"}"#, r#"{"a":{"token":7}}"#] {
+            assert!(parse_tokens(bad).is_none(), "{bad}");
+        }
+        assert!(parse_tokens("null").unwrap().is_empty());
+        assert!(parse_tokens(r#"{"a":{"token":""}}"#).unwrap().is_empty());
+    }
+}

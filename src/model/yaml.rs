@@ -1,0 +1,412 @@
+//! YAML as Go's `sigs.k8s.io/yaml` reads it into string fields: what users'
+//! manifests rely on, with budgets, because pod authors write the text.
+//!
+//! A document becomes a tree of [`Node`]s. Every node knows its line, and a
+//! scalar that stands unquoted knows how it was written, so that `0644` can be
+//! told from `420` and a thirty-digit number keeps its digits.
+
+use std::fmt;
+
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::{
+    Spanned,
+    options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy},
+};
+
+/// Deepest nesting that is read.
+const MAX_DEPTH: usize = 64;
+/// Most nodes that are read, aliases expanded.
+const MAX_NODES: usize = 20_000;
+
+/// A place in the document and what stands there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// 1-based line of the document.
+    pub line: u64,
+    /// What stands there.
+    pub content: Content,
+}
+
+/// What a node holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// A scalar as Go turns it into a string field.
+    Scalar {
+        /// The text that Go's decoder would hand on.
+        text: String,
+        /// The unquoted number's own spelling, such as `0644`.
+        number: Option<String>,
+    },
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping in document order; of equal keys only the last is kept.
+    Map(Vec<(String, Node)>),
+}
+
+/// A document that cannot be read. The message holds a place, no content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct YamlError {
+    /// 1-based line, 0 when the parser names none.
+    pub line: u64,
+    /// What the parser refused.
+    pub problem: String,
+}
+
+/// Reads the first document of `text`; an empty one is `None`.
+///
+/// # Errors
+/// The place where the text is no YAML, or where it passes a budget.
+pub fn read(text: &str) -> Result<Option<Node>, YamlError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let options = serde_yaml::options! {
+        budget: serde_yaml::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_total_scalar_bytes: 4 << 20,
+        },
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        merge_keys: MergeKeyPolicy::AsOrdinary,
+        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    };
+    let mut bytes = text.as_bytes();
+    let first = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, options).next();
+    match first {
+        None => Ok(None),
+        Some(Ok(raw)) => Ok(Some(Resolver { text: text.chars().collect() }.node(raw))),
+        Some(Err(error)) => Err(YamlError {
+            line: error.location().map_or(0, |location| location.line()),
+            problem: error.to_string().lines().next().unwrap_or_default().to_owned(),
+        }),
+    }
+}
+
+/// What the parser takes a scalar for, before Go's rules are applied.
+enum Raw {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(String, Spanned<Raw>)>),
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any YAML node")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+        Raw::deserialize(deserializer)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Bool(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Integer(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Integer(value.into()))
+    }
+
+    fn visit_i128<E: de::Error>(self, value: i128) -> Result<Raw, E> {
+        Ok(Raw::Integer(value))
+    }
+
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Raw, E> {
+        Ok(i128::try_from(value).map_or(Raw::Float(f64::INFINITY), Raw::Integer))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Float(value))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            list.push(item);
+        }
+        Ok(Raw::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Map(entries))
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+/// Applies Go's rules to what the parser found.
+struct Resolver {
+    text: Vec<char>,
+}
+
+impl Resolver {
+    fn node(&self, raw: Spanned<Raw>) -> Node {
+        let span = raw.defined.span();
+        let content = match raw.value {
+            Raw::Null => Content::Null,
+            Raw::Bool(value) => scalar(value.to_string()),
+            Raw::Integer(value) => self.number(&span, |spelling| go_integer(value, spelling)),
+            Raw::Float(value) => self.number(&span, |spelling| go_float(value, spelling)),
+            Raw::Text(text) => self.text(&span, text),
+            Raw::List(items) => Content::List(items.into_iter().map(|item| self.node(item)).collect()),
+            Raw::Map(entries) => {
+                let mut map = Vec::new();
+                for (key, value) in entries {
+                    merge(&mut map, key, self.node(value));
+                }
+                Content::Map(map)
+            }
+        };
+        Node { line: raw.referenced.line(), content }
+    }
+
+    fn number(&self, span: &serde_yaml::Span, text: impl FnOnce(&str) -> String) -> Content {
+        let spelling = self.spelling(span);
+        Content::Scalar { text: text(&spelling), number: Some(spelling) }
+    }
+
+    /// Go resolves some words that the parser leaves as text; quoted text is
+    /// never touched.
+    fn text(&self, span: &serde_yaml::Span, text: String) -> Content {
+        let plain = self.spelling(span) == text;
+        let resolved = match (plain, text.to_ascii_lowercase().as_str()) {
+            (true, "y" | "yes" | "on" | "true") => "true",
+            (true, "n" | "no" | "off" | "false") => "false",
+            (true, ".inf" | "+.inf") => "+Inf",
+            (true, "-.inf") => "-Inf",
+            (true, ".nan") => "NaN",
+            _ => return scalar(text),
+        };
+        scalar(resolved.to_owned())
+    }
+
+    /// The source text of a scalar.
+    fn spelling(&self, span: &serde_yaml::Span) -> String {
+        let start = usize::try_from(span.offset()).unwrap_or(usize::MAX).min(self.text.len());
+        let length = usize::try_from(span.len()).unwrap_or(0);
+        let end = start.saturating_add(length).min(self.text.len());
+        self.text[start..end].iter().collect::<String>().trim().to_owned()
+    }
+}
+
+/// Puts an entry into a mapping as Go does: the last of equal keys wins, and a
+/// `<<` overrides what stands before it. In a list of merged mappings the first wins.
+fn merge(map: &mut Vec<(String, Node)>, key: String, value: Node) {
+    match (key.as_str(), value.content) {
+        ("<<", Content::Map(entries)) => {
+            for (key, value) in entries {
+                merge(map, key, value);
+            }
+        }
+        ("<<", Content::List(items)) => {
+            for item in items.into_iter().rev() {
+                merge(map, "<<".to_owned(), item);
+            }
+        }
+        (_, content) => {
+            map.retain(|(known, _)| *known != key);
+            map.push((key, Node { line: value.line, content }));
+        }
+    }
+}
+
+fn scalar(text: String) -> Content {
+    Content::Scalar { text, number: None }
+}
+
+/// Go prints any integer of 64 bits as decimal and keeps larger ones as written.
+fn go_integer(value: i128, spelling: &str) -> String {
+    if value >= i128::from(i64::MIN) && value <= i128::from(u64::MAX) {
+        value.to_string()
+    } else {
+        spelling.to_owned()
+    }
+}
+
+/// Go prints a float field's text with `FormatFloat(v, 'g', -1, 32)`; integers
+/// that are too long for 64 bits are no floats to Go and stay as written.
+fn go_float(value: f64, spelling: &str) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    if spelling.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '_')) {
+        return spelling.to_owned();
+    }
+    // f64 → f32 rounds to nearest, as Go's formatter does.
+    let single = value as f32;
+    let scientific = format!("{single:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    // Go's shortest 'g' turns to an exponent below 1e-4 and from 1e6 on.
+    if !(-4..6).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{mantissa}e{sign}{:02}", exponent.abs())
+    } else {
+        format!("{single}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value_of(yaml: &str) -> String {
+        let node = read(yaml).unwrap().unwrap();
+        let Content::Map(entries) = node.content else { panic!("no map: {yaml}") };
+        match &entries.last().unwrap().1.content {
+            Content::Null => String::new(),
+            Content::Scalar { text, .. } => text.clone(),
+            other => panic!("no scalar: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn unquoted_scalars_become_text_as_go_prints_them() {
+        for (written, text) in [
+            ("3", "3"),
+            ("+7", "7"),
+            ("0x1f", "31"),
+            ("0o17", "15"),
+            ("010", "8"),
+            ("0b11", "3"),
+            ("1_000", "1000"),
+            ("0644", "420"),
+            ("-5", "-5"),
+            ("yes", "true"),
+            ("No", "false"),
+            ("ON", "true"),
+            ("off", "false"),
+            ("y", "true"),
+            ("N", "false"),
+            ("True", "true"),
+            ("FALSE", "false"),
+            ("1.0", "1"),
+            ("1.10", "1.1"),
+            ("1e6", "1e+06"),
+            ("0.5", "0.5"),
+            ("123456.0", "123456"),
+            ("1234567.0", "1.234567e+06"),
+            ("0.00001", "1e-05"),
+            (".inf", "+Inf"),
+            ("-.inf", "-Inf"),
+            ("123456789012345678901234567890", "123456789012345678901234567890"),
+            ("2024-01-01", "2024-01-01"),
+            ("12:30:00", "12:30:00"),
+            ("1:30", "1:30"),
+            ("~", ""),
+            ("null", ""),
+            ("", ""),
+            ("'yes'", "yes"),
+            ("\"0644\"", "0644"),
+            ("\"1.0\"", "1.0"),
+            ("plain text", "plain text"),
+        ] {
+            assert_eq!(value_of(&format!("k: {written}")), text, "{written}");
+        }
+    }
+
+    #[test]
+    fn an_unquoted_number_keeps_its_spelling() {
+        let node = read("a: 0644\nb: 420\nc: '0644'").unwrap().unwrap();
+        let Content::Map(entries) = node.content else { panic!() };
+        let numbers: Vec<_> = entries
+            .iter()
+            .map(|(_, node)| match &node.content {
+                Content::Scalar { number, .. } => number.as_deref(),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(numbers, [Some("0644"), Some("420"), None]);
+        assert_eq!(entries[2].1.line, 3);
+    }
+
+    #[test]
+    fn duplicates_merges_and_marks_read_as_go_reads_them() {
+        assert_eq!(value_of("k: a\nk: b"), "b");
+        assert_eq!(value_of("\u{feff}k: a\r\n"), "a");
+        assert_eq!(value_of("k: a\n---\nk: b"), "a");
+        let node = read("- &base {x: '1'}\n- {<<: *base, y: '2'}").unwrap().unwrap();
+        let Content::List(items) = node.content else { panic!() };
+        let Content::Map(entries) = &items[1].content else { panic!() };
+        let mut keys: Vec<_> = entries.iter().map(|(key, _)| key.as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["x", "y"]);
+        assert_eq!(read("").unwrap(), None);
+    }
+
+    #[test]
+    fn a_merge_after_a_key_overrides_it() {
+        for (own, text) in [
+            ("{k: own, <<: {k: merged}}", "merged"),
+            ("{<<: {k: merged}, k: own}", "own"),
+            ("{<<: [{k: first}, {k: second}]}", "first"),
+        ] {
+            assert_eq!(value_of(own), text, "{own}");
+        }
+    }
+
+    #[test]
+    fn bombs_and_garbage_are_errors_with_a_place() {
+        let bomb = format!(
+            "a: &a [{}]\n{}",
+            "x,".repeat(50),
+            (0..9)
+                .map(|i| {
+                    let (new, old) = (char::from(b'b' + i), char::from(b'a' + i));
+                    format!("{new}: &{new} [{}]\n", format!("*{old},").repeat(20))
+                })
+                .collect::<String>()
+        );
+        assert!(read(&bomb).is_err());
+        assert!(read(&"[".repeat(10_000)).is_err());
+        assert_eq!(read("a: b\n c: d\n").unwrap_err().line, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "\\PC{0,200}") {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn quoted_text_is_never_changed(text in "[a-zA-Z0-9 ._:/+-]{0,30}") {
+            prop_assert_eq!(value_of(&format!("k: \"{text}\"")), text);
+        }
+    }
+}
