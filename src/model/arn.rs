@@ -81,6 +81,15 @@ impl fmt::Debug for Region {
     }
 }
 
+/// Where a request reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Regions {
+    /// Asked first, and alone while it works.
+    pub primary: Region,
+    /// Asked in an outage of the primary.
+    pub failover: Option<Region>,
+}
+
 /// The ARN of an IAM role.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoleArn(String);

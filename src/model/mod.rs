@@ -8,6 +8,7 @@ pub mod file;
 pub mod file_path;
 pub mod go_text;
 pub mod object;
+pub mod principal;
 pub mod request;
 pub mod secret;
 pub mod token;

@@ -25,12 +25,38 @@ pub struct Claims {
     /// `system:serviceaccount:<namespace>:<name>`.
     #[serde(rename = "sub", default)]
     pub subject: String,
+    /// Whom it is for; a single text in old tokens.
+    #[serde(rename = "aud", default)]
+    audience: Audience,
     /// Seconds since 1970 after which the token is void.
     #[serde(rename = "exp", default)]
     pub expires_at: u64,
     /// What Kubernetes binds it to.
     #[serde(rename = "kubernetes.io", default)]
     pub bound_to: Binding,
+}
+
+impl Claims {
+    /// Whether the token is for `audience`.
+    pub fn is_for(&self, audience: &str) -> bool {
+        match &self.audience {
+            Audience::One(one) => one == audience,
+            Audience::Many(many) => many.iter().any(|one| one == audience),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Default for Audience {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
 }
 
 /// The objects that a token is bound to.
@@ -129,6 +155,7 @@ mod tests {
         );
         let claims = Token::new(format!("e30.{payload}.sig")).claims().unwrap();
         assert_eq!((claims.subject.as_str(), claims.expires_at), ("system:serviceaccount:ns:sa", 7));
+        assert!(claims.is_for("x") && !claims.is_for("y"));
         assert_eq!(claims.bound_to.pod.unwrap().uid, "u");
         for bad in ["", "x", "a.b.c", "a.e30", "..", "a.!!!.c"] {
             let _ = Token::new(bad.to_owned()).claims();

@@ -1,0 +1,479 @@
+//! What every AWS call shares: one HTTPS client, time-outs and retries, the
+//! bound on calls at once, and one way to judge a failure.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    fmt,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use aws_config::{
+    AppName, BehaviorVersion, SdkConfig, retry::RetryConfig,
+    stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
+};
+use aws_smithy_http_client::{
+    Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    http::{SharedHttpClient, SharedHttpConnector, http_client_fn},
+    orchestrator::HttpResponse,
+    result::SdkError,
+};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::model::arn::Region;
+
+/// Longest wait for a TCP and TLS connection. All clients use the same value,
+/// because different ones would open different connection pools.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for one attempt's answer.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
+/// Attempts in all, as the SDK's standard retry mode counts them.
+const MAX_ATTEMPTS: u32 = 3;
+/// Longest part of a foreign message that is repeated.
+const MAX_MESSAGE_CHARS: usize = 600;
+/// Most Regions whose clients are kept; pod authors choose the Region.
+const MAX_REGIONS_KEPT: usize = 32;
+
+/// How AWS is reached. What is `None` comes from AWS's own environment
+/// variables (`AWS_ENDPOINT_URL…`, `AWS_USE_FIPS_ENDPOINT`, …).
+#[derive(Clone, Debug)]
+pub struct AwsSettings {
+    /// One endpoint for Secrets Manager, Parameter Store and STS.
+    pub endpoint_url: Option<String>,
+    /// More roots to trust, a PEM file (`AWS_CA_BUNDLE`).
+    pub ca_bundle: Option<PathBuf>,
+    /// Most AWS calls at once.
+    pub max_calls: usize,
+    /// The most that one Region may take for one read, retries and all.
+    pub region_timeout: Duration,
+    /// What the user agent says: `latchkey-<version>`.
+    pub app_name: String,
+}
+
+impl Default for AwsSettings {
+    fn default() -> Self {
+        Self {
+            endpoint_url: None,
+            ca_bundle: None,
+            max_calls: 64,
+            region_timeout: Duration::from_secs(20),
+            app_name: concat!("latchkey-", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// Why AWS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsSetupError {
+    /// The bundle is not there or not readable.
+    #[error("cannot read the CA bundle {path} (AWS_CA_BUNDLE)")]
+    ReadBundle {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bundle holds no certificate, or a broken one.
+    #[error("the CA bundle {path} (AWS_CA_BUNDLE) {problem}")]
+    BadBundle {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The user agent's name has characters that AWS does not take.
+    #[error("{0:?} cannot be part of a user agent")]
+    AppName(String),
+}
+
+/// The shared means of calling AWS.
+#[derive(Debug)]
+pub struct Aws {
+    config: SdkConfig,
+    direct: SharedHttpClient,
+    permits: Semaphore,
+    region_timeout: Duration,
+}
+
+impl Aws {
+    /// Loads AWS's environment variables and the roots to trust. Reaches no network.
+    ///
+    /// # Errors
+    /// When the CA bundle or the user agent cannot be used.
+    pub async fn load(settings: &AwsSettings) -> Result<Self, AwsSetupError> {
+        let context = tls_context(settings)?;
+        let connector = |context: TlsContext| {
+            Connector::builder()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .tls_context(context)
+                .connector_settings(
+                    aws_smithy_runtime_api::client::http::HttpConnectorSettings::builder()
+                        .connect_timeout(CONNECT_TIMEOUT)
+                        .build(),
+                )
+        };
+        let proxied = connector(context.clone()).proxy_config(ProxyConfig::from_env()).build();
+        let direct = connector(context).build();
+        let app_name = AppName::new(settings.app_name.clone())
+            .map_err(|_| AwsSetupError::AppName(settings.app_name.clone()))?;
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .http_client(shared(proxied))
+            .app_name(app_name)
+            .no_credentials()
+            // Each call names its Region; without one here, the SDK would ask the node's metadata service.
+            .region(aws_config::Region::new("us-east-1"))
+            .retry_config(retries())
+            .timeout_config(timeouts(settings.region_timeout))
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(url) = &settings.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        Ok(Self {
+            config: loader.load().await,
+            direct: shared(direct),
+            permits: Semaphore::new(settings.max_calls.max(1)),
+            region_timeout: settings.region_timeout,
+        })
+    }
+
+    /// Configuration of a client for `region`.
+    pub fn config_for(&self, region: &Region) -> SdkConfig {
+        self.config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
+    }
+
+    /// A client that never uses a proxy, for the node's own Pod Identity agent.
+    pub fn direct_client(&self) -> SharedHttpClient {
+        self.direct.clone()
+    }
+
+    /// The most that one Region may take.
+    pub fn region_timeout(&self) -> Duration {
+        self.region_timeout
+    }
+
+    /// Waits for a place among the calls at once. It is taken before the SDK is
+    /// called, because calls that queue inside the SDK cost far more memory.
+    pub async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.permits.acquire().await.ok()
+    }
+}
+
+fn shared(connector: Connector) -> SharedHttpClient {
+    let connector = SharedHttpConnector::new(connector);
+    http_client_fn(move |_, _| connector.clone())
+}
+
+/// Standard retries with a short first wait.
+pub fn retries() -> RetryConfig {
+    RetryConfig::standard()
+        .with_max_attempts(MAX_ATTEMPTS)
+        .with_initial_backoff(Duration::from_millis(250))
+        .with_max_backoff(Duration::from_secs(3))
+}
+
+/// Explicit time-outs for one operation that may take `whole`.
+pub fn timeouts(whole: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT.min(whole))
+        .operation_timeout(whole)
+        .build()
+}
+
+/// The system's roots and the bundle's. Everything is parsed here, because the
+/// HTTPS client panics at a certificate that it cannot use.
+fn tls_context(settings: &AwsSettings) -> Result<TlsContext, AwsSetupError> {
+    let native = rustls_native_certs::load_native_certs();
+    let mut trust = if native.certs.is_empty() {
+        tracing::warn!(errors = ?native.errors, "no CA roots found (SSL_CERT_FILE, SSL_CERT_DIR); HTTPS calls will fail");
+        TrustStore::empty()
+    } else {
+        TrustStore::default()
+    };
+    if let Some(path) = &settings.ca_bundle {
+        let pem =
+            std::fs::read(path).map_err(|source| AwsSetupError::ReadBundle { path: path.clone(), source })?;
+        let bad = |problem: String| AwsSetupError::BadBundle { path: path.clone(), problem };
+        let mut roots = rustls::RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|error| bad(format!("is not PEM: {error}")))?;
+            roots
+                .add(certificate)
+                .map_err(|error| bad(format!("has a certificate that cannot be used: {error}")))?;
+        }
+        if roots.is_empty() {
+            return Err(bad("holds no certificate".to_owned()));
+        }
+        trust = trust.with_pem_certificate(pem);
+    }
+    // The builder of the HTTPS client declares an error that it never returns.
+    TlsContext::builder().with_trust_store(trust).build().map_err(|error| AwsSetupError::BadBundle {
+        path: settings.ca_bundle.clone().unwrap_or_default(),
+        problem: error.to_string(),
+    })
+}
+
+/// One client for each Region asked for.
+#[derive(Debug)]
+pub struct PerRegion<C> {
+    clients: Mutex<HashMap<Region, C>>,
+}
+
+impl<C: Clone> PerRegion<C> {
+    /// No client yet.
+    pub fn new() -> Self {
+        Self { clients: Mutex::new(HashMap::new()) }
+    }
+
+    /// The Region's client, made by `make` when there is none.
+    pub fn get(&self, region: &Region, make: impl FnOnce() -> C) -> C {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(region) {
+            return client.clone();
+        }
+        if clients.len() >= MAX_REGIONS_KEPT {
+            clients.clear();
+        }
+        clients.entry(region.clone()).or_insert_with(make).clone()
+    }
+}
+
+impl<C: Clone> Default for PerRegion<C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What a failed AWS call means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// AWS, or the way to it, does not work: 5xx, throttled after retries,
+    /// time-out, connection, or an answer that is not AWS's.
+    Outage,
+    /// The credentials are expired or unknown: get new ones and try again.
+    StaleCredentials,
+    /// The caller's token is not accepted.
+    TokenRefused,
+    /// A permission is missing.
+    Denied,
+    /// The permission to use the KMS key is missing.
+    KmsDenied,
+    /// There is no such secret, parameter or version.
+    NotFound,
+    /// It is there and cannot be read now: scheduled for deletion, key disabled.
+    Unusable,
+    /// AWS takes the request for wrong.
+    Invalid,
+}
+
+/// A failed AWS call, with what a person needs to follow it up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsFailure {
+    /// What it means.
+    pub kind: FailureKind,
+    /// The API operation.
+    pub operation: &'static str,
+    /// Where.
+    pub region: Region,
+    /// AWS's error code, where there is one.
+    pub code: Option<String>,
+    /// AWS's message, or what happened instead of an answer.
+    pub message: String,
+    /// AWS's request id: the key into CloudTrail.
+    pub request_id: Option<String>,
+}
+
+impl Error for AwsFailure {}
+
+impl fmt::Display for AwsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} failed: ", self.operation, self.region)?;
+        if let Some(code) = &self.code {
+            write!(f, "{code}: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.request_id {
+            Some(id) => write!(f, " (request id {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl AwsFailure {
+    /// Judges an SDK error.
+    pub fn of<E>(operation: &'static str, region: &Region, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let request_id = error.request_id().map(printable);
+        let (kind, code, message) = match error {
+            SdkError::ServiceError(answer) => {
+                let (code, message) = (answer.err().code(), answer.err().message().unwrap_or_default());
+                let status = answer.raw().status().as_u16();
+                (kind_of(status, code, message), code.map(printable), message_of(status, message))
+            }
+            SdkError::TimeoutError(_) => (FailureKind::Outage, None, "no answer in time".to_owned()),
+            SdkError::DispatchFailure(failure) => {
+                let cause = failure.as_connector_error().map_or_else(String::new, |error| causes(error));
+                (FailureKind::Outage, None, format!("the endpoint was not reached: {cause}"))
+            }
+            // What could not be read is not repeated: it may hold a part of a value.
+            SdkError::ResponseError(answer) => {
+                let status = answer.raw().status();
+                (FailureKind::Outage, None, format!("the answer (HTTP {status}) could not be read"))
+            }
+            other => {
+                (FailureKind::Invalid, None, format!("the request could not be made: {}", causes(other)))
+            }
+        };
+        Self { kind, operation, region: region.clone(), code, message: printable(&message), request_id }
+    }
+
+    /// An answer of AWS that lacks what it promises.
+    pub fn unreadable(operation: &'static str, region: &Region) -> Self {
+        Self::outage(operation, region, "the answer holds no credentials".to_owned())
+    }
+
+    /// A read that was given up after the Region's time.
+    pub fn timed_out(operation: &'static str, region: &Region, after: Duration) -> Self {
+        Self::outage(operation, region, format!("no answer within {} s", after.as_secs()))
+    }
+
+    fn outage(operation: &'static str, region: &Region, message: String) -> Self {
+        let region = region.clone();
+        Self { kind: FailureKind::Outage, operation, region, code: None, message, request_id: None }
+    }
+}
+
+fn message_of(status: u16, message: &str) -> String {
+    if message.is_empty() { format!("HTTP {status} without a message") } else { message.to_owned() }
+}
+
+/// Codes of Secrets Manager, Systems Manager, STS and of AWS's front ends:
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>
+fn kind_of(status: u16, code: Option<&str>, message: &str) -> FailureKind {
+    // Answers without an AWS code come from something between us and AWS.
+    let Some(code) = code else { return FailureKind::Outage };
+    match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "BandwidthLimitExceeded"
+        | "LimitExceededException"
+        | "IDPCommunicationError" => FailureKind::Outage,
+        "ExpiredTokenException" if message.contains("Token expired") => FailureKind::TokenRefused,
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "RequestExpired"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException" => FailureKind::StaleCredentials,
+        "InvalidIdentityToken" | "IDPRejectedClaim" => FailureKind::TokenRefused,
+        "AccessDeniedException" | "AccessDenied" if message.contains("Access to KMS") => {
+            FailureKind::KmsDenied
+        }
+        "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "OptInRequired" => FailureKind::Denied,
+        "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" => {
+            FailureKind::NotFound
+        }
+        "InvalidRequestException" if message.contains("deletion") || message.contains("deleted") => {
+            FailureKind::Unusable
+        }
+        "DecryptionFailure" | "InvalidKeyId" => FailureKind::Unusable,
+        _ if status >= 500 || status == 429 => FailureKind::Outage,
+        _ => FailureKind::Invalid,
+    }
+}
+
+/// An error and its causes, joined once.
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts.join(": ")
+}
+
+/// A foreign text on one line and of bounded length.
+pub fn printable(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(MAX_MESSAGE_CHARS).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_mean_what_aws_documents() {
+        for (status, code, message, kind) in [
+            (500, Some("InternalServiceError"), "", FailureKind::Outage),
+            (400, Some("ThrottlingException"), "Rate exceeded", FailureKind::Outage),
+            (403, None, "<html>proxy</html>", FailureKind::Outage),
+            (400, Some("AccessDeniedException"), "Access to KMS is not allowed", FailureKind::KmsDenied),
+            (400, Some("AccessDeniedException"), "User: x is not authorized", FailureKind::Denied),
+            (
+                400,
+                Some("ExpiredTokenException"),
+                "The security token included in the request is expired",
+                FailureKind::StaleCredentials,
+            ),
+            (
+                400,
+                Some("ExpiredTokenException"),
+                "Token expired: current date/time 1 must be before the expiration date/time 0",
+                FailureKind::TokenRefused,
+            ),
+            (
+                400,
+                Some("InvalidRequestException"),
+                "You can't perform this operation on the secret because it was marked for deletion.",
+                FailureKind::Unusable,
+            ),
+            (400, Some("InvalidRequestException"), "other", FailureKind::Invalid),
+            (400, Some("ResourceNotFoundException"), "", FailureKind::NotFound),
+        ] {
+            assert_eq!(kind_of(status, code, message), kind, "{code:?} {message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_ca_bundle_is_a_start_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        let settings = AwsSettings { ca_bundle: Some(path.clone()), ..AwsSettings::default() };
+        assert!(matches!(Aws::load(&settings).await, Err(AwsSetupError::ReadBundle { .. })));
+        for bad in [
+            "",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            "-----BEGIN CERTIFICATE-----\n",
+        ] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(matches!(Aws::load(&settings).await, Err(AwsSetupError::BadBundle { .. })), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Kubernetes: a service account's role and a node's Region, read only when needed.
+
+use std::{path::PathBuf, time::Duration};
+
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use tokio::sync::OnceCell;
+
+use crate::{
+    aws::causes,
+    model::arn::{Region, RoleArn},
+};
+
+/// The annotation that names a service account's IAM role.
+pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+/// The label that names a node's Region.
+const REGION_LABEL: &str = "topology.kubernetes.io/region";
+/// Longest wait for the Kubernetes API; the client has none of its own.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How Kubernetes is reached.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterSettings {
+    /// A kubeconfig file; else the pod's own service account, else `KUBECONFIG`
+    /// or the user's default file.
+    pub kubeconfig: Option<PathBuf>,
+    /// The node that this process runs on.
+    pub node_name: Option<String>,
+}
+
+/// Why Kubernetes did not tell.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is no usable configuration.
+    #[error("cannot set up a Kubernetes client to {action}: {cause}")]
+    Setup {
+        /// What was wanted.
+        action: String,
+        /// What is missing.
+        cause: String,
+    },
+    /// Latchkey's own permission is missing.
+    #[error("Kubernetes forbids Latchkey's own service account to {action}: {message}. {remedy}")]
+    Forbidden {
+        /// What was wanted.
+        action: String,
+        /// What the API server said.
+        message: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The object is not there.
+    #[error("Kubernetes has no such object to {action}")]
+    NotFound {
+        /// What was wanted.
+        action: String,
+    },
+    /// The API server did not answer, or with an error.
+    #[error("Kubernetes did not answer to {action}: {cause}")]
+    Unreachable {
+        /// What was wanted.
+        action: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The annotation is there and names no role.
+    #[error(
+        "the annotation {ROLE_ANNOTATION} of service account {service_account} is {found:?}, not arn:<partition>:iam::<account>:role/<name>"
+    )]
+    BadAnnotation {
+        /// `namespace/name`.
+        service_account: String,
+        /// The annotation's text.
+        found: String,
+    },
+    /// Nothing names a Region.
+    #[error("no Region: set region in the SecretProviderClass, or AWS_REGION on Latchkey ({0})")]
+    NoRegion(String),
+}
+
+/// The Kubernetes API, connected when it is first asked.
+#[derive(Default)]
+pub struct Cluster {
+    settings: ClusterSettings,
+    client: OnceCell<Client>,
+    region: OnceCell<Region>,
+}
+
+impl Cluster {
+    /// Connects to nothing yet.
+    pub fn new(settings: ClusterSettings) -> Self {
+        Self { settings, client: OnceCell::new(), region: OnceCell::new() }
+    }
+
+    /// The role that the service account is annotated with.
+    ///
+    /// # Errors
+    /// Anything but a successful read; `Ok(None)` means that the service account
+    /// was read and carries no annotation.
+    pub async fn role_of(
+        &self,
+        namespace: &str,
+        service_account: &str,
+    ) -> Result<Option<RoleArn>, ClusterError> {
+        let action = format!("get service account {namespace}/{service_account}");
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(&action).await?, namespace);
+        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set roleArn or usePodIdentity in the SecretProviderClass";
+        let account = within(&action, remedy, accounts.get(service_account)).await?;
+        let annotations = account.metadata.annotations.unwrap_or_default();
+        let Some(found) = annotations.get(ROLE_ANNOTATION).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        RoleArn::parse(found).map(Some).ok_or_else(|| ClusterError::BadAnnotation {
+            service_account: format!("{namespace}/{service_account}"),
+            found: found.clone(),
+        })
+    }
+
+    /// The Region of our own node, by its label; read once.
+    ///
+    /// # Errors
+    /// When the node cannot be read or has no such label.
+    pub async fn region_of_node(&self) -> Result<Region, ClusterError> {
+        self.region.get_or_try_init(|| self.read_region()).await.cloned()
+    }
+
+    async fn read_region(&self) -> Result<Region, ClusterError> {
+        let name = self.settings.node_name.as_deref().ok_or_else(|| {
+            ClusterError::NoRegion("the node's label was not read: --node-name is not set".to_owned())
+        })?;
+        let action = format!("get node {name} for its Region");
+        let nodes: Api<Node> = Api::all(self.client(&action).await?);
+        let remedy = "Grant get on nodes, or set AWS_REGION on Latchkey (chart value awsRegion)";
+        let node = within(&action, remedy, nodes.get(name)).await?;
+        let label = node.metadata.labels.unwrap_or_default().remove(REGION_LABEL).unwrap_or_default();
+        Region::parse(&label).ok_or_else(|| {
+            ClusterError::NoRegion(format!("the label {REGION_LABEL} of node {name} is {label:?}"))
+        })
+    }
+
+    async fn client(&self, action: &str) -> Result<Client, ClusterError> {
+        let failed = |cause: String| ClusterError::Setup { action: action.to_owned(), cause };
+        let connect = || async {
+            let mut config = match &self.settings.kubeconfig {
+                None => Config::infer().await.map_err(|error| failed(causes(&error)))?,
+                Some(path) => {
+                    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(causes(&error)))?;
+                    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                        .await
+                        .map_err(|error| failed(causes(&error)))?
+                }
+            };
+            config.connect_timeout = Some(TIMEOUT);
+            config.read_timeout = Some(TIMEOUT);
+            Client::try_from(config).map_err(|error| failed(causes(&error)))
+        };
+        self.client.get_or_try_init(connect).await.cloned()
+    }
+}
+
+async fn within<T>(
+    action: &str,
+    remedy: &'static str,
+    read: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, ClusterError> {
+    let action = action.to_owned();
+    match tokio::time::timeout(TIMEOUT, read).await {
+        Err(_) => Err(ClusterError::Unreachable {
+            action,
+            cause: format!("no answer within {} s", TIMEOUT.as_secs()),
+        }),
+        Ok(Ok(object)) => Ok(object),
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+            Err(ClusterError::Forbidden { action, message: status.message.clone(), remedy })
+        }
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(ClusterError::NotFound { action }),
+        Ok(Err(error)) => Err(ClusterError::Unreachable { action, cause: causes(&error) }),
+    }
+}

@@ -1,0 +1,298 @@
+//! EKS Pod Identity: the agent on the node gives credentials for a pod's token.
+//!
+//! <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html>
+
+use std::{
+    convert::Infallible,
+    fmt,
+    time::{Duration, SystemTime},
+};
+
+use aws_credential_types::Credentials;
+use aws_smithy_runtime::client::{
+    orchestrator::operation::Operation,
+    retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier},
+};
+use aws_smithy_runtime_api::client::{
+    orchestrator::{HttpRequest, OrchestratorError},
+    result::SdkError,
+};
+use aws_smithy_types::{body::SdkBody, date_time::Format};
+use http::HeaderValue;
+use serde::Deserialize;
+
+use super::Fetched;
+use crate::{
+    aws::{Aws, AwsFailure, FailureKind, printable, retries, timeouts},
+    model::{arn::Region, request::AddressType, token::Token},
+};
+
+const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity agent";
+/// The agent's link-local addresses.
+const IPV4_ENDPOINT: &str = "http://169.254.170.23/v1/credentials";
+const IPV6_ENDPOINT: &str = "http://[fd00:ec2::23]/v1/credentials";
+/// How long the first address may stay silent before the second is asked too.
+const HEAD_START: Duration = Duration::from_millis(300);
+/// The agent's own time, where no flag says another.
+pub const DEFAULT_AGENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the agent is, and how long it may take.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// The IPv4 address's URL.
+    pub ipv4: String,
+    /// The IPv6 address's URL.
+    pub ipv6: String,
+    /// The most that one mount waits for the agent.
+    pub timeout: Duration,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self {
+            ipv4: IPV4_ENDPOINT.to_owned(),
+            ipv6: IPV6_ENDPOINT.to_owned(),
+            timeout: DEFAULT_AGENT_TIMEOUT,
+        }
+    }
+}
+
+impl AgentSettings {
+    /// One endpoint for whatever address type is preferred.
+    pub fn at(endpoint: &str) -> Self {
+        let url =
+            format!("{}/v1/credentials", endpoint.trim_end_matches('/').trim_end_matches("/v1/credentials"));
+        Self { ipv4: url.clone(), ipv6: url, timeout: DEFAULT_AGENT_TIMEOUT }
+    }
+}
+
+/// The agent on this node.
+pub(super) struct Agent {
+    ipv4: Endpoint,
+    ipv6: Endpoint,
+    same: bool,
+}
+
+impl Agent {
+    pub(super) fn new(aws: &Aws, settings: &AgentSettings) -> Self {
+        Self {
+            ipv4: Endpoint::new(aws, &settings.ipv4, settings.timeout),
+            ipv6: Endpoint::new(aws, &settings.ipv6, settings.timeout),
+            same: settings.ipv4 == settings.ipv6,
+        }
+    }
+
+    /// Asks the preferred address; with no preference both, the second after a
+    /// short head start or as soon as the first is known to be dead.
+    pub(super) async fn credentials(
+        &self,
+        token: &Token,
+        address_type: AddressType,
+        region: &Region,
+    ) -> Result<Fetched, AwsFailure> {
+        let answer = match address_type {
+            AddressType::Ipv4 => self.ipv4.ask(token).await,
+            AddressType::Ipv6 => self.ipv6.ask(token).await,
+            AddressType::Auto if self.same => self.ipv4.ask(token).await,
+            AddressType::Auto => self.ask_both(token).await,
+        };
+        answer.map_err(|refusal| refusal.into_failure(region))
+    }
+
+    async fn ask_both(&self, token: &Token) -> Result<Fetched, Refusal> {
+        let first = self.ipv4.ask(token);
+        tokio::pin!(first);
+        if let Ok(answer) = tokio::time::timeout(HEAD_START, &mut first).await {
+            return match answer {
+                Err(refusal) if refusal.is_outage() => {
+                    self.ipv6.ask(token).await.map_err(|other| refusal.and(other))
+                }
+                answer => answer,
+            };
+        }
+        let second = self.ipv6.ask(token);
+        tokio::pin!(second);
+        tokio::select! {
+            answer = &mut first => match answer {
+                Err(refusal) if refusal.is_outage() => second.await.map_err(|other| refusal.and(other)),
+                answer => answer,
+            },
+            answer = &mut second => match answer {
+                Err(refusal) if refusal.is_outage() => first.await.map_err(|other| other.and(refusal)),
+                answer => answer,
+            },
+        }
+    }
+}
+
+/// One address of the agent.
+struct Endpoint {
+    url: String,
+    operation: Operation<Token, Answer, Infallible>,
+}
+
+/// Status and body of an answer; the body holds credentials.
+struct Answer {
+    status: u16,
+    body: zeroize::Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}", self.status)
+    }
+}
+
+impl Endpoint {
+    fn new(aws: &Aws, url: &str, timeout: Duration) -> Self {
+        let request_url = url.to_owned();
+        let operation = Operation::builder()
+            .service_name("eks-pod-identity-agent")
+            .operation_name("GetCredentials")
+            .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
+            .http_client(aws.direct_client())
+            .endpoint_url(url)
+            .no_auth()
+            .standard_retry(&retries())
+            .retry_classifier(HttpStatusCodeClassifier::default())
+            .retry_classifier(TransientErrorClassifier::<Infallible>::new())
+            .timeout_config(timeouts(timeout))
+            .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
+                aws_smithy_async::rt::sleep::TokioSleep::new(),
+            ))
+            .serializer(move |token: Token| {
+                let mut header =
+                    HeaderValue::from_str(token.expose()).map_err(|_| "the token is no header value")?;
+                header.set_sensitive(true);
+                let request = http::Request::get(&request_url)
+                    .header(http::header::AUTHORIZATION, header)
+                    .header(http::header::ACCEPT, "application/json")
+                    .body(SdkBody::empty())?;
+                Ok(HttpRequest::try_from(request)?)
+            })
+            .deserializer::<_, Infallible>(|response| {
+                let status = response.status().as_u16();
+                if status >= 500 || status == 429 {
+                    // An error lets the retry strategy see the status.
+                    let text = response.body().bytes().map(|body| plain_text(body)).unwrap_or_default();
+                    return Err(OrchestratorError::other(format!("HTTP {status}: {text}")));
+                }
+                let body = response.body().bytes().unwrap_or_default().to_vec().into();
+                Ok(Answer { status, body })
+            })
+            .build();
+        Self { url: url.to_owned(), operation }
+    }
+
+    async fn ask(&self, token: &Token) -> Result<Fetched, Refusal> {
+        let refused = |kind, code: Option<&str>, message: String| Refusal {
+            kind,
+            code: code.map(str::to_owned),
+            message: format!("{} answered {}", self.url, message.replace(token.expose(), "<token>")),
+        };
+        let answer = match self.operation.invoke(token.clone()).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let message = match &error {
+                    SdkError::TimeoutError(_) => "not in time".to_owned(),
+                    SdkError::DispatchFailure(failure) => {
+                        let cause = failure.as_connector_error().map(|error| crate::aws::causes(error));
+                        format!("nothing: {}", cause.unwrap_or_default())
+                    }
+                    SdkError::ResponseError(answer) => {
+                        let body = answer.raw().body().bytes().map(plain_text).unwrap_or_default();
+                        format!("HTTP {}: {body}", answer.raw().status())
+                    }
+                    other => format!("nothing that could be read: {}", crate::aws::causes(other)),
+                };
+                return Err(refused(FailureKind::Outage, None, printable(&message)));
+            }
+        };
+        if answer.status != 200 {
+            let text = plain_text(&answer.body);
+            let code = AGENT_CODES.iter().find(|(code, _)| text.contains(code));
+            // Without AWS's code it is the agent, or something in its place, that
+            // fails, and says nothing about permissions.
+            let kind = code.map_or(FailureKind::Outage, |(_, kind)| *kind);
+            return Err(refused(
+                kind,
+                code.map(|(code, _)| *code),
+                format!("HTTP {}: {text}", answer.status),
+            ));
+        }
+        fetched(&answer.body).ok_or_else(|| {
+            refused(FailureKind::Outage, None, "HTTP 200 with no credentials in it".to_owned())
+        })
+    }
+}
+
+/// The codes of AssumeRoleForPodIdentity, which the agent puts into its text:
+/// <https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html>
+const AGENT_CODES: [(&str, FailureKind); 9] = [
+    ("AccessDeniedException", FailureKind::Denied),
+    ("ExpiredTokenException", FailureKind::TokenRefused),
+    ("InvalidTokenException", FailureKind::TokenRefused),
+    ("ResourceNotFoundException", FailureKind::NotFound),
+    ("InvalidParameterException", FailureKind::Invalid),
+    ("InvalidRequestException", FailureKind::Invalid),
+    ("ThrottlingException", FailureKind::Outage),
+    ("ServiceUnavailableException", FailureKind::Outage),
+    ("InternalServerException", FailureKind::Outage),
+];
+
+fn fetched(body: &[u8]) -> Option<Fetched> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Given {
+        access_key_id: String,
+        secret_access_key: String,
+        token: String,
+        #[serde(default)]
+        account_id: Option<String>,
+        expiration: String,
+    }
+    let given: Given = serde_json::from_slice(body).ok()?;
+    let expiry = aws_smithy_types::DateTime::from_str(&given.expiration, Format::DateTimeWithOffset).ok()?;
+    let expiry = SystemTime::try_from(expiry).ok()?;
+    let credentials = Credentials::new(
+        given.access_key_id,
+        given.secret_access_key,
+        Some(given.token),
+        Some(expiry),
+        "latchkey-pod-identity",
+    );
+    Some(Fetched { credentials, account: given.account_id })
+}
+
+fn plain_text(body: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(body))
+}
+
+/// A refused or missing answer, before it is known for which Region it was asked.
+struct Refusal {
+    kind: FailureKind,
+    code: Option<String>,
+    message: String,
+}
+
+impl Refusal {
+    fn is_outage(&self) -> bool {
+        self.kind == FailureKind::Outage
+    }
+
+    /// What both addresses said; the second one's meaning counts.
+    fn and(self, other: Self) -> Self {
+        Self { message: format!("{}; {}", self.message, other.message), ..other }
+    }
+
+    fn into_failure(self, region: &Region) -> AwsFailure {
+        AwsFailure {
+            kind: self.kind,
+            operation: OPERATION,
+            region: region.clone(),
+            code: self.code,
+            message: self.message,
+            request_id: None,
+        }
+    }
+}
