@@ -103,6 +103,33 @@ fn readers_see_one_whole_set_or_the_next_and_never_miss_a_file() {
 }
 
 #[test]
+fn files_of_a_replaced_set_stay_a_while_for_those_who_are_about_to_open_them() {
+    let pod = pod();
+    pod.write(&[file("a", 0o644, "1")]);
+    let old = fs::File::open(pod.target.join("..data")).unwrap();
+    let open = || {
+        let flags = rustix::fs::OFlags::RDONLY;
+        rustix::fs::openat(&old, "a", flags, rustix::fs::Mode::empty())
+    };
+    let mut writer = pod.writer();
+    writer.drain = Duration::from_millis(300);
+    thread::scope(|scope| {
+        let started = Instant::now();
+        let new = [file("a", 0o644, "2")];
+        let target = &pod.target;
+        let drain = writer.drain;
+        let write = scope.spawn(move || writer.write(target, UID, &new, KeepMtime::No));
+        while read(&pod.target.join("a")) != "2" {
+            assert!(!write.is_finished());
+        }
+        let opened = open();
+        assert!(opened.is_ok() || started.elapsed() > drain, "{opened:?}");
+    });
+    // They are secrets: they do not stay longer.
+    assert_eq!(open().unwrap_err(), Errno::NOENT);
+}
+
+#[test]
 fn readers_of_plain_files_see_no_gap_when_they_are_taken_over() {
     for _ in 0..20 {
         let pod = pod();
