@@ -1,12 +1,24 @@
 //! Latchkey: the AWS provider for the Kubernetes Secrets Store CSI Driver.
+//!
+//! The way of a mount is [`mount`]; the rooms around it:
+//! [`grpc`] answers the driver, [`identity`] says who is asking and gets
+//! credentials, [`reading`] and [`backend`] read from AWS, [`shape`] turns values
+//! into files, [`writer`] puts them into a pod, [`cluster`] asks Kubernetes,
+//! [`cache`] lets many share one fetch, [`model`] holds what all of them speak of.
 
+pub mod app;
 pub mod aws;
 pub mod backend;
 pub mod cache;
 pub mod cluster;
 #[cfg(feature = "emulator")]
 pub mod emulator;
+pub mod grpc;
+pub mod http;
 pub mod identity;
 pub mod model;
+pub mod mount;
+pub mod reading;
 pub mod shape;
+pub mod telemetry;
 pub mod writer;

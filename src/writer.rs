@@ -171,11 +171,7 @@ impl Writer {
     /// A writer for the pods whose volumes lie below `kubelet_path`, usually
     /// `/var/lib/kubelet`. Nothing is opened yet.
     pub fn new(kubelet_path: impl Into<PathBuf>, file_system: FileSystem) -> Self {
-        Self {
-            kubelet_path: kubelet_path.into(),
-            file_system,
-            drain: DRAIN,
-        }
+        Self { kubelet_path: kubelet_path.into(), file_system, drain: DRAIN }
     }
 
     /// Checks all that can be checked of a target path without writing: a
@@ -240,11 +236,7 @@ impl WriteError {
         let path = path.into();
         match errno {
             Errno::NOSPC | Errno::DQUOT => Self::NoSpace { step, path },
-            _ => Self::Io {
-                step,
-                path,
-                source: errno.into(),
-            },
+            _ => Self::Io { step, path, source: errno.into() },
         }
     }
 }

@@ -281,6 +281,13 @@ impl Identity {
     }
 }
 
+impl Session {
+    /// A person's own credentials, for one command.
+    pub fn of_caller(credentials: Credentials) -> Self {
+        Self { account: None, usable_until: Instant::now(), credentials }
+    }
+}
+
 impl IdentityError {
     fn is_outage(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::Outage)

@@ -14,10 +14,7 @@ pub(super) struct FileSet<'a> {
 impl<'a> FileSet<'a> {
     /// Refuses a path that two files have, and a file that is a folder too.
     pub(super) fn new(files: &'a [MountFile]) -> Result<Self, WriteError> {
-        let mut set = Self {
-            files: BTreeMap::new(),
-            folders: BTreeSet::new(),
-        };
+        let mut set = Self { files: BTreeMap::new(), folders: BTreeSet::new() };
         for file in files {
             if set.files.insert(file.path.as_str(), file).is_some() {
                 let path = file.path.clone();
@@ -56,8 +53,6 @@ impl<'a> FileSet<'a> {
 
     /// What a reader sees in the mount's root.
     pub(super) fn first_components(&self) -> BTreeSet<&'a str> {
-        self.files()
-            .filter_map(|file| file.path.as_str().split('/').next())
-            .collect()
+        self.files().filter_map(|file| file.path.as_str().split('/').next()).collect()
     }
 }

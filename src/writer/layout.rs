@@ -173,11 +173,7 @@ fn visible_folder(mount: &Mount) -> Result<Option<PathBuf>, WriteError> {
         }
         _ => false,
     };
-    if valid && mount.is_folder(&target)? {
-        Ok(Some(target))
-    } else {
-        Ok(None)
-    }
+    if valid && mount.is_folder(&target)? { Ok(Some(target)) } else { Ok(None) }
 }
 
 fn create_timestamp_folder(mount: &Mount) -> Result<PathBuf, WriteError> {
@@ -207,14 +203,11 @@ fn is_visible_link(mount: &Mount, name: &OsStr) -> Result<bool, WriteError> {
 
 /// `..2026_11_21_09_30_00.123456789`: AtomicWriter's form, in UTC.
 fn timestamp(time: SystemTime) -> String {
-    let since_1970 = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_else(|before| before.duration());
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_else(|before| before.duration());
     let seconds = since_1970.as_secs();
     let (mut days, mut year) = (seconds / 86_400, 1970);
-    let is_leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     while days >= 365 + u64::from(is_leap(year)) {
         days -= 365 + u64::from(is_leap(year));
         year += 1;

@@ -14,8 +14,8 @@ use std::{
 
 use rustix::{
     fs::{
-        self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags,
-        Timespec, Timestamps, UTIME_OMIT,
+        self, AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags, Timespec,
+        Timestamps, UTIME_OMIT,
     },
     io::Errno,
 };
@@ -49,23 +49,14 @@ impl Mount {
     /// The modification time of the root.
     pub(super) fn mtime(&self) -> Result<Timespec, WriteError> {
         fs::statx(&self.root, "", AtFlags::EMPTY_PATH, StatxFlags::MTIME)
-            .map(|stat| Timespec {
-                tv_sec: stat.stx_mtime.tv_sec,
-                tv_nsec: stat.stx_mtime.tv_nsec.into(),
-            })
+            .map(|stat| Timespec { tv_sec: stat.stx_mtime.tv_sec, tv_nsec: stat.stx_mtime.tv_nsec.into() })
             .map_err(|errno| self.failed("read the modification time of", "", errno))
     }
 
     /// Sets the modification time of the root.
     pub(super) fn set_mtime(&self, mtime: Timespec) -> Result<(), WriteError> {
-        let unchanged = Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        };
-        let times = Timestamps {
-            last_access: unchanged,
-            last_modification: mtime,
-        };
+        let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let times = Timestamps { last_access: unchanged, last_modification: mtime };
         fs::futimens(&self.root, &times)
             .map_err(|errno| self.failed("put back the modification time of", "", errno))
     }
@@ -87,14 +78,9 @@ impl Mount {
     }
 
     /// Where a link points to; `None` when there is nothing, or no link.
-    pub(super) fn link_target(
-        &self,
-        path: impl AsRef<Path>,
-    ) -> Result<Option<PathBuf>, WriteError> {
+    pub(super) fn link_target(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>, WriteError> {
         let path = path.as_ref();
-        match self.in_parent(path, |folder, name| {
-            fs::readlinkat(folder, name, Vec::new())
-        }) {
+        match self.in_parent(path, |folder, name| fs::readlinkat(folder, name, Vec::new())) {
             Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()).into())),
             Err(Errno::NOENT | Errno::INVAL) => Ok(None),
             Err(errno) => Err(self.failed("read the link", path, errno)),
@@ -137,11 +123,9 @@ impl Mount {
             // denies even us to read: none of them is the file that is wanted.
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => Ok(false),
-                _ => Err(WriteError::Io {
-                    step: "compare",
-                    path: self.target_path.join(path),
-                    source: error,
-                }),
+                _ => {
+                    Err(WriteError::Io { step: "compare", path: self.target_path.join(path), source: error })
+                }
             },
         }
     }
@@ -179,11 +163,7 @@ impl Mount {
         };
         create().map_err(|error: io::Error| match Errno::from_io_error(&error) {
             Some(errno) => self.failed("write", path, errno),
-            None => WriteError::Io {
-                step: "write",
-                path: self.target_path.join(path),
-                source: error,
-            },
+            None => WriteError::Io { step: "write", path: self.target_path.join(path), source: error },
         })
     }
 
@@ -194,9 +174,7 @@ impl Mount {
         path: impl AsRef<Path>,
     ) -> Result<(), WriteError> {
         let path = path.as_ref();
-        match self.in_parent(path, |folder, name| {
-            fs::symlinkat(target.as_ref(), folder, name)
-        }) {
+        match self.in_parent(path, |folder, name| fs::symlinkat(target.as_ref(), folder, name)) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(self.failed("create the link", path, errno)),
         }
@@ -221,8 +199,7 @@ impl Mount {
     pub(super) fn remove(&self, path: impl AsRef<Path>) -> Result<(), WriteError> {
         let mut left = vec![path.as_ref().to_owned()];
         while let Some(path) = left.last().cloned() {
-            let unlink =
-                |flags| self.in_parent(&path, |folder, name| fs::unlinkat(folder, name, flags));
+            let unlink = |flags| self.in_parent(&path, |folder, name| fs::unlinkat(folder, name, flags));
             let removed = match unlink(AtFlags::empty()) {
                 Err(Errno::ISDIR) => unlink(AtFlags::REMOVEDIR),
                 other => other,
@@ -243,11 +220,7 @@ impl Mount {
     }
 
     fn open(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-        let mode = if flags.contains(OFlags::CREATE) {
-            Mode::RUSR | Mode::WUSR
-        } else {
-            Mode::empty()
-        };
+        let mode = if flags.contains(OFlags::CREATE) { Mode::RUSR | Mode::WUSR } else { Mode::empty() };
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         fs::openat2(&self.root, path, flags, mode, RESOLVE)
     }
@@ -281,11 +254,7 @@ impl Mount {
 }
 
 fn or_dot(folder: &Path) -> &Path {
-    if folder.as_os_str().as_bytes().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    }
+    if folder.as_os_str().as_bytes().is_empty() { Path::new(".") } else { folder }
 }
 
 /// Whether `file` holds exactly `contents`, read piece by piece into memory

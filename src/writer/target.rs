@@ -7,10 +7,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{
-        self, AtFlags, FlockOperation, FsWord, Mode, OFlags, ResolveFlags, StatxAttributes,
-        StatxFlags,
-    },
+    fs::{self, AtFlags, FlockOperation, FsWord, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags},
     io::{Errno, retry_on_intr},
 };
 
@@ -21,14 +18,10 @@ const TMPFS_MAGIC: FsWord = 0x0102_1994;
 
 /// No link is followed. Mount points may be crossed: kubelet's folder has them,
 /// and the driver's tmpfs is one.
-const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
-    .union(ResolveFlags::NO_SYMLINKS)
-    .union(ResolveFlags::NO_MAGICLINKS);
+const RESOLVE: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
-const FOLDER: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The folder `…/kubernetes.io~csi/<name>`, in which kubelet keeps the mount
 /// point. It lies on the node's disk and pods do not see it, so it may be held
@@ -55,26 +48,11 @@ impl Volume {
             })?;
         // The one path where links are followed: it comes from the command
         // line, and an administrator may have moved kubelet's folder.
-        let kubelet = fs::open(
-            kubelet_path,
-            FOLDER.difference(OFlags::NOFOLLOW),
-            Mode::empty(),
-        )
-        .map_err(|errno| WriteError::at("open the kubelet folder", kubelet_path, errno))?;
-        let folder = fs::openat2(&kubelet, &volume_path, FOLDER, Mode::empty(), RESOLVE).map_err(
-            |errno| {
-                gone_or(
-                    "open, without following links, the folder of",
-                    target_path,
-                    errno,
-                )
-            },
-        )?;
-        Ok(Self {
-            folder,
-            target_path: target_path.to_owned(),
-            file_system,
-        })
+        let kubelet = fs::open(kubelet_path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())
+            .map_err(|errno| WriteError::at("open the kubelet folder", kubelet_path, errno))?;
+        let folder = fs::openat2(&kubelet, &volume_path, FOLDER, Mode::empty(), RESOLVE)
+            .map_err(|errno| gone_or("open, without following links, the folder of", target_path, errno))?;
+        Ok(Self { folder, target_path: target_path.to_owned(), file_system })
     }
 
     /// Blocks until no other writer is at work on this mount, and keeps others
@@ -128,21 +106,13 @@ impl Volume {
         let mounted = stat(root)?;
         // Linux says so by itself since 5.8. Before, another device than that
         // of the folder above tells as much.
-        let is_mount_root = if mounted
-            .stx_attributes_mask
-            .contains(StatxAttributes::MOUNT_ROOT)
-        {
+        let is_mount_root = if mounted.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
             mounted.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
         } else {
             let above = stat(&self.folder)?;
-            (mounted.stx_dev_major, mounted.stx_dev_minor)
-                != (above.stx_dev_major, above.stx_dev_minor)
+            (mounted.stx_dev_major, mounted.stx_dev_minor) != (above.stx_dev_major, above.stx_dev_minor)
         };
-        if is_mount_root {
-            Ok(())
-        } else {
-            Err(WriteError::NotMountRoot { path: path() })
-        }
+        if is_mount_root { Ok(()) } else { Err(WriteError::NotMountRoot { path: path() }) }
     }
 }
 
@@ -168,10 +138,8 @@ fn volume_path(kubelet_path: &Path, target_path: &Path, pod_uid: &str) -> Option
         && mount == "mount";
     // `Path` sees through `//`, `/./` and a trailing `/`. Kubelet writes none
     // of them; whoever does is not kubelet.
-    let spelled = kubelet_path
-        .components()
-        .collect::<PathBuf>()
-        .join(below.components().collect::<PathBuf>());
+    let spelled =
+        kubelet_path.components().collect::<PathBuf>().join(below.components().collect::<PathBuf>());
     let same_spelling = spelled.as_os_str() == target_path.as_os_str();
     let no_nul = !name.as_bytes().contains(&0);
     (in_place && same_spelling && no_nul).then(|| [pods, uid, volumes, csi, name].iter().collect())
@@ -179,9 +147,7 @@ fn volume_path(kubelet_path: &Path, target_path: &Path, pod_uid: &str) -> Option
 
 fn gone_or(step: &'static str, target_path: &Path, errno: Errno) -> WriteError {
     match errno {
-        Errno::NOENT => WriteError::Gone {
-            path: target_path.to_owned(),
-        },
+        Errno::NOENT => WriteError::Gone { path: target_path.to_owned() },
         _ => WriteError::at(step, target_path, errno),
     }
 }

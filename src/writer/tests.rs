@@ -31,9 +31,7 @@ struct Pod {
 }
 
 fn pod() -> Pod {
-    let kubelet = tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap();
+    let kubelet = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let target = kubelet.path().join(VOLUME).join("mount");
     fs::create_dir_all(&target).unwrap();
     Pod { kubelet, target }
@@ -47,9 +45,7 @@ impl Pod {
     }
 
     fn write(&self, files: &[MountFile]) -> Written {
-        self.writer()
-            .write(&self.target, UID, files, KeepMtime::No)
-            .unwrap()
+        self.writer().write(&self.target, UID, files, KeepMtime::No).unwrap()
     }
 
     fn mtime(&self) -> SystemTime {
@@ -57,10 +53,7 @@ impl Pod {
     }
 
     fn set_mtime(&self, time: SystemTime) {
-        fs::File::open(&self.target)
-            .unwrap()
-            .set_modified(time)
-            .unwrap();
+        fs::File::open(&self.target).unwrap().set_modified(time).unwrap();
     }
 }
 
@@ -129,10 +122,7 @@ fn assert_holds(mount: &Path, files: &[MountFile]) {
     let mut names = vec![timestamp.to_owned(), "..data".to_owned()];
     for file in files {
         let name = file.path.components().next().unwrap();
-        assert_eq!(
-            fs::read_link(mount.join(name)).unwrap(),
-            Path::new("..data").join(name)
-        );
+        assert_eq!(fs::read_link(mount.join(name)).unwrap(), Path::new("..data").join(name));
         names.push(name.to_owned());
     }
     names.sort();
@@ -183,9 +173,7 @@ fn the_layout_is_that_of_atomic_writer() {
     assert_holds(&pod.target, &files);
     let timestamp = fs::read_link(pod.target.join("..data")).unwrap();
     for folder in ["", "db", "db/deep", "db/deep/er"] {
-        let mode = fs::metadata(pod.target.join(&timestamp).join(folder))
-            .unwrap()
-            .mode();
+        let mode = fs::metadata(pod.target.join(&timestamp).join(folder)).unwrap().mode();
         assert_eq!(mode & 0o7777, 0o755, "{folder}");
     }
 }
@@ -200,16 +188,11 @@ fn modes_are_exact_whatever_the_umask() {
     };
     let target = kubelet.join(VOLUME).join("mount");
     let files = [file("a", 0o400, "a"), file("b/c", 0o777, "c")];
-    Writer::new(&kubelet, FileSystem::Any)
-        .write(&target, UID, &files, KeepMtime::No)
-        .unwrap();
+    Writer::new(&kubelet, FileSystem::Any).write(&target, UID, &files, KeepMtime::No).unwrap();
 
     // The umask is what it is meant to be, and the files are not touched by it.
     fs::write(kubelet.join("probe"), "").unwrap();
-    assert_eq!(
-        fs::metadata(kubelet.join("probe")).unwrap().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(kubelet.join("probe")).unwrap().mode() & 0o777, 0o600);
     assert_holds(&target, &files);
     let folder = fs::metadata(target.join("b")).unwrap();
     assert_eq!(folder.mode() & 0o777, 0o755);
@@ -218,11 +201,7 @@ fn modes_are_exact_whatever_the_umask() {
 #[test]
 fn files_no_longer_asked_for_are_removed() {
     let pod = pod();
-    pod.write(&[
-        file("a", 0o644, "1"),
-        file("b/c", 0o644, "2"),
-        file("b/d", 0o644, "3"),
-    ]);
+    pod.write(&[file("a", 0o644, "1"), file("b/c", 0o644, "2"), file("b/d", 0o644, "3")]);
     let files = [file("b/d", 0o644, "3")];
     assert_eq!(pod.write(&files), Written::Changed);
     assert_holds(&pod.target, &files);
@@ -243,10 +222,7 @@ fn a_file_may_become_a_folder_and_a_folder_a_file() {
 #[test]
 fn an_unchanged_set_writes_nothing() {
     let pod = pod();
-    let files = [
-        file("a", 0o400, vec![b'x'; 20_000]),
-        file("b/c", 0o644, "2"),
-    ];
+    let files = [file("a", 0o400, vec![b'x'; 20_000]), file("b/c", 0o644, "2")];
     pod.write(&files);
     let state = || {
         let timestamp = fs::read_link(pod.target.join("..data")).unwrap();
@@ -283,11 +259,7 @@ fn every_difference_is_written() {
 fn impossible_sets_are_refused_before_anything_is_touched() {
     let pod = pod();
     let before = pod.mtime();
-    let write = |files: &[MountFile]| {
-        pod.writer()
-            .write(&pod.target, UID, files, KeepMtime::No)
-            .unwrap_err()
-    };
+    let write = |files: &[MountFile]| pod.writer().write(&pod.target, UID, files, KeepMtime::No).unwrap_err();
     let twice = write(&[file("a", 0o644, "1"), file("a", 0o600, "1")]);
     assert!(matches!(&twice, WriteError::Duplicate { path } if path.as_str() == "a"));
     for files in [["a/b/c", "a"], ["a/b", "a/b/c"]] {
@@ -296,11 +268,7 @@ fn impossible_sets_are_refused_before_anything_is_touched() {
     }
     assert_eq!(pod.mtime(), before);
     // Looks alike, but is no conflict.
-    pod.write(&[
-        file("a", 0o644, ""),
-        file("a-b", 0o644, ""),
-        file("ab/a", 0o644, ""),
-    ]);
+    pod.write(&[file("a", 0o644, ""), file("a-b", 0o644, ""), file("ab/a", 0o644, "")]);
 }
 
 #[test]
@@ -313,15 +281,8 @@ fn a_write_that_fails_half_way_leaves_the_old_set_and_nothing_else() {
 
     // Longer than Linux takes a path to be, once the timestamp is before it.
     let long = "x/".repeat(2047) + "x";
-    let new = [
-        file("a", 0o644, "3"),
-        file("new", 0o644, "4"),
-        file(&long, 0o644, "5"),
-    ];
-    let error = pod
-        .writer()
-        .write(&pod.target, UID, &new, KeepMtime::Yes)
-        .unwrap_err();
+    let new = [file("a", 0o644, "3"), file("new", 0o644, "4"), file(&long, 0o644, "5")];
+    let error = pod.writer().write(&pod.target, UID, &new, KeepMtime::Yes).unwrap_err();
     assert!(matches!(error, WriteError::Io { .. }), "{error}");
     assert_holds(&pod.target, &old);
     assert_eq!(pod.mtime(), time);
@@ -335,10 +296,7 @@ fn the_modification_time_is_kept_only_when_asked_for() {
     pod.set_mtime(time);
 
     let files = [file("a", 0o644, "2"), file("b", 0o644, "3")];
-    let written = pod
-        .writer()
-        .write(&pod.target, UID, &files, KeepMtime::Yes)
-        .unwrap();
+    let written = pod.writer().write(&pod.target, UID, &files, KeepMtime::Yes).unwrap();
     assert_eq!(written, Written::Changed);
     assert_holds(&pod.target, &files);
     assert_eq!(pod.mtime(), time);
@@ -350,10 +308,8 @@ fn the_modification_time_is_kept_only_when_asked_for() {
 #[test]
 fn writers_of_one_mount_take_turns() {
     let pod = pod();
-    let sets = [
-        [file("a", 0o644, "1"), file("b/c", 0o644, "1")],
-        [file("a", 0o644, "2"), file("d", 0o600, "2")],
-    ];
+    let sets =
+        [[file("a", 0o644, "1"), file("b/c", 0o644, "1")], [file("a", 0o644, "2"), file("d", 0o600, "2")]];
     thread::scope(|scope| {
         for set in &sets {
             scope.spawn(|| {
@@ -373,12 +329,7 @@ fn errors_name_path_and_step_but_no_value() {
     let long = "x/".repeat(2047) + "x";
     let error = pod
         .writer()
-        .write(
-            &pod.target,
-            UID,
-            &[file(&long, 0o644, "canary-7f3a")],
-            KeepMtime::No,
-        )
+        .write(&pod.target, UID, &[file(&long, 0o644, "canary-7f3a")], KeepMtime::No)
         .unwrap_err();
     let text = format!("{error} {error:?}");
     assert!(text.starts_with("cannot create the folder /"), "{text}");

@@ -64,10 +64,7 @@ fn target_paths_of_another_shape_are_refused() {
     targets.push(format!("{volumes}/secrets\0/mount"));
     for target in targets {
         let error = pod.writer().check(Path::new(&target), UID).unwrap_err();
-        assert!(
-            matches!(error, WriteError::Shape { .. }),
-            "{target:?}: {error}"
-        );
+        assert!(matches!(error, WriteError::Shape { .. }), "{target:?}: {error}");
         let expected = format!("{volumes}/<name>/mount");
         assert!(error.to_string().contains(&expected), "{error}");
     }
@@ -78,15 +75,10 @@ fn target_paths_of_another_shape_are_refused() {
 fn pod_uids_that_are_no_name_are_refused() {
     let pod = pod();
     for uid in ["", ".", "..", "a/b", "/"] {
-        let target = format!(
-            "{}/pods/{uid}/volumes/kubernetes.io~csi/secrets/mount",
-            pod.kubelet.path().display()
-        );
+        let target =
+            format!("{}/pods/{uid}/volumes/kubernetes.io~csi/secrets/mount", pod.kubelet.path().display());
         let error = pod.writer().check(Path::new(&target), uid).unwrap_err();
-        assert!(
-            matches!(error, WriteError::Shape { .. }),
-            "{uid:?}: {error}"
-        );
+        assert!(matches!(error, WriteError::Shape { .. }), "{uid:?}: {error}");
     }
 }
 
@@ -94,21 +86,13 @@ fn pod_uids_that_are_no_name_are_refused() {
 fn a_kubelet_path_with_a_trailing_slash_or_behind_a_link_is_accepted() {
     let pod = pod();
     let slash = format!("{}/", pod.kubelet.path().display());
-    assert!(
-        Writer::new(slash, FileSystem::Any)
-            .check(&pod.target, UID)
-            .is_ok()
-    );
+    assert!(Writer::new(slash, FileSystem::Any).check(&pod.target, UID).is_ok());
 
     let elsewhere = tempfile::tempdir().unwrap();
     let link = elsewhere.path().join("kubelet");
     symlink(pod.kubelet.path(), &link).unwrap();
     let target = link.join(VOLUME).join("mount");
-    assert!(
-        Writer::new(link, FileSystem::Any)
-            .check(&target, UID)
-            .is_ok()
-    );
+    assert!(Writer::new(link, FileSystem::Any).check(&target, UID).is_ok());
 }
 
 #[test]
@@ -117,10 +101,7 @@ fn a_link_anywhere_in_the_target_path_is_refused() {
     for depth in 1..=components.components().count() {
         let pod = pod();
         let part: PathBuf = components.components().take(depth).collect();
-        let (there, moved) = (
-            pod.kubelet.path().join(part),
-            pod.kubelet.path().join("moved"),
-        );
+        let (there, moved) = (pod.kubelet.path().join(part), pod.kubelet.path().join("moved"));
         fs::rename(&there, &moved).unwrap();
         symlink(&moved, &there).unwrap();
 
@@ -232,11 +213,7 @@ fn traps_in_the_root_are_neither_followed_nor_opened() {
 fn traps_in_the_visible_folder_are_neither_followed_nor_opened() {
     let pod = pod();
     let outside = canary(&pod);
-    let files = [
-        file("a", 0o644, "canary"),
-        file("b/a", 0o644, "canary"),
-        file("c", 0o644, ""),
-    ];
+    let files = [file("a", 0o644, "canary"), file("b/a", 0o644, "canary"), file("c", 0o644, "")];
     for trap in ["a", "b", "c"] {
         pod.write(&files);
         let path = pod.target.join("..data").join(trap);
@@ -251,13 +228,7 @@ fn traps_in_the_visible_folder_are_neither_followed_nor_opened() {
             }
             _ => {
                 fs::remove_file(&path).unwrap();
-                assert!(
-                    Command::new("mkfifo")
-                        .arg(&path)
-                        .status()
-                        .unwrap()
-                        .success()
-                );
+                assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
             }
         }
         assert_eq!(pod.write(&files), Written::Changed, "{trap}");

@@ -14,11 +14,7 @@ const ROUNDS: u32 = 200;
 fn sets() -> [Vec<MountFile>; 2] {
     let (one, two) = (vec![b'1'; 6_000], vec![b'2'; 9_000]);
     [
-        vec![
-            file("a", 0o644, one.clone()),
-            file("b/c", 0o400, one.clone()),
-            file("only/in/one", 0o644, one),
-        ],
+        vec![file("a", 0o644, one.clone()), file("b/c", 0o400, one.clone()), file("only/in/one", 0o644, one)],
         vec![
             file("a", 0o600, two.clone()),
             file("b/c", 0o640, two.clone()),
@@ -60,26 +56,18 @@ fn a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_tidies_up() {
         assert!(
             left == shown_of(&one) || left == shown_of(&two) || round == 0 && left.is_empty(),
             "after kill {round}: {:?}",
-            left.iter()
-                .map(|(path, (mode, text))| (path, mode, text.len()))
-                .collect::<Vec<_>>()
+            left.iter().map(|(path, (mode, text))| (path, mode, text.len())).collect::<Vec<_>>()
         );
         let whole = ["..data"].len() + 1;
         let reserved = names_in(&pod.target);
-        let reserved = reserved
-            .iter()
-            .filter(|name| name.starts_with(".."))
-            .count();
+        let reserved = reserved.iter().filter(|name| name.starts_with("..")).count();
         struck += u32::from(reserved > whole);
 
         pod.write(set);
         assert_holds(&pod.target, set);
     }
     // Otherwise the kills would prove nothing.
-    assert!(
-        struck > ROUNDS / 10,
-        "{struck} of {ROUNDS} kills struck in the middle"
-    );
+    assert!(struck > ROUNDS / 10, "{struck} of {ROUNDS} kills struck in the middle");
 }
 
 /// What AWS's own provider would have left: no links, nothing of our layout.

@@ -17,17 +17,10 @@ const WITH_CAPABILITIES: &str = r#"test=$0; shift; exec "$test" "$@""#;
 fn in_mount_namespace(test: &str, mount: &str, run: &str) -> Option<PathBuf> {
     let child = kubelet_of_child();
     if child.is_none() {
-        let probe = Command::new("unshare")
-            .args(["-m", "setpriv", "--version"])
-            .output();
+        let probe = Command::new("unshare").args(["-m", "setpriv", "--version"]).output();
         if probe.is_ok_and(|probe| probe.status.success()) {
             let prepare = format!("{mount}\n{run}");
-            again(
-                &format!("mounted::{test}"),
-                &["unshare", "-m", "sh"],
-                &prepare,
-                pod().kubelet.path(),
-            );
+            again(&format!("mounted::{test}"), &["unshare", "-m", "sh"], &prepare, pod().kubelet.path());
         } else {
             println!("SKIPPED {test}: it takes root, unshare and setpriv to mount a tmpfs");
         }
@@ -37,10 +30,7 @@ fn in_mount_namespace(test: &str, mount: &str, run: &str) -> Option<PathBuf> {
 
 fn capabilities() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("CapEff:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("CapEff:")).unwrap();
     line.trim_start_matches("CapEff:").trim().to_owned()
 }
 
@@ -65,11 +55,7 @@ fn root_without_capabilities_writes_replaces_and_takes_over() {
     fs::write(target.join("b/c"), "plain").unwrap();
     for text in ["one", "two"] {
         let files = [file("a", 0o400, text), file("b/c", 0o644, text)];
-        let write = || {
-            writer(&kubelet)
-                .write(&target, UID, &files, KeepMtime::Yes)
-                .unwrap()
-        };
+        let write = || writer(&kubelet).write(&target, UID, &files, KeepMtime::Yes).unwrap();
         assert_eq!(write(), Written::Changed);
         assert_holds(&target, &files);
         assert_eq!(write(), Written::Unchanged);
@@ -87,10 +73,7 @@ fn a_full_file_system_leaves_the_old_set() {
     let write = |files: &[MountFile]| writer(&kubelet).write(&target, UID, files, KeepMtime::No);
     let old = [file("a", 0o644, "old"), file("b/c", 0o644, "old")];
     write(&old).unwrap();
-    let large = [
-        file("a", 0o644, "new"),
-        file("new", 0o644, vec![b'x'; 100_000]),
-    ];
+    let large = [file("a", 0o644, "new"), file("new", 0o644, vec![b'x'; 100_000])];
     let error = write(&large).unwrap_err();
     assert!(matches!(error, WriteError::NoSpace { .. }), "{error}");
     assert_holds(&target, &old);
@@ -114,9 +97,8 @@ fn no_inode_left_at_any_step_leaves_the_old_set() {
     for count in 1..24 {
         let old = [file("a", 0o644, "old"), file("b/c", 0o644, "old")];
         write(&old).unwrap();
-        let new: Vec<_> = (0..count)
-            .map(|number| file(&format!("new{}/{number}", number % 3), 0o644, "new"))
-            .collect();
+        let new: Vec<_> =
+            (0..count).map(|number| file(&format!("new{}/{number}", number % 3), 0o644, "new")).collect();
         match write(&new) {
             Ok(_) => assert_holds(&target, &new),
             Err(WriteError::NoSpace { step, path }) => {
@@ -126,19 +108,13 @@ fn no_inode_left_at_any_step_leaves_the_old_set() {
             Err(error) => panic!("{error}"),
         }
     }
-    for step in [
-        "create the link ..data_tmp",
-        "create the link new",
-        "write ",
-    ] {
+    for step in ["create the link ..data_tmp", "create the link new", "write "] {
         assert!(steps.iter().any(|seen| seen.starts_with(step)), "{steps:?}");
     }
 
     // Plain files, and hardly an inode for the links that take them over.
     write(&[]).unwrap();
-    let plain: Vec<_> = (0..16)
-        .map(|number| file(&format!("plain{number}"), 0o644, ""))
-        .collect();
+    let plain: Vec<_> = (0..16).map(|number| file(&format!("plain{number}"), 0o644, "")).collect();
     for file in &plain {
         fs::write(target.join(file.path.as_str()), "").unwrap();
     }
@@ -166,11 +142,7 @@ fn only_a_tmpfs_that_is_a_mount_root_is_written_to() {
         let target = csi.join(name).join("mount");
         let files = [file("a", 0o644, "1")];
         let write = writer(&kubelet).write(&target, UID, &files, KeepMtime::No);
-        (
-            writer(&kubelet).check(&target, UID),
-            write,
-            names_in(&target).len(),
-        )
+        (writer(&kubelet).check(&target, UID), write, names_in(&target).len())
     };
     let refused = both("folder");
     let not_root = |error: &WriteError| matches!(error, WriteError::NotMountRoot { .. });
@@ -197,14 +169,7 @@ fn the_mount_can_be_unmounted_between_writes_and_while_replaced_files_stay() {
         return;
     };
     let target = kubelet.join(VOLUME).join("mount");
-    let umount = || {
-        Command::new("umount")
-            .arg(&target)
-            .output()
-            .unwrap()
-            .status
-            .success()
-    };
+    let umount = || Command::new("umount").arg(&target).output().unwrap().status.success();
     let mut writer = writer(&kubelet);
     let first = [file("a", 0o644, "1")];
     writer.write(&target, UID, &first, KeepMtime::No).unwrap();
@@ -238,9 +203,7 @@ fn a_file_system_mounted_inside_is_not_entered() {
     fs::write(target.join("..x/a"), "canary").unwrap();
     symlink("..x", target.join("..data")).unwrap();
     let files = [file("a", 0o644, "1")];
-    let error = writer(&kubelet)
-        .write(&target, UID, &files, KeepMtime::No)
-        .unwrap_err();
+    let error = writer(&kubelet).write(&target, UID, &files, KeepMtime::No).unwrap_err();
     assert!(matches!(error, WriteError::Io { .. }), "{error}");
     assert_eq!(names_in(&target.join("..x")), ["a"]);
 }

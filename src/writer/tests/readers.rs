@@ -139,19 +139,14 @@ fn readers_of_plain_files_see_no_gap_when_they_are_taken_over() {
         fs::create_dir(pod.target.join("b")).unwrap();
         fs::write(&a, contents(0)).unwrap();
         fs::write(&c, contents(0)).unwrap();
-        let files = [
-            file("a", 0o644, contents(1)),
-            file("b/c", 0o644, contents(1)),
-        ];
+        let files = [file("a", 0o644, contents(1)), file("b/c", 0o644, contents(1))];
         let looks = beside(
             || {
                 look_in_order(&a, &c);
                 look_in_order(&c, &a);
             },
             || {
-                writer
-                    .write(&pod.target, UID, &files, KeepMtime::No)
-                    .unwrap();
+                writer.write(&pod.target, UID, &files, KeepMtime::No).unwrap();
             },
         );
         assert!(looks > 0);

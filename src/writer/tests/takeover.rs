@@ -12,11 +12,8 @@ fn plain_files_and_folders_are_taken_over_and_those_not_asked_for_removed() {
     fs::create_dir_all(pod.target.join("folder/deep")).unwrap();
     fs::write(pod.target.join("folder/deep/file"), "old").unwrap();
     fs::create_dir_all(pod.target.join("folder gone/deep")).unwrap();
-    let files = [
-        file("a", 0o644, "new"),
-        file("same", 0o644, "same"),
-        file("folder/deep/file", 0o644, "new"),
-    ];
+    let files =
+        [file("a", 0o644, "new"), file("same", 0o644, "same"), file("folder/deep/file", 0o644, "new")];
     assert_eq!(pod.write(&files), Written::Changed);
     assert_holds(&pod.target, &files);
 }

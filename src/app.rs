@@ -1,0 +1,192 @@
+//! The wiring: from a configuration to a provider that serves.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, UnixStream},
+    sync::{mpsc, watch},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Server;
+
+use crate::{
+    aws::{Aws, AwsSettings, AwsSetupError},
+    backend::Backend,
+    cluster::{Cluster, ClusterSettings},
+    grpc::{
+        Provider,
+        socket::{Socket, SocketError, SocketState},
+    },
+    http,
+    identity::{Identity, IdentitySettings},
+    model::request::Rules,
+    mount::{Delivery, Mounter},
+    reading::Reader,
+};
+
+/// Folder of an older driver, which the driver still searches first.
+const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
+
+/// Everything that the operator decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of the providers' sockets.
+    pub provider_volume: PathBuf,
+    /// The socket's file name.
+    pub socket_name: String,
+    /// Who may call the socket.
+    pub allowed_uids: Vec<u32>,
+    /// Where the probes are served.
+    pub http_address: Option<SocketAddr>,
+    /// Who writes the files.
+    pub delivery: Delivery,
+    /// Rules for every request.
+    pub rules: Rules,
+    /// How AWS is reached.
+    pub aws: AwsSettings,
+    /// How credentials are got.
+    pub identity: IdentitySettings,
+    /// How Kubernetes is reached.
+    pub cluster: ClusterSettings,
+    /// The most that one mount may take.
+    pub mount_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults, with the socket in `provider_volume`.
+    pub fn new(provider_volume: impl Into<PathBuf>) -> Self {
+        Self {
+            provider_volume: provider_volume.into(),
+            socket_name: "aws.sock".to_owned(),
+            allowed_uids: vec![0],
+            http_address: None,
+            delivery: Delivery::DriverWrites,
+            rules: Rules::default(),
+            aws: AwsSettings::default(),
+            identity: IdentitySettings::default(),
+            cluster: ClusterSettings::default(),
+            mount_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why the provider does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The socket.
+    #[error("the driver's socket cannot be served")]
+    Socket(#[from] SocketError),
+    /// AWS.
+    #[error("AWS cannot be set up")]
+    Aws(#[from] AwsSetupError),
+    /// The probes.
+    #[error("the probes cannot be served on {address} (--http-address)")]
+    Http {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The gRPC server.
+    #[error("the gRPC server failed")]
+    Grpc(#[from] tonic::transport::Error),
+}
+
+/// Serves the driver until `shutdown` completes, and then finishes the mounts
+/// that run.
+///
+/// # Errors
+/// When something that is needed for serving fails.
+pub async fn serve(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    warn_of_a_shadowing_socket(&config.socket_name);
+    // First of all, because kubelet waits for the socket while a pod starts.
+    let socket = Socket::open(config.provider_volume.join(&config.socket_name)).await?;
+    let state = socket.state();
+    let stop = Stop::on(shutdown);
+    let (connections, keeper) = socket.run(stop.wait());
+
+    let served = answer(&config, connections, state, &stop).await;
+    stop.now();
+    // The keeper removes the socket; it has nothing else left to do.
+    let _ = keeper.await;
+    served
+}
+
+/// Answers the driver and the probes until `stop`.
+async fn answer(
+    config: &Config,
+    connections: mpsc::Receiver<io::Result<UnixStream>>,
+    state: watch::Receiver<SocketState>,
+    stop: &Stop,
+) -> Result<(), ServeError> {
+    let mounter = Arc::new(mounter(config).await?);
+    let provider = Provider::new(mounter, &config.allowed_uids).into_server();
+    let probes = async {
+        let Some(address) = config.http_address else { return Ok(()) };
+        let served = async { http::serve(TcpListener::bind(address).await?, state, stop.wait()).await };
+        served.await.map_err(|source| ServeError::Http { address, source })
+    };
+    let grpc = async {
+        let incoming = ReceiverStream::new(connections);
+        Ok(Server::builder()
+            .add_service(provider)
+            .serve_with_incoming_shutdown(incoming, stop.wait())
+            .await?)
+    };
+    tokio::try_join!(grpc, probes).map(|((), ())| ())
+}
+
+async fn mounter(config: &Config) -> Result<Mounter, AwsSetupError> {
+    let aws = Arc::new(Aws::load(&config.aws).await?);
+    let cluster = Arc::new(Cluster::new(config.cluster.clone()));
+    Ok(Mounter {
+        rules: config.rules.clone(),
+        identity: Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone())),
+        cluster,
+        reader: Reader::new(Backend::new(aws)),
+        delivery: config.delivery.clone(),
+        deadline: config.mount_timeout,
+    })
+}
+
+/// The driver looks into the old folder first, so a dead socket there hides
+/// ours. It can be seen only where that folder is mounted too.
+fn warn_of_a_shadowing_socket(name: &str) {
+    let shadow = PathBuf::from(LEGACY_VOLUME).join(name);
+    if shadow.exists() {
+        tracing::warn!(socket = %shadow.display(), "this socket hides ours from the driver; remove it, unless a provider serves it");
+    }
+}
+
+/// One shutdown that several tasks wait for.
+struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    fn on(shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
+        let sender = watch::Sender::new(false);
+        let stop = Self(sender.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = shutdown => { sender.send_replace(true); }
+                // Stopped for another reason.
+                () = sender.closed() => {}
+            }
+        });
+        stop
+    }
+
+    fn wait(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut receiver = self.0.subscribe();
+        async move {
+            // A closed channel means that everything stops as well.
+            let _ = receiver.wait_for(|stopped| *stopped).await;
+        }
+    }
+
+    fn now(&self) {
+        self.0.send_replace(true);
+    }
+}

@@ -1,0 +1,128 @@
+//! The driver's service: `Version` and `Mount`.
+
+pub mod socket;
+mod status;
+
+use std::{sync::Arc, time::Instant};
+
+use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
+
+use self::{
+    protocol::{
+        File, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
+        csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer},
+    },
+    status::status_of,
+};
+use crate::{
+    model::request::RawRequest,
+    mount::{MountError, Mounted, Mounter},
+};
+
+/// The generated protocol of the driver, `v1alpha1`.
+#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated code")]
+pub mod protocol {
+    tonic::include_proto!("v1alpha1");
+}
+
+/// The protocol's version.
+pub const PROTOCOL_VERSION: &str = "v1alpha1";
+/// How `Version` names this provider.
+pub const RUNTIME_NAME: &str = "latchkey";
+/// Largest request that is read. The driver's own limit is the same.
+const MAX_REQUEST_BYTES: usize = 4 << 20;
+/// Stands for a mount without files, because the driver refuses an empty list.
+const NOTHING_MOUNTED: &str = "latchkey-nothing-to-mount";
+
+/// Answers the driver.
+#[derive(Clone)]
+pub struct Provider {
+    mounter: Arc<Mounter>,
+    allowed_uids: Arc<[u32]>,
+}
+
+impl Provider {
+    /// Serves callers whose uid is one of `allowed_uids`.
+    pub fn new(mounter: Arc<Mounter>, allowed_uids: &[u32]) -> Self {
+        Self { mounter, allowed_uids: allowed_uids.into() }
+    }
+
+    /// The service to put behind a socket.
+    pub fn into_server(self) -> CsiDriverProviderServer<Self> {
+        CsiDriverProviderServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
+    }
+
+    /// Whoever may call is given secrets of any pod's service account whose
+    /// token it holds: only the driver, which is root, may.
+    fn check_caller<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+        let uid = peer.map(|peer| peer.uid());
+        if uid.is_some_and(|uid| self.allowed_uids.contains(&uid)) {
+            return Ok(());
+        }
+        let seen = uid.map_or_else(|| "an unknown uid".to_owned(), |uid| format!("uid {uid}"));
+        tracing::warn!(allowed = ?self.allowed_uids, "refused a caller with {seen}");
+        Err(Status::permission_denied(format!("{seen} may not call this provider (--allowed-uids)")))
+    }
+}
+
+#[tonic::async_trait]
+impl CsiDriverProvider for Provider {
+    async fn version(&self, request: Request<VersionRequest>) -> Result<Response<VersionResponse>, Status> {
+        self.check_caller(&request)?;
+        Ok(Response::new(VersionResponse {
+            version: PROTOCOL_VERSION.to_owned(),
+            runtime_name: RUNTIME_NAME.to_owned(),
+            runtime_version: env!("CARGO_PKG_VERSION").to_owned(),
+        }))
+    }
+
+    async fn mount(&self, request: Request<MountRequest>) -> Result<Response<MountResponse>, Status> {
+        self.check_caller(&request)?;
+        let started = Instant::now();
+        let request = request.into_inner();
+        let raw = RawRequest {
+            attributes: request.attributes,
+            secrets: request.secrets,
+            target_path: request.target_path,
+            permission: request.permission,
+        };
+        let target = raw.target_path.clone();
+        let mounter = Arc::clone(&self.mounter);
+        // A task of its own: a panic ends the task, not the connection, and a
+        // caller that goes away does not leave a mount half done.
+        let task = tokio::spawn(async move { mounter.mount(raw).await });
+        let result = task.await.unwrap_or(Err(MountError::Bug));
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match result {
+            Ok(mounted) => {
+                tracing::info!(target_path = target, files = mounted.files.len(), millis, "mounted");
+                Ok(Response::new(answer(mounted)))
+            }
+            Err(error) => {
+                let status = status_of(&error);
+                tracing::error!(target_path = target, code = ?status.code(), millis, "mount failed: {error}");
+                Err(status)
+            }
+        }
+    }
+}
+
+fn answer(mounted: Mounted) -> MountResponse {
+    let mut object_version: Vec<ObjectVersion> = mounted
+        .files
+        .iter()
+        .map(|file| ObjectVersion { id: file.path.to_string(), version: file.version.clone() })
+        .collect();
+    if object_version.is_empty() {
+        object_version.push(ObjectVersion { id: NOTHING_MOUNTED.to_owned(), version: "0".to_owned() });
+    }
+    let files = if mounted.driver_writes { mounted.files } else { Vec::new() };
+    let files = files.into_iter().map(|file| File {
+        path: file.path.to_string(),
+        // At most 0o777.
+        mode: i32::try_from(file.mode.bits()).unwrap_or(0o400),
+        contents: file.contents.to_shared_bytes(),
+    });
+    MountResponse { object_version, error: None, files: files.collect() }
+}

@@ -1,0 +1,245 @@
+//! The life of the socket that the driver calls.
+//!
+//! It is bound under another name and renamed into place, so there is never a
+//! moment without one in a rolling update. It is bound again when another
+//! program deletes it (AWS's own provider does, when it starts and when it
+//! stops). What is not ours is never deleted and never fought over.
+
+use std::{
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
+use tonic::transport::Endpoint;
+
+use super::{
+    PROTOCOL_VERSION, RUNTIME_NAME,
+    protocol::{VersionRequest, csi_driver_provider_client::CsiDriverProviderClient},
+};
+
+/// How often the socket is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a live socket may take to say whose it is.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause after a connection could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that may wait to be taken over by the server.
+const BACKLOG: usize = 64;
+
+/// Whose the socket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketState {
+    /// Nothing is bound yet.
+    Starting,
+    /// Ours.
+    Ours,
+    /// A newer Latchkey's, after a rolling update.
+    Succeeded,
+    /// Another, live provider's, by its runtime name.
+    Foreign(String),
+}
+
+/// Why the socket cannot be served at all.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {path}")]
+pub struct SocketError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Keeps the socket until it is shut down.
+pub struct Socket {
+    path: PathBuf,
+    bound: Option<Bound>,
+    state: watch::Sender<SocketState>,
+}
+
+struct Bound {
+    listener: UnixListener,
+    inode: Inode,
+}
+
+/// Device and number; they stay taken as long as the listener lives.
+type Inode = (u64, u64);
+
+impl Socket {
+    /// Binds `path`, unless another live provider holds it: then it is looked at
+    /// again later.
+    ///
+    /// # Errors
+    /// When the folder does not take a socket.
+    pub async fn open(path: PathBuf) -> Result<Self, SocketError> {
+        let mut socket = Self { path, bound: None, state: watch::Sender::new(SocketState::Starting) };
+        socket.take(true).await?;
+        Ok(socket)
+    }
+
+    /// Tells whose the socket is, now and later.
+    pub fn state(&self) -> watch::Receiver<SocketState> {
+        self.state.subscribe()
+    }
+
+    /// Hands connections to the returned receiver until `shutdown` completes;
+    /// then the socket is removed, if it is still ours.
+    pub fn run(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> (mpsc::Receiver<io::Result<UnixStream>>, tokio::task::JoinHandle<()>) {
+        let (sender, receiver) = mpsc::channel(BACKLOG);
+        let task = tokio::spawn(async move {
+            tokio::pin!(shutdown);
+            let mut look = tokio::time::interval(LOOK_INTERVAL);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = &mut shutdown => break,
+                    _ = look.tick() => {
+                        if let Err(error) = self.take(false).await {
+                            tracing::error!("{error}: {}", error.source);
+                        }
+                    }
+                    accepted = accept(self.bound.as_ref()) => {
+                        if sender.send(accepted).await.is_err() {
+                            break;
+                        }
+                    }
+                }
+            }
+            self.remove();
+        });
+        (receiver, task)
+    }
+
+    /// Binds the socket where it is missing, dead, or at the start another
+    /// Latchkey's; else reports whose it is.
+    async fn take(&mut self, starting: bool) -> Result<(), SocketError> {
+        let state = match inode_of(&self.path)? {
+            Some(inode) if self.bound.as_ref().is_some_and(|bound| bound.inode == inode) => SocketState::Ours,
+            None => self.bind()?,
+            Some(_) => match runtime_name(&self.path).await {
+                None => self.bind()?,
+                Some(name) if name == RUNTIME_NAME && starting => self.bind()?,
+                Some(name) if name == RUNTIME_NAME => SocketState::Succeeded,
+                Some(name) => SocketState::Foreign(name),
+            },
+        };
+        let before = self.state.send_replace(state.clone());
+        if before != state {
+            self.report(&state);
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self) -> Result<SocketState, SocketError> {
+        if self.bound.is_some() {
+            tracing::warn!(socket = %self.path.display(), "another program removed our socket; it is bound again");
+        }
+        let temporary = self.path.with_extension(format!("sock.{}", std::process::id()));
+        let failed = |action| {
+            let path = self.path.clone();
+            move |source| SocketError { action, path, source }
+        };
+        match std::fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed("replace a leftover of")(error));
+            }
+            _ => {}
+        }
+        let listener = UnixListener::bind(&temporary).map_err(failed("bind"))?;
+        let renamed = std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))
+            .and_then(|()| std::fs::symlink_metadata(&temporary))
+            .and_then(|metadata| {
+                std::fs::rename(&temporary, &self.path).map(|()| (metadata.dev(), metadata.ino()))
+            });
+        let inode = renamed.map_err(|source| {
+            // Whatever happened, no half-made socket may be left to be found.
+            let _ = std::fs::remove_file(&temporary);
+            failed("put in place")(source)
+        })?;
+        self.bound = Some(Bound { listener, inode });
+        Ok(SocketState::Ours)
+    }
+
+    /// Removes the socket, if it is still ours: during a rolling update the
+    /// path already belongs to the new process.
+    fn remove(self) {
+        let ours = self.bound.as_ref().map(|bound| bound.inode);
+        if ours.is_some() && inode_of(&self.path).ok().flatten() == ours {
+            if let Err(error) = std::fs::remove_file(&self.path) {
+                tracing::warn!(socket = %self.path.display(), "the socket was not removed: {error}");
+            }
+        }
+    }
+
+    fn report(&self, state: &SocketState) {
+        let socket = self.path.display();
+        match state {
+            SocketState::Starting => {}
+            SocketState::Ours => tracing::info!(%socket, "serving the Secrets Store CSI Driver"),
+            SocketState::Succeeded => tracing::info!(%socket, "a newer Latchkey has taken the socket over"),
+            SocketState::Foreign(name) => tracing::error!(
+                %socket,
+                provider = name,
+                "another live provider holds the socket: remove that provider, or give one of the two another socket name (--socket-name); looking again every {} s",
+                LOOK_INTERVAL.as_secs()
+            ),
+        }
+    }
+}
+
+/// The next connection; never, while nothing is bound.
+async fn accept(bound: Option<&Bound>) -> io::Result<UnixStream> {
+    match bound {
+        Some(bound) => {
+            let accepted = bound.listener.accept().await;
+            if accepted.is_err() {
+                // Out of file descriptors, most likely: trying at once would only spin.
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            accepted.map(|(stream, _)| stream)
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The socket at `path`, if there is one.
+fn inode_of(path: &Path) -> Result<Option<Inode>, SocketError> {
+    let failed = |action, source| Err(SocketError { action, path: path.to_owned(), source });
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => Ok(Some((metadata.dev(), metadata.ino()))),
+        Ok(_) => failed("use, because it is there and no socket,", io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => failed("look at", error),
+    }
+}
+
+/// Who answers on the socket; `None` when nobody does.
+async fn runtime_name(path: &Path) -> Option<String> {
+    match tokio::time::timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await {
+        Ok(Err(_)) => return None,
+        Ok(Ok(_)) | Err(_) => {}
+    }
+    // Somebody listens. Whoever does not say a name is somebody else.
+    let name = tokio::time::timeout(PROBE_TIMEOUT, ask_version(path)).await.ok().flatten();
+    Some(name.unwrap_or_else(|| "unknown: it did not answer Version".to_owned()))
+}
+
+async fn ask_version(path: &Path) -> Option<String> {
+    let endpoint = Endpoint::try_from(format!("unix://{}", path.display())).ok()?;
+    let channel = endpoint.connect().await.ok()?;
+    let request = VersionRequest { version: PROTOCOL_VERSION.to_owned() };
+    let answer = CsiDriverProviderClient::new(channel).version(request).await;
+    match answer {
+        Ok(answer) => Some(answer.into_inner().runtime_name),
+        // Only Latchkey tells callers apart, and only root may ask it.
+        Err(_) => None,
+    }
+}
