@@ -1,0 +1,193 @@
+//! The emulator's own endpoints beside AWS's, for people and for tests in
+//! another process: `/healthz` and `/_emulator/…`.
+
+use std::time::Duration;
+
+use axum::{body::Body, response::Response};
+use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE, request::Parts};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    Emulator,
+    faults::{Fault, FaultId, FaultKind},
+    wire::form_fields,
+};
+
+/// Answers a request to the emulator itself; `None` when it is for AWS.
+pub(super) fn handle(emulator: &Emulator, parts: &Parts, body: &[u8]) -> Option<Response> {
+    let path = parts.uri.path();
+    if path == "/healthz" {
+        return Some(text(StatusCode::OK, "ok\n".to_owned()));
+    }
+    let endpoint = path.strip_prefix("/_emulator/")?;
+    let query = form_fields(parts.uri.query().unwrap_or_default());
+    Some(match (&parts.method, endpoint) {
+        (&Method::GET, "calls") => answer(&json!({
+            "calls": emulator.calls(),
+            "counts": emulator.call_counts(),
+            "maxCallsAtOnce": emulator.max_calls_at_once(),
+        })),
+        (&Method::DELETE, "calls") => {
+            emulator.reset_calls();
+            done()
+        }
+        (&Method::PUT, "delay") => with_body(body, |delay: DelayBody| {
+            let length = Duration::from_millis(delay.milliseconds);
+            emulator.set_delay(delay.operation.as_deref(), length);
+            done()
+        }),
+        (&Method::POST, "faults") => with_body(body, |fault: FaultBody| {
+            let FaultBody {
+                operation,
+                region,
+                target,
+                times,
+                kind,
+            } = fault;
+            let id = emulator.inject(Fault {
+                operation,
+                region,
+                target,
+                kind,
+                times,
+            });
+            answer(&json!({ "id": id.0 }))
+        }),
+        (&Method::DELETE, "faults") => {
+            let id = query
+                .iter()
+                .find(|(name, _)| name == "id")
+                .and_then(|(_, id)| id.parse().ok());
+            match id {
+                Some(id) => emulator.remove_fault(FaultId(id)),
+                None => emulator.clear_faults(),
+            }
+            done()
+        }
+        (&Method::GET, "token") => token(emulator, &query),
+        (&Method::POST, "policy") => with_body(body, |change: PolicyBody| {
+            for (role_arn, action, resource, allow) in change.each() {
+                if allow {
+                    emulator.allow(role_arn, action, resource);
+                } else {
+                    emulator.deny(role_arn, action, resource);
+                }
+            }
+            done()
+        }),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "no such endpoint of the emulator\n".to_owned(),
+        ),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DelayBody {
+    operation: Option<String>,
+    milliseconds: u64,
+}
+
+/// `{"operation": "GetSecretValue", "kind": "throttle", "times": 2}`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FaultBody {
+    operation: Option<String>,
+    region: Option<String>,
+    target: Option<String>,
+    times: Option<u32>,
+    #[serde(flatten)]
+    kind: FaultKind,
+}
+
+/// `{"role": "arn:…", "effect": "deny", "actions": […], "resources": […]}`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PolicyBody {
+    role: String,
+    effect: Effect,
+    actions: Vec<String>,
+    resources: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Effect {
+    Allow,
+    Deny,
+}
+
+impl PolicyBody {
+    fn each(&self) -> impl Iterator<Item = (&str, &str, &str, bool)> {
+        self.actions.iter().flat_map(move |action| {
+            self.resources.iter().map(move |resource| {
+                (
+                    self.role.as_str(),
+                    action.as_str(),
+                    resource.as_str(),
+                    self.effect == Effect::Allow,
+                )
+            })
+        })
+    }
+}
+
+/// A token as kubelet would write it, as plain text, so that
+/// `curl …/token?… > token` makes a token file.
+fn token(emulator: &Emulator, query: &[(String, String)]) -> Response {
+    let get = |name: &str| {
+        query
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    };
+    let (Some(namespace), Some(service_account)) = (get("namespace"), get("serviceAccount")) else {
+        let usage = "namespace and serviceAccount are needed; audience, podName, podUid and ttlSeconds are optional\n";
+        return text(StatusCode::BAD_REQUEST, usage.to_owned());
+    };
+    let token = emulator.token(
+        namespace,
+        service_account,
+        get("audience").unwrap_or("sts.amazonaws.com"),
+        get("podName").unwrap_or("pod"),
+        get("podUid").unwrap_or("00000000-0000-4000-8000-000000000000"),
+        Duration::from_secs(
+            get("ttlSeconds")
+                .and_then(|ttl| ttl.parse().ok())
+                .unwrap_or(3600),
+        ),
+    );
+    text(StatusCode::OK, token)
+}
+
+fn with_body<T: DeserializeOwned>(body: &[u8], act: impl FnOnce(T) -> Response) -> Response {
+    match serde_json::from_slice(body) {
+        Ok(body) => act(body),
+        Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+    }
+}
+
+fn done() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn answer(body: &Value) -> Response {
+    let mut response = Response::new(Body::from(body.to_string()));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn text(status: StatusCode, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}

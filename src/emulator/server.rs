@@ -1,0 +1,314 @@
+//! The one address: connections that can be reset, and the way of a call from
+//! its bytes to its answer.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    response::Response,
+    serve::{IncomingStream, Listener},
+};
+use futures_util::stream;
+use http::{HeaderValue, StatusCode, header};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+use super::{
+    Emulator, control,
+    faults::FaultKind,
+    request::{Incoming, answer},
+    wire::AwsError,
+};
+
+/// Largest request that is read, in bytes: a secret of 64 KiB with room around it.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+
+/// What each request is handled with.
+#[derive(Clone)]
+struct Shared {
+    emulator: Emulator,
+    /// Becomes true at shutdown, so that calls that hang or wait let go.
+    closing: watch::Receiver<bool>,
+}
+
+pub(super) async fn serve(
+    emulator: Emulator,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (close, closing) = watch::channel(false);
+    let router: Router = Router::new()
+        .fallback(handle)
+        .with_state(Shared { emulator, closing });
+    axum::serve(
+        Acceptor(listener),
+        router.into_make_service_with_connect_info::<Breaker>(),
+    )
+    .with_graceful_shutdown(async move {
+        shutdown.await;
+        // Nobody listens when no call was ever made.
+        let _ = close.send(true);
+    })
+    .await
+}
+
+async fn handle(
+    State(shared): State<Shared>,
+    ConnectInfo(breaker): ConnectInfo<Breaker>,
+    request: Request,
+) -> Result<Response, Infallible> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await else {
+        return Ok(plain(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request is too large\n",
+        ));
+    };
+    if let Some(response) = control::handle(&shared.emulator, &parts, &body) {
+        return Ok(response);
+    }
+    let request_id = shared.emulator.new_request_id();
+    let Some(incoming) = Incoming::read(&parts, &body) else {
+        return Ok(plain(
+            StatusCode::NOT_FOUND,
+            "neither a call to AWS nor to the Pod Identity agent\n",
+        ));
+    };
+    Ok(call(shared, &breaker, &incoming, &request_id).await)
+}
+
+/// One call: noted, delayed, met by a fault or answered.
+async fn call(
+    mut shared: Shared,
+    breaker: &Breaker,
+    incoming: &Incoming,
+    request_id: &str,
+) -> Response {
+    let emulator = shared.emulator.clone();
+    let service = incoming.service;
+    let noted = emulator.note(incoming, request_id);
+    let delay = emulator.inner.faults().delay(&incoming.operation);
+    if !delay.is_zero() {
+        shared.wait(delay).await;
+    }
+    let fault = emulator.inner.faults().take(&noted.call);
+    let fail = |error: AwsError| {
+        noted.answered(error.status, Some(&error.code));
+        error.into_response(service, request_id)
+    };
+    let truncated = fault == Some(FaultKind::TruncatedBody);
+    match fault {
+        None | Some(FaultKind::TruncatedBody) => {}
+        Some(FaultKind::Delay(delay)) => shared.wait(delay).await,
+        Some(FaultKind::Error {
+            status,
+            code,
+            message,
+        }) => {
+            return fail(AwsError::front_end(&code, message).with_status(status));
+        }
+        Some(FaultKind::Throttle) => return fail(AwsError::throttled(service)),
+        Some(FaultKind::InternalError) => return fail(AwsError::internal(service)),
+        Some(FaultKind::KmsDenied) => return fail(AwsError::kms_denied()),
+        Some(FaultKind::Reset) => {
+            breaker.reset();
+            return plain(StatusCode::OK, "");
+        }
+        Some(FaultKind::Hang) => {
+            shared.closed().await;
+            breaker.reset();
+            return plain(StatusCode::OK, "");
+        }
+        Some(FaultKind::GarbageBody) => {
+            noted.answered(200, None);
+            return plain(StatusCode::OK, "\u{0}<<< neither JSON nor XML {{{");
+        }
+        Some(FaultKind::Redirect(to)) => {
+            noted.answered(302, None);
+            let mut response = plain(StatusCode::FOUND, "");
+            if let Ok(location) = HeaderValue::from_str(&to) {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+            return response;
+        }
+    }
+    let (response, error) = answer(&emulator, incoming, request_id);
+    noted.answered(response.status().as_u16(), error.as_deref());
+    if truncated {
+        truncate(response).await
+    } else {
+        response
+    }
+}
+
+impl Shared {
+    /// Waits by tokio's clock, or until the emulator closes.
+    async fn wait(&mut self, delay: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = self.closed() => {}
+        }
+    }
+
+    async fn closed(&mut self) {
+        // An error means that the server is gone, which is closed as well.
+        let _ = self.closing.wait_for(|closing| *closing).await;
+    }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+/// The same headers, with the whole body's length, and half of the body.
+async fn truncate(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .unwrap_or_default();
+    parts
+        .headers
+        .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let half = bytes.slice(..bytes.len() / 2);
+    // The pause lets the first half out before the error closes the connection.
+    let body = stream::unfold(Some(half), |half| async move {
+        match half {
+            Some(half) if !half.is_empty() => Some((Ok(half), Some(Bytes::new()))),
+            Some(_) => {
+                tokio::task::yield_now().await;
+                Some((Err(io::Error::other("truncated on purpose")), None))
+            }
+            None => None,
+        }
+    });
+    Response::from_parts(parts, Body::from_stream(body))
+}
+
+/// Accepts connections that can be reset.
+struct Acceptor(TcpListener);
+
+impl Listener for Acceptor {
+    type Io = Connection;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok((stream, address)) => {
+                    // Only latency is lost when the option cannot be set.
+                    let _ = stream.set_nodelay(true);
+                    return (
+                        Connection {
+                            stream,
+                            broken: Breaker::default(),
+                        },
+                        address,
+                    );
+                }
+                Err(error) => {
+                    // Out of descriptors, most often: others must close first.
+                    tracing::warn!(%error, "emulator: cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// Breaks the connection that a request came by.
+#[derive(Clone, Debug, Default)]
+struct Breaker(Arc<AtomicBool>);
+
+impl Breaker {
+    fn reset(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Connected<IncomingStream<'_, Acceptor>> for Breaker {
+    fn connect_info(stream: IncomingStream<'_, Acceptor>) -> Self {
+        stream.io().broken.clone()
+    }
+}
+
+/// A connection whose writes fail, and which is reset, once it is broken.
+struct Connection {
+    stream: TcpStream,
+    broken: Breaker,
+}
+
+impl Connection {
+    fn check(&self) -> io::Result<()> {
+        if self.broken.0.load(Ordering::Acquire) {
+            // Closing with a linger of zero sends RST instead of FIN.
+            self.stream.set_zero_linger()?;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

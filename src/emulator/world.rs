@@ -1,0 +1,136 @@
+//! All that the emulator knows: roles, keys, sessions, secrets, parameters.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    access::{Principal, Rule, Session},
+    arn::{partition_of, session_arn},
+    ids::Ids,
+    parameters::Parameter,
+    secrets::Secret,
+};
+
+/// Owner, Region and name: what a secret or a parameter is found by.
+pub(super) type Key = (String, String, String);
+
+/// A role of the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Role {
+    /// `system:serviceaccount:namespace:name`, the subjects that IRSA accepts.
+    pub(super) service_accounts: Vec<String>,
+    /// Who may assume it with AssumeRole.
+    pub(super) principals: Vec<TrustedPrincipal>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) max_session: Duration,
+}
+
+/// A role or account that may assume another role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TrustedPrincipal {
+    pub(super) arn: String,
+    pub(super) external_id: Option<String>,
+}
+
+/// The state behind one lock.
+pub(super) struct World {
+    pub(super) account: String,
+    pub(super) cluster: String,
+    pub(super) roles: BTreeMap<String, Role>,
+    pub(super) static_keys: HashMap<String, Principal>,
+    pub(super) sessions: HashMap<String, Session>,
+    /// (namespace, service account) → role ARN.
+    pub(super) associations: BTreeMap<(String, String), String>,
+    pub(super) pod_identity_session: Duration,
+    pub(super) secrets: BTreeMap<Key, Secret>,
+    pub(super) parameters: BTreeMap<Key, Parameter>,
+    pub(super) ids: Ids,
+}
+
+/// What a client gets when it has proved who it is.
+pub(super) struct NewSession {
+    pub(super) access_key: String,
+    pub(super) secret_key: String,
+    pub(super) token: String,
+    pub(super) session_arn: String,
+    pub(super) expires: SystemTime,
+}
+
+/// Expired sessions are kept this long, so that they are answered as expired
+/// rather than as unknown.
+const REMEMBER_EXPIRED: Duration = Duration::from_secs(3600);
+
+impl World {
+    pub(super) fn empty() -> Self {
+        Self {
+            account: "111122223333".to_owned(),
+            cluster: "emulator".to_owned(),
+            roles: BTreeMap::new(),
+            static_keys: HashMap::new(),
+            sessions: HashMap::new(),
+            associations: BTreeMap::new(),
+            pod_identity_session: Duration::from_secs(6 * 3600),
+            secrets: BTreeMap::new(),
+            parameters: BTreeMap::new(),
+            ids: Ids::new(),
+        }
+    }
+
+    /// Opens a session of a role; `None` when the ARN is not that of a role.
+    pub(super) fn open_session(
+        &mut self,
+        role_arn: &str,
+        session_name: &str,
+        length: Duration,
+        now: SystemTime,
+    ) -> Option<NewSession> {
+        self.sessions
+            .retain(|_, session| session.expires + REMEMBER_EXPIRED > now);
+        let session_arn = session_arn(role_arn, session_name)?;
+        let new = NewSession {
+            access_key: self.ids.access_key(),
+            secret_key: self.ids.secret_key(),
+            token: self.ids.session_token(),
+            session_arn: session_arn.clone(),
+            expires: now + length,
+        };
+        let session = Session {
+            token: new.token.clone(),
+            principal: Principal::Role {
+                role_arn: role_arn.to_owned(),
+                session_arn,
+            },
+            expires: new.expires,
+        };
+        self.sessions.insert(new.access_key.clone(), session);
+        Some(new)
+    }
+
+    /// The role, made with nothing allowed when it is not there yet.
+    pub(super) fn role_mut(&mut self, role_arn: &str) -> &mut Role {
+        self.roles
+            .entry(role_arn.to_owned())
+            .or_insert_with(|| Role {
+                max_session: DEFAULT_MAX_SESSION,
+                ..Role::default()
+            })
+    }
+}
+
+/// A role's longest session unless it says otherwise, as in IAM.
+pub(super) const DEFAULT_MAX_SESSION: Duration = Duration::from_secs(3600);
+
+/// `arn:…:secretsmanager:region:account:secret:name-suffix`.
+pub(super) fn secret_arn((account, region, name): &Key, suffix: &str) -> String {
+    let partition = partition_of(region);
+    format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-{suffix}")
+}
+
+/// `arn:…:ssm:region:account:parameter/name`; a leading slash of the name is not doubled.
+pub(super) fn parameter_arn((account, region, name): &Key) -> String {
+    let partition = partition_of(region);
+    let name = name.strip_prefix('/').unwrap_or(name);
+    format!("arn:{partition}:ssm:{region}:{account}:parameter/{name}")
+}
