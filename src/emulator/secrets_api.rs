@@ -126,24 +126,9 @@ struct Filter {
     values: Vec<String>,
 }
 
-fn get_secret_value(
-    world: &mut World,
-    caller: &Caller,
-    request: &ReadRequest,
-) -> Result<Value, AwsError> {
-    let key = permitted(
-        world,
-        caller,
-        "secretsmanager:GetSecretValue",
-        &request.secret_id,
-    )?;
-    read(
-        world,
-        caller,
-        &key,
-        request.version_id.as_deref(),
-        request.version_stage.as_deref(),
-    )
+fn get_secret_value(world: &mut World, caller: &Caller, request: &ReadRequest) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "secretsmanager:GetSecretValue", &request.secret_id)?;
+    read(world, caller, &key, request.version_id.as_deref(), request.version_stage.as_deref())
 }
 
 /// The answer of GetSecretValue and each entry of BatchGetSecretValue.
@@ -173,17 +158,8 @@ fn read(
     Ok(answer)
 }
 
-fn describe_secret(
-    world: &World,
-    caller: &Caller,
-    request: &ReadRequest,
-) -> Result<Value, AwsError> {
-    let key = permitted(
-        world,
-        caller,
-        "secretsmanager:DescribeSecret",
-        &request.secret_id,
-    )?;
+fn describe_secret(world: &World, caller: &Caller, request: &ReadRequest) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "secretsmanager:DescribeSecret", &request.secret_id)?;
     let secret = secret_of(world, &key)?;
     Ok(description(&key, secret, "VersionIdsToStages"))
 }
@@ -197,11 +173,8 @@ fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
         .filter(|(_, version)| !version.labels.is_empty())
         .map(|(id, version)| (id.clone(), json!(version.labels)))
         .collect();
-    let tags: Vec<Value> = secret
-        .tags
-        .iter()
-        .map(|(key, value)| json!({ "Key": key, "Value": value }))
-        .collect();
+    let tags: Vec<Value> =
+        secret.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     let mut answer = json!({
         "ARN": secret.arn,
         "Name": key.2,
@@ -218,9 +191,7 @@ fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
     }
     if let Some(accessed) = secret.accessed {
         // AWS tells the day only.
-        let since = accessed
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = accessed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         answer["LastAccessedDate"] = json!(since.as_secs() / DAY.as_secs() * DAY.as_secs());
     }
     if let Some(deletion) = secret.deletion {
@@ -248,12 +219,7 @@ fn batch_get_secret_value(
             permitted_everywhere(world, caller, "secretsmanager:ListSecrets")?;
             let found = search(world, caller, filters, false)?;
             let (page, next) = page(request, BATCH_PAGE, found)?;
-            (
-                page.into_iter()
-                    .map(|(_, secret)| secret.arn.clone())
-                    .collect(),
-                next,
-            )
+            (page.into_iter().map(|(_, secret)| secret.arn.clone()).collect(), next)
         }
         _ => {
             return Err(AwsError::service(
@@ -282,19 +248,13 @@ fn batch_get_secret_value(
     Ok(answer)
 }
 
-fn list_secrets(
-    world: &World,
-    caller: &Caller,
-    request: &SearchRequest,
-) -> Result<Value, AwsError> {
+fn list_secrets(world: &World, caller: &Caller, request: &SearchRequest) -> Result<Value, AwsError> {
     permitted_everywhere(world, caller, "secretsmanager:ListSecrets")?;
     let filters = request.filters.as_deref().unwrap_or_default();
     let found = search(world, caller, filters, request.include_planned_deletion)?;
     let (page, next) = page(request, LIST_PAGE, found)?;
-    let list: Vec<Value> = page
-        .into_iter()
-        .map(|(key, secret)| description(key, secret, "SecretVersionsToStages"))
-        .collect();
+    let list: Vec<Value> =
+        page.into_iter().map(|(key, secret)| description(key, secret, "SecretVersionsToStages")).collect();
     let mut answer = json!({ "SecretList": list });
     if let Some(next) = next {
         answer["NextToken"] = json!(next);
@@ -312,10 +272,7 @@ fn search<'w>(
     planned_deletion: bool,
 ) -> Result<Vec<(&'w Key, &'w Secret)>, AwsError> {
     for filter in filters {
-        if !matches!(
-            filter.key.as_str(),
-            "name" | "description" | "tag-key" | "tag-value" | "all"
-        ) {
+        if !matches!(filter.key.as_str(), "name" | "description" | "tag-key" | "tag-value" | "all") {
             return Err(AwsError::validation(format!(
                 "1 validation error detected: Value '{}' at 'filters.1.member.key' failed to satisfy constraint: Member must satisfy enum value set: [all, name, tag-key, description, tag-value]",
                 filter.key
@@ -329,13 +286,10 @@ fn search<'w>(
         .filter(|(_, secret)| planned_deletion || secret.deletion.is_none())
         .filter(|(key, secret)| {
             filters.iter().all(|filter| {
-                filter
-                    .values
-                    .iter()
-                    .any(|value| match value.strip_prefix('!') {
-                        Some(value) => !fits(&filter.key, value, key, secret),
-                        None => fits(&filter.key, value, key, secret),
-                    })
+                filter.values.iter().any(|value| match value.strip_prefix('!') {
+                    Some(value) => !fits(&filter.key, value, key, secret),
+                    None => fits(&filter.key, value, key, secret),
+                })
             })
         })
         .collect())
@@ -345,23 +299,14 @@ fn fits(field: &str, value: &str, (_, _, name): &Key, secret: &Secret) -> bool {
     let description = secret.description.as_deref().unwrap_or_default();
     match field {
         "name" => name.starts_with(value),
-        "description" => description
-            .to_lowercase()
-            .starts_with(&value.to_lowercase()),
+        "description" => description.to_lowercase().starts_with(&value.to_lowercase()),
         "tag-key" => secret.tags.keys().any(|key| key.starts_with(value)),
         "tag-value" => secret.tags.values().any(|tag| tag.starts_with(value)),
         _ => {
             let value = value.to_lowercase();
             let mut texts = vec![name.as_str(), description];
-            texts.extend(
-                secret
-                    .tags
-                    .iter()
-                    .flat_map(|(key, value)| [key.as_str(), value.as_str()]),
-            );
-            texts
-                .iter()
-                .any(|text| text.to_lowercase().contains(&value))
+            texts.extend(secret.tags.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]));
+            texts.iter().any(|text| text.to_lowercase().contains(&value))
         }
     }
 }
@@ -378,12 +323,8 @@ fn page<T>(
             "1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to {most}"
         )));
     }
-    let start = read_page_token(request.next_token.as_deref()).ok_or_else(|| {
-        AwsError::service(
-            "InvalidNextTokenException",
-            "The NextToken value is invalid.",
-        )
-    })?;
+    let start = read_page_token(request.next_token.as_deref())
+        .ok_or_else(|| AwsError::service("InvalidNextTokenException", "The NextToken value is invalid."))?;
     let next = (start + size < found.len()).then(|| page_token(start + size));
     Ok((found.into_iter().skip(start).take(size).collect(), next))
 }
@@ -397,11 +338,7 @@ pub(super) fn page_token(offset: usize) -> String {
 pub(super) fn read_page_token(token: Option<&str>) -> Option<usize> {
     let Some(token) = token else { return Some(0) };
     let bytes = BASE64.decode(token.as_bytes()).ok()?;
-    std::str::from_utf8(&bytes)
-        .ok()?
-        .strip_prefix("page:")?
-        .parse()
-        .ok()
+    std::str::from_utf8(&bytes).ok()?.strip_prefix("page:")?.parse().ok()
 }
 
 impl WriteRequest {
@@ -439,23 +376,14 @@ impl WriteRequest {
     }
 }
 
-fn put_secret_value(
-    world: &mut World,
-    caller: &Caller,
-    request: WriteRequest,
-) -> Result<Value, AwsError> {
+fn put_secret_value(world: &mut World, caller: &Caller, request: WriteRequest) -> Result<Value, AwsError> {
     let id = request.secret_id.as_deref().unwrap_or_default();
     let key = permitted(world, caller, "secretsmanager:PutSecretValue", id)?;
     let version_id = request.version_id(world)?;
     let data = request.data()?.ok_or_else(|| {
-        AwsError::service(
-            "InvalidRequestException",
-            "You must provide either SecretString or SecretBinary.",
-        )
+        AwsError::service("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
     })?;
-    let labels = request
-        .version_stages
-        .unwrap_or_else(|| vec![CURRENT.to_owned()]);
+    let labels = request.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
     if labels.is_empty() || labels.len() > 20 {
         return Err(AwsError::validation(
             "1 validation error detected: Value at 'versionStages' failed to satisfy constraint: Member must have length greater than or equal to 1",
@@ -491,11 +419,7 @@ fn update_secret_version_stage(
     Ok(json!({ "ARN": secret.arn, "Name": key.2 }))
 }
 
-fn create_secret(
-    world: &mut World,
-    caller: &Caller,
-    request: WriteRequest,
-) -> Result<Value, AwsError> {
+fn create_secret(world: &mut World, caller: &Caller, request: WriteRequest) -> Result<Value, AwsError> {
     let name = request.name.clone().unwrap_or_default();
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-!".contains(c);
     if name.is_empty() || name.len() > 512 || !name.chars().all(allowed) {
@@ -503,11 +427,7 @@ fn create_secret(
             "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
         ));
     }
-    let key = (
-        caller.principal.account().to_owned(),
-        caller.region.clone(),
-        name,
-    );
+    let key = (caller.principal.account().to_owned(), caller.region.clone(), name);
     let arn = secret_arn(&key, &stable_suffix(&[&key.0, &key.2]));
     let resource = Resource {
         named: Some(&key.2),
@@ -525,29 +445,20 @@ fn create_secret(
                 "You can't create this secret because a secret with this name is already scheduled for deletion.",
             ));
         }
-        let repeated = known
-            .versions
-            .get(&version_id)
-            .is_some_and(|version| Some(&version.data) == data.as_ref());
+        let repeated =
+            known.versions.get(&version_id).is_some_and(|version| Some(&version.data) == data.as_ref());
         if repeated {
             return Ok(json!({ "ARN": known.arn, "Name": key.2, "VersionId": version_id }));
         }
         return Err(AwsError::service(
             "ResourceExistsException",
-            format!(
-                "The operation failed because the secret {} already exists.",
-                key.2
-            ),
+            format!("The operation failed because the secret {} already exists.", key.2),
         ));
     }
     let mut secret = Secret::new(arn, caller.now);
     secret.description = request.description;
     secret.kms_key_id = request.kms_key_id;
-    secret.tags = request
-        .tags
-        .into_iter()
-        .map(|tag| (tag.key, tag.value))
-        .collect();
+    secret.tags = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
     let mut answer = json!({ "ARN": secret.arn, "Name": key.2 });
     if let Some(data) = data {
         secret.put(&version_id, data, &[CURRENT.to_owned()], caller.now)?;
@@ -557,17 +468,8 @@ fn create_secret(
     Ok(answer)
 }
 
-fn delete_secret(
-    world: &mut World,
-    caller: &Caller,
-    request: &DeleteRequest,
-) -> Result<Value, AwsError> {
-    let key = permitted(
-        world,
-        caller,
-        "secretsmanager:DeleteSecret",
-        &request.secret_id,
-    )?;
+fn delete_secret(world: &mut World, caller: &Caller, request: &DeleteRequest) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "secretsmanager:DeleteSecret", &request.secret_id)?;
     let force = request.force_delete_without_recovery;
     let days = request.recovery_window_in_days;
     if force && days.is_some() {
@@ -594,17 +496,8 @@ fn delete_secret(
     Ok(json!({ "ARN": arn, "Name": key.2, "DeletionDate": json_timestamp(date) }))
 }
 
-fn restore_secret(
-    world: &mut World,
-    caller: &Caller,
-    request: &ReadRequest,
-) -> Result<Value, AwsError> {
-    let key = permitted(
-        world,
-        caller,
-        "secretsmanager:RestoreSecret",
-        &request.secret_id,
-    )?;
+fn restore_secret(world: &mut World, caller: &Caller, request: &ReadRequest) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "secretsmanager:RestoreSecret", &request.secret_id)?;
     let secret = secret_mut(world, &key)?;
     secret.deletion = None;
     Ok(json!({ "ARN": secret.arn, "Name": key.2 }))
@@ -614,11 +507,7 @@ fn restore_secret(
 /// caller may do this to it. The check comes first, also for what is not there.
 fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<Key, AwsError> {
     if id.is_empty() || id.len() > 2048 {
-        let bound = if id.is_empty() {
-            "greater than or equal to 1"
-        } else {
-            "less than or equal to 2048"
-        };
+        let bound = if id.is_empty() { "greater than or equal to 1" } else { "less than or equal to 2048" };
         return Err(AwsError::validation(format!(
             "1 validation error detected: Value '{id}' at 'secretId' failed to satisfy constraint: Member must have length {bound}"
         )));
@@ -653,12 +542,7 @@ fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<K
         allowed_by_policy = &secret.policy_allows;
     }
     let named = secret.map_or(id, |secret| secret.arn.as_str());
-    let resource = Resource {
-        named: Some(named),
-        candidates,
-        account,
-        allowed_by_policy,
-    };
+    let resource = Resource { named: Some(named), candidates, account, allowed_by_policy };
     authorize(world, caller, action, &resource)?;
     found.ok_or_else(no_secret)
 }
@@ -681,20 +565,13 @@ fn find(world: &World, caller: &Caller, id: &str) -> Option<Key> {
         let key = (own.to_owned(), region, id.to_owned());
         return world.secrets.contains_key(&key).then_some(key);
     };
-    if arn.service != "secretsmanager"
-        || arn.region != region
-        || arn.partition != caller.partition()
-    {
+    if arn.service != "secretsmanager" || arn.region != region || arn.partition != caller.partition() {
         return None;
     }
     let resource = arn.resource.strip_prefix("secret:")?;
     let full = resource.rsplit_once('-').and_then(|(name, _)| {
         let key = (arn.account.to_owned(), region.clone(), name.to_owned());
-        world
-            .secrets
-            .get(&key)
-            .is_some_and(|secret| secret.arn == id)
-            .then_some(key)
+        world.secrets.get(&key).is_some_and(|secret| secret.arn == id).then_some(key)
     });
     full.or_else(|| {
         // Without the suffix only within one's own account.
@@ -705,11 +582,7 @@ fn find(world: &World, caller: &Caller, id: &str) -> Option<Key> {
 
 fn refuse_kms(secret: &Secret, caller: &Caller) -> Result<(), AwsError> {
     let role = caller.principal.role_arn();
-    if secret
-        .kms_denied
-        .iter()
-        .any(|denied| Some(denied.as_str()) == role)
-    {
+    if secret.kms_denied.iter().any(|denied| Some(denied.as_str()) == role) {
         return Err(AwsError::kms_denied());
     }
     Ok(())

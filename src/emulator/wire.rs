@@ -47,20 +47,12 @@ pub struct AwsError {
 impl AwsError {
     /// An error of a service itself, status 400.
     pub(super) fn service(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            code: code.to_owned(),
-            message: Some(message.into()),
-            capital: true,
-        }
+        Self { status: 400, code: code.to_owned(), message: Some(message.into()), capital: true }
     }
 
     /// An error of the front end that all services share, status 400.
     pub(super) fn front_end(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            capital: false,
-            ..Self::service(code, message)
-        }
+        Self { capital: false, ..Self::service(code, message) }
     }
 
     pub(super) fn with_status(mut self, status: u16) -> Self {
@@ -79,9 +71,7 @@ impl AwsError {
 
     pub(super) fn throttled(service: Service) -> Self {
         match service {
-            Service::SecretsManager | Service::Ssm => {
-                Self::front_end("ThrottlingException", "Rate exceeded")
-            }
+            Service::SecretsManager | Service::Ssm => Self::front_end("ThrottlingException", "Rate exceeded"),
             Service::Sts => Self::front_end("Throttling", "Rate exceeded"),
             Service::PodIdentityAgent => {
                 Self::front_end("ThrottlingException", "Rate exceeded").with_status(429)
@@ -94,9 +84,7 @@ impl AwsError {
             Service::SecretsManager => {
                 Self::service("InternalServiceError", "An error occurred on the server side.")
             }
-            Service::Ssm => {
-                Self::front_end("InternalServerError", "An error occurred on the server side.")
-            }
+            Service::Ssm => Self::front_end("InternalServerError", "An error occurred on the server side."),
             Service::Sts => Self::front_end(
                 "InternalFailure",
                 "The request processing has failed because of an unknown error, exception or failure.",
@@ -121,11 +109,7 @@ impl AwsError {
                 json_response(status, &body, request_id)
             }
             Service::Sts => {
-                let kind = if status.is_server_error() {
-                    "Receiver"
-                } else {
-                    "Sender"
-                };
+                let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
                 let body = format!(
                     "<ErrorResponse xmlns=\"{STS_NAMESPACE}\">\n  <Error>\n    <Type>{kind}</Type>\n    \
                      <Code>{}</Code>\n    <Message>{}</Message>\n  </Error>\n  \
@@ -138,16 +122,9 @@ impl AwsError {
             Service::PodIdentityAgent => {
                 // The agent prints EKS Auth's error as aws-sdk-go does
                 // (pkg/errors/errors.go of eks-pod-identity-agent).
-                let fault = if status.is_server_error() {
-                    "server"
-                } else {
-                    "client"
-                };
+                let fault = if status.is_server_error() { "server" } else { "client" };
                 let message = self.message.unwrap_or_default();
-                let body = format!(
-                    "[{request_id}]: ({}): {message}, fault: {fault}\n",
-                    self.code
-                );
+                let body = format!("[{request_id}]: ({}): {message}, fault: {fault}\n", self.code);
                 agent_text(status, body)
             }
         }
@@ -156,12 +133,7 @@ impl AwsError {
 
 /// A JSON 1.1 answer.
 pub(super) fn json_response(status: StatusCode, body: &Value, request_id: &str) -> Response {
-    respond(
-        status,
-        "application/x-amz-json-1.1",
-        body.to_string(),
-        request_id,
-    )
+    respond(status, "application/x-amz-json-1.1", body.to_string(), request_id)
 }
 
 /// An STS answer: `<{operation}Response>` around its result and the request id.
@@ -186,14 +158,8 @@ pub(super) fn agent_text(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -210,10 +176,7 @@ fn respond(status: StatusCode, kind: &'static str, body: String, request_id: &st
 
 /// Text with the characters that XML reserves replaced.
 pub(super) fn xml_text(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// The fields of an `application/x-www-form-urlencoded` body or query, in order.
@@ -234,9 +197,7 @@ fn percent_decode(text: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let escaped = match bytes[at] {
-            b'%' => text
-                .get(at + 1..at + 3)
-                .and_then(|hex| u8::from_str_radix(hex, 16).ok()),
+            b'%' => text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()),
             _ => None,
         };
         match (escaped, bytes[at]) {
@@ -258,12 +219,8 @@ mod tests {
 
     #[test]
     fn form_fields_are_decoded() {
-        let fields =
-            form_fields("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam&Name=a+b&Empty=&Odd=%zz");
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
+        let fields = form_fields("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam&Name=a+b&Empty=&Odd=%zz");
+        let fields: Vec<_> = fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(
             fields,
             [
