@@ -10,7 +10,11 @@ pub mod app;
 pub mod aws;
 pub mod backend;
 pub mod cache;
+pub mod cli;
 pub mod cluster;
+pub mod commands;
+#[cfg(feature = "emulator")]
+pub mod demo;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod grpc;

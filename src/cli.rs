@@ -1,0 +1,458 @@
+//! The command line: every subcommand, flag and environment variable.
+
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    app::Config,
+    aws::AwsSettings,
+    cluster::ClusterSettings,
+    identity::{AgentSettings, IdentitySettings},
+    model::{
+        arn::Region,
+        go_text::{parse_bool, parse_duration},
+        request::{Limits, Rules},
+    },
+    mount::Delivery,
+    telemetry::LogFormat,
+    writer::{FileSystem, Writer},
+};
+
+const AFTER_HELP: &str = "\
+Try it without a cluster or an AWS account:  latchkey demo
+Every flag of serve can also be set by an environment variable: --log-format is LATCHKEY_LOG_FORMAT.
+AWS is reached as AWS's own tools do it: AWS_REGION, AWS_ENDPOINT_URL[_SECRETS_MANAGER|_SSM|_STS],
+AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, AWS_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR,
+HTTPS_PROXY, NO_PROXY.";
+
+/// The AWS provider for the Kubernetes Secrets Store CSI Driver: Secrets Manager
+/// secrets and Parameter Store parameters as files in pods, read as each pod's
+/// own AWS identity.
+#[derive(Debug, Parser)]
+#[command(name = "latchkey", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; `serve` when nothing is named.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer the Secrets Store CSI Driver on this node (the default)
+    Serve(Box<ServeArgs>),
+    /// Mount secrets of a SecretProviderClass with your own AWS credentials
+    Mount(MountArgs),
+    /// See it work: an emulated AWS, a real provider, two pods, a rotation
+    #[cfg(feature = "emulator")]
+    Demo,
+    /// Serve an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
+    #[cfg(feature = "emulator")]
+    Emulator(EmulatorArgs),
+}
+
+/// `latchkey mount`.
+#[derive(Debug, Args)]
+pub struct MountArgs {
+    /// A YAML file with a SecretProviderClass
+    pub file: PathBuf,
+    /// Write the files into this folder; without it, only a table is shown
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// The Region, where the class names none [default: AWS_REGION or your profile's]
+    #[arg(long, value_parser = region)]
+    pub region: Option<Region>,
+}
+
+/// `latchkey emulator`.
+#[cfg(feature = "emulator")]
+#[derive(Debug, Args)]
+pub struct EmulatorArgs {
+    /// The secrets, parameters and roles that exist at the start, a YAML file
+    #[arg(long, value_name = "FILE")]
+    pub store: PathBuf,
+    /// Where to listen; use 0.0.0.0:4566 inside a cluster
+    #[arg(long, default_value = "127.0.0.1:4566")]
+    pub address: SocketAddr,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Logs.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Form of a log line
+    #[arg(long, value_enum, default_value = "text", help_heading = "Logs")]
+    pub log_format: LogFormatArg,
+    /// Least important line that is logged
+    #[arg(long, default_value = "info", help_heading = "Logs", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log_level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormatArg {
+    /// For a person
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// `latchkey serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Folder in which the driver looks for providers' sockets
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "/var/run/secrets-store-csi-providers",
+        help_heading = "Driver"
+    )]
+    provider_volume: PathBuf,
+    /// Socket's file name; `<name>.sock` serves SecretProviderClasses with `provider: <name>`
+    #[arg(long, value_name = "NAME", default_value = "aws.sock", value_parser = socket_name, help_heading = "Driver")]
+    socket_name: String,
+    /// Users who may call the socket; the driver is root
+    #[arg(long, value_name = "UID", default_value = "0", value_delimiter = ',', help_heading = "Driver")]
+    allowed_uids: Vec<u32>,
+    /// The driver writes the files; with =false Latchkey does, in place and at once
+    #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Driver")]
+    driver_writes_secrets: bool,
+    /// kubelet's folder, used with --driver-writes-secrets=false only
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/kubelet", help_heading = "Driver")]
+    kubelet_path: PathBuf,
+    /// Longest that one mount may take; keep it well under kubelet's two minutes
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = positive_duration, help_heading = "Driver")]
+    mount_timeout: Duration,
+
+    /// Region of classes that name none [env: AWS_REGION]
+    #[arg(long, value_parser = optional_region, help_heading = "AWS")]
+    region: Option<OptionalRegion>,
+    /// Region of this pod's node, from the downward API; used after --region
+    #[arg(long, value_parser = optional_region, help_heading = "AWS")]
+    pod_region: Option<OptionalRegion>,
+    /// Most AWS calls at once
+    #[arg(long, value_name = "COUNT", default_value = "64", help_heading = "AWS")]
+    max_aws_calls: usize,
+    /// Longest that one Region may take for a read, retries included
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = positive_duration, help_heading = "AWS")]
+    region_timeout: Duration,
+
+    /// Longest use of credentials: a revoked trust ends within it
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
+    max_credential_age: Duration,
+    /// Whether a SecretProviderClass may name its IRSA role itself (roleArn)
+    #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
+    allow_role_arn: bool,
+    /// The Pod Identity agent's URL [default: its link-local IPv4 and IPv6 addresses]
+    #[arg(long, value_name = "URL", value_parser = agent_url, help_heading = "Identity")]
+    pod_identity_endpoint: Option<String>,
+    /// Longest wait for the Pod Identity agent [default: 10s]
+    #[arg(long, value_name = "DURATION", value_parser = optional_duration, help_heading = "Identity")]
+    pod_identity_http_timeout: Option<OptionalDuration>,
+    /// Who shares Pod Identity credentials: nobody, or the pods of a service account
+    #[arg(long, value_enum, default_value = "pod", help_heading = "Identity")]
+    pod_identity_cache_scope: CacheScope,
+    /// The node's name, to read its Region where nothing else names one
+    #[arg(long, value_name = "NAME", help_heading = "Identity")]
+    node_name: Option<String>,
+    /// A kubeconfig file [default: the pod's service account, else KUBECONFIG]
+    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Most objects of one SecretProviderClass
+    #[arg(long, value_name = "COUNT", default_value = "500", help_heading = "Limits")]
+    max_objects: usize,
+    /// Longest JMESPath expression, at most 1024
+    #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = expression_bytes, help_heading = "Limits")]
+    max_expression_bytes: usize,
+    /// Largest answer; the driver's own limit is --max-call-recv-msg-size, 4 MiB
+    #[arg(long, value_name = "BYTES", default_value = "4194304", help_heading = "Limits")]
+    max_response_bytes: usize,
+
+    /// Where /healthz and /readyz are served; "off" serves none
+    #[arg(long, value_name = "ADDRESS", default_value = ":8989", value_parser = http_address, help_heading = "Probes")]
+    http_address: HttpAddress,
+    #[command(flatten)]
+    log: LogArgs,
+
+    /// Part of the user agent: the version of the EKS add-on
+    #[arg(long, value_name = "VERSION", help_heading = "Accepted for manifests of AWS's own provider")]
+    eks_addon_version: Option<String>,
+    /// No effect: a service account is read rarely enough to need no limit
+    #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
+    qps: Option<u32>,
+    /// No effect, like --qps
+    #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
+    burst: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum CacheScope {
+    /// Each pod has its own
+    Pod,
+    /// The pods of a service account share; CloudTrail then names one of them
+    Serviceaccount,
+}
+
+// Values that may be empty, because an unset chart value or an absent label
+// arrives as an empty text.
+#[derive(Clone, Debug)]
+struct OptionalRegion(Option<Region>);
+#[derive(Clone, Copy, Debug)]
+struct OptionalDuration(Option<Duration>);
+#[derive(Clone, Copy, Debug)]
+struct HttpAddress(Option<SocketAddr>);
+
+impl Cli {
+    /// Reads the process's arguments; exits with clap's own message and status
+    /// at `--help`, `--version` and mistakes.
+    pub fn from_args() -> Self {
+        match Self::try_from_args(std::env::args_os()) {
+            Ok(cli) => cli,
+            Err(error) => error.exit(),
+        }
+    }
+
+    fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let command = with_environment(Self::command());
+        let args = as_go_would_take_them(args, &command);
+        Self::from_arg_matches(&command.try_get_matches_from(args)?)
+    }
+}
+
+/// Every flag of serve has an environment variable; an empty one counts as unset.
+fn with_environment(command: clap::Command) -> clap::Command {
+    command.mut_subcommand("serve", |serve| {
+        serve.mut_args(|arg| {
+            let Some(name) = arg.get_long() else { return arg };
+            let variable = format!("LATCHKEY_{}", name.replace('-', "_").to_uppercase());
+            let set = std::env::var_os(&variable).is_some_and(|value| !value.is_empty());
+            if set { arg.env(variable).hide_env_values(true) } else { arg }
+        })
+    })
+}
+
+/// Single-dash flags, as Go's flag package takes them, and `serve` when no
+/// subcommand is named: manifests of AWS's own provider work unchanged.
+fn as_go_would_take_them(args: impl IntoIterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
+    let mut args = args.into_iter();
+    let mut taken: Vec<OsString> = args.next().into_iter().collect();
+    let rest: Vec<OsString> = args.map(with_two_dashes).collect();
+    let first = rest.first().and_then(|first| first.to_str()).unwrap_or_default();
+    let named = first == "help" || command.get_subcommands().any(|subcommand| subcommand.get_name() == first);
+    if !named && !matches!(first, "-h" | "--help" | "-V" | "--version") {
+        taken.push("serve".into());
+    }
+    taken.extend(rest);
+    taken
+}
+
+fn with_two_dashes(arg: OsString) -> OsString {
+    match arg.to_str() {
+        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
+            format!("-{text}").into()
+        }
+        _ => arg,
+    }
+}
+
+impl LogArgs {
+    /// The form of a line.
+    pub fn format(&self) -> LogFormat {
+        match self.log_format {
+            LogFormatArg::Text => LogFormat::Text,
+            LogFormatArg::Json => LogFormat::Json,
+        }
+    }
+
+    /// The least important level.
+    pub fn level(&self) -> tracing::Level {
+        // clap has checked the text.
+        self.log_level.parse().unwrap_or(tracing::Level::INFO)
+    }
+}
+
+impl ServeArgs {
+    /// How to log.
+    pub fn log(&self) -> &LogArgs {
+        &self.log
+    }
+
+    /// What to serve.
+    pub fn config(&self) -> Config {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let flag = |region: &Option<OptionalRegion>| region.as_ref().and_then(|region| region.0.clone());
+        let aws_region = || variable("AWS_REGION").and_then(|text| Region::parse(&text));
+        let agent =
+            self.pod_identity_endpoint.as_deref().map_or_else(AgentSettings::default, AgentSettings::at);
+        let timeout = self.pod_identity_http_timeout.and_then(|timeout| timeout.0).unwrap_or(agent.timeout);
+        let defaults = AwsSettings::default();
+        let app_name = match &self.eks_addon_version {
+            Some(version) if !version.is_empty() => format!("latchkey-{version}"),
+            Some(_) | None => defaults.app_name.clone(),
+        };
+        Config {
+            provider_volume: self.provider_volume.clone(),
+            socket_name: self.socket_name.clone(),
+            allowed_uids: self.allowed_uids.clone(),
+            http_address: self.http_address.0,
+            delivery: if self.driver_writes_secrets {
+                Delivery::DriverWrites
+            } else {
+                Delivery::ProviderWrites(Writer::new(&self.kubelet_path, FileSystem::TmpfsMountRoot))
+            },
+            rules: Rules {
+                limits: Limits {
+                    max_objects: self.max_objects,
+                    max_expression_bytes: self.max_expression_bytes,
+                    max_response_bytes: self.max_response_bytes,
+                },
+                allow_role_arn: self.allow_role_arn,
+                default_region: flag(&self.region).or_else(aws_region).or_else(|| flag(&self.pod_region)),
+            },
+            aws: AwsSettings {
+                ca_bundle: variable("AWS_CA_BUNDLE").map(PathBuf::from),
+                max_calls: self.max_aws_calls,
+                region_timeout: self.region_timeout,
+                app_name,
+                ..defaults
+            },
+            identity: IdentitySettings {
+                agent: AgentSettings { timeout, ..agent },
+                share_pod_identity: self.pod_identity_cache_scope == CacheScope::Serviceaccount,
+                max_credential_age: self.max_credential_age,
+            },
+            cluster: ClusterSettings {
+                kubeconfig: self.kubeconfig.clone(),
+                node_name: self.node_name.clone(),
+            },
+            mount_timeout: self.mount_timeout,
+        }
+    }
+}
+
+fn region(text: &str) -> Result<Region, String> {
+    Region::parse(text).ok_or_else(|| format!("{text:?} is not a Region's name, such as eu-central-1"))
+}
+
+fn optional_region(text: &str) -> Result<OptionalRegion, String> {
+    if text.is_empty() {
+        Ok(OptionalRegion(None))
+    } else {
+        region(text).map(|region| OptionalRegion(Some(region)))
+    }
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    parse_bool(text).ok_or_else(|| "true or false is expected".to_owned())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "a duration such as 250ms, 90s or 1m30s is expected".to_owned())
+}
+
+fn optional_duration(text: &str) -> Result<OptionalDuration, String> {
+    if text.is_empty() {
+        return Ok(OptionalDuration(None));
+    }
+    positive_duration(text).map(|duration| OptionalDuration(Some(duration)))
+}
+
+/// The driver finds a provider by `<name>.sock`, the name of at most 30
+/// letters, digits, `-` and `_`.
+fn socket_name(text: &str) -> Result<String, String> {
+    let name = text.strip_suffix(".sock").filter(|name| {
+        !name.is_empty()
+            && name.len() <= 30
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    });
+    name.map(|_| text.to_owned())
+        .ok_or_else(|| "<name>.sock is expected, the name of at most 30 letters, digits, - and _".to_owned())
+}
+
+fn agent_url(text: &str) -> Result<String, String> {
+    text.starts_with("http://")
+        .then(|| text.to_owned())
+        .ok_or_else(|| "an http:// URL is expected".to_owned())
+}
+
+fn expression_bytes(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|bytes| (1..=1024).contains(bytes))
+        .ok_or_else(|| "1 to 1024 is expected".to_owned())
+}
+
+/// `:8989` is every address, as in Go.
+fn http_address(text: &str) -> Result<HttpAddress, String> {
+    if matches!(text, "" | "off") {
+        return Ok(HttpAddress(None));
+    }
+    let address = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
+    address.parse().map(|address| HttpAddress(Some(address))).map_err(|_| {
+        "an address such as :8989, 127.0.0.1:8989 or [::1]:8989 is expected, or \"off\"".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(args: &[&str]) -> Result<Config, clap::Error> {
+        let args = std::iter::once("latchkey").chain(args.iter().copied()).map(OsString::from);
+        match Cli::try_from_args(args)?.command {
+            Command::Serve(serve) => Ok(serve.config()),
+            other => panic!("not serve: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_subcommand_is_serve_and_go_flags_are_taken() {
+        for args in [
+            &["-provider-volume=/x", "--driver-writes-secrets=false", "-qps=5", "-burst", "10"][..],
+            &["serve", "--provider-volume", "/x", "--driver-writes-secrets=F"][..],
+        ] {
+            let config = serve(args).unwrap();
+            assert_eq!(config.provider_volume, PathBuf::from("/x"));
+            assert!(matches!(config.delivery, Delivery::ProviderWrites(_)));
+        }
+        assert!(matches!(serve(&["--driver-writes-secrets"]).unwrap().delivery, Delivery::DriverWrites));
+        assert!(matches!(serve(&[]).unwrap().delivery, Delivery::DriverWrites));
+    }
+
+    #[test]
+    fn unusable_values_are_refused_with_what_is_expected() {
+        for (args, expected) in [
+            (&["--mount-timeout=1"][..], "duration"),
+            (&["--mount-timeout=0s"], "duration"),
+            (&["--socket-name=../x.sock"], ".sock"),
+            (&["--region=EU"], "Region"),
+            (&["--http-address=x"], "address"),
+            (&["--max-expression-bytes=4096"], "1024"),
+            (&["--driver-writes-secrets=maybe"], "true or false"),
+            (&["--log-level=loud"], "debug"),
+            (&["--nonsense"], "--nonsense"),
+        ] {
+            let error = serve(args).unwrap_err().to_string();
+            assert!(error.contains(expected), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_agents_timeout_is_gos_text_or_empty() {
+        let timeout = |text: &str| {
+            serve(&[&format!("--pod-identity-http-timeout={text}")]).unwrap().identity.agent.timeout
+        };
+        assert_eq!(timeout("250ms"), Duration::from_millis(250));
+        assert_eq!(timeout(""), AgentSettings::default().timeout);
+    }
+}

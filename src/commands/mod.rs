@@ -1,0 +1,95 @@
+//! What each subcommand does.
+
+mod mount;
+
+use std::{io::Write, process::ExitCode};
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    app,
+    cli::{Cli, Command, ServeArgs},
+    telemetry,
+};
+
+/// Most threads that work at once; the provider waits far more than it computes.
+const MAX_WORKERS: usize = 4;
+
+/// Carries the command out.
+///
+/// # Errors
+/// Why it failed, for a person.
+pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).min(MAX_WORKERS);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => serve(&args).await,
+            Command::Mount(args) => mount::run(&args).await,
+            #[cfg(feature = "emulator")]
+            Command::Demo => crate::demo::run().await,
+            #[cfg(feature = "emulator")]
+            Command::Emulator(args) => emulator(&args).await,
+        }
+    })
+}
+
+/// Shows an error with all its causes on standard error.
+pub fn report(error: &anyhow::Error) {
+    // When standard error is closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "latchkey: {error:#}");
+}
+
+async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    telemetry::init(args.log().format(), args.log().level());
+    protect_memory();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    app::serve(args.config(), terminated()?).await?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The process's memory holds secrets: no core dump, no ptrace by other
+/// processes of the same user.
+fn protect_memory() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    let no_core = Rlimit { current: Some(0), maximum: Some(0) };
+    let protected = set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .and_then(|()| setrlimit(Resource::Core, no_core));
+    if let Err(error) = protected {
+        tracing::warn!("the process's memory is not protected from dumps: {error}");
+    }
+}
+
+#[cfg(feature = "emulator")]
+async fn emulator(args: &crate::cli::EmulatorArgs) -> anyhow::Result<ExitCode> {
+    use crate::emulator::{Emulator, Store};
+    telemetry::init(args.log.format(), args.log.level());
+    let path = args.store.display();
+    let text = std::fs::read_to_string(&args.store).with_context(|| format!("cannot read {path}"))?;
+    let store = Store::from_yaml(&text).with_context(|| format!("{path} is no store"))?;
+    let listener = tokio::net::TcpListener::bind(args.address)
+        .await
+        .with_context(|| format!("cannot listen on {} (--address)", args.address))?;
+    let address = listener.local_addr()?;
+    tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address} AWS_REGION=us-east-1");
+    Emulator::new(store).serve(listener, terminated()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Completes at SIGTERM or Ctrl-C.
+fn terminated() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,181 @@
+//! `latchkey mount`: what a SecretProviderClass would mount, read with the
+//! caller's own AWS credentials.
+
+use std::{
+    fs::{DirBuilder, OpenOptions},
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow, bail};
+use aws_credential_types::provider::ProvideCredentials;
+
+use crate::{
+    aws::{Aws, AwsSettings},
+    backend::Backend,
+    cli::MountArgs,
+    identity::Session,
+    model::{
+        arn::{Region, Regions},
+        file::MountFile,
+        request::{MountRequest, RawRequest, Rules},
+        yaml::{self, Content, Node},
+    },
+    mount,
+    reading::{Asker, Reader, Who},
+};
+
+/// Mode of a file whose object names none, as the driver has it.
+const DEFAULT_PERMISSION: &str = "420";
+
+pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
+    let path = args.file.display();
+    let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {path}"))?;
+    let class = SecretProviderClass::parse(&text)
+        .with_context(|| format!("{path} is no SecretProviderClass for provider aws"))?;
+    let caller = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).load().await;
+    let default_region = args.region.clone().or_else(|| Region::parse(caller.region()?.as_ref()));
+    let request = class.request(Rules { default_region, ..Rules::default() })?;
+    for warning in &request.warnings {
+        writeln!(std::io::stderr(), "warning: {warning}")?;
+    }
+    let primary =
+        request.region.clone().context("no Region: the class names none; give --region or AWS_REGION")?;
+    let regions = Regions { primary, failover: request.failover_region.clone() };
+
+    let provider = caller.credentials_provider().context("you have no AWS credentials")?;
+    let credentials = provider.provide_credentials().await.context("your AWS credentials cannot be used")?;
+    let session = Session::of_caller(credentials);
+    let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
+    let aws = Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }).await?);
+    let asker = Asker { who: Who::Caller(&session), regions: &regions };
+    let files = mount::fetch(&Reader::new(Backend::new(aws)), &request, &asker)
+        .await
+        .map_err(|error| anyhow!(error))?;
+
+    if let Some(folder) = &args.output {
+        for file in &files {
+            write_file(folder, file)
+                .with_context(|| format!("cannot write {} into {}", file.path, folder.display()))?;
+        }
+    }
+    std::io::stdout().write_all(table(&files).as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A SecretProviderClass object, as far as a mount needs it.
+struct SecretProviderClass {
+    name: String,
+    namespace: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl SecretProviderClass {
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let root = yaml::read(text)?.context("the file is empty")?;
+        if text_at(&root, &["kind"]).as_deref() != Some("SecretProviderClass") {
+            bail!("its kind is not SecretProviderClass");
+        }
+        match text_at(&root, &["spec", "provider"]).as_deref() {
+            Some("aws" | "latchkey") => {}
+            other => bail!("spec.provider is {:?}, not \"aws\"", other.unwrap_or_default()),
+        }
+        let parameters = match at(&root, &["spec", "parameters"]).map(|node| &node.content) {
+            Some(Content::Map(entries)) => entries.iter().map(|(key, node)| {
+                Ok((
+                    key.clone(),
+                    text_of(node).with_context(|| format!("spec.parameters.{key} must be text"))?,
+                ))
+            }),
+            _ => bail!("spec.parameters is missing"),
+        };
+        Ok(Self {
+            name: text_at(&root, &["metadata", "name"]).unwrap_or_default(),
+            namespace: text_at(&root, &["metadata", "namespace"]).unwrap_or_else(|| "default".to_owned()),
+            parameters: parameters.collect::<anyhow::Result<_>>()?,
+        })
+    }
+
+    /// The request that the driver would make, for no pod in particular.
+    fn request(self, rules: Rules) -> anyhow::Result<MountRequest> {
+        let pod = [
+            ("pod.name", "none"),
+            ("pod.namespace", self.namespace.as_str()),
+            ("pod.uid", "none"),
+            ("serviceAccount.name", "none"),
+        ];
+        let pod = pod.map(|(key, value)| (format!("csi.storage.k8s.io/{key}"), value.to_owned()));
+        let class = [("secretProviderClass".to_owned(), self.name)];
+        let attributes: serde_json::Map<_, _> = self
+            .parameters
+            .into_iter()
+            .chain(class)
+            .chain(pod)
+            .map(|(key, value)| (key, value.into()))
+            .collect();
+        let raw = RawRequest {
+            attributes: serde_json::Value::Object(attributes).to_string(),
+            secrets: String::new(),
+            target_path: "none".to_owned(),
+            permission: DEFAULT_PERMISSION.to_owned(),
+        };
+        Ok(MountRequest::parse(raw, &rules)?)
+    }
+}
+
+fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+    path.iter().try_fold(node, |node, key| match &node.content {
+        Content::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),
+        Content::Null | Content::Scalar { .. } | Content::List(_) => None,
+    })
+}
+
+fn text_of(node: &Node) -> Option<String> {
+    match &node.content {
+        Content::Scalar { text, .. } => Some(text.clone()),
+        Content::Null => Some(String::new()),
+        Content::List(_) | Content::Map(_) => None,
+    }
+}
+
+fn text_at(node: &Node, path: &[&str]) -> Option<String> {
+    text_of(at(node, path)?)
+}
+
+/// Replaces the file in one step; its folders are the caller's alone.
+fn write_file(folder: &Path, file: &MountFile) -> std::io::Result<()> {
+    let path = folder.join(file.path.as_str());
+    let parent = path.parent().unwrap_or(folder);
+    DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+    let temporary = parent.join(format!(".latchkey-{}", std::process::id()));
+    let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let result = written
+        .write_all(file.contents.expose())
+        .and_then(|()| written.set_permissions(std::fs::Permissions::from_mode(file.mode.bits())))
+        .and_then(|()| std::fs::rename(&temporary, &path));
+    if result.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    result
+}
+
+/// The files without their contents.
+fn table(files: &[MountFile]) -> String {
+    let rows = files.iter().map(|file| {
+        [file.path.to_string(), file.mode.to_string(), file.contents.len().to_string(), file.version.clone()]
+    });
+    let header = ["FILE", "MODE", "BYTES", "VERSION"].map(str::to_owned);
+    let rows: Vec<[String; 4]> = std::iter::once(header).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let line = |row: &[String; 4]| {
+        format!("{:<3$}  {:<4$}  {:>5$}", row[0], row[1], row[2], widths[0], widths[1], widths[2])
+            + "  "
+            + &row[3]
+            + "\n"
+    };
+    rows.iter().map(line).collect()
+}
