@@ -10,8 +10,7 @@ use super::{
     arn::Arn,
     clock::json_timestamp,
     parameters::{Parameter, ParameterType, ParameterVersion, no_version, split_selector},
-    secrets_api::{page_token, parse, read_page_token},
-    wire::AwsError,
+    wire::{AwsError, page_token, parse, read_page_token},
     world::{Key, World, parameter_arn},
 };
 

@@ -123,11 +123,11 @@ pub(super) fn assume_role_with_web_identity(
     let session = world
         .open_session(role_arn, session_name, length, now)
         .ok_or_else(bad_arn)?;
-    let account = role_parts(role_arn).map_or("", |(_, account, _)| account);
+    let (partition, account, _) = role_parts(role_arn).ok_or_else(bad_arn)?;
     let issuer = claims.iss.trim_start_matches("https://");
     Ok(format!(
         "{}    <SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken>\n    <Audience>{AUDIENCE}</Audience>\n    \
-         <Provider>arn:aws:iam::{account}:oidc-provider/{}</Provider>\n",
+         <Provider>arn:{partition}:iam::{account}:oidc-provider/{}</Provider>\n",
         session_xml(role_arn, session_name, &session),
         xml_text(&claims.sub),
         xml_text(issuer),

@@ -2,7 +2,9 @@
 //! 1.1, query/XML and the agent's plain text.
 
 use axum::{body::Body, response::Response};
+use data_encoding::BASE64;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// The XML namespace of every STS answer.
@@ -154,6 +156,32 @@ impl AwsError {
     }
 }
 
+/// Reads a request's body into its fields.
+pub(super) fn parse<T: DeserializeOwned>(body: &Value) -> Result<T, AwsError> {
+    T::deserialize(body).map_err(|_| {
+        AwsError::front_end(
+            "SerializationException",
+            "The request body cannot be read as this operation's input.",
+        )
+    })
+}
+
+/// A token for a page that starts at `offset`.
+pub(super) fn page_token(offset: usize) -> String {
+    BASE64.encode(format!("page:{offset}").as_bytes())
+}
+
+/// The offset of a page token; 0 without one, `None` when it is none of ours.
+pub(super) fn read_page_token(token: Option<&str>) -> Option<usize> {
+    let Some(token) = token else { return Some(0) };
+    let bytes = BASE64.decode(token.as_bytes()).ok()?;
+    std::str::from_utf8(&bytes)
+        .ok()?
+        .strip_prefix("page:")?
+        .parse()
+        .ok()
+}
+
 /// A JSON 1.1 answer.
 pub(super) fn json_response(status: StatusCode, body: &Value, request_id: &str) -> Response {
     respond(
@@ -279,5 +307,50 @@ mod tests {
     #[test]
     fn reserved_characters_are_escaped_in_xml() {
         assert_eq!(xml_text("<a & \"b\">"), "&lt;a &amp; &quot;b&quot;&gt;");
+    }
+
+    async fn sent(error: AwsError, service: Service) -> (u16, String) {
+        let response = error.into_response(service, "rid");
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 10_000)
+            .await
+            .unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn errors_have_their_services_form() {
+        let kms = sent(AwsError::kms_denied(), Service::SecretsManager).await;
+        let body = r#"{"Message":"Access to KMS is not allowed","__type":"AccessDeniedException"}"#;
+        assert_eq!(kms, (400, body.to_owned()));
+        let (_, throttled) = sent(AwsError::throttled(Service::Ssm), Service::Ssm).await;
+        assert_eq!(
+            throttled,
+            r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#
+        );
+        let (_, missing) = sent(
+            crate::emulator::parameters_api::no_parameter(),
+            Service::Ssm,
+        )
+        .await;
+        assert_eq!(missing, r#"{"__type":"ParameterNotFound"}"#);
+        let (_, xml) = sent(AwsError::throttled(Service::Sts), Service::Sts).await;
+        assert!(
+            xml.contains("<Code>Throttling</Code>") && xml.contains("<RequestId>rid</RequestId>")
+        );
+        let agent = sent(
+            AwsError::throttled(Service::PodIdentityAgent),
+            Service::PodIdentityAgent,
+        )
+        .await;
+        let body = "[rid]: (ThrottlingException): Rate exceeded, fault: client\n";
+        assert_eq!(agent, (429, body.to_owned()));
+    }
+
+    #[test]
+    fn a_page_token_is_read_back_and_another_is_refused() {
+        assert_eq!(read_page_token(Some(&page_token(20))), Some(20));
+        assert_eq!(read_page_token(None), Some(0));
+        assert_eq!(read_page_token(Some("nonsense")), None);
     }
 }
