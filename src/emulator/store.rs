@@ -275,4 +275,16 @@ mod tests {
         );
         assert!(!format!("{store:?}").contains("canary"));
     }
+
+    #[test]
+    fn values_and_accounts_may_stand_without_quotes() {
+        let store = Store::from_yaml(
+            "{account: 012345678901, parameters: [{name: p, value: 10}, {name: q, value: on},
+              {name: r, value: 1.10}]}",
+        );
+        let world = store.unwrap().world(SystemTime::now()).unwrap();
+        assert_eq!(world.account, "012345678901");
+        let values: Vec<_> = world.parameters.values().map(|p| p.versions[0].read(true)).collect();
+        assert_eq!(values, ["10", "on", "1.10"]);
+    }
 }
