@@ -284,7 +284,11 @@ mod tests {
         );
         let world = store.unwrap().world(SystemTime::now()).unwrap();
         assert_eq!(world.account, "012345678901");
-        let values: Vec<_> = world.parameters.values().map(|p| p.versions[0].read(true)).collect();
+        let values: Vec<_> = world
+            .parameters
+            .values()
+            .map(|p| p.versions[0].read(true))
+            .collect();
         assert_eq!(values, ["10", "on", "1.10"]);
     }
 }
