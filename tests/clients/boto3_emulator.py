@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -481,11 +482,44 @@ def faults_and_calls():
     check("it is healthy", emulator("GET", "/healthz"), "ok\n")
 
 
+def control():
+    sm = client("secretsmanager", session("AKIAEXAMPLESHOP00001"))
+
+    def read():
+        return sm.get_secret_value(SecretId="shop/session-key")
+
+    def policy(effect):
+        emulator("POST", "/_emulator/policy", {
+            "role": SHOP_ROLE, "effect": effect, "actions": ["secretsmanager:GetSecretValue"],
+            "resources": ["shop/session-key"]})
+
+    check("a static key with a role may do what the role may", read()["Name"], "shop/session-key")
+    policy("deny")
+    refused("a permission taken away", read, "AccessDeniedException", message="explicit deny")
+    policy("allow")
+    check("a permission given back", read()["Name"], "shop/session-key")
+    emulator("PUT", "/_emulator/delay", {"operation": "GetSecretValue", "milliseconds": 200})
+    before = time.monotonic()
+    read()
+    check("a delay", time.monotonic() - before >= 0.2)
+    emulator("PUT", "/_emulator/delay", {"operation": "GetSecretValue", "milliseconds": 0})
+    for method, path, body, status in [
+        ("GET", "/_emulator/nothing", None, 404), ("PUT", "/_emulator/delay", {"no": 1}, 400),
+        ("GET", "/_emulator/token", None, 400), ("POST", "/nowhere", {}, 404),
+    ]:
+        try:
+            emulator(method, path, body)
+            check(f"{method} {path}", "an answer", status)
+        except urllib.error.HTTPError as error:
+            check(f"{method} {path}", error.code, status)
+
+
 secrets_manager_reads()
 secrets_manager_writes()
 parameter_store()
 identities()
 providers()
 faults_and_calls()
+control()
 print(f"{passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

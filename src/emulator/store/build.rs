@@ -1,0 +1,245 @@
+//! The world that a store describes, and the mistakes that it can hold.
+
+use std::time::{Duration, SystemTime};
+
+use data_encoding::BASE64;
+
+use super::{ParameterEntry, ParameterVersionEntry, SecretEntry, Store, StoreError, VersionEntry};
+use crate::emulator::{
+    access::{Principal, Rule},
+    arn::{role_parts, session_arn},
+    ids::{stable_suffix, stable_uuid},
+    parameters::Parameter,
+    secrets::{CURRENT, Secret, SecretData, Version},
+    world::{DEFAULT_MAX_SESSION, Role, TrustedPrincipal, World, parameter_arn, secret_arn},
+};
+
+impl Store {
+    /// The world that this store describes.
+    pub(in crate::emulator) fn world(&self, now: SystemTime) -> Result<World, StoreError> {
+        let mut world = World::empty();
+        if let Some(account) = &self.account {
+            world.account.clone_from(account);
+        }
+        if let Some(cluster) = &self.cluster {
+            world.cluster.clone_from(cluster);
+        }
+        if let Some(seconds) = self.pod_identity_session_seconds {
+            world.pod_identity_session = Duration::from_secs(seconds);
+        }
+        self.add_identities(&mut world)?;
+        for entry in &self.secrets {
+            for region in self.regions(entry.region.as_ref(), &entry.regions) {
+                let reason = |reason| mistake(format!("secret {}", entry.name), reason);
+                self.add_secret(&mut world, entry, region, now)
+                    .map_err(reason)?;
+            }
+        }
+        for entry in &self.parameters {
+            for region in self.regions(entry.region.as_ref(), &entry.regions) {
+                let reason = |reason| mistake(format!("parameter {}", entry.name), reason);
+                add_parameter(&mut world, entry, region, now).map_err(reason)?;
+            }
+        }
+        Ok(world)
+    }
+
+    fn regions(&self, one: Option<&String>, several: &[String]) -> Vec<String> {
+        let mut regions = several.to_vec();
+        regions.extend(one.cloned());
+        if regions.is_empty() {
+            regions.push(
+                self.region
+                    .clone()
+                    .unwrap_or_else(|| "us-east-1".to_owned()),
+            );
+        }
+        regions
+    }
+
+    fn add_identities(&self, world: &mut World) -> Result<(), StoreError> {
+        for entry in &self.roles {
+            if role_parts(&entry.arn).is_none() {
+                let reason = "is not the ARN of a role (arn:aws:iam::111122223333:role/name)";
+                return Err(mistake(format!("role {}", entry.arn), reason));
+            }
+            let rules = entry.allow.iter().map(|statement| (false, statement));
+            let rules = rules.chain(entry.deny.iter().map(|statement| (true, statement)));
+            let rules = rules.map(|(deny, statement)| Rule {
+                deny,
+                actions: statement.actions.clone(),
+                resources: statement.resources.clone(),
+            });
+            let role = Role {
+                service_accounts: entry.trust.service_accounts.clone(),
+                principals: entry
+                    .trust
+                    .roles
+                    .iter()
+                    .map(|arn| TrustedPrincipal {
+                        arn: arn.clone(),
+                        external_id: entry.trust.external_id.clone(),
+                    })
+                    .collect(),
+                rules: rules.collect(),
+                max_session: entry
+                    .max_session_seconds
+                    .map_or(DEFAULT_MAX_SESSION, Duration::from_secs),
+            };
+            if world.roles.insert(entry.arn.clone(), role).is_some() {
+                return Err(mistake(format!("role {}", entry.arn), "is there twice"));
+            }
+        }
+        for key in &self.static_keys {
+            let principal = match &key.role {
+                Some(role) => Principal::Role {
+                    session_arn: session_arn(role, "static-key").ok_or_else(|| {
+                        mistake(
+                            format!("static key {}", key.access_key_id),
+                            "its role is not a role's ARN",
+                        )
+                    })?,
+                    role_arn: role.clone(),
+                },
+                None => Principal::Administrator {
+                    account: key.account.clone().unwrap_or_else(|| world.account.clone()),
+                },
+            };
+            world
+                .static_keys
+                .insert(key.access_key_id.clone(), principal);
+        }
+        for entry in &self.pod_identity_associations {
+            let of = (entry.namespace.clone(), entry.service_account.clone());
+            if role_parts(&entry.role).is_none() {
+                let of = format!("association of {}/{}", of.0, of.1);
+                return Err(mistake(of, "its role is not a role's ARN"));
+            }
+            world.associations.insert(of, entry.role.clone());
+        }
+        Ok(())
+    }
+
+    fn add_secret(
+        &self,
+        world: &mut World,
+        entry: &SecretEntry,
+        region: String,
+        now: SystemTime,
+    ) -> Result<(), String> {
+        let account = entry
+            .account
+            .clone()
+            .unwrap_or_else(|| world.account.clone());
+        let suffix = match &entry.suffix {
+            Some(suffix) if suffix.len() == 6 => suffix.clone(),
+            Some(_) => return Err("its suffix must have six characters".to_owned()),
+            None => stable_suffix(&[&account, &entry.name]),
+        };
+        let key = (account, region, entry.name.clone());
+        let mut secret = Secret::new(secret_arn(&key, &suffix), now);
+        secret.description.clone_from(&entry.description);
+        secret.kms_key_id.clone_from(&entry.kms_key_id);
+        secret.tags.clone_from(&entry.tags);
+        secret
+            .policy_allows
+            .clone_from(&entry.resource_policy.allow);
+        secret.kms_denied.clone_from(&entry.kms_denied);
+        let short = VersionEntry {
+            id: None,
+            labels: vec![CURRENT.to_owned()],
+            value: entry.value.clone(),
+            json: entry.json.clone(),
+            binary: entry.binary.clone(),
+        };
+        let short = data_of(&short)?.map(|_| &short);
+        if short.is_some() && !entry.versions.is_empty() {
+            return Err("has both a value of its own and a list of versions".to_owned());
+        }
+        for (at, version) in short.into_iter().chain(&entry.versions).enumerate() {
+            let data = data_of(version)?.ok_or("a version has no value, json or binary")?;
+            data.check_size()
+                .map_err(|_| "a value has more than 65536 bytes".to_owned())?;
+            let id = version
+                .id
+                .clone()
+                .unwrap_or_else(|| stable_uuid(&[&key.0, &entry.name, &at.to_string()]));
+            for label in &version.labels {
+                if secret.version_with(label).is_some() {
+                    return Err(format!("the label {label} is on two versions"));
+                }
+            }
+            let version = Version {
+                data,
+                labels: version.labels.clone(),
+                created: now,
+            };
+            if secret.versions.insert(id.clone(), version).is_some() {
+                return Err(format!("the version {id} is there twice"));
+            }
+        }
+        if entry.deleted {
+            secret.deletion = Some(now + Duration::from_secs(30 * 86_400));
+        }
+        match world.secrets.insert(key, secret) {
+            None => Ok(()),
+            Some(_) => Err("is there twice in one account and Region".to_owned()),
+        }
+    }
+}
+
+fn add_parameter(
+    world: &mut World,
+    entry: &ParameterEntry,
+    region: String,
+    now: SystemTime,
+) -> Result<(), String> {
+    let account = entry
+        .account
+        .clone()
+        .unwrap_or_else(|| world.account.clone());
+    let key = (account, region, entry.name.clone());
+    let mut parameter = Parameter::new(parameter_arn(&key));
+    parameter.kms_key_id.clone_from(&entry.kms_key_id);
+    parameter.shared_with.clone_from(&entry.shared_with);
+    parameter.kms_denied.clone_from(&entry.kms_denied);
+    let short = entry.value.clone().map(|value| ParameterVersionEntry {
+        value,
+        labels: Vec::new(),
+    });
+    if short.is_some() != entry.versions.is_empty() {
+        return Err("needs either a value or a list of versions".to_owned());
+    }
+    for version in short.iter().chain(&entry.versions) {
+        let number = parameter.put(version.value.0.clone(), entry.kind, now);
+        let labelled = parameter.label(&entry.name, Some(number), &version.labels);
+        match labelled.map_err(|error| error.to_string())? {
+            (refused, _) if refused.is_empty() => {}
+            (refused, _) => return Err(format!("{refused:?} are not labels that AWS accepts")),
+        }
+    }
+    match world.parameters.insert(key, parameter) {
+        None => Ok(()),
+        Some(_) => Err("is there twice in one account and Region".to_owned()),
+    }
+}
+
+fn data_of(entry: &VersionEntry) -> Result<Option<SecretData>, String> {
+    match (&entry.value, &entry.json, &entry.binary) {
+        (None, None, None) => Ok(None),
+        (Some(text), None, None) => Ok(Some(SecretData::Text(text.0.clone()))),
+        (None, Some(json), None) => Ok(Some(SecretData::Text(json.0.to_string()))),
+        (None, None, Some(base64)) => BASE64
+            .decode(base64.0.trim().as_bytes())
+            .map(|bytes| Some(SecretData::Binary(bytes)))
+            .map_err(|_| "its binary is not base64".to_owned()),
+        _ => Err("only one of value, json and binary can be given".to_owned()),
+    }
+}
+
+fn mistake(entry: String, reason: impl Into<String>) -> StoreError {
+    StoreError::Entry {
+        entry,
+        reason: reason.into(),
+    }
+}
