@@ -96,9 +96,9 @@
 - name: HTTPS_PROXY
   value: {{ . | quote }}
 {{- end }}
-{{- if or .Values.httpsProxy .Values.noProxy }}
+{{- with .Values.noProxy }}
 - name: NO_PROXY
-  value: {{ printf "%s,$(KUBERNETES_SERVICE_HOST)" .Values.noProxy | trimPrefix "," | quote }}
+  value: {{ . | quote }}
 {{- end }}
 {{- if .Values.caBundle.configMapName }}
 - name: AWS_CA_BUNDLE
