@@ -20,24 +20,14 @@ fn every_manifest_has_only_fields_that_kubernetes_knows() {
     let mut mistakes = Vec::new();
     for path in manifests() {
         for object in objects(&path) {
-            let name = format!(
-                "{}: {}",
-                path.display(),
-                object["kind"].as_str().unwrap_or("(no kind)")
-            );
+            let name = format!("{}: {}", path.display(), object["kind"].as_str().unwrap_or("(no kind)"));
             match as_kubernetes_reads(&object) {
-                Ok(read) => lost("", &object, &read, &mut |field| {
-                    mistakes.push(format!("{name}{field}"))
-                }),
+                Ok(read) => lost("", &object, &read, &mut |field| mistakes.push(format!("{name}{field}"))),
                 Err(cause) => mistakes.push(format!("{name}: {cause}")),
             }
         }
     }
-    assert!(
-        mistakes.is_empty(),
-        "Kubernetes would not take these as they stand:\n{}",
-        mistakes.join("\n")
-    );
+    assert!(mistakes.is_empty(), "Kubernetes would not take these as they stand:\n{}", mistakes.join("\n"));
 }
 
 #[test]
@@ -47,12 +37,7 @@ fn a_misspelt_field_is_found() {
         "metadata": { "name": "latchkey", "labells": {} },
     });
     let mut mistakes = Vec::new();
-    lost(
-        "",
-        &account,
-        &as_kubernetes_reads(&account).unwrap(),
-        &mut |field| mistakes.push(field),
-    );
+    lost("", &account, &as_kubernetes_reads(&account).unwrap(), &mut |field| mistakes.push(field));
     assert_eq!(mistakes, [".metadata.labells"]);
 }
 
@@ -61,10 +46,7 @@ fn the_default_manifest_asks_for_no_more_than_it_needs() {
     let pod = pod_of("deploy/latchkey.yaml");
     let container = &pod["containers"][0];
     let security = &container["securityContext"];
-    assert_eq!(
-        security["capabilities"],
-        serde_json::json!({ "drop": ["ALL"] })
-    );
+    assert_eq!(security["capabilities"], serde_json::json!({ "drop": ["ALL"] }));
     assert_eq!(security["privileged"], false);
     assert_eq!(security["allowPrivilegeEscalation"], false);
     assert_eq!(security["readOnlyRootFilesystem"], true);
@@ -72,24 +54,14 @@ fn the_default_manifest_asks_for_no_more_than_it_needs() {
     for field in ["hostNetwork", "hostPID", "hostIPC", "initContainers"] {
         assert_eq!(pod[field], Value::Null, "{field}");
     }
-    assert_eq!(
-        container["ports"][0]["hostPort"],
-        Value::Null,
-        "a host port forbids maxSurge"
-    );
+    assert_eq!(container["ports"][0]["hostPort"], Value::Null, "a host port forbids maxSurge");
     assert_eq!(host_folders(&pod), ["/var/run/secrets-store-csi-providers"]);
 }
 
 #[test]
 fn the_kubelets_folder_is_mounted_only_where_the_provider_writes() {
     let pod = pod_of("deploy/latchkey-provider-writes.yaml");
-    assert_eq!(
-        host_folders(&pod),
-        [
-            "/var/run/secrets-store-csi-providers",
-            "/var/lib/kubelet/pods"
-        ]
-    );
+    assert_eq!(host_folders(&pod), ["/var/run/secrets-store-csi-providers", "/var/lib/kubelet/pods"]);
     let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
     let pods = mounts.iter().find(|mount| mount["name"] == "pods").unwrap();
     assert_eq!(pods["mountPropagation"], "HostToContainer");
@@ -99,17 +71,12 @@ fn the_kubelets_folder_is_mounted_only_where_the_provider_writes() {
 /// The folders of the node that a pod sees, in the order of its volumes.
 fn host_folders(pod: &Value) -> Vec<&str> {
     let volumes = pod["volumes"].as_array().unwrap();
-    volumes
-        .iter()
-        .filter_map(|volume| volume["hostPath"]["path"].as_str())
-        .collect()
+    volumes.iter().filter_map(|volume| volume["hostPath"]["path"].as_str()).collect()
 }
 
 /// The pod of a manifest's DaemonSet.
 fn pod_of(manifest: &str) -> Value {
-    let daemon_set = objects(&root().join(manifest))
-        .into_iter()
-        .find(|object| object["kind"] == "DaemonSet");
+    let daemon_set = objects(&root().join(manifest)).into_iter().find(|object| object["kind"] == "DaemonSet");
     daemon_set.unwrap()["spec"]["template"]["spec"].take()
 }
 
@@ -126,10 +93,7 @@ fn manifests() -> Vec<PathBuf> {
         let before = found.len();
         for entry in std::fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-            {
+            if path.extension().is_some_and(|extension| extension == "yaml") {
                 found.push(path);
             }
         }
@@ -141,12 +105,9 @@ fn manifests() -> Vec<PathBuf> {
 /// The objects of one file; empty documents are none.
 fn objects(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
-    let documents: Vec<Value> = serde_yaml::from_multiple(&text)
-        .unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
-    documents
-        .into_iter()
-        .filter(|document| !document.is_null())
-        .collect()
+    let documents: Vec<Value> =
+        serde_yaml::from_multiple(&text).unwrap_or_else(|cause| panic!("{}: {cause}", path.display()));
+    documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
 /// What is left of an object when it has gone through the type that its kind has in Kubernetes.
@@ -169,12 +130,7 @@ fn lost(field: &str, written: &Value, read: &Value, report: &mut dyn FnMut(Strin
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => {
             for (key, value) in written {
-                lost(
-                    &format!("{field}.{key}"),
-                    value,
-                    read.get(key).unwrap_or(&Value::Null),
-                    report,
-                );
+                lost(&format!("{field}.{key}"), value, read.get(key).unwrap_or(&Value::Null), report);
             }
         }
         (Value::Array(written), Value::Array(read)) if written.len() == read.len() => {
