@@ -1,0 +1,110 @@
+{{/* The kubelet's root folder without a slash at its end. */}}
+{{- define "latchkey.kubeletPath" -}}
+{{- .Values.kubeletPath | trimSuffix "/" }}
+{{- end }}
+
+{{/* The program's arguments. A value that is empty is left to the program. */}}
+{{- define "latchkey.args" -}}
+{{- $args := list
+  (printf "--provider-volume=%s" .Values.providerVolume)
+  (printf "--socket-name=%s" .Values.socketName)
+  (printf "--driver-writes-secrets=%t" .Values.driverWritesSecrets)
+}}
+{{- if not .Values.driverWritesSecrets }}
+{{- $args = append $args (printf "--kubelet-path=%s" (include "latchkey.kubeletPath" .)) }}
+{{- end }}
+{{- $args = concat $args (list
+  "--node-name=$(NODE_NAME)"
+  (printf "--http-address=:%d" (int .Values.port))
+  (printf "--log-format=%s" .Values.logFormat)
+  (printf "--log-level=%s" .Values.logLevel)
+) }}
+{{- if kindIs "bool" .Values.allowRoleArn }}
+{{- $args = append $args (printf "--allow-role-arn=%t" .Values.allowRoleArn) }}
+{{- end }}
+{{- with .Values.podIdentityEndpoint }}
+{{- $args = append $args (printf "--pod-identity-endpoint=%s" .) }}
+{{- end }}
+{{- with .Values.podIdentityHttpTimeout }}
+{{- $args = append $args (printf "--pod-identity-http-timeout=%s" .) }}
+{{- end }}
+{{- with .Values.podIdentityCacheScope }}
+{{- $args = append $args (printf "--pod-identity-cache-scope=%s" .) }}
+{{- end }}
+{{- with .Values.maxCredentialAge }}
+{{- $args = append $args (printf "--max-credential-age=%s" .) }}
+{{- end }}
+{{- with .Values.maxAwsCalls }}
+{{- $args = append $args (printf "--max-aws-calls=%d" (int .)) }}
+{{- end }}
+{{- with .Values.mountTimeout }}
+{{- $args = append $args (printf "--mount-timeout=%s" .) }}
+{{- end }}
+{{- with (.Values.k8sThrottlingParams | default dict).qps }}
+{{- $args = append $args (printf "--qps=%v" .) }}
+{{- end }}
+{{- with (.Values.k8sThrottlingParams | default dict).burst }}
+{{- $args = append $args (printf "--burst=%d" (int .)) }}
+{{- end }}
+{{- with .Values.eksAddonVersion }}
+{{- $args = append $args (printf "--eks-addon-version=%s" .) }}
+{{- end }}
+{{- toYaml (concat $args (.Values.extraArgs | default list)) }}
+{{- end }}
+
+{{/* The container's environment. */}}
+{{- define "latchkey.env" -}}
+- name: NODE_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+{{- if .Values.awsRegion }}
+- name: AWS_REGION
+  value: {{ .Values.awsRegion | quote }}
+{{- else }}
+# Empty where the pod has no such label: before Kubernetes 1.35, or on a node without it.
+- name: LATCHKEY_POD_REGION
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['topology.kubernetes.io/region']
+{{- end }}
+{{- if eq (toString .Values.useFipsEndpoint) "true" }}
+- name: AWS_USE_FIPS_ENDPOINT
+  value: "true"
+{{- end }}
+{{- if .Values.useDualstackEndpoint }}
+- name: AWS_USE_DUALSTACK_ENDPOINT
+  value: "true"
+{{- end }}
+{{- with .Values.endpointUrl }}
+- name: AWS_ENDPOINT_URL
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.endpointUrls.secretsManager }}
+- name: AWS_ENDPOINT_URL_SECRETS_MANAGER
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.endpointUrls.ssm }}
+- name: AWS_ENDPOINT_URL_SSM
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.endpointUrls.sts }}
+- name: AWS_ENDPOINT_URL_STS
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.httpsProxy }}
+- name: HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.noProxy }}
+- name: NO_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.caBundle.configMapName }}
+- name: AWS_CA_BUNDLE
+  value: /etc/latchkey/ca/{{ .Values.caBundle.key }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}

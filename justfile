@@ -1,0 +1,26 @@
+# The same steps that CI runs; `just --list` shows them.
+
+# Everything that must hold before a change is taken in.
+check:
+    .ci/run
+
+# One step or several of it: prepare, format, lint, docs, tests, chart, supply.
+step +names:
+    .ci/run {{ names }}
+
+# Formats the code.
+fmt:
+    cargo fmt
+
+# Renders the plain manifests in deploy/ from the chart.
+render:
+    deploy/render
+
+# Builds the static program of the image: just binary amd64 out/latchkey
+binary architecture out:
+    deploy/binary {{ architecture }} {{ out }}
+
+# Builds the image for amd64, without Docker.
+image out="target/image.tar":
+    deploy/binary amd64 target/latchkey-amd64
+    deploy/image {{ out }} amd64=target/latchkey-amd64
