@@ -75,6 +75,7 @@ pub struct EmulatorArgs {
     /// Where to listen; use 0.0.0.0:4566 inside a cluster
     #[arg(long, default_value = "127.0.0.1:4566")]
     pub address: SocketAddr,
+    /// Logs.
     #[command(flatten)]
     pub log: LogArgs,
 }

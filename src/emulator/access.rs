@@ -13,10 +13,7 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Principal {
     /// A session of a role; its allow-list decides.
-    Role {
-        role_arn: String,
-        session_arn: String,
-    },
+    Role { role_arn: String, session_arn: String },
     /// A static key without a role: an administrator of one account.
     Administrator { account: String },
 }
@@ -24,9 +21,7 @@ pub(super) enum Principal {
 impl Principal {
     pub(super) fn account(&self) -> &str {
         match self {
-            Self::Role { role_arn, .. } => {
-                role_parts(role_arn).map_or("", |(_, account, _)| account)
-            }
+            Self::Role { role_arn, .. } => role_parts(role_arn).map_or("", |(_, account, _)| account),
             Self::Administrator { account } => account,
         }
     }
@@ -36,10 +31,7 @@ impl Principal {
         match self {
             Self::Role { session_arn, .. } => session_arn.clone(),
             Self::Administrator { account } => {
-                format!(
-                    "arn:{}:iam::{account}:user/administrator",
-                    partition_of(region)
-                )
+                format!("arn:{}:iam::{account}:user/administrator", partition_of(region))
             }
         }
     }
@@ -70,14 +62,11 @@ pub(super) struct Rule {
 impl Rule {
     fn covers(&self, action: &str, candidates: &[String]) -> bool {
         let action = action.to_ascii_lowercase();
-        self.actions
-            .iter()
-            .any(|pattern| matches_pattern(&pattern.to_ascii_lowercase(), &action))
-            && self.resources.iter().any(|pattern| {
-                candidates
-                    .iter()
-                    .any(|candidate| matches_pattern(pattern, candidate))
-            })
+        self.actions.iter().any(|pattern| matches_pattern(&pattern.to_ascii_lowercase(), &action))
+            && self
+                .resources
+                .iter()
+                .any(|pattern| candidates.iter().any(|candidate| matches_pattern(pattern, candidate)))
     }
 }
 
@@ -121,14 +110,9 @@ pub(super) fn authorize(
     let (denied, identity_allows) = match principal {
         Principal::Administrator { .. } => (false, true),
         Principal::Role { role_arn, .. } => {
-            let rules = world
-                .roles
-                .get(role_arn)
-                .map_or(&[][..], |role| &role.rules);
+            let rules = world.roles.get(role_arn).map_or(&[][..], |role| &role.rules);
             let covers = |deny: bool| {
-                rules
-                    .iter()
-                    .any(|rule| rule.deny == deny && rule.covers(action, &resource.candidates))
+                rules.iter().any(|rule| rule.deny == deny && rule.covers(action, &resource.candidates))
             };
             (covers(true), covers(false))
         }
@@ -140,18 +124,14 @@ pub(super) fn authorize(
     });
     let reason = if denied {
         "with an explicit deny in an identity-based policy".to_owned()
-    } else if same_account && (identity_allows || policy_allows) || identity_allows && policy_allows
-    {
+    } else if same_account && (identity_allows || policy_allows) || identity_allows && policy_allows {
         return Ok(());
     } else if identity_allows {
         format!("because no resource-based policy allows the {action} action")
     } else {
         format!("because no identity-based policy allows the {action} action")
     };
-    let on = resource
-        .named
-        .map(|named| format!(" on resource: {named}"))
-        .unwrap_or_default();
+    let on = resource.named.map(|named| format!(" on resource: {named}")).unwrap_or_default();
     Err(AwsError::service(
         "AccessDeniedException",
         format!(
@@ -186,42 +166,26 @@ impl Scope {
         let json = service != Service::Sts;
         let Some(header) = header else {
             return Err(if json {
-                AwsError::front_end(
-                    "MissingAuthenticationTokenException",
-                    "Missing Authentication Token",
-                )
+                AwsError::front_end("MissingAuthenticationTokenException", "Missing Authentication Token")
             } else {
-                AwsError::front_end(
-                    "MissingAuthenticationToken",
-                    "Request is missing Authentication Token",
-                )
-                .with_status(403)
+                AwsError::front_end("MissingAuthenticationToken", "Request is missing Authentication Token")
+                    .with_status(403)
             });
         };
         let incomplete = || {
-            let code = if json {
-                "IncompleteSignatureException"
-            } else {
-                "IncompleteSignature"
-            };
+            let code = if json { "IncompleteSignatureException" } else { "IncompleteSignature" };
             AwsError::front_end(
                 code,
                 "Authorization header requires 'Credential' parameter. Authorization header requires 'Signature' parameter. Authorization header requires 'SignedHeaders' parameter.",
             )
         };
-        let fields = header
-            .strip_prefix("AWS4-HMAC-SHA256 ")
-            .ok_or_else(incomplete)?;
+        let fields = header.strip_prefix("AWS4-HMAC-SHA256 ").ok_or_else(incomplete)?;
         let field = |name: &str| {
-            fields
-                .split(',')
-                .find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
+            fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
         };
         let credential = field("Credential").ok_or_else(incomplete)?;
         field("SignedHeaders").ok_or_else(incomplete)?;
-        field("Signature")
-            .filter(|hex| hex.len() == 64)
-            .ok_or_else(incomplete)?;
+        field("Signature").filter(|hex| hex.len() == 64).ok_or_else(incomplete)?;
         let parts: Vec<&str> = credential.split('/').collect();
         let [access_key, _date, region, scope_service, "aws4_request"] = parts[..] else {
             return Err(incomplete());
@@ -248,20 +212,10 @@ impl World {
     ) -> Result<Principal, AwsError> {
         let sts = service == Service::Sts;
         if scope.service != service.signing_name() {
-            let code = if sts {
-                "SignatureDoesNotMatch"
-            } else {
-                "InvalidSignatureException"
-            };
-            let message = format!(
-                "Credential should be scoped to correct service: '{}'. ",
-                service.signing_name()
-            );
-            return Err(AwsError::front_end(code, message).with_status(if sts {
-                403
-            } else {
-                400
-            }));
+            let code = if sts { "SignatureDoesNotMatch" } else { "InvalidSignatureException" };
+            let message =
+                format!("Credential should be scoped to correct service: '{}'. ", service.signing_name());
+            return Err(AwsError::front_end(code, message).with_status(if sts { 403 } else { 400 }));
         }
         if let Some(principal) = self.static_keys.get(&scope.access_key)
             && session_token.is_none()

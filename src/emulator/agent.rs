@@ -37,10 +37,7 @@ pub(super) fn credentials(
     now: SystemTime,
 ) -> Result<Value, Refusal> {
     if token.is_empty() {
-        return Err(Refusal::Agent(
-            400,
-            "Service account token cannot be empty".to_owned(),
-        ));
+        return Err(Refusal::Agent(400, "Service account token cannot be empty".to_owned()));
     }
     let upstream = |code: &str, message: &str, status: u16| {
         Refusal::Upstream(AwsError::front_end(code, message).with_status(status))
@@ -73,11 +70,7 @@ pub(super) fn credentials(
     }
     let role_arn = claims
         .service_account()
-        .and_then(|(namespace, name)| {
-            world
-                .associations
-                .get(&(namespace.to_owned(), name.to_owned()))
-        })
+        .and_then(|(namespace, name)| world.associations.get(&(namespace.to_owned(), name.to_owned())))
         .cloned()
         .ok_or_else(|| {
             upstream(
@@ -93,21 +86,11 @@ pub(super) fn credentials(
             400,
         ));
     }
-    let session_name = session_name(
-        &world.cluster,
-        &claims.kubernetes.pod.name,
-        &world.ids.uuid(),
-    );
+    let session_name = session_name(&world.cluster, &claims.kubernetes.pod.name, &world.ids.uuid());
     let length = world.pod_identity_session;
     let session = world
         .open_session(&role_arn, &session_name, length, now)
-        .ok_or_else(|| {
-            upstream(
-                "InvalidRequestException",
-                "The associated role is not a role",
-                400,
-            )
-        })?;
+        .ok_or_else(|| upstream("InvalidRequestException", "The associated role is not a role", 400))?;
     Ok(json!({
         "AccessKeyId": session.access_key,
         "SecretAccessKey": session.secret_key,

@@ -13,10 +13,7 @@ pub(super) fn partition_of(region: &str) -> &'static str {
         ("eusc-", "aws-eusc"),
         ("", "aws"),
     ];
-    PREFIXES
-        .iter()
-        .find(|(prefix, _)| region.starts_with(prefix))
-        .map_or("aws", |(_, name)| name)
+    PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, name)| name)
 }
 
 /// `arn:partition:service:region:account:resource`, cut at its first five colons.
@@ -32,23 +29,12 @@ pub(super) struct Arn<'a> {
 impl<'a> Arn<'a> {
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
-        let ("arn", partition, service, region, account, resource) = (
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-            parts.next()?,
-        ) else {
+        let ("arn", partition, service, region, account, resource) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?, parts.next()?)
+        else {
             return None;
         };
-        Some(Self {
-            partition,
-            service,
-            region,
-            account,
-            resource,
-        })
+        Some(Self { partition, service, region, account, resource })
     }
 }
 
@@ -64,15 +50,12 @@ pub(super) fn role_parts(role_arn: &str) -> Option<(&str, &str, &str)> {
 /// The ARN of a role's session, which errors and CloudTrail name.
 pub(super) fn session_arn(role_arn: &str, session: &str) -> Option<String> {
     let (partition, account, name) = role_parts(role_arn)?;
-    Some(format!(
-        "arn:{partition}:sts::{account}:assumed-role/{name}/{session}"
-    ))
+    Some(format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session}"))
 }
 
 /// Whether `text` fits a policy's pattern: `*` is any run of characters, `?` is one.
 pub(super) fn matches_pattern(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where the last `*` stood, and how much of the text it has taken so far.
     let mut star: Option<(usize, usize)> = None;

@@ -63,9 +63,7 @@ impl CallLog {
 
     /// Changes a call that is still remembered.
     pub(super) fn update(&mut self, number: u64, change: impl FnOnce(&mut Call)) {
-        let at = number
-            .checked_sub(self.first)
-            .and_then(|at| usize::try_from(at).ok());
+        let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         if let Some(call) = at.and_then(|at| self.calls.get_mut(at)) {
             change(call);
         }
@@ -102,10 +100,7 @@ mod tests {
     use super::*;
 
     fn call(operation: &str) -> Call {
-        Call {
-            operation: operation.to_owned(),
-            ..Call::default()
-        }
+        Call { operation: operation.to_owned(), ..Call::default() }
     }
 
     #[test]

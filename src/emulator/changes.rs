@@ -44,9 +44,10 @@ impl Emulator {
         let now = self.now();
         let mut world = self.inner.world();
         let key = secret_key(&world, region, id);
-        let secret = world.secrets.entry(key).or_insert_with_key(|key| {
-            Secret::new(secret_arn(key, &stable_suffix(&[&key.0, &key.2])), now)
-        });
+        let secret = world
+            .secrets
+            .entry(key)
+            .or_insert_with_key(|key| Secret::new(secret_arn(key, &stable_suffix(&[&key.0, &key.2])), now));
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
         secret.put(version_id, value.into(), &labels, now)
     }
@@ -56,13 +57,7 @@ impl Emulator {
     ///
     /// # Errors
     /// `ResourceNotFoundException` for an unknown secret or version.
-    pub fn move_label(
-        &self,
-        region: &str,
-        id: &str,
-        label: &str,
-        to_version: &str,
-    ) -> Result<(), AwsError> {
+    pub fn move_label(&self, region: &str, id: &str, label: &str, to_version: &str) -> Result<(), AwsError> {
         self.change_secret(region, id, |secret, now| {
             let from = secret.version_with(label).map(|(id, _)| id.clone());
             secret.move_label(label, Some(to_version), from.as_deref(), now)
@@ -75,9 +70,7 @@ impl Emulator {
     /// `ResourceNotFoundException`, or `InvalidRequestException` when it is scheduled.
     pub fn delete_secret(&self, region: &str, id: &str) -> Result<(), AwsError> {
         const WINDOW: Duration = Duration::from_secs(30 * 86_400);
-        self.change_secret(region, id, |secret, now| {
-            secret.schedule_deletion(WINDOW, now).map(drop)
-        })?
+        self.change_secret(region, id, |secret, now| secret.schedule_deletion(WINDOW, now).map(drop))?
     }
 
     /// Takes a scheduled deletion back.
@@ -118,12 +111,7 @@ impl Emulator {
     ///
     /// # Errors
     /// `ResourceNotFoundException`.
-    pub fn set_resource_policy(
-        &self,
-        region: &str,
-        id: &str,
-        allow: &[&str],
-    ) -> Result<(), AwsError> {
+    pub fn set_resource_policy(&self, region: &str, id: &str, allow: &[&str]) -> Result<(), AwsError> {
         self.change_secret(region, id, |secret, _| {
             secret.policy_allows = allow.iter().map(|&role| role.to_owned()).collect();
         })
@@ -132,10 +120,7 @@ impl Emulator {
     /// The ARN of a secret.
     pub fn secret_arn(&self, region: &str, id: &str) -> Option<String> {
         let world = self.inner.world();
-        world
-            .secrets
-            .get(&secret_key(&world, region, id))
-            .map(|secret| secret.arn.clone())
+        world.secrets.get(&secret_key(&world, region, id)).map(|secret| secret.arn.clone())
     }
 
     /// The labels of a secret's versions, by version id.
@@ -143,27 +128,17 @@ impl Emulator {
         let world = self.inner.world();
         let secret = world.secrets.get(&secret_key(&world, region, id));
         let versions = secret.into_iter().flat_map(|secret| &secret.versions);
-        versions
-            .map(|(id, version)| (id.clone(), version.labels.clone()))
-            .collect()
+        versions.map(|(id, version)| (id.clone(), version.labels.clone())).collect()
     }
 
     /// Adds a version to a parameter of the store's account, which is made when
     /// it is not there, and returns the version's number.
-    pub fn put_parameter(
-        &self,
-        region: &str,
-        name: &str,
-        kind: ParameterType,
-        value: &str,
-    ) -> usize {
+    pub fn put_parameter(&self, region: &str, name: &str, kind: ParameterType, value: &str) -> usize {
         let now = self.now();
         let mut world = self.inner.world();
         let key = (world.account.clone(), region.to_owned(), name.to_owned());
-        let parameter = world
-            .parameters
-            .entry(key)
-            .or_insert_with_key(|key| Parameter::new(parameter_arn(key)));
+        let parameter =
+            world.parameters.entry(key).or_insert_with_key(|key| Parameter::new(parameter_arn(key)));
         parameter.put(value.to_owned(), kind, now)
     }
 
@@ -217,10 +192,7 @@ impl Emulator {
     /// Sets the service accounts (`system:serviceaccount:namespace:name`) that may
     /// assume a role by IRSA. Sessions that are open stay open, as in AWS.
     pub fn set_trust(&self, role_arn: &str, service_accounts: &[&str]) {
-        let subjects = service_accounts
-            .iter()
-            .map(|&subject| subject.to_owned())
-            .collect();
+        let subjects = service_accounts.iter().map(|&subject| subject.to_owned()).collect();
         self.inner.world().role_mut(role_arn).service_accounts = subjects;
     }
 
@@ -255,11 +227,7 @@ impl Emulator {
     }
 
     fn set_rule(&self, role_arn: &str, deny: bool, action: &str, resource: &str) {
-        let of = |deny| Rule {
-            deny,
-            actions: vec![action.to_owned()],
-            resources: vec![resource.to_owned()],
-        };
+        let of = |deny| Rule { deny, actions: vec![action.to_owned()], resources: vec![resource.to_owned()] };
         let mut world = self.inner.world();
         let rules = &mut world.role_mut(role_arn).rules;
         rules.retain(|rule| *rule != of(true) && *rule != of(false));
@@ -287,11 +255,7 @@ impl Emulator {
 fn secret_key(world: &World, region: &str, id: &str) -> Key {
     let full = Arn::parse(id).and_then(|arn| {
         let (name, _) = arn.resource.strip_prefix("secret:")?.rsplit_once('-')?;
-        Some((
-            arn.account.to_owned(),
-            arn.region.to_owned(),
-            name.to_owned(),
-        ))
+        Some((arn.account.to_owned(), arn.region.to_owned(), name.to_owned()))
     });
     full.unwrap_or_else(|| (world.account.clone(), region.to_owned(), id.to_owned()))
 }

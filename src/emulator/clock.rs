@@ -19,10 +19,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self {
-            started: SystemTime::now(),
-            since: Instant::now(),
-        }
+        Self { started: SystemTime::now(), since: Instant::now() }
     }
 
     pub(super) fn now(&self) -> SystemTime {
@@ -36,15 +33,12 @@ impl Clock {
 
 /// Seconds since 1970, as a JWT and AWS's JSON write them; 0 before 1970.
 pub(super) fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Seconds since 1970 with milliseconds, the form of a timestamp in JSON 1.1.
 pub(super) fn json_timestamp(time: SystemTime) -> f64 {
-    let millis = time
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis());
+    let millis = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     // Milliseconds since 1970 stay below 2^53 for another 280,000 years.
     #[allow(clippy::cast_precision_loss)]
     let millis = millis as f64;
@@ -56,11 +50,7 @@ pub(super) fn iso_timestamp(time: SystemTime) -> String {
     let seconds = unix_seconds(time);
     let (days, second_of_day) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil_date(days);
-    let (hour, minute, second) = (
-        second_of_day / 3600,
-        second_of_day / 60 % 60,
-        second_of_day % 60,
-    );
+    let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
@@ -71,16 +61,11 @@ fn civil_date(days_since_1970: u64) -> (u64, u64, u64) {
     let days = days_since_1970 + 719_468;
     let era = days / 146_097;
     let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }
@@ -97,10 +82,7 @@ mod tests {
             (1_793_523_599, "2026-11-01T08:59:59Z"),
             (4_102_444_799, "2099-12-31T23:59:59Z"),
         ] {
-            assert_eq!(
-                iso_timestamp(UNIX_EPOCH + Duration::from_secs(seconds)),
-                text
-            );
+            assert_eq!(iso_timestamp(UNIX_EPOCH + Duration::from_secs(seconds)), text);
         }
     }
 
@@ -109,9 +91,6 @@ mod tests {
         let clock = Clock::new();
         let before = clock.now();
         tokio::time::advance(Duration::from_secs(900)).await;
-        assert_eq!(
-            clock.now().duration_since(before).unwrap(),
-            Duration::from_secs(900)
-        );
+        assert_eq!(clock.now().duration_since(before).unwrap(), Duration::from_secs(900));
     }
 }

@@ -38,27 +38,12 @@ pub(super) fn handle(emulator: &Emulator, parts: &Parts, body: &[u8]) -> Option<
             done()
         }),
         (&Method::POST, "faults") => with_body(body, |fault: FaultBody| {
-            let FaultBody {
-                operation,
-                region,
-                target,
-                times,
-                kind,
-            } = fault;
-            let id = emulator.inject(Fault {
-                operation,
-                region,
-                target,
-                kind,
-                times,
-            });
+            let FaultBody { operation, region, target, times, kind } = fault;
+            let id = emulator.inject(Fault { operation, region, target, kind, times });
             answer(&json!({ "id": id.0 }))
         }),
         (&Method::DELETE, "faults") => {
-            let id = query
-                .iter()
-                .find(|(name, _)| name == "id")
-                .and_then(|(_, id)| id.parse().ok());
+            let id = query.iter().find(|(name, _)| name == "id").and_then(|(_, id)| id.parse().ok());
             match id {
                 Some(id) => emulator.remove_fault(FaultId(id)),
                 None => emulator.clear_faults(),
@@ -76,10 +61,7 @@ pub(super) fn handle(emulator: &Emulator, parts: &Parts, body: &[u8]) -> Option<
             }
             done()
         }),
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "no such endpoint of the emulator\n".to_owned(),
-        ),
+        _ => text(StatusCode::NOT_FOUND, "no such endpoint of the emulator\n".to_owned()),
     })
 }
 
@@ -123,12 +105,7 @@ impl PolicyBody {
     fn each(&self) -> impl Iterator<Item = (&str, &str, &str, bool)> {
         self.actions.iter().flat_map(move |action| {
             self.resources.iter().map(move |resource| {
-                (
-                    self.role.as_str(),
-                    action.as_str(),
-                    resource.as_str(),
-                    self.effect == Effect::Allow,
-                )
+                (self.role.as_str(), action.as_str(), resource.as_str(), self.effect == Effect::Allow)
             })
         })
     }
@@ -137,12 +114,7 @@ impl PolicyBody {
 /// A token as kubelet would write it, as plain text, so that
 /// `curl …/token?… > token` makes a token file.
 fn token(emulator: &Emulator, query: &[(String, String)]) -> Response {
-    let get = |name: &str| {
-        query
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
-    };
+    let get = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let (Some(namespace), Some(service_account)) = (get("namespace"), get("serviceAccount")) else {
         let usage = "namespace and serviceAccount are needed; audience, podName, podUid and ttlSeconds are optional\n";
         return text(StatusCode::BAD_REQUEST, usage.to_owned());
@@ -153,11 +125,7 @@ fn token(emulator: &Emulator, query: &[(String, String)]) -> Response {
         get("audience").unwrap_or("sts.amazonaws.com"),
         get("podName").unwrap_or("pod"),
         get("podUid").unwrap_or("00000000-0000-4000-8000-000000000000"),
-        Duration::from_secs(
-            get("ttlSeconds")
-                .and_then(|ttl| ttl.parse().ok())
-                .unwrap_or(3600),
-        ),
+        Duration::from_secs(get("ttlSeconds").and_then(|ttl| ttl.parse().ok()).unwrap_or(3600)),
     );
     text(StatusCode::OK, token)
 }
@@ -177,17 +145,13 @@ fn done() -> Response {
 
 fn answer(body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 fn text(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
 }

@@ -26,13 +26,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of every call, until it is cleared.
     pub fn new(kind: FaultKind) -> Self {
-        Self {
-            operation: None,
-            region: None,
-            target: None,
-            kind,
-            times: None,
-        }
+        Self { operation: None, region: None, target: None, kind, times: None }
     }
 
     /// Only this operation.
@@ -64,15 +58,12 @@ impl Fault {
     }
 
     fn meets(&self, call: &Call) -> bool {
-        let same = |wanted: &Option<String>, actual: Option<&str>| {
-            wanted.is_none() || wanted.as_deref() == actual
-        };
+        let same =
+            |wanted: &Option<String>, actual: Option<&str>| wanted.is_none() || wanted.as_deref() == actual;
         same(&self.operation, Some(&call.operation))
             && same(&self.region, call.region.as_deref())
             && self.target.as_ref().is_none_or(|pattern| {
-                call.targets
-                    .iter()
-                    .any(|target| names(target).any(|n| matches_pattern(pattern, n)))
+                call.targets.iter().any(|target| names(target).any(|n| matches_pattern(pattern, n)))
             })
     }
 }
@@ -81,9 +72,7 @@ impl Fault {
 /// suffix of a secret.
 fn names(target: &str) -> impl Iterator<Item = &str> {
     let name = target.split_once(":secret:").map(|(_, name)| name);
-    let bare = name
-        .and_then(|name| name.rsplit_once('-'))
-        .map(|(bare, _)| bare);
+    let bare = name.and_then(|name| name.rsplit_once('-')).map(|(bare, _)| bare);
     let parameter = target.split_once(":parameter").map(|(_, name)| name);
     [Some(target), name, bare, parameter].into_iter().flatten()
 }
@@ -154,10 +143,7 @@ mod location {
     }
 
     pub(super) fn serialize<S: Serializer>(url: &str, to: S) -> Result<S::Ok, S::Error> {
-        Location {
-            location: url.to_owned(),
-        }
-        .serialize(to)
+        Location { location: url.to_owned() }.serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -205,18 +191,12 @@ impl Faults {
 
     /// An operation's own delay, or the one of all.
     pub(super) fn delay(&self, operation: &str) -> Duration {
-        self.delays
-            .get(operation)
-            .copied()
-            .unwrap_or(self.delay_of_all)
+        self.delays.get(operation).copied().unwrap_or(self.delay_of_all)
     }
 
     /// The first fault that meets this call; counts it.
     pub(super) fn take(&mut self, call: &Call) -> Option<FaultKind> {
-        let at = self
-            .faults
-            .iter()
-            .position(|(_, fault)| fault.times != Some(0) && fault.meets(call))?;
+        let at = self.faults.iter().position(|(_, fault)| fault.times != Some(0) && fault.meets(call))?;
         let fault = &mut self.faults[at].1;
         let kind = fault.kind.clone();
         if let Some(times) = &mut fault.times {
@@ -264,31 +244,18 @@ mod tests {
         faults.inject(Fault::new(FaultKind::Hang).times(2));
         faults.inject(Fault::new(FaultKind::Throttle));
         let taken: Vec<_> = (0..3).filter_map(|_| faults.take(&call())).collect();
-        assert_eq!(
-            taken,
-            [FaultKind::Hang, FaultKind::Hang, FaultKind::Throttle]
-        );
+        assert_eq!(taken, [FaultKind::Hang, FaultKind::Hang, FaultKind::Throttle]);
     }
 
     #[test]
     fn kinds_are_written_with_their_fields_beside_them() {
         for (json, kind) in [
             (r#"{"kind":"throttle"}"#, FaultKind::Throttle),
-            (
-                r#"{"kind":"delay","milliseconds":250}"#,
-                FaultKind::Delay(Duration::from_millis(250)),
-            ),
-            (
-                r#"{"kind":"redirect","location":"http://x"}"#,
-                FaultKind::Redirect("http://x".into()),
-            ),
+            (r#"{"kind":"delay","milliseconds":250}"#, FaultKind::Delay(Duration::from_millis(250))),
+            (r#"{"kind":"redirect","location":"http://x"}"#, FaultKind::Redirect("http://x".into())),
             (
                 r#"{"kind":"error","status":400,"code":"A","message":"b"}"#,
-                FaultKind::Error {
-                    status: 400,
-                    code: "A".into(),
-                    message: "b".into(),
-                },
+                FaultKind::Error { status: 400, code: "A".into(), message: "b".into() },
             ),
         ] {
             assert_eq!(serde_json::from_str::<FaultKind>(json).unwrap(), kind);

@@ -23,19 +23,12 @@ impl Ids {
             hasher.update(RandomState::new().build_hasher().finish().to_be_bytes());
         }
         hasher.update(std::process::id().to_be_bytes());
-        Self {
-            seed: hasher.finalize().into(),
-            count: AtomicU64::new(0),
-        }
+        Self { seed: hasher.finalize().into(), count: AtomicU64::new(0) }
     }
 
     fn next(&self) -> [u8; 32] {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        Sha256::new()
-            .chain_update(self.seed)
-            .chain_update(count.to_be_bytes())
-            .finalize()
-            .into()
+        Sha256::new().chain_update(self.seed).chain_update(count.to_be_bytes()).finalize().into()
     }
 
     /// A request id or version id.
@@ -77,10 +70,7 @@ pub(super) fn stable_uuid(parts: &[&str]) -> String {
 /// The six characters at the end of a secret's ARN, the same for the same parts.
 pub(super) fn stable_suffix(parts: &[&str]) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    digest(parts)[..6]
-        .iter()
-        .map(|byte| char::from(LETTERS[usize::from(*byte) % 52]))
-        .collect()
+    digest(parts)[..6].iter().map(|byte| char::from(LETTERS[usize::from(*byte) % 52])).collect()
 }
 
 /// `AROA…`: the unique id of a role.
@@ -103,14 +93,7 @@ fn uuid_from(bytes: &[u8; 32]) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = HEXLOWER.encode(&bytes[..16]);
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 #[cfg(test)]

@@ -210,16 +210,8 @@ impl Emulator {
         pod_uid: &str,
         ttl: Duration,
     ) -> String {
-        let subject = TokenSubject {
-            namespace,
-            service_account,
-            audience,
-            pod_name,
-            pod_uid,
-        };
-        self.inner
-            .signer
-            .token(&subject, unix_seconds(self.now()), ttl)
+        let subject = TokenSubject { namespace, service_account, audience, pod_name, pod_uid };
+        self.inner.signer.token(&subject, unix_seconds(self.now()), ttl)
     }
 
     /// The emulator's time: the machine's when it was made, moved on by tokio's clock.
@@ -247,11 +239,7 @@ impl Emulator {
             "emulator: call"
         );
         let number = self.inner.log().arrived(call.clone());
-        Noted {
-            emulator: self.clone(),
-            number,
-            call,
-        }
+        Noted { emulator: self.clone(), number, call }
     }
 }
 

@@ -47,10 +47,7 @@ impl ParameterVersion {
     pub(super) fn read(&self, decrypt: bool) -> String {
         match self.kind {
             ParameterType::SecureString if !decrypt => {
-                format!(
-                    "AQICAH{}",
-                    BASE64.encode(&Sha256::digest(self.value.as_bytes()))
-                )
+                format!("AQICAH{}", BASE64.encode(&Sha256::digest(self.value.as_bytes())))
             }
             _ => self.value.clone(),
         }
@@ -72,35 +69,19 @@ pub(super) struct Parameter {
 
 impl Parameter {
     pub(super) fn new(arn: String) -> Self {
-        Self {
-            arn,
-            kms_key_id: None,
-            versions: Vec::new(),
-            shared_with: Vec::new(),
-            kms_denied: Vec::new(),
-        }
+        Self { arn, kms_key_id: None, versions: Vec::new(), shared_with: Vec::new(), kms_denied: Vec::new() }
     }
 
     /// Adds a version and returns its number.
     pub(super) fn put(&mut self, value: String, kind: ParameterType, now: SystemTime) -> usize {
-        self.versions.push(ParameterVersion {
-            value,
-            kind,
-            labels: Vec::new(),
-            modified: now,
-        });
+        self.versions.push(ParameterVersion { value, kind, labels: Vec::new(), modified: now });
         self.versions.len()
     }
 
     /// The version that a selector (a number or a label) names, the newest
     /// without one.
     pub(super) fn find(&self, selector: Option<&str>) -> Option<(usize, &ParameterVersion)> {
-        let numbered = || {
-            self.versions
-                .iter()
-                .enumerate()
-                .map(|(at, version)| (at + 1, version))
-        };
+        let numbered = || self.versions.iter().enumerate().map(|(at, version)| (at + 1, version));
         match selector {
             None => numbered().next_back(),
             Some(selector) => match selector.parse::<usize>() {
@@ -143,11 +124,7 @@ impl Parameter {
 
 /// Splits `name:selector`, also behind an ARN.
 pub(super) fn split_selector(id: &str) -> (&str, Option<&str>) {
-    let start = if id.starts_with("arn:") {
-        id.find(":parameter").map_or(id.len(), |at| at + 1)
-    } else {
-        0
-    };
+    let start = if id.starts_with("arn:") { id.find(":parameter").map_or(id.len(), |at| at + 1) } else { 0 };
     match id[start..].find(':') {
         Some(at) => (&id[..start + at], Some(&id[start + at + 1..])),
         None => (id, None),
@@ -172,9 +149,7 @@ fn is_label(label: &str) -> bool {
         && !label.starts_with(|c: char| c.is_ascii_digit())
         && !lower.starts_with("aws")
         && !lower.starts_with("ssm")
-        && label
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
 #[cfg(test)]
@@ -184,11 +159,7 @@ mod tests {
     fn parameter(versions: usize) -> Parameter {
         let mut parameter = Parameter::new("arn".into());
         for n in 1..=versions {
-            parameter.put(
-                format!("v{n}"),
-                ParameterType::String,
-                SystemTime::UNIX_EPOCH,
-            );
+            parameter.put(format!("v{n}"), ParameterType::String, SystemTime::UNIX_EPOCH);
         }
         parameter
     }
@@ -209,18 +180,11 @@ mod tests {
     fn a_label_sits_on_one_version_and_reserved_ones_are_handed_back() {
         let mut parameter = parameter(2);
         parameter.label("p", Some(1), &["blue".into()]).unwrap();
-        let (bad, number) = parameter
-            .label("p", None, &["blue".into(), "aws-x".into(), "1st".into()])
-            .unwrap();
-        assert_eq!(
-            (bad, number),
-            (vec!["aws-x".to_owned(), "1st".to_owned()], 2)
-        );
+        let (bad, number) =
+            parameter.label("p", None, &["blue".into(), "aws-x".into(), "1st".into()]).unwrap();
+        assert_eq!((bad, number), (vec!["aws-x".to_owned(), "1st".to_owned()], 2));
         assert!(parameter.versions[0].labels.is_empty());
-        assert_eq!(
-            parameter.label("p", Some(9), &[]).unwrap_err().code,
-            "ParameterVersionNotFound"
-        );
+        assert_eq!(parameter.label("p", Some(9), &[]).unwrap_err().code, "ParameterVersionNotFound");
     }
 
     #[test]
@@ -228,10 +192,7 @@ mod tests {
         for (id, expected) in [
             ("/a/b", ("/a/b", None)),
             ("/a/b:3", ("/a/b", Some("3"))),
-            (
-                "arn:aws:ssm:us-east-1:1:parameter/x",
-                ("arn:aws:ssm:us-east-1:1:parameter/x", None),
-            ),
+            ("arn:aws:ssm:us-east-1:1:parameter/x", ("arn:aws:ssm:us-east-1:1:parameter/x", None)),
             (
                 "arn:aws:ssm:us-east-1:1:parameter/x:blue",
                 ("arn:aws:ssm:us-east-1:1:parameter/x", Some("blue")),
@@ -244,11 +205,7 @@ mod tests {
     #[test]
     fn an_encrypted_value_is_not_read_without_decryption() {
         let mut parameter = parameter(0);
-        parameter.put(
-            "plain".into(),
-            ParameterType::SecureString,
-            SystemTime::UNIX_EPOCH,
-        );
+        parameter.put("plain".into(), ParameterType::SecureString, SystemTime::UNIX_EPOCH);
         let version = &parameter.versions[0];
         assert!(!version.read(false).contains("plain"));
         assert_eq!(version.read(true), "plain");

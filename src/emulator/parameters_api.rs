@@ -101,32 +101,17 @@ fn get_parameter(world: &World, caller: &Caller, request: &GetRequest) -> Result
     let (Some(key), Some(parameter)) = (key, parameter) else {
         return Err(no_parameter());
     };
-    let (number, version) = parameter
-        .find(selector)
-        .ok_or_else(|| no_version(selector.unwrap_or_default(), id))?;
+    let (number, version) =
+        parameter.find(selector).ok_or_else(|| no_version(selector.unwrap_or_default(), id))?;
     refuse_kms(parameter, version, caller, request.with_decryption)?;
-    let parameter = entry(
-        &key,
-        parameter,
-        (number, version),
-        selector,
-        request.with_decryption,
-    );
+    let parameter = entry(&key, parameter, (number, version), selector, request.with_decryption);
     Ok(json!({ "Parameter": parameter }))
 }
 
-fn get_parameters(
-    world: &World,
-    caller: &Caller,
-    request: &GetSeveralRequest,
-) -> Result<Value, AwsError> {
+fn get_parameters(world: &World, caller: &Caller, request: &GetSeveralRequest) -> Result<Value, AwsError> {
     let names = &request.names;
     if names.is_empty() || names.len() > PAGE {
-        let bound = if names.is_empty() {
-            "greater than or equal to 1"
-        } else {
-            "less than or equal to 10"
-        };
+        let bound = if names.is_empty() { "greater than or equal to 1" } else { "less than or equal to 10" };
         return Err(AwsError::validation(format!(
             "1 validation error detected: Value '[{}]' at 'names' failed to satisfy constraint: Member must have length {bound}",
             names.join(", ")
@@ -173,12 +158,7 @@ fn get_parameters_by_path(
     let arn = parameter_arn(&(own.to_owned(), caller.region.clone(), path.to_owned()));
     let resource = Resource {
         named: Some(&format!("{arn}/")),
-        candidates: vec![
-            arn.clone(),
-            format!("{arn}/"),
-            path.to_owned(),
-            format!("{path}/"),
-        ],
+        candidates: vec![arn.clone(), format!("{arn}/"), path.to_owned(), format!("{path}/")],
         account: own,
         allowed_by_policy: &[],
     };
@@ -189,9 +169,8 @@ fn get_parameters_by_path(
             "1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to {PAGE}"
         )));
     }
-    let start = read_page_token(request.next_token.as_deref()).ok_or_else(|| {
-        AwsError::front_end("InvalidNextToken", "The specified token isn't valid.")
-    })?;
+    let start = read_page_token(request.next_token.as_deref())
+        .ok_or_else(|| AwsError::front_end("InvalidNextToken", "The specified token isn't valid."))?;
     let below = format!("{path}/");
     let mut found = Vec::new();
     for (key, parameter) in &world.parameters {
@@ -203,32 +182,17 @@ fn get_parameters_by_path(
             continue;
         }
         // A filter by label gives the version that carries it.
-        let label = request
-            .parameter_filters
-            .iter()
-            .find(|filter| filter.key == "Label");
+        let label = request.parameter_filters.iter().find(|filter| filter.key == "Label");
         let version = match label {
             None => parameter.find(None),
-            Some(label) => label
-                .values
-                .iter()
-                .find_map(|label| parameter.find(Some(label))),
+            Some(label) => label.values.iter().find_map(|label| parameter.find(Some(label))),
         };
         let Some(version) = version else { continue };
-        let fits = request
-            .parameter_filters
-            .iter()
-            .all(|filter| match filter.key.as_str() {
-                "Type" => filter
-                    .values
-                    .iter()
-                    .any(|kind| kind == version.1.kind.name()),
-                "KeyId" => filter
-                    .values
-                    .iter()
-                    .any(|id| Some(id) == parameter.kms_key_id.as_ref()),
-                _ => true,
-            });
+        let fits = request.parameter_filters.iter().all(|filter| match filter.key.as_str() {
+            "Type" => filter.values.iter().any(|kind| kind == version.1.kind.name()),
+            "KeyId" => filter.values.iter().any(|id| Some(id) == parameter.kms_key_id.as_ref()),
+            _ => true,
+        });
         if fits {
             found.push((key, parameter, version));
         }
@@ -237,13 +201,7 @@ fn get_parameters_by_path(
     let mut page = Vec::new();
     for (key, parameter, version) in found.into_iter().skip(start).take(size) {
         refuse_kms(parameter, version.1, caller, request.with_decryption)?;
-        page.push(entry(
-            key,
-            parameter,
-            version,
-            None,
-            request.with_decryption,
-        ));
+        page.push(entry(key, parameter, version, None, request.with_decryption));
     }
     let mut answer = json!({ "Parameters": page });
     if let Some(next) = next {
@@ -252,11 +210,7 @@ fn get_parameters_by_path(
     Ok(answer)
 }
 
-fn put_parameter(
-    world: &mut World,
-    caller: &Caller,
-    request: PutRequest,
-) -> Result<Value, AwsError> {
+fn put_parameter(world: &mut World, caller: &Caller, request: PutRequest) -> Result<Value, AwsError> {
     check_name(&request.name)?;
     permitted(world, caller, "ssm:PutParameter", &request.name)?;
     let kind = request.r#type.as_deref().map(parameter_type).transpose()?;
@@ -266,11 +220,7 @@ fn put_parameter(
         ));
     }
     let name = request.name;
-    let key = (
-        caller.principal.account().to_owned(),
-        caller.region.clone(),
-        name,
-    );
+    let key = (caller.principal.account().to_owned(), caller.region.clone(), name);
     let number = match world.parameters.get_mut(&key) {
         Some(_) if !request.overwrite => {
             return Err(AwsError::front_end(
@@ -279,9 +229,7 @@ fn put_parameter(
             ));
         }
         Some(parameter) => {
-            let kind = kind
-                .or_else(|| Some(parameter.find(None)?.1.kind))
-                .unwrap_or_default();
+            let kind = kind.or_else(|| Some(parameter.find(None)?.1.kind)).unwrap_or_default();
             parameter.put(request.value, kind, caller.now)
         }
         None => {
@@ -304,11 +252,8 @@ fn label_parameter_version(
     request: &LabelRequest,
 ) -> Result<Value, AwsError> {
     let key = permitted(world, caller, "ssm:LabelParameterVersion", &request.name)?;
-    let parameter = key
-        .and_then(|key| world.parameters.get_mut(&key))
-        .ok_or_else(no_parameter)?;
-    let (invalid, number) =
-        parameter.label(&request.name, request.parameter_version, &request.labels)?;
+    let parameter = key.and_then(|key| world.parameters.get_mut(&key)).ok_or_else(no_parameter)?;
+    let (invalid, number) = parameter.label(&request.name, request.parameter_version, &request.labels)?;
     Ok(json!({ "InvalidLabels": invalid, "ParameterVersion": number }))
 }
 
@@ -350,44 +295,23 @@ fn entry(
 /// Checks the caller's permission for a name or ARN without selector; `None`
 /// when it is permitted and not there. Systems Manager knows the ARN of a
 /// parameter that does not exist, so that permission always comes first.
-fn permitted(
-    world: &World,
-    caller: &Caller,
-    action: &str,
-    id: &str,
-) -> Result<Option<Key>, AwsError> {
+fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<Option<Key>, AwsError> {
     let own = caller.principal.account();
     let key = match Arn::parse(id) {
         Some(arn) => {
-            let name = arn
-                .resource
-                .strip_prefix("parameter/")
-                .unwrap_or(arn.resource);
+            let name = arn.resource.strip_prefix("parameter/").unwrap_or(arn.resource);
             let slashed = format!("/{name}");
-            let of = |name: &str| {
-                (
-                    arn.account.to_owned(),
-                    arn.region.to_owned(),
-                    name.to_owned(),
-                )
-            };
+            let of = |name: &str| (arn.account.to_owned(), arn.region.to_owned(), name.to_owned());
             // An ARN does not tell whether the name starts with a slash.
             let plain = of(name);
-            if world.parameters.contains_key(&plain) {
-                plain
-            } else {
-                of(&slashed)
-            }
+            if world.parameters.contains_key(&plain) { plain } else { of(&slashed) }
         }
         None => {
             check_name(id)?;
             (own.to_owned(), caller.region.clone(), id.to_owned())
         }
     };
-    let parameter = world
-        .parameters
-        .get(&key)
-        .filter(|_| key.1 == caller.region);
+    let parameter = world.parameters.get(&key).filter(|_| key.1 == caller.region);
     let arn = parameter_arn(&key);
     let mut candidates = vec![arn.clone()];
     if key.0 == own {
@@ -410,10 +334,7 @@ fn refuse_kms(
     decrypt: bool,
 ) -> Result<(), AwsError> {
     let role = caller.principal.role_arn();
-    let refused = parameter
-        .kms_denied
-        .iter()
-        .any(|denied| Some(denied.as_str()) == role);
+    let refused = parameter.kms_denied.iter().any(|denied| Some(denied.as_str()) == role);
     if refused && decrypt && version.kind == ParameterType::SecureString {
         return Err(AwsError::service(
             "AccessDeniedException",
@@ -426,11 +347,7 @@ fn refuse_kms(
 fn check_name(name: &str) -> Result<(), AwsError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
     let first = name.trim_start_matches('/').to_ascii_lowercase();
-    if name.is_empty()
-        || name.len() > 1011
-        || !name.chars().all(allowed)
-        || first.starts_with("ssm")
-    {
+    if name.is_empty() || name.len() > 1011 || !name.chars().all(allowed) || first.starts_with("ssm") {
         return Err(bad_name());
     }
     Ok(())
@@ -444,10 +361,5 @@ fn bad_name() -> AwsError {
 
 /// AWS gives no message with this code.
 pub(super) fn no_parameter() -> AwsError {
-    AwsError {
-        status: 400,
-        code: "ParameterNotFound".to_owned(),
-        message: None,
-        capital: false,
-    }
+    AwsError { status: 400, code: "ParameterNotFound".to_owned(), message: None, capital: false }
 }

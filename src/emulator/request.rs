@@ -37,11 +37,7 @@ impl Incoming {
     pub(super) fn read(parts: &Parts, body: &[u8]) -> Option<Self> {
         let header = |name: &str| text_of(&parts.headers, name);
         let (service, operation, payload) = if parts.uri.path() == "/v1/credentials" {
-            (
-                Service::PodIdentityAgent,
-                "PodIdentityCredentials".to_owned(),
-                Payload::Agent,
-            )
+            (Service::PodIdentityAgent, "PodIdentityCredentials".to_owned(), Payload::Agent)
         } else if let Some(target) = header("x-amz-target") {
             let (prefix, operation) = target.rsplit_once('.')?;
             let service = match prefix {
@@ -49,11 +45,7 @@ impl Incoming {
                 "AmazonSSM" => Service::Ssm,
                 _ => return None,
             };
-            (
-                service,
-                operation.to_owned(),
-                Payload::Json(serde_json::from_slice(body).ok()),
-            )
+            (service, operation.to_owned(), Payload::Json(serde_json::from_slice(body).ok()))
         } else {
             let text = match parts.method {
                 Method::POST => String::from_utf8_lossy(body).into_owned(),
@@ -84,9 +76,7 @@ impl Incoming {
         let (targets, selector, principal) = match &self.payload {
             Payload::Json(body) => {
                 let body = body.as_ref().unwrap_or(&Value::Null);
-                let selector = ["VersionId", "VersionStage"]
-                    .iter()
-                    .find_map(|key| body[*key].as_str());
+                let selector = ["VersionId", "VersionStage"].iter().find_map(|key| body[*key].as_str());
                 (json_targets(body), selector.map(str::to_owned), None)
             }
             Payload::Query(fields) => {
@@ -107,11 +97,7 @@ impl Incoming {
         };
         let region = match self.service {
             Service::PodIdentityAgent => None,
-            _ => self
-                .scope()
-                .ok()
-                .map(|scope| scope.region)
-                .or_else(|| self.region_of_host()),
+            _ => self.scope().ok().map(|scope| scope.region).or_else(|| self.region_of_host()),
         };
         Call {
             operation: self.operation.clone(),
@@ -138,9 +124,7 @@ fn json_targets(body: &Value) -> Vec<String> {
     for key in ["SecretId", "SecretIdList", "Name", "Names", "Path"] {
         match &body[key] {
             Value::String(id) => targets.push(id.clone()),
-            Value::Array(ids) => {
-                targets.extend(ids.iter().filter_map(Value::as_str).map(str::to_owned))
-            }
+            Value::Array(ids) => targets.extend(ids.iter().filter_map(Value::as_str).map(str::to_owned)),
             _ => {}
         }
     }
@@ -163,18 +147,13 @@ pub(super) fn answer(
             && incoming.operation == "AssumeRoleWithWebIdentity"
         {
             let issuers = emulator.inner.issuers();
-            let result =
-                sts::assume_role_with_web_identity(&mut world, &issuers, &Query(fields), now)?;
+            let result = sts::assume_role_with_web_identity(&mut world, &issuers, &Query(fields), now)?;
             return Ok(sts_response(&incoming.operation, &result, request_id));
         }
         let scope = incoming.scope()?;
         let token = incoming.session_token.as_deref();
         let principal = world.principal_of(&scope, token, incoming.service, now)?;
-        let caller = Caller {
-            principal,
-            region: scope.region,
-            now,
-        };
+        let caller = Caller { principal, region: scope.region, now };
         match &incoming.payload {
             Payload::Json(body) => {
                 let body = body.as_ref().ok_or_else(|| {
@@ -207,19 +186,12 @@ pub(super) fn answer(
         Ok(response) => (response, None),
         Err(error) => {
             let code = error.code.clone();
-            (
-                error.into_response(incoming.service, request_id),
-                Some(code),
-            )
+            (error.into_response(incoming.service, request_id), Some(code))
         }
     }
 }
 
-fn agent_answer(
-    emulator: &Emulator,
-    incoming: &Incoming,
-    request_id: &str,
-) -> (Response, Option<String>) {
+fn agent_answer(emulator: &Emulator, incoming: &Incoming, request_id: &str) -> (Response, Option<String>) {
     let now = emulator.inner.clock.now();
     let token = incoming.authorization.as_deref().unwrap_or_default();
     let issuers = emulator.inner.issuers();
@@ -227,17 +199,11 @@ fn agent_answer(
         Ok(credentials) => (wire::agent_json(&credentials), None),
         Err(Refusal::Agent(status, message)) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-            (
-                agent_text(status, format!("{message}\n")),
-                Some("Agent".to_owned()),
-            )
+            (agent_text(status, format!("{message}\n")), Some("Agent".to_owned()))
         }
         Err(Refusal::Upstream(error)) => {
             let code = error.code.clone();
-            (
-                error.into_response(Service::PodIdentityAgent, request_id),
-                Some(code),
-            )
+            (error.into_response(Service::PodIdentityAgent, request_id), Some(code))
         }
     }
 }
@@ -250,20 +216,10 @@ pub(super) fn signer(emulator: &Emulator, incoming: &Incoming) -> Option<(String
     let scope = incoming.scope().ok()?;
     let token = incoming.session_token.as_deref();
     let now = emulator.inner.clock.now();
-    let principal = emulator
-        .inner
-        .world()
-        .principal_of(&scope, token, incoming.service, now)
-        .ok()?;
-    Some((
-        principal.arn(&scope.region),
-        principal.role_arn().map(str::to_owned),
-    ))
+    let principal = emulator.inner.world().principal_of(&scope, token, incoming.service, now).ok()?;
+    Some((principal.arn(&scope.region), principal.role_arn().map(str::to_owned)))
 }
 
 fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }

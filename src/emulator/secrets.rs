@@ -115,9 +115,7 @@ impl Secret {
 
     /// The version that carries `label`.
     pub(super) fn version_with(&self, label: &str) -> Option<(&String, &Version)> {
-        self.versions
-            .iter()
-            .find(|(_, version)| version.labels.iter().any(|l| l == label))
+        self.versions.iter().find(|(_, version)| version.labels.iter().any(|l| l == label))
     }
 
     /// Adds a version with `labels`, or finds the one that an earlier call with
@@ -149,11 +147,7 @@ impl Secret {
         if self.versions.is_empty() && !labels.iter().any(|label| label == CURRENT) {
             labels.push(CURRENT.to_owned());
         }
-        let version = Version {
-            data,
-            labels: Vec::new(),
-            created: now,
-        };
+        let version = Version { data, labels: Vec::new(), created: now };
         self.versions.insert(version_id.to_owned(), version);
         for label in &labels {
             self.attach(label, version_id);
@@ -202,8 +196,7 @@ impl Secret {
         from: Option<&str>,
         now: SystemTime,
     ) -> Result<(), AwsError> {
-        let invalid =
-            |message: String| Err(AwsError::service("InvalidParameterException", message));
+        let invalid = |message: String| Err(AwsError::service("InvalidParameterException", message));
         for id in [to, from].into_iter().flatten() {
             if !self.versions.contains_key(id) {
                 return Err(no_version_id(id));
@@ -212,9 +205,7 @@ impl Secret {
         let holder = self.version_with(label).map(|(id, _)| id.clone());
         match (&holder, from, to) {
             (_, None, None) => {
-                return invalid(
-                    "You must provide MoveToVersionId, RemoveFromVersionId, or both.".to_owned(),
-                );
+                return invalid("You must provide MoveToVersionId, RemoveFromVersionId, or both.".to_owned());
             }
             (Some(holder), None, Some(to)) if holder != to => {
                 return invalid(format!(
@@ -283,10 +274,7 @@ impl Secret {
                 ))
             });
         };
-        let found = self
-            .versions
-            .get_key_value(id)
-            .ok_or_else(|| no_version_id(id))?;
+        let found = self.versions.get_key_value(id).ok_or_else(|| no_version_id(id))?;
         if label.is_some_and(|label| !found.1.labels.iter().any(|l| l == label)) {
             return Err(AwsError::service(
                 "InvalidRequestException",
@@ -302,9 +290,7 @@ pub(super) fn not_found(message: impl Into<String>) -> AwsError {
 }
 
 fn no_version_id(id: &str) -> AwsError {
-    not_found(format!(
-        "Secrets Manager can't find the specified secret value for VersionId: {id}"
-    ))
+    not_found(format!("Secrets Manager can't find the specified secret value for VersionId: {id}"))
 }
 
 #[cfg(test)]
@@ -312,10 +298,7 @@ mod tests {
     use super::*;
 
     fn secret() -> Secret {
-        Secret::new(
-            "arn:aws:secretsmanager:us-east-1:1:secret:a-AbCdEf".into(),
-            SystemTime::UNIX_EPOCH,
-        )
+        Secret::new("arn:aws:secretsmanager:us-east-1:1:secret:a-AbCdEf".into(), SystemTime::UNIX_EPOCH)
     }
 
     fn put(secret: &mut Secret, id: &str, labels: &[&str]) -> Result<(), AwsError> {
@@ -344,9 +327,7 @@ mod tests {
         put(&mut secret, "one", &[CURRENT]).unwrap();
         put(&mut secret, "two", &["AWSPENDING"]).unwrap();
         assert_eq!(holder(&secret, CURRENT), Some("one"));
-        secret
-            .move_label(CURRENT, Some("two"), Some("one"), SystemTime::UNIX_EPOCH)
-            .unwrap();
+        secret.move_label(CURRENT, Some("two"), Some("one"), SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(secret.versions["two"].labels, ["AWSPENDING", CURRENT]);
         assert_eq!(holder(&secret, PREVIOUS), Some("one"));
     }
@@ -363,9 +344,7 @@ mod tests {
         let mut secret = secret();
         put(&mut secret, "one", &[CURRENT]).unwrap();
         put(&mut secret, "two", &[CURRENT]).unwrap();
-        secret
-            .move_label(CURRENT, Some("one"), Some("two"), SystemTime::UNIX_EPOCH)
-            .unwrap();
+        secret.move_label(CURRENT, Some("one"), Some("two"), SystemTime::UNIX_EPOCH).unwrap();
         assert_eq!(secret.versions["one"].labels, [CURRENT]);
         assert_eq!(secret.versions["two"].labels, [PREVIOUS]);
     }
@@ -377,22 +356,13 @@ mod tests {
         put(&mut secret, "two", &["blue"]).unwrap();
         let now = SystemTime::UNIX_EPOCH;
         let code = |result: Result<(), AwsError>| result.unwrap_err().code;
-        assert_eq!(
-            code(secret.move_label("blue", Some("one"), None, now)),
-            "InvalidParameterException"
-        );
+        assert_eq!(code(secret.move_label("blue", Some("one"), None, now)), "InvalidParameterException");
         assert_eq!(
             code(secret.move_label("blue", Some("one"), Some("one"), now)),
             "InvalidParameterException"
         );
-        assert_eq!(
-            code(secret.move_label(CURRENT, None, Some("one"), now)),
-            "InvalidParameterException"
-        );
-        assert_eq!(
-            code(secret.move_label("blue", Some("nine"), None, now)),
-            "ResourceNotFoundException"
-        );
+        assert_eq!(code(secret.move_label(CURRENT, None, Some("one"), now)), "InvalidParameterException");
+        assert_eq!(code(secret.move_label("blue", Some("nine"), None, now)), "ResourceNotFoundException");
         secret.move_label("blue", None, Some("two"), now).unwrap();
         assert_eq!(holder(&secret, "blue"), None);
         secret.move_label("blue", Some("one"), None, now).unwrap();
@@ -404,12 +374,7 @@ mod tests {
         let mut secret = secret();
         put(&mut secret, "one", &[CURRENT]).unwrap();
         put(&mut secret, "one", &[CURRENT]).unwrap();
-        let other = secret.put(
-            "one",
-            "other".into(),
-            &[CURRENT.into()],
-            SystemTime::UNIX_EPOCH,
-        );
+        let other = secret.put("one", "other".into(), &[CURRENT.into()], SystemTime::UNIX_EPOCH);
         assert_eq!(other.unwrap_err().code, "ResourceExistsException");
     }
 
@@ -420,10 +385,7 @@ mod tests {
         put(&mut secret, "two", &[CURRENT]).unwrap();
         assert!(secret.find_version(Some("one"), Some(PREVIOUS)).is_ok());
         assert_eq!(
-            secret
-                .find_version(Some("one"), Some(CURRENT))
-                .unwrap_err()
-                .code,
+            secret.find_version(Some("one"), Some(CURRENT)).unwrap_err().code,
             "InvalidRequestException"
         );
     }

@@ -36,9 +36,7 @@ pub(super) fn call(
         "BatchGetSecretValue" => search::batch_get_secret_value(world, caller, &parse(body)?),
         "ListSecrets" => search::list_secrets(world, caller, &parse(body)?),
         "PutSecretValue" => write::put_secret_value(world, caller, parse(body)?),
-        "UpdateSecretVersionStage" => {
-            write::update_secret_version_stage(world, caller, &parse(body)?)
-        }
+        "UpdateSecretVersionStage" => write::update_secret_version_stage(world, caller, &parse(body)?),
         "CreateSecret" => write::create_secret(world, caller, parse(body)?),
         "DeleteSecret" => write::delete_secret(world, caller, &parse(body)?),
         "RestoreSecret" => write::restore_secret(world, caller, &parse(body)?),
@@ -54,24 +52,9 @@ struct ReadRequest {
     version_stage: Option<String>,
 }
 
-fn get_secret_value(
-    world: &mut World,
-    caller: &Caller,
-    request: &ReadRequest,
-) -> Result<Value, AwsError> {
-    let key = permitted(
-        world,
-        caller,
-        "secretsmanager:GetSecretValue",
-        &request.secret_id,
-    )?;
-    read(
-        world,
-        caller,
-        &key,
-        request.version_id.as_deref(),
-        request.version_stage.as_deref(),
-    )
+fn get_secret_value(world: &mut World, caller: &Caller, request: &ReadRequest) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "secretsmanager:GetSecretValue", &request.secret_id)?;
+    read(world, caller, &key, request.version_id.as_deref(), request.version_stage.as_deref())
 }
 
 /// The answer of GetSecretValue and each entry of BatchGetSecretValue.
@@ -101,17 +84,8 @@ fn read(
     Ok(answer)
 }
 
-fn describe_secret(
-    world: &World,
-    caller: &Caller,
-    request: &ReadRequest,
-) -> Result<Value, AwsError> {
-    let key = permitted(
-        world,
-        caller,
-        "secretsmanager:DescribeSecret",
-        &request.secret_id,
-    )?;
+fn describe_secret(world: &World, caller: &Caller, request: &ReadRequest) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "secretsmanager:DescribeSecret", &request.secret_id)?;
     let secret = secret_of(world, &key)?;
     Ok(description(&key, secret, "VersionIdsToStages"))
 }
@@ -125,11 +99,8 @@ fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
         .filter(|(_, version)| !version.labels.is_empty())
         .map(|(id, version)| (id.clone(), json!(version.labels)))
         .collect();
-    let tags: Vec<Value> = secret
-        .tags
-        .iter()
-        .map(|(key, value)| json!({ "Key": key, "Value": value }))
-        .collect();
+    let tags: Vec<Value> =
+        secret.tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
     let mut answer = json!({
         "ARN": secret.arn,
         "Name": key.2,
@@ -146,9 +117,7 @@ fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
     }
     if let Some(accessed) = secret.accessed {
         // AWS tells the day only.
-        let since = accessed
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = accessed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         answer["LastAccessedDate"] = json!(since.as_secs() / DAY.as_secs() * DAY.as_secs());
     }
     if let Some(deletion) = secret.deletion {
@@ -161,11 +130,7 @@ fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
 /// caller may do this to it. The check comes first, also for what is not there.
 fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<Key, AwsError> {
     if id.is_empty() || id.len() > 2048 {
-        let bound = if id.is_empty() {
-            "greater than or equal to 1"
-        } else {
-            "less than or equal to 2048"
-        };
+        let bound = if id.is_empty() { "greater than or equal to 1" } else { "less than or equal to 2048" };
         return Err(AwsError::validation(format!(
             "1 validation error detected: Value '{id}' at 'secretId' failed to satisfy constraint: Member must have length {bound}"
         )));
@@ -200,12 +165,7 @@ fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<K
         allowed_by_policy = &secret.policy_allows;
     }
     let named = secret.map_or(id, |secret| secret.arn.as_str());
-    let resource = Resource {
-        named: Some(named),
-        candidates,
-        account,
-        allowed_by_policy,
-    };
+    let resource = Resource { named: Some(named), candidates, account, allowed_by_policy };
     authorize(world, caller, action, &resource)?;
     found.ok_or_else(no_secret)
 }
@@ -228,20 +188,13 @@ fn find(world: &World, caller: &Caller, id: &str) -> Option<Key> {
         let key = (own.to_owned(), region, id.to_owned());
         return world.secrets.contains_key(&key).then_some(key);
     };
-    if arn.service != "secretsmanager"
-        || arn.region != region
-        || arn.partition != caller.partition()
-    {
+    if arn.service != "secretsmanager" || arn.region != region || arn.partition != caller.partition() {
         return None;
     }
     let resource = arn.resource.strip_prefix("secret:")?;
     let full = resource.rsplit_once('-').and_then(|(name, _)| {
         let key = (arn.account.to_owned(), region.clone(), name.to_owned());
-        world
-            .secrets
-            .get(&key)
-            .is_some_and(|secret| secret.arn == id)
-            .then_some(key)
+        world.secrets.get(&key).is_some_and(|secret| secret.arn == id).then_some(key)
     });
     full.or_else(|| {
         // Without the suffix only within one's own account.
@@ -252,11 +205,7 @@ fn find(world: &World, caller: &Caller, id: &str) -> Option<Key> {
 
 fn refuse_kms(secret: &Secret, caller: &Caller) -> Result<(), AwsError> {
     let role = caller.principal.role_arn();
-    if secret
-        .kms_denied
-        .iter()
-        .any(|denied| Some(denied.as_str()) == role)
-    {
+    if secret.kms_denied.iter().any(|denied| Some(denied.as_str()) == role) {
         return Err(AwsError::kms_denied());
     }
     Ok(())

@@ -54,19 +54,14 @@ pub(super) async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
-    let router: Router = Router::new()
-        .fallback(handle)
-        .with_state(Shared { emulator, closing });
-    axum::serve(
-        Acceptor(listener),
-        router.into_make_service_with_connect_info::<Breaker>(),
-    )
-    .with_graceful_shutdown(async move {
-        shutdown.await;
-        // Nobody listens when no call was ever made.
-        let _ = close.send(true);
-    })
-    .await
+    let router: Router = Router::new().fallback(handle).with_state(Shared { emulator, closing });
+    axum::serve(Acceptor(listener), router.into_make_service_with_connect_info::<Breaker>())
+        .with_graceful_shutdown(async move {
+            shutdown.await;
+            // Nobody listens when no call was ever made.
+            let _ = close.send(true);
+        })
+        .await
 }
 
 async fn handle(
@@ -76,31 +71,20 @@ async fn handle(
 ) -> Result<Response, Infallible> {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MAX_REQUEST_BYTES).await else {
-        return Ok(plain(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the request is too large\n",
-        ));
+        return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large\n"));
     };
     if let Some(response) = control::handle(&shared.emulator, &parts, &body) {
         return Ok(response);
     }
     let request_id = shared.emulator.new_request_id();
     let Some(incoming) = Incoming::read(&parts, &body) else {
-        return Ok(plain(
-            StatusCode::NOT_FOUND,
-            "neither a call to AWS nor to the Pod Identity agent\n",
-        ));
+        return Ok(plain(StatusCode::NOT_FOUND, "neither a call to AWS nor to the Pod Identity agent\n"));
     };
     Ok(call(shared, &breaker, &incoming, &request_id).await)
 }
 
 /// One call: noted, delayed, met by a fault or answered.
-async fn call(
-    mut shared: Shared,
-    breaker: &Breaker,
-    incoming: &Incoming,
-    request_id: &str,
-) -> Response {
+async fn call(mut shared: Shared, breaker: &Breaker, incoming: &Incoming, request_id: &str) -> Response {
     let emulator = shared.emulator.clone();
     let service = incoming.service;
     let noted = emulator.note(incoming, request_id);
@@ -117,11 +101,7 @@ async fn call(
     match fault {
         None | Some(FaultKind::TruncatedBody) => {}
         Some(FaultKind::Delay(delay)) => shared.wait(delay).await,
-        Some(FaultKind::Error {
-            status,
-            code,
-            message,
-        }) => {
+        Some(FaultKind::Error { status, code, message }) => {
             return fail(AwsError::front_end(&code, message).with_status(status));
         }
         Some(FaultKind::Throttle) => return fail(AwsError::throttled(service)),
@@ -151,11 +131,7 @@ async fn call(
     }
     let (response, error) = answer(&emulator, incoming, request_id);
     noted.answered(response.status().as_u16(), error.as_deref());
-    if truncated {
-        truncate(response).await
-    } else {
-        response
-    }
+    if truncated { truncate(response).await } else { response }
 }
 
 impl Shared {
@@ -182,12 +158,8 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
 /// The same headers, with the whole body's length, and half of the body.
 async fn truncate(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let bytes = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .unwrap_or_default();
-    parts
-        .headers
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     let half = bytes.slice(..bytes.len() / 2);
     // The pause lets the first half out before the error closes the connection.
     let body = stream::unfold(Some(half), |half| async move {
@@ -216,13 +188,7 @@ impl Listener for Acceptor {
                 Ok((stream, address)) => {
                     // Only latency is lost when the option cannot be set.
                     let _ = stream.set_nodelay(true);
-                    return (
-                        Connection {
-                            stream,
-                            broken: Breaker::default(),
-                        },
-                        address,
-                    );
+                    return (Connection { stream, broken: Breaker::default() }, address);
                 }
                 Err(error) => {
                     // Out of descriptors, most often: others must close first.
@@ -282,11 +248,7 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

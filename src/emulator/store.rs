@@ -202,8 +202,7 @@ impl Store {
     /// When the text is not YAML, has a key that no store has, or says something
     /// impossible, such as one label on two versions.
     pub fn from_yaml(text: &str) -> Result<Self, StoreError> {
-        let store: Self =
-            serde_yaml::from_str(text).map_err(|error| StoreError::Yaml(Box::new(error)))?;
+        let store: Self = serde_yaml::from_str(text).map_err(|error| StoreError::Yaml(Box::new(error)))?;
         store.world(SystemTime::now())?;
         Ok(store)
     }
@@ -227,52 +226,35 @@ mod tests {
     #[test]
     fn mistakes_name_the_entry() {
         for (yaml, expected) in [
-            (
-                "secrets: [{name: a, value: x, binary: eA==}]",
-                "secret a: only one of",
-            ),
-            (
-                "secrets: [{name: a, binary: '%'}]",
-                "secret a: its binary is not base64",
-            ),
+            ("secrets: [{name: a, value: x, binary: eA==}]", "secret a: only one of"),
+            ("secrets: [{name: a, binary: '%'}]", "secret a: its binary is not base64"),
             (
                 "secrets: [{name: a, versions: [{value: x, labels: [L]}, {value: y, labels: [L]}]}]",
                 "secret a: the label L is on two versions",
             ),
-            (
-                "secrets: [{name: a, value: x}, {name: a, value: y}]",
-                "secret a: is there twice",
-            ),
+            ("secrets: [{name: a, value: x}, {name: a, value: y}]", "secret a: is there twice"),
             ("parameters: [{name: a}]", "parameter a: needs either"),
             ("roles: [{arn: nonsense}]", "role nonsense: is not the ARN"),
         ] {
             let error = Store::from_yaml(yaml).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        assert!(matches!(
-            Store::from_yaml("nonsense: 1"),
-            Err(StoreError::Yaml(_))
-        ));
+        assert!(matches!(Store::from_yaml("nonsense: 1"), Err(StoreError::Yaml(_))));
     }
 
     #[test]
     fn a_secret_in_two_regions_differs_only_in_the_arns_region() {
-        let store =
-            Store::from_yaml("secrets: [{name: a, value: x, regions: [us-east-1, us-west-2]}]");
+        let store = Store::from_yaml("secrets: [{name: a, value: x, regions: [us-east-1, us-west-2]}]");
         let world = store.unwrap().world(SystemTime::now()).unwrap();
         let secrets: Vec<_> = world.secrets.values().collect();
-        assert_eq!(
-            secrets[0].arn.replace("us-east-1", "us-west-2"),
-            secrets[1].arn
-        );
+        assert_eq!(secrets[0].arn.replace("us-east-1", "us-west-2"), secrets[1].arn);
         assert!(secrets[0].versions.keys().eq(secrets[1].versions.keys()));
     }
 
     #[test]
     fn debug_shows_no_value() {
-        let store = Store::from_yaml(
-            "{secrets: [{name: a, value: canary}], parameters: [{name: p, value: canary}]}",
-        );
+        let store =
+            Store::from_yaml("{secrets: [{name: a, value: canary}], parameters: [{name: p, value: canary}]}");
         assert!(!format!("{store:?}").contains("canary"));
     }
 
@@ -284,11 +266,7 @@ mod tests {
         );
         let world = store.unwrap().world(SystemTime::now()).unwrap();
         assert_eq!(world.account, "012345678901");
-        let values: Vec<_> = world
-            .parameters
-            .values()
-            .map(|p| p.versions[0].read(true))
-            .collect();
+        let values: Vec<_> = world.parameters.values().map(|p| p.versions[0].read(true)).collect();
         assert_eq!(values, ["10", "on", "1.10"]);
     }
 }

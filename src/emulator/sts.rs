@@ -25,10 +25,7 @@ pub(super) struct Query<'a>(pub(super) &'a [(String, String)]);
 
 impl<'a> Query<'a> {
     pub(super) fn get(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .find(|(field, _)| field == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
     fn required(&self, name: &str) -> Result<&'a str, AwsError> {
@@ -92,9 +89,7 @@ pub(super) fn assume_role_with_web_identity(
     let role_arn = query.required("RoleArn")?;
     let session_name = query.session_name()?;
     let token = query.required("WebIdentityToken")?;
-    let claims = issuers
-        .verify(token)
-        .map_err(|error| refused_token(error, token))?;
+    let claims = issuers.verify(token).map_err(|error| refused_token(error, token))?;
     let exp = claims.exp;
     let current = unix_seconds(now);
     if exp <= current {
@@ -108,10 +103,7 @@ pub(super) fn assume_role_with_web_identity(
     if !claims.aud.contains(AUDIENCE) {
         return Err(invalid_token("Incorrect token audience"));
     }
-    let role = world
-        .roles
-        .get(role_arn)
-        .filter(|role| role.service_accounts.contains(&claims.sub));
+    let role = world.roles.get(role_arn).filter(|role| role.service_accounts.contains(&claims.sub));
     let Some(role) = role else {
         return Err(AwsError::front_end(
             "AccessDenied",
@@ -120,9 +112,7 @@ pub(super) fn assume_role_with_web_identity(
         .with_status(403));
     };
     let length = query.duration(role.max_session)?;
-    let session = world
-        .open_session(role_arn, session_name, length, now)
-        .ok_or_else(bad_arn)?;
+    let session = world.open_session(role_arn, session_name, length, now).ok_or_else(bad_arn)?;
     let (partition, account, _) = role_parts(role_arn).ok_or_else(bad_arn)?;
     let issuer = claims.iss.trim_start_matches("https://");
     Ok(format!(
@@ -139,11 +129,7 @@ pub(super) fn assume_role_with_web_identity(
 /// # Errors
 /// `AccessDenied` when the role's trust or the caller's own policy does not
 /// allow it, `ValidationError`.
-pub(super) fn assume_role(
-    world: &mut World,
-    caller: &Caller,
-    query: &Query<'_>,
-) -> Result<String, AwsError> {
+pub(super) fn assume_role(world: &mut World, caller: &Caller, query: &Query<'_>) -> Result<String, AwsError> {
     let role_arn = query.required("RoleArn")?;
     let session_name = query.session_name()?;
     let external_id = query.get("ExternalId");
@@ -161,10 +147,7 @@ pub(super) fn assume_role(
     let (_, account, _) = role_parts(role_arn).ok_or_else(bad_arn)?;
     let role = world.roles.get(role_arn).ok_or_else(denied)?;
     let id_fits = |wanted: &Option<String>| wanted.is_none() || wanted.as_deref() == external_id;
-    let trusted = role
-        .principals
-        .iter()
-        .filter(|trusted| id_fits(&trusted.external_id));
+    let trusted = role.principals.iter().filter(|trusted| id_fits(&trusted.external_id));
     let (mut by_name, mut by_account) = (false, false);
     for one in trusted {
         by_name |= Some(one.arn.as_str()) == principal.role_arn();
@@ -179,8 +162,8 @@ pub(super) fn assume_role(
         allowed_by_policy: &[],
     };
     let identity_allows = authorize(world, caller, "sts:AssumeRole", &resource).is_ok();
-    let allowed = by_name && (account == principal.account() || identity_allows)
-        || by_account && identity_allows;
+    let allowed =
+        by_name && (account == principal.account() || identity_allows) || by_account && identity_allows;
     if !allowed {
         return Err(denied());
     }
@@ -189,9 +172,7 @@ pub(super) fn assume_role(
         longest = longest.min(LONGEST_CHAINED);
     }
     let length = query.duration(longest)?;
-    let session = world
-        .open_session(role_arn, session_name, length, caller.now)
-        .ok_or_else(bad_arn)?;
+    let session = world.open_session(role_arn, session_name, length, caller.now).ok_or_else(bad_arn)?;
     Ok(session_xml(role_arn, session_name, &session))
 }
 
@@ -200,10 +181,7 @@ pub(super) fn get_caller_identity(caller: &Caller) -> String {
     let principal = &caller.principal;
     let arn = principal.arn(&caller.region);
     let id = match principal {
-        Principal::Role {
-            role_arn,
-            session_arn,
-        } => {
+        Principal::Role { role_arn, session_arn } => {
             let session = session_arn.rsplit('/').next().unwrap_or_default();
             format!("{}:{session}", role_id(role_arn))
         }
@@ -220,12 +198,8 @@ pub(super) fn get_caller_identity(caller: &Caller) -> String {
 /// The claims of a token, for the record of calls only: nothing is verified.
 pub(super) fn claimed_subject(token: &str) -> Option<String> {
     let payload = token.split('.').nth(1)?;
-    let bytes = data_encoding::BASE64URL_NOPAD
-        .decode(payload.as_bytes())
-        .ok()?;
-    serde_json::from_slice::<Claims>(&bytes)
-        .ok()
-        .map(|claims| claims.sub)
+    let bytes = data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;
+    serde_json::from_slice::<Claims>(&bytes).ok().map(|claims| claims.sub)
 }
 
 fn session_xml(role_arn: &str, session_name: &str, session: &NewSession) -> String {
@@ -259,12 +233,8 @@ fn refused_token(error: TokenError, token: &str) -> AwsError {
 }
 
 fn claimed_issuer(token: &str) -> Option<String> {
-    let bytes = data_encoding::BASE64URL_NOPAD
-        .decode(token.split('.').nth(1)?.as_bytes())
-        .ok()?;
-    serde_json::from_slice::<Claims>(&bytes)
-        .ok()
-        .map(|claims| claims.iss)
+    let bytes = data_encoding::BASE64URL_NOPAD.decode(token.split('.').nth(1)?.as_bytes()).ok()?;
+    serde_json::from_slice::<Claims>(&bytes).ok().map(|claims| claims.iss)
 }
 
 fn invalid_token(message: &str) -> AwsError {

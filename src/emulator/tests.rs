@@ -36,11 +36,7 @@ fn secrets_manager(url: &str, credentials: Credentials) -> aws_sdk_secretsmanage
         .endpoint_url(url)
         .credentials_provider(credentials)
         .retry_config(RetryConfig::disabled())
-        .timeout_config(
-            TimeoutConfig::builder()
-                .operation_timeout(Duration::from_secs(30))
-                .build(),
-        )
+        .timeout_config(TimeoutConfig::builder().operation_timeout(Duration::from_secs(30)).build())
         .build();
     aws_sdk_secretsmanager::Client::from_conf(config)
 }
@@ -77,12 +73,7 @@ async fn cart(emulator: &Emulator, url: &str) -> Credentials {
 }
 
 async fn code_of(client: &aws_sdk_secretsmanager::Client, id: &str) -> Option<String> {
-    let error = client
-        .get_secret_value()
-        .secret_id(id)
-        .send()
-        .await
-        .unwrap_err();
+    let error = client.get_secret_value().secret_id(id).send().await.unwrap_err();
     error.code().map(str::to_owned)
 }
 
@@ -90,19 +81,11 @@ async fn code_of(client: &aws_sdk_secretsmanager::Client, id: &str) -> Option<St
 async fn awss_sdk_reads_a_secret_with_irsas_credentials() {
     let (emulator, url) = serve().await;
     let client = secrets_manager(&url, cart(&emulator, &url).await);
-    let answer = client
-        .get_secret_value()
-        .secret_id("shop/session-key")
-        .send()
-        .await
-        .unwrap();
+    let answer = client.get_secret_value().secret_id("shop/session-key").send().await.unwrap();
     assert_eq!(answer.secret_string(), Some("8f1c2a6e5b7d"));
     let calls = emulator.calls();
     assert_eq!(calls[0].operation, "AssumeRoleWithWebIdentity");
-    assert_eq!(
-        calls[0].principal.as_deref(),
-        Some("system:serviceaccount:shop:cart")
-    );
+    assert_eq!(calls[0].principal.as_deref(), Some("system:serviceaccount:shop:cart"));
     assert_eq!(calls[0].targets, [SHOP]);
     assert_eq!(calls[1].role.as_deref(), Some(SHOP));
     assert_eq!(Some(calls[1].request_id.as_str()), answer.request_id());
@@ -114,24 +97,11 @@ async fn a_session_expires_by_tokios_clock() {
     let (emulator, url) = serve().await;
     let client = secrets_manager(&url, cart(&emulator, &url).await);
     tokio::time::advance(Duration::from_secs(899)).await;
-    assert!(
-        client
-            .get_secret_value()
-            .secret_id("shop/session-key")
-            .send()
-            .await
-            .is_ok()
-    );
+    assert!(client.get_secret_value().secret_id("shop/session-key").send().await.is_ok());
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(
-        code_of(&client, "shop/session-key").await.as_deref(),
-        Some("ExpiredTokenException")
-    );
+    assert_eq!(code_of(&client, "shop/session-key").await.as_deref(), Some("ExpiredTokenException"));
     let last = emulator.calls().pop().unwrap();
-    assert_eq!(
-        (last.status, last.error.as_deref()),
-        (Some(400), Some("ExpiredTokenException"))
-    );
+    assert_eq!((last.status, last.error.as_deref()), (Some(400), Some("ExpiredTokenException")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,24 +110,11 @@ async fn permissions_can_be_taken_and_given_while_it_runs() {
     let client = secrets_manager(&url, cart(&emulator, &url).await);
     let action = "secretsmanager:GetSecretValue";
     emulator.deny(SHOP, action, "shop/session-key");
-    assert_eq!(
-        code_of(&client, "shop/session-key").await.as_deref(),
-        Some("AccessDeniedException")
-    );
+    assert_eq!(code_of(&client, "shop/session-key").await.as_deref(), Some("AccessDeniedException"));
     emulator.allow(SHOP, action, "shop/session-key");
-    assert!(
-        client
-            .get_secret_value()
-            .secret_id("shop/session-key")
-            .send()
-            .await
-            .is_ok()
-    );
+    assert!(client.get_secret_value().secret_id("shop/session-key").send().await.is_ok());
     emulator.clear_policy(SHOP);
-    assert_eq!(
-        code_of(&client, "shop/session-key").await.as_deref(),
-        Some("AccessDeniedException")
-    );
+    assert_eq!(code_of(&client, "shop/session-key").await.as_deref(), Some("AccessDeniedException"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,31 +122,18 @@ async fn secrets_change_without_http() {
     let (emulator, url) = serve().await;
     let client = secrets_manager(&url, administrator());
     let read = || async {
-        let answer = client
-            .get_secret_value()
-            .secret_id("a/new")
-            .send()
-            .await
-            .unwrap();
+        let answer = client.get_secret_value().secret_id("a/new").send().await.unwrap();
         (answer.secret_string.unwrap(), answer.version_id.unwrap())
     };
     let one = emulator.put_secret("us-east-1", "a/new", "one");
     assert_eq!(read().await, ("one".to_owned(), one.clone()));
     let two = emulator.put_secret("us-east-1", "a/new", "two");
     assert_eq!(read().await, ("two".to_owned(), two.clone()));
-    emulator
-        .move_label("us-east-1", "a/new", "AWSCURRENT", &one)
-        .unwrap();
+    emulator.move_label("us-east-1", "a/new", "AWSCURRENT", &one).unwrap();
     assert_eq!(read().await.0, "one");
-    assert_eq!(
-        emulator.secret_versions("us-east-1", "a/new")[&two],
-        ["AWSPREVIOUS"]
-    );
+    assert_eq!(emulator.secret_versions("us-east-1", "a/new")[&two], ["AWSPREVIOUS"]);
     emulator.delete_secret("us-east-1", "a/new").unwrap();
-    assert_eq!(
-        code_of(&client, "a/new").await.as_deref(),
-        Some("InvalidRequestException")
-    );
+    assert_eq!(code_of(&client, "a/new").await.as_deref(), Some("InvalidRequestException"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,12 +142,7 @@ async fn a_delay_passes_by_tokios_clock_and_calls_at_once_are_counted() {
     emulator.set_delay(Some("GetSecretValue"), Duration::from_secs(5));
     let client = secrets_manager(&url, administrator());
     let started = tokio::time::Instant::now();
-    let read = || {
-        client
-            .get_secret_value()
-            .secret_id("shop/session-key")
-            .send()
-    };
+    let read = || client.get_secret_value().secret_id("shop/session-key").send();
     let (a, b, c) = tokio::join!(read(), read(), read());
     assert!(a.is_ok() && b.is_ok() && c.is_ok());
     assert!(started.elapsed() >= Duration::from_secs(5));
@@ -223,53 +162,25 @@ async fn each_fault_is_what_it_says() {
         (FaultKind::Hang, "timeout"),
         (FaultKind::GarbageBody, "unhandled error"),
         (FaultKind::TruncatedBody, "response error"),
-        (
-            FaultKind::Redirect("http://127.0.0.1:9/".to_owned()),
-            "service error",
-        ),
+        (FaultKind::Redirect("http://127.0.0.1:9/".to_owned()), "service error"),
     ] {
-        emulator.inject(
-            Fault::new(kind.clone())
-                .operation("GetSecretValue")
-                .times(1),
-        );
-        let error = client
-            .get_secret_value()
-            .secret_id("shop/session-key")
-            .send()
-            .await
-            .unwrap_err();
-        let text = error
-            .code()
-            .map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned);
+        emulator.inject(Fault::new(kind.clone()).operation("GetSecretValue").times(1));
+        let error = client.get_secret_value().secret_id("shop/session-key").send().await.unwrap_err();
+        let text = error.code().map_or_else(|| DisplayErrorContext(&error).to_string(), str::to_owned);
         assert!(text.contains(expected), "{kind:?}: {text}");
-        assert!(
-            client
-                .get_secret_value()
-                .secret_id("shop/session-key")
-                .send()
-                .await
-                .is_ok()
-        );
+        assert!(client.get_secret_value().secret_id("shop/session-key").send().await.is_ok());
     }
     let delay = Duration::from_secs(3);
     emulator.inject(Fault::new(FaultKind::Delay(delay)).times(1));
     let started = tokio::time::Instant::now();
-    client
-        .get_secret_value()
-        .secret_id("shop/session-key")
-        .send()
-        .await
-        .unwrap();
+    client.get_secret_value().secret_id("shop/session-key").send().await.unwrap();
     assert!(started.elapsed() >= delay);
 }
 
 /// Sends a request for the agent as bytes and gives all that comes back.
 async fn raw(url: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await?;
-    stream
-        .write_all(b"GET /v1/credentials HTTP/1.1\r\nhost: agent\r\n\r\n")
-        .await?;
+    stream.write_all(b"GET /v1/credentials HTTP/1.1\r\nhost: agent\r\n\r\n").await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.map(|_| answer)
 }
@@ -281,10 +192,7 @@ async fn a_truncated_answer_is_announced_whole_and_ends_halfway() {
     let answer = String::from_utf8(raw(&url).await.unwrap()).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let whole = "Service account token cannot be empty\n";
-    assert!(
-        head.contains(&format!("content-length: {}", whole.len())),
-        "{head}"
-    );
+    assert!(head.contains(&format!("content-length: {}", whole.len())), "{head}");
     assert_eq!(body, &whole[..whole.len() / 2]);
 }
 
@@ -329,8 +237,7 @@ async fn a_verifier_of_another_issuer_is_asked() {
     emulator.trust_issuer("https://real.cluster", Arc::new(Everyone));
     let encode = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
     let header = encode(r#"{"alg":"RS256","kid":"k"}"#);
-    let claims =
-        r#"{"iss":"https://real.cluster","sub":"system:serviceaccount:a:b","aud":["x"],"exp":9}"#;
+    let claims = r#"{"iss":"https://real.cluster","sub":"system:serviceaccount:a:b","aud":["x"],"exp":9}"#;
     let token = |signature| format!("{header}.{}.{}", encode(claims), encode(signature));
     assert!(emulator.inner.issuers().verify(&token("signed")).is_ok());
     assert!(emulator.inner.issuers().verify(&token("forged")).is_err());
@@ -349,15 +256,8 @@ async fn the_aws_cli_agrees() {
 /// Runs a script of `tests/clients` against a fresh emulator, where the client is
 /// installed.
 async fn run_client(program: &str, probe: &[&str], script: &str) {
-    if !Command::new(program)
-        .args(probe)
-        .output()
-        .is_ok_and(|probe| probe.status.success())
-    {
-        println!(
-            "SKIPPED {script}: `{program} {}` does not work here",
-            probe.join(" ")
-        );
+    if !Command::new(program).args(probe).output().is_ok_and(|probe| probe.status.success()) {
+        println!("SKIPPED {script}: `{program} {}` does not work here", probe.join(" "));
         return;
     }
     let (_, url) = serve().await;

@@ -65,9 +65,7 @@ pub(super) struct PodClaims {
 impl Claims {
     /// Namespace and service account of `system:serviceaccount:namespace:name`.
     pub(super) fn service_account(&self) -> Option<(&str, &str)> {
-        self.sub
-            .strip_prefix("system:serviceaccount:")?
-            .split_once(':')
+        self.sub.strip_prefix("system:serviceaccount:")?.split_once(':')
     }
 }
 
@@ -88,9 +86,7 @@ pub(super) struct Issuers(Vec<(String, Arc<dyn SignatureVerifier>)>);
 
 impl fmt::Debug for Issuers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(issuer, _)| issuer))
-            .finish()
+        f.debug_list().entries(self.0.iter().map(|(issuer, _)| issuer)).finish()
     }
 }
 
@@ -116,20 +112,10 @@ impl Issuers {
         let (header, payload) = signed.split_once('.').ok_or(TokenError::NotAJwt)?;
         let header: Header = decode(header)?;
         let claims: Claims = decode(payload)?;
-        let signature = BASE64URL_NOPAD
-            .decode(signature.as_bytes())
-            .map_err(|_| TokenError::NotAJwt)?;
-        let (_, verifier) = self
-            .0
-            .iter()
-            .find(|(issuer, _)| *issuer == claims.iss)
-            .ok_or(TokenError::UnknownIssuer)?;
-        if !verifier.verify(
-            &header.alg,
-            header.kid.as_deref(),
-            signed.as_bytes(),
-            &signature,
-        ) {
+        let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).map_err(|_| TokenError::NotAJwt)?;
+        let (_, verifier) =
+            self.0.iter().find(|(issuer, _)| *issuer == claims.iss).ok_or(TokenError::UnknownIssuer)?;
+        if !verifier.verify(&header.alg, header.kid.as_deref(), signed.as_bytes(), &signature) {
             return Err(TokenError::Forged);
         }
         Ok(claims)
@@ -137,9 +123,7 @@ impl Issuers {
 }
 
 fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, TokenError> {
-    let bytes = BASE64URL_NOPAD
-        .decode(part.as_bytes())
-        .map_err(|_| TokenError::NotAJwt)?;
+    let bytes = BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| TokenError::NotAJwt)?;
     serde_json::from_slice(&bytes).map_err(|_| TokenError::NotAJwt)
 }
 
@@ -210,9 +194,7 @@ impl Signer {
 impl SignatureVerifier for Signer {
     fn verify(&self, alg: &str, kid: Option<&str>, signed: &[u8], signature: &[u8]) -> bool {
         // Not compared in constant time: nothing real is guarded here.
-        alg == "HS256"
-            && kid == Some(self.key_id().as_str())
-            && hmac_sha256(&self.key, signed) == signature
+        alg == "HS256" && kid == Some(self.key_id().as_str()) && hmac_sha256(&self.key, signed) == signature
     }
 }
 
@@ -223,15 +205,8 @@ fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
         inner[at] ^= byte;
         outer[at] ^= byte;
     }
-    let inner = Sha256::new()
-        .chain_update(inner)
-        .chain_update(message)
-        .finalize();
-    Sha256::new()
-        .chain_update(outer)
-        .chain_update(inner)
-        .finalize()
-        .into()
+    let inner = Sha256::new().chain_update(inner).chain_update(message).finalize();
+    Sha256::new().chain_update(outer).chain_update(inner).finalize().into()
 }
 
 #[cfg(test)]
@@ -290,25 +265,16 @@ mod tests {
     fn other_texts_and_issuers_are_refused() {
         let mut issuers = Issuers::new(Signer::new([7; 32]));
         for text in ["", "a", "a.b.c", "e30.e30.e30"] {
-            assert_eq!(
-                issuers.verify(text).unwrap_err(),
-                TokenError::NotAJwt,
-                "{text}"
-            );
+            assert_eq!(issuers.verify(text).unwrap_err(), TokenError::NotAJwt, "{text}");
         }
         let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
         let elsewhere = format!(
             "{}.{}.{}",
             encode(r#"{"alg":"RS256","kid":"k"}"#),
-            encode(
-                r#"{"iss":"https://kubernetes","sub":"system:serviceaccount:a:b","aud":"x","exp":1}"#
-            ),
+            encode(r#"{"iss":"https://kubernetes","sub":"system:serviceaccount:a:b","aud":"x","exp":1}"#),
             encode("signature")
         );
-        assert_eq!(
-            issuers.verify(&elsewhere).unwrap_err(),
-            TokenError::UnknownIssuer
-        );
+        assert_eq!(issuers.verify(&elsewhere).unwrap_err(), TokenError::UnknownIssuer);
         issuers.trust("https://kubernetes".to_owned(), Arc::new(Unchecked));
         assert!(issuers.verify(&elsewhere).is_ok());
     }

@@ -49,20 +49,12 @@ pub struct AwsError {
 impl AwsError {
     /// An error of a service itself, status 400.
     pub(super) fn service(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status: 400,
-            code: code.to_owned(),
-            message: Some(message.into()),
-            capital: true,
-        }
+        Self { status: 400, code: code.to_owned(), message: Some(message.into()), capital: true }
     }
 
     /// An error of the front end that all services share, status 400.
     pub(super) fn front_end(code: &str, message: impl Into<String>) -> Self {
-        Self {
-            capital: false,
-            ..Self::service(code, message)
-        }
+        Self { capital: false, ..Self::service(code, message) }
     }
 
     pub(super) fn with_status(mut self, status: u16) -> Self {
@@ -81,9 +73,7 @@ impl AwsError {
 
     pub(super) fn throttled(service: Service) -> Self {
         match service {
-            Service::SecretsManager | Service::Ssm => {
-                Self::front_end("ThrottlingException", "Rate exceeded")
-            }
+            Service::SecretsManager | Service::Ssm => Self::front_end("ThrottlingException", "Rate exceeded"),
             Service::Sts => Self::front_end("Throttling", "Rate exceeded"),
             Service::PodIdentityAgent => {
                 Self::front_end("ThrottlingException", "Rate exceeded").with_status(429)
@@ -96,9 +86,7 @@ impl AwsError {
             Service::SecretsManager => {
                 Self::service("InternalServiceError", "An error occurred on the server side.")
             }
-            Service::Ssm => {
-                Self::front_end("InternalServerError", "An error occurred on the server side.")
-            }
+            Service::Ssm => Self::front_end("InternalServerError", "An error occurred on the server side."),
             Service::Sts => Self::front_end(
                 "InternalFailure",
                 "The request processing has failed because of an unknown error, exception or failure.",
@@ -123,11 +111,7 @@ impl AwsError {
                 json_response(status, &body, request_id)
             }
             Service::Sts => {
-                let kind = if status.is_server_error() {
-                    "Receiver"
-                } else {
-                    "Sender"
-                };
+                let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
                 let body = format!(
                     "<ErrorResponse xmlns=\"{STS_NAMESPACE}\">\n  <Error>\n    <Type>{kind}</Type>\n    \
                      <Code>{}</Code>\n    <Message>{}</Message>\n  </Error>\n  \
@@ -140,16 +124,9 @@ impl AwsError {
             Service::PodIdentityAgent => {
                 // The agent prints EKS Auth's error as aws-sdk-go does
                 // (pkg/errors/errors.go of eks-pod-identity-agent).
-                let fault = if status.is_server_error() {
-                    "server"
-                } else {
-                    "client"
-                };
+                let fault = if status.is_server_error() { "server" } else { "client" };
                 let message = self.message.unwrap_or_default();
-                let body = format!(
-                    "[{request_id}]: ({}): {message}, fault: {fault}\n",
-                    self.code
-                );
+                let body = format!("[{request_id}]: ({}): {message}, fault: {fault}\n", self.code);
                 agent_text(status, body)
             }
         }
@@ -175,21 +152,12 @@ pub(super) fn page_token(offset: usize) -> String {
 pub(super) fn read_page_token(token: Option<&str>) -> Option<usize> {
     let Some(token) = token else { return Some(0) };
     let bytes = BASE64.decode(token.as_bytes()).ok()?;
-    std::str::from_utf8(&bytes)
-        .ok()?
-        .strip_prefix("page:")?
-        .parse()
-        .ok()
+    std::str::from_utf8(&bytes).ok()?.strip_prefix("page:")?.parse().ok()
 }
 
 /// A JSON 1.1 answer.
 pub(super) fn json_response(status: StatusCode, body: &Value, request_id: &str) -> Response {
-    respond(
-        status,
-        "application/x-amz-json-1.1",
-        body.to_string(),
-        request_id,
-    )
+    respond(status, "application/x-amz-json-1.1", body.to_string(), request_id)
 }
 
 /// An STS answer: `<{operation}Response>` around its result and the request id.
@@ -214,14 +182,8 @@ pub(super) fn agent_text(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -238,10 +200,7 @@ fn respond(status: StatusCode, kind: &'static str, body: String, request_id: &st
 
 /// Text with the characters that XML reserves replaced.
 pub(super) fn xml_text(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// The fields of an `application/x-www-form-urlencoded` body or query, in order.
@@ -262,9 +221,7 @@ fn percent_decode(text: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let escaped = match bytes[at] {
-            b'%' => text
-                .get(at + 1..at + 3)
-                .and_then(|hex| u8::from_str_radix(hex, 16).ok()),
+            b'%' => text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()),
             _ => None,
         };
         match (escaped, bytes[at]) {
@@ -286,12 +243,8 @@ mod tests {
 
     #[test]
     fn form_fields_are_decoded() {
-        let fields =
-            form_fields("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam&Name=a+b&Empty=&Odd=%zz");
-        let fields: Vec<_> = fields
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str()))
-            .collect();
+        let fields = form_fields("Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam&Name=a+b&Empty=&Odd=%zz");
+        let fields: Vec<_> = fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(
             fields,
             [
@@ -312,9 +265,7 @@ mod tests {
     async fn sent(error: AwsError, service: Service) -> (u16, String) {
         let response = error.into_response(service, "rid");
         let status = response.status().as_u16();
-        let body = axum::body::to_bytes(response.into_body(), 10_000)
-            .await
-            .unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -324,25 +275,12 @@ mod tests {
         let body = r#"{"Message":"Access to KMS is not allowed","__type":"AccessDeniedException"}"#;
         assert_eq!(kms, (400, body.to_owned()));
         let (_, throttled) = sent(AwsError::throttled(Service::Ssm), Service::Ssm).await;
-        assert_eq!(
-            throttled,
-            r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#
-        );
-        let (_, missing) = sent(
-            crate::emulator::parameters_api::no_parameter(),
-            Service::Ssm,
-        )
-        .await;
+        assert_eq!(throttled, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
+        let (_, missing) = sent(crate::emulator::parameters_api::no_parameter(), Service::Ssm).await;
         assert_eq!(missing, r#"{"__type":"ParameterNotFound"}"#);
         let (_, xml) = sent(AwsError::throttled(Service::Sts), Service::Sts).await;
-        assert!(
-            xml.contains("<Code>Throttling</Code>") && xml.contains("<RequestId>rid</RequestId>")
-        );
-        let agent = sent(
-            AwsError::throttled(Service::PodIdentityAgent),
-            Service::PodIdentityAgent,
-        )
-        .await;
+        assert!(xml.contains("<Code>Throttling</Code>") && xml.contains("<RequestId>rid</RequestId>"));
+        let agent = sent(AwsError::throttled(Service::PodIdentityAgent), Service::PodIdentityAgent).await;
         let body = "[rid]: (ThrottlingException): Rate exceeded, fault: client\n";
         assert_eq!(agent, (429, body.to_owned()));
     }

@@ -86,8 +86,7 @@ impl World {
         length: Duration,
         now: SystemTime,
     ) -> Option<NewSession> {
-        self.sessions
-            .retain(|_, session| session.expires + REMEMBER_EXPIRED > now);
+        self.sessions.retain(|_, session| session.expires + REMEMBER_EXPIRED > now);
         let session_arn = session_arn(role_arn, session_name)?;
         let new = NewSession {
             access_key: self.ids.access_key(),
@@ -98,10 +97,7 @@ impl World {
         };
         let session = Session {
             token: new.token.clone(),
-            principal: Principal::Role {
-                role_arn: role_arn.to_owned(),
-                session_arn,
-            },
+            principal: Principal::Role { role_arn: role_arn.to_owned(), session_arn },
             expires: new.expires,
         };
         self.sessions.insert(new.access_key.clone(), session);
@@ -112,10 +108,7 @@ impl World {
     pub(super) fn role_mut(&mut self, role_arn: &str) -> &mut Role {
         self.roles
             .entry(role_arn.to_owned())
-            .or_insert_with(|| Role {
-                max_session: DEFAULT_MAX_SESSION,
-                ..Role::default()
-            })
+            .or_insert_with(|| Role { max_session: DEFAULT_MAX_SESSION, ..Role::default() })
     }
 }
 

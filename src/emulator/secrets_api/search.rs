@@ -55,12 +55,7 @@ pub(super) fn batch_get_secret_value(
             permitted_everywhere(world, caller, "secretsmanager:ListSecrets")?;
             let found = search(world, caller, filters, false)?;
             let (page, next) = page(request, BATCH_PAGE, found)?;
-            (
-                page.into_iter()
-                    .map(|(_, secret)| secret.arn.clone())
-                    .collect(),
-                next,
-            )
+            (page.into_iter().map(|(_, secret)| secret.arn.clone()).collect(), next)
         }
         _ => {
             return Err(AwsError::service(
@@ -98,10 +93,8 @@ pub(super) fn list_secrets(
     let filters = request.filters.as_deref().unwrap_or_default();
     let found = search(world, caller, filters, request.include_planned_deletion)?;
     let (page, next) = page(request, LIST_PAGE, found)?;
-    let list: Vec<Value> = page
-        .into_iter()
-        .map(|(key, secret)| description(key, secret, "SecretVersionsToStages"))
-        .collect();
+    let list: Vec<Value> =
+        page.into_iter().map(|(key, secret)| description(key, secret, "SecretVersionsToStages")).collect();
     let mut answer = json!({ "SecretList": list });
     if let Some(next) = next {
         answer["NextToken"] = json!(next);
@@ -119,10 +112,7 @@ fn search<'w>(
     planned_deletion: bool,
 ) -> Result<Vec<(&'w Key, &'w Secret)>, AwsError> {
     for filter in filters {
-        if !matches!(
-            filter.key.as_str(),
-            "name" | "description" | "tag-key" | "tag-value" | "all"
-        ) {
+        if !matches!(filter.key.as_str(), "name" | "description" | "tag-key" | "tag-value" | "all") {
             return Err(AwsError::validation(format!(
                 "1 validation error detected: Value '{}' at 'filters.1.member.key' failed to satisfy constraint: Member must satisfy enum value set: [all, name, tag-key, description, tag-value]",
                 filter.key
@@ -136,13 +126,10 @@ fn search<'w>(
         .filter(|(_, secret)| planned_deletion || secret.deletion.is_none())
         .filter(|(key, secret)| {
             filters.iter().all(|filter| {
-                filter
-                    .values
-                    .iter()
-                    .any(|value| match value.strip_prefix('!') {
-                        Some(value) => !fits(&filter.key, value, key, secret),
-                        None => fits(&filter.key, value, key, secret),
-                    })
+                filter.values.iter().any(|value| match value.strip_prefix('!') {
+                    Some(value) => !fits(&filter.key, value, key, secret),
+                    None => fits(&filter.key, value, key, secret),
+                })
             })
         })
         .collect())
@@ -152,23 +139,14 @@ fn fits(field: &str, value: &str, (_, _, name): &Key, secret: &Secret) -> bool {
     let description = secret.description.as_deref().unwrap_or_default();
     match field {
         "name" => name.starts_with(value),
-        "description" => description
-            .to_lowercase()
-            .starts_with(&value.to_lowercase()),
+        "description" => description.to_lowercase().starts_with(&value.to_lowercase()),
         "tag-key" => secret.tags.keys().any(|key| key.starts_with(value)),
         "tag-value" => secret.tags.values().any(|tag| tag.starts_with(value)),
         _ => {
             let value = value.to_lowercase();
             let mut texts = vec![name.as_str(), description];
-            texts.extend(
-                secret
-                    .tags
-                    .iter()
-                    .flat_map(|(key, value)| [key.as_str(), value.as_str()]),
-            );
-            texts
-                .iter()
-                .any(|text| text.to_lowercase().contains(&value))
+            texts.extend(secret.tags.iter().flat_map(|(key, value)| [key.as_str(), value.as_str()]));
+            texts.iter().any(|text| text.to_lowercase().contains(&value))
         }
     }
 }
@@ -185,12 +163,8 @@ fn page<T>(
             "1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy constraint: Member must have value less than or equal to {most}"
         )));
     }
-    let start = read_page_token(request.next_token.as_deref()).ok_or_else(|| {
-        AwsError::service(
-            "InvalidNextTokenException",
-            "The NextToken value is invalid.",
-        )
-    })?;
+    let start = read_page_token(request.next_token.as_deref())
+        .ok_or_else(|| AwsError::service("InvalidNextTokenException", "The NextToken value is invalid."))?;
     let next = (start + size < found.len()).then(|| page_token(start + size));
     Ok((found.into_iter().skip(start).take(size).collect(), next))
 }

@@ -102,14 +102,9 @@ pub(super) fn put_secret_value(
     let key = permitted(world, caller, "secretsmanager:PutSecretValue", id)?;
     let version_id = request.version_id(world)?;
     let data = request.data()?.ok_or_else(|| {
-        AwsError::service(
-            "InvalidRequestException",
-            "You must provide either SecretString or SecretBinary.",
-        )
+        AwsError::service("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
     })?;
-    let labels = request
-        .version_stages
-        .unwrap_or_else(|| vec![CURRENT.to_owned()]);
+    let labels = request.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
     if labels.is_empty() || labels.len() > 20 {
         return Err(AwsError::validation(
             "1 validation error detected: Value at 'versionStages' failed to satisfy constraint: Member must have length greater than or equal to 1",
@@ -157,11 +152,7 @@ pub(super) fn create_secret(
             "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
         ));
     }
-    let key = (
-        caller.principal.account().to_owned(),
-        caller.region.clone(),
-        name,
-    );
+    let key = (caller.principal.account().to_owned(), caller.region.clone(), name);
     let arn = secret_arn(&key, &stable_suffix(&[&key.0, &key.2]));
     let resource = Resource {
         named: Some(&key.2),
@@ -179,29 +170,20 @@ pub(super) fn create_secret(
                 "You can't create this secret because a secret with this name is already scheduled for deletion.",
             ));
         }
-        let repeated = known
-            .versions
-            .get(&version_id)
-            .is_some_and(|version| Some(&version.data) == data.as_ref());
+        let repeated =
+            known.versions.get(&version_id).is_some_and(|version| Some(&version.data) == data.as_ref());
         if repeated {
             return Ok(json!({ "ARN": known.arn, "Name": key.2, "VersionId": version_id }));
         }
         return Err(AwsError::service(
             "ResourceExistsException",
-            format!(
-                "The operation failed because the secret {} already exists.",
-                key.2
-            ),
+            format!("The operation failed because the secret {} already exists.", key.2),
         ));
     }
     let mut secret = Secret::new(arn, caller.now);
     secret.description = request.description;
     secret.kms_key_id = request.kms_key_id;
-    secret.tags = request
-        .tags
-        .into_iter()
-        .map(|tag| (tag.key, tag.value))
-        .collect();
+    secret.tags = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
     let mut answer = json!({ "ARN": secret.arn, "Name": key.2 });
     if let Some(data) = data {
         secret.put(&version_id, data, &[CURRENT.to_owned()], caller.now)?;
@@ -216,12 +198,7 @@ pub(super) fn delete_secret(
     caller: &Caller,
     request: &DeleteRequest,
 ) -> Result<Value, AwsError> {
-    let key = permitted(
-        world,
-        caller,
-        "secretsmanager:DeleteSecret",
-        &request.secret_id,
-    )?;
+    let key = permitted(world, caller, "secretsmanager:DeleteSecret", &request.secret_id)?;
     let force = request.force_delete_without_recovery;
     let days = request.recovery_window_in_days;
     if force && days.is_some() {
@@ -253,12 +230,7 @@ pub(super) fn restore_secret(
     caller: &Caller,
     request: &ReadRequest,
 ) -> Result<Value, AwsError> {
-    let key = permitted(
-        world,
-        caller,
-        "secretsmanager:RestoreSecret",
-        &request.secret_id,
-    )?;
+    let key = permitted(world, caller, "secretsmanager:RestoreSecret", &request.secret_id)?;
     let secret = secret_mut(world, &key)?;
     secret.deletion = None;
     Ok(json!({ "ARN": secret.arn, "Name": key.2 }))

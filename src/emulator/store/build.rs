@@ -31,8 +31,7 @@ impl Store {
         for entry in &self.secrets {
             for region in self.regions(entry.region.as_ref(), &entry.regions) {
                 let reason = |reason| mistake(format!("secret {}", entry.name), reason);
-                self.add_secret(&mut world, entry, region, now)
-                    .map_err(reason)?;
+                self.add_secret(&mut world, entry, region, now).map_err(reason)?;
             }
         }
         for entry in &self.parameters {
@@ -48,11 +47,7 @@ impl Store {
         let mut regions = several.to_vec();
         regions.extend(one.cloned());
         if regions.is_empty() {
-            regions.push(
-                self.region
-                    .clone()
-                    .unwrap_or_else(|| "us-east-1".to_owned()),
-            );
+            regions.push(self.region.clone().unwrap_or_else(|| "us-east-1".to_owned()));
         }
         regions
     }
@@ -82,9 +77,7 @@ impl Store {
                     })
                     .collect(),
                 rules: rules.collect(),
-                max_session: entry
-                    .max_session_seconds
-                    .map_or(DEFAULT_MAX_SESSION, Duration::from_secs),
+                max_session: entry.max_session_seconds.map_or(DEFAULT_MAX_SESSION, Duration::from_secs),
             };
             if world.roles.insert(entry.arn.clone(), role).is_some() {
                 return Err(mistake(format!("role {}", entry.arn), "is there twice"));
@@ -94,10 +87,7 @@ impl Store {
             let principal = match &key.role {
                 Some(role) => Principal::Role {
                     session_arn: session_arn(role, "static-key").ok_or_else(|| {
-                        mistake(
-                            format!("static key {}", key.access_key_id),
-                            "its role is not a role's ARN",
-                        )
+                        mistake(format!("static key {}", key.access_key_id), "its role is not a role's ARN")
                     })?,
                     role_arn: role.clone(),
                 },
@@ -105,9 +95,7 @@ impl Store {
                     account: key.account.clone().unwrap_or_else(|| world.account.clone()),
                 },
             };
-            world
-                .static_keys
-                .insert(key.access_key_id.clone(), principal);
+            world.static_keys.insert(key.access_key_id.clone(), principal);
         }
         for entry in &self.pod_identity_associations {
             let of = (entry.namespace.clone(), entry.service_account.clone());
@@ -127,10 +115,7 @@ impl Store {
         region: String,
         now: SystemTime,
     ) -> Result<(), String> {
-        let account = entry
-            .account
-            .clone()
-            .unwrap_or_else(|| world.account.clone());
+        let account = entry.account.clone().unwrap_or_else(|| world.account.clone());
         let suffix = match &entry.suffix {
             Some(suffix) if suffix.len() == 6 => suffix.clone(),
             Some(_) => return Err("its suffix must have six characters".to_owned()),
@@ -141,9 +126,7 @@ impl Store {
         secret.description.clone_from(&entry.description);
         secret.kms_key_id.clone_from(&entry.kms_key_id);
         secret.tags.clone_from(&entry.tags);
-        secret
-            .policy_allows
-            .clone_from(&entry.resource_policy.allow);
+        secret.policy_allows.clone_from(&entry.resource_policy.allow);
         secret.kms_denied.clone_from(&entry.kms_denied);
         let short = VersionEntry {
             id: None,
@@ -158,22 +141,15 @@ impl Store {
         }
         for (at, version) in short.into_iter().chain(&entry.versions).enumerate() {
             let data = data_of(version)?.ok_or("a version has no value, json or binary")?;
-            data.check_size()
-                .map_err(|_| "a value has more than 65536 bytes".to_owned())?;
-            let id = version
-                .id
-                .clone()
-                .unwrap_or_else(|| stable_uuid(&[&key.0, &entry.name, &at.to_string()]));
+            data.check_size().map_err(|_| "a value has more than 65536 bytes".to_owned())?;
+            let id =
+                version.id.clone().unwrap_or_else(|| stable_uuid(&[&key.0, &entry.name, &at.to_string()]));
             for label in &version.labels {
                 if secret.version_with(label).is_some() {
                     return Err(format!("the label {label} is on two versions"));
                 }
             }
-            let version = Version {
-                data,
-                labels: version.labels.clone(),
-                created: now,
-            };
+            let version = Version { data, labels: version.labels.clone(), created: now };
             if secret.versions.insert(id.clone(), version).is_some() {
                 return Err(format!("the version {id} is there twice"));
             }
@@ -194,19 +170,13 @@ fn add_parameter(
     region: String,
     now: SystemTime,
 ) -> Result<(), String> {
-    let account = entry
-        .account
-        .clone()
-        .unwrap_or_else(|| world.account.clone());
+    let account = entry.account.clone().unwrap_or_else(|| world.account.clone());
     let key = (account, region, entry.name.clone());
     let mut parameter = Parameter::new(parameter_arn(&key));
     parameter.kms_key_id.clone_from(&entry.kms_key_id);
     parameter.shared_with.clone_from(&entry.shared_with);
     parameter.kms_denied.clone_from(&entry.kms_denied);
-    let short = entry.value.clone().map(|value| ParameterVersionEntry {
-        value,
-        labels: Vec::new(),
-    });
+    let short = entry.value.clone().map(|value| ParameterVersionEntry { value, labels: Vec::new() });
     if short.is_some() != entry.versions.is_empty() {
         return Err("needs either a value or a list of versions".to_owned());
     }
@@ -238,8 +208,5 @@ fn data_of(entry: &VersionEntry) -> Result<Option<SecretData>, String> {
 }
 
 fn mistake(entry: String, reason: impl Into<String>) -> StoreError {
-    StoreError::Entry {
-        entry,
-        reason: reason.into(),
-    }
+    StoreError::Entry { entry, reason: reason.into() }
 }
