@@ -29,8 +29,9 @@ use crate::{
 
 const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity agent";
 /// The agent's link-local addresses.
-const IPV4_ENDPOINT: &str = "http://169.254.170.23/v1/credentials";
-const IPV6_ENDPOINT: &str = "http://[fd00:ec2::23]/v1/credentials";
+const IPV4_ENDPOINT: &str = "http://169.254.170.23";
+const IPV6_ENDPOINT: &str = "http://[fd00:ec2::23]";
+const PATH: &str = "/v1/credentials";
 /// How long the first address may stay silent before the second is asked too.
 const HEAD_START: Duration = Duration::from_millis(300);
 /// The agent's own time, where no flag says another.
@@ -60,8 +61,7 @@ impl Default for AgentSettings {
 impl AgentSettings {
     /// One endpoint for whatever address type is preferred.
     pub fn at(endpoint: &str) -> Self {
-        let url =
-            format!("{}/v1/credentials", endpoint.trim_end_matches('/').trim_end_matches("/v1/credentials"));
+        let url = endpoint.trim_end_matches('/').trim_end_matches(PATH).to_owned();
         Self { ipv4: url.clone(), ipv6: url, timeout: DEFAULT_AGENT_TIMEOUT }
     }
 }
@@ -145,7 +145,6 @@ impl fmt::Debug for Answer {
 
 impl Endpoint {
     fn new(aws: &Aws, url: &str, timeout: Duration) -> Self {
-        let request_url = url.to_owned();
         let operation = Operation::builder()
             .service_name("eks-pod-identity-agent")
             .operation_name("GetCredentials")
@@ -160,11 +159,11 @@ impl Endpoint {
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))
-            .serializer(move |token: Token| {
+            .serializer(|token: Token| {
                 let mut header =
                     HeaderValue::from_str(token.expose()).map_err(|_| "the token is no header value")?;
                 header.set_sensitive(true);
-                let request = http::Request::get(&request_url)
+                let request = http::Request::get(PATH)
                     .header(http::header::AUTHORIZATION, header)
                     .header(http::header::ACCEPT, "application/json")
                     .body(SdkBody::empty())?;

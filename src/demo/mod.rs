@@ -1,0 +1,204 @@
+//! `latchkey demo`: the whole way of a secret on one machine, with nothing else
+//! installed. The provider, its socket, gRPC, and the HTTP requests are real;
+//! AWS and the driver are played.
+
+mod driver;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use anyhow::Context;
+use tokio::{net::TcpListener, sync::oneshot};
+
+use self::driver::{DemoPod, Driver};
+use crate::{
+    app::{self, Config},
+    emulator::{Emulator, Store},
+    grpc::protocol::MountResponse,
+    identity::AgentSettings,
+};
+
+const REGION: &str = "eu-central-1";
+
+/// Reads as a role, by IRSA.
+const WEB: DemoPod = DemoPod {
+    namespace: "shop",
+    name: "web-7d4b9",
+    uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000001",
+    service_account: "web",
+    parameters: &[
+        ("region", REGION),
+        ("roleArn", "arn:aws:iam::111122223333:role/shop"),
+        ("pathTranslation", "False"),
+        ("objects", include_str!("shop.yaml")),
+    ],
+};
+
+/// Reads by EKS Pod Identity.
+const WORKER: DemoPod = DemoPod {
+    namespace: "billing",
+    name: "worker-0",
+    uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000002",
+    service_account: "worker",
+    parameters: &[("region", REGION), ("usePodIdentity", "true"), ("objects", include_str!("billing.yaml"))],
+};
+
+/// Asks for a secret of somebody else.
+const NOSY: DemoPod = DemoPod {
+    name: "nosy-0",
+    uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000003",
+    parameters: &[
+        ("region", REGION),
+        ("usePodIdentity", "true"),
+        ("objects", "- {objectName: shop/database, objectType: secretsmanager}"),
+    ],
+    ..WORKER
+};
+
+/// Plays the demo and prints it.
+///
+/// # Errors
+/// When a part of it does not work.
+pub async fn run() -> anyhow::Result<ExitCode> {
+    let emulator = Emulator::new(Store::from_yaml(include_str!("store.yaml"))?);
+    let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on 127.0.0.1")?;
+    let aws = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
+
+    let folder = Folder::new()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let provider = tokio::spawn(app::serve(config(&folder.0, &aws), async {
+        let _ = stopped.await;
+    }));
+    let socket = folder.0.join("aws.sock");
+    let mut driver = Driver::connect(&socket).await?;
+
+    say(&format!("An emulated AWS answers on {aws}."))?;
+    say(&format!(
+        "{} serves the Secrets Store CSI Driver on {}.\n",
+        driver.version().await?,
+        socket.display()
+    ))?;
+
+    say("1. Pod shop/web-7d4b9 starts. IRSA: its service account takes on role/shop.\n")?;
+    let first = mount(&mut driver, &emulator, &WEB).await?;
+
+    say("2. Pod billing/worker-0 starts. EKS Pod Identity: the agent gives its credentials.\n")?;
+    mount(&mut driver, &emulator, &WORKER).await?;
+
+    say("3. Somebody rotates shop/database: a new version, and AWSCURRENT moves to it.")?;
+    emulator.put_secret(
+        REGION,
+        "shop/database",
+        r#"{"username":"shop","password":"next-week","db-port":5432}"#,
+    );
+    say("   At the next republish the driver calls again:\n")?;
+    let second = mount(&mut driver, &emulator, &WEB).await?;
+    say(&changes(&first, &second))?;
+
+    say("4. A pod of service account billing/worker asks for a secret that its role may not read:\n")?;
+    match driver.mount(&emulator, &NOSY).await {
+        Ok(_) => anyhow::bail!("a secret was given to a pod that may not read it"),
+        Err(status) => say(&format!("{}\n", wrapped(&format!("{:?}: {}", status.code(), status.message()))))?,
+    }
+
+    let _ = stop.send(());
+    provider.await??;
+    say("The provider stopped; its socket is gone. Next: README.md, \"Install on EKS\".")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn config(folder: &Path, aws: &str) -> Config {
+    let mut config = Config::new(folder);
+    config.allowed_uids = vec![rustix::process::geteuid().as_raw()];
+    config.aws.endpoint_url = Some(aws.to_owned());
+    config.identity.agent = AgentSettings::at(aws);
+    config
+}
+
+/// Mounts, and prints the files and the AWS calls that it took.
+async fn mount(driver: &mut Driver, emulator: &Emulator, pod: &DemoPod) -> anyhow::Result<MountResponse> {
+    emulator.reset_calls();
+    let started = Instant::now();
+    let answer = driver.mount(emulator, pod).await?;
+    let millis = started.elapsed().as_secs_f64() * 1000.0;
+    let calls: Vec<String> =
+        emulator.call_counts().into_iter().map(|(operation, count)| format!("{count} {operation}")).collect();
+    say(&files(&answer))?;
+    say(&format!("   {millis:.1} ms; AWS calls: {}\n", calls.join(", ")))?;
+    Ok(answer)
+}
+
+/// A table of files; the contents may be shown, because they are made up.
+fn files(answer: &MountResponse) -> String {
+    let versions: BTreeMap<&str, &str> =
+        answer.object_version.iter().map(|entry| (entry.id.as_str(), entry.version.as_str())).collect();
+    let mut table = format!("   {:<24} {:<5} {:<37} CONTENTS\n", "FILE", "MODE", "VERSION");
+    for file in &answer.files {
+        let version = versions.get(file.path.as_str()).copied().unwrap_or_default();
+        let contents = match std::str::from_utf8(&file.contents) {
+            Ok(text) => text.to_owned(),
+            Err(_) => {
+                format!("{} bytes: {}", file.contents.len(), data_encoding::HEXLOWER.encode(&file.contents))
+            }
+        };
+        // Writing into a String cannot fail.
+        let _ = writeln!(table, "   {:<24} {:04o}  {version:<37} {contents}", file.path, file.mode);
+    }
+    table
+}
+
+/// Which files have another version than before.
+fn changes(before: &MountResponse, after: &MountResponse) -> String {
+    let mut text = String::from("   Changed:\n");
+    for (old, new) in before.object_version.iter().zip(&after.object_version) {
+        if old.version != new.version {
+            let _ = writeln!(text, "   {:<24} {} -> {}", new.id, old.version, new.version);
+        }
+    }
+    text
+}
+
+fn wrapped(text: &str) -> String {
+    let mut lines = vec![String::from("  ")];
+    for word in text.split(' ') {
+        if lines.last().is_some_and(|line| line.len() + word.len() > 100) {
+            lines.push(String::from("  "));
+        }
+        if let Some(line) = lines.last_mut() {
+            let _ = write!(line, " {word}");
+        }
+    }
+    lines.join("\n")
+}
+
+fn say(text: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{text}")
+}
+
+/// A folder for the socket, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = std::env::temp_dir().join(format!("latchkey-demo-{}", std::process::id()));
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
