@@ -2,15 +2,14 @@
 //!
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>
 
-use aws_credential_types::Credentials;
 use aws_sdk_ssm::{Client, config::Builder, types::Parameter};
 use aws_types::request_id::RequestId;
 use futures_util::future::join_all;
 
-use super::{ReadResult, Reading};
+use super::{Call, ReadResult, Reading, within};
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, PerRegion},
-    model::{arn::Region, object::Reference, secret::SecretValue},
+    aws::{AwsFailure, FailureKind, PerRegion},
+    model::{object::Reference, secret::SecretValue},
 };
 
 const OPERATION: &str = "ssm:GetParameters";
@@ -23,95 +22,83 @@ pub(super) struct ParameterStore {
 }
 
 impl ParameterStore {
-    pub(super) async fn read(
-        &self,
-        aws: &Aws,
-        credentials: &Credentials,
-        region: &Region,
-        references: &[Reference],
-    ) -> Vec<ReadResult> {
+    pub(super) async fn read(&self, call: Call<'_>, references: &[&Reference]) -> Vec<ReadResult> {
         if references.is_empty() {
             return Vec::new();
         }
-        let client = self.clients.get(region, || Client::new(&aws.config_for(region)));
-        let call = Call { aws, client: &client, credentials, region };
-        let batches = join_all(references.chunks(BATCH).map(|batch| call.read_batch(batch))).await;
-        batches.into_iter().flatten().collect()
+        let client = self.clients.get(call.region, || Client::new(&call.aws.config_for(call.region)));
+        let batches = references.chunks(BATCH).map(|batch| read_batch(call, &client, batch));
+        join_all(batches).await.into_iter().flatten().collect()
     }
 }
 
-struct Call<'a> {
-    aws: &'a Aws,
-    client: &'a Client,
-    credentials: &'a Credentials,
-    region: &'a Region,
-}
-
-impl Call<'_> {
-    /// Reads a batch. One parameter that is denied, or whose key is, fails the
-    /// whole call; asked one by one, the healthy ones come and the error names
-    /// the right one.
-    async fn read_batch(&self, batch: &[Reference]) -> Vec<ReadResult> {
-        match self.get_parameters(batch).await {
-            Ok(results) => results,
-            Err(failure) if batch.len() == 1 || !blames_one(failure.kind) => vec![Err(failure); batch.len()],
-            Err(_) => {
-                let singles = batch.iter().map(|reference| async {
-                    let one = std::slice::from_ref(reference);
-                    self.get_parameters(one).await.map_or_else(Err, |mut results| results.swap_remove(0))
-                });
-                join_all(singles).await
-            }
+/// Reads a batch. One parameter that is denied, or whose key is, fails the whole
+/// call; asked one by one, the healthy ones come and the error names the right one.
+async fn read_batch(call: Call<'_>, client: &Client, batch: &[&Reference]) -> Vec<ReadResult> {
+    match get_parameters(call, client, batch).await {
+        Ok(results) => results,
+        Err(failure) if batch.len() == 1 || !blames_one(failure.kind) => vec![Err(failure); batch.len()],
+        Err(_) => {
+            let singles = batch.iter().map(|reference| async {
+                let one = std::slice::from_ref(reference);
+                get_parameters(call, client, one).await.map_or_else(Err, |mut results| results.swap_remove(0))
+            });
+            join_all(singles).await
         }
     }
+}
 
-    async fn get_parameters(&self, batch: &[Reference]) -> Result<Vec<ReadResult>, AwsFailure> {
-        let limit = self.aws.region_timeout();
-        let names: Vec<String> = batch.iter().map(asked_name).collect();
-        let _permit = self.aws.permit().await;
-        let request = self
-            .client
+async fn get_parameters(
+    call: Call<'_>,
+    client: &Client,
+    batch: &[&Reference],
+) -> Result<Vec<ReadResult>, AwsFailure> {
+    let mut answer = within(call, OPERATION, async {
+        let overrides =
+            Builder::new().credentials_provider(call.credentials.clone()).retry_config(call.effort.retries());
+        client
             .get_parameters()
-            .set_names(Some(names))
+            .set_names(Some(batch.iter().copied().map(asked_name).collect()))
             .with_decryption(true)
             .customize()
-            .config_override(Builder::new().credentials_provider(self.credentials.clone()))
-            .send();
-        let mut answer = tokio::time::timeout(limit, request)
+            .config_override(overrides)
+            .send()
             .await
-            .map_err(|_| AwsFailure::timed_out(OPERATION, self.region, limit))?
-            .map_err(|error| AwsFailure::of(OPERATION, self.region, &error))?;
-        let request_id = answer.request_id().map(str::to_owned);
-        let invalid = answer.invalid_parameters.take().unwrap_or_default();
-        let mut found = answer.parameters.take().unwrap_or_default();
-        let results = batch.iter().map(|reference| {
-            let at = found.iter().position(|parameter| answers(parameter, reference));
-            if let Some(at) = at {
-                return Ok(reading(found.swap_remove(at), request_id.clone()));
-            }
-            let named = invalid.contains(&asked_name(reference));
-            let message = if named {
-                "there is no such parameter, version or label".to_owned()
-            } else {
-                "the answer holds neither the parameter nor its name among the invalid ones".to_owned()
-            };
-            Err(AwsFailure {
-                kind: if named { FailureKind::NotFound } else { FailureKind::Outage },
-                operation: OPERATION,
-                region: self.region.clone(),
-                code: named.then(|| "InvalidParameters".to_owned()),
-                message,
-                request_id: request_id.clone(),
-            })
-        });
-        Ok(results.collect())
-    }
+            .map_err(|error| AwsFailure::of(OPERATION, call.region, &error))
+    })
+    .await?;
+    let request_id = answer.request_id().map(str::to_owned);
+    let invalid = answer.invalid_parameters.take().unwrap_or_default();
+    let mut found = answer.parameters.take().unwrap_or_default();
+    let results = batch.iter().copied().map(|reference| {
+        if let Some(at) = found.iter().position(|parameter| answers(parameter, reference)) {
+            return Ok(reading(found.swap_remove(at), request_id.clone()));
+        }
+        let named = invalid.contains(&asked_name(reference));
+        let message = if named {
+            "there is no such parameter, version or label"
+        } else {
+            "the answer holds neither the parameter nor its name among the invalid ones"
+        };
+        Err(AwsFailure {
+            kind: if named { FailureKind::NotFound } else { FailureKind::Outage },
+            operation: OPERATION,
+            region: call.region.clone(),
+            code: named.then(|| "InvalidParameters".to_owned()),
+            message: message.to_owned(),
+            request_id: request_id.clone(),
+        })
+    });
+    Ok(results.collect())
 }
 
 /// Whether a failed batch may be the fault of one of its parameters.
 fn blames_one(kind: FailureKind) -> bool {
     match kind {
-        FailureKind::Outage | FailureKind::StaleCredentials | FailureKind::TokenRefused => false,
+        FailureKind::Outage
+        | FailureKind::Throttled
+        | FailureKind::StaleCredentials
+        | FailureKind::TokenRefused => false,
         FailureKind::Denied
         | FailureKind::KmsDenied
         | FailureKind::NotFound
@@ -159,7 +146,6 @@ fn reading(mut parameter: Parameter, request_id: Option<String>) -> Reading {
     Reading {
         value: SecretValue::from(parameter.value.take().unwrap_or_default()),
         version,
-        labels: Vec::new(),
         arn: parameter.arn.take().unwrap_or_default(),
         request_id,
     }

@@ -234,7 +234,7 @@ const AGENT_CODES: [(&str, FailureKind); 9] = [
     ("ResourceNotFoundException", FailureKind::NotFound),
     ("InvalidParameterException", FailureKind::Invalid),
     ("InvalidRequestException", FailureKind::Invalid),
-    ("ThrottlingException", FailureKind::Outage),
+    ("ThrottlingException", FailureKind::Throttled),
     ("ServiceUnavailableException", FailureKind::Outage),
     ("InternalServerException", FailureKind::Outage),
 ];
@@ -276,7 +276,7 @@ struct Refusal {
 
 impl Refusal {
     fn is_outage(&self) -> bool {
-        self.kind == FailureKind::Outage
+        self.kind.is_outage()
     }
 
     /// What both addresses said; the second one's meaning counts.
