@@ -6,4 +6,6 @@
 
 mod harness;
 
+mod json_fields;
+mod mistakes;
 mod parameters;
