@@ -145,13 +145,15 @@ impl fmt::Debug for Answer {
 
 impl Endpoint {
     fn new(aws: &Aws, url: &str, timeout: Duration) -> Self {
-        let request_url = url.to_owned();
+        // The SDK puts the endpoint's path before the request's.
+        let (origin, path) = origin_and_path(url);
+        let path = path.to_owned();
         let operation = Operation::builder()
             .service_name("eks-pod-identity-agent")
             .operation_name("GetCredentials")
             .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
             .http_client(aws.direct_client())
-            .endpoint_url(url)
+            .endpoint_url(origin)
             .no_auth()
             .standard_retry(&retries())
             .retry_classifier(HttpStatusCodeClassifier::default())
@@ -164,7 +166,7 @@ impl Endpoint {
                 let mut header =
                     HeaderValue::from_str(token.expose()).map_err(|_| "the token is no header value")?;
                 header.set_sensitive(true);
-                let request = http::Request::get(&request_url)
+                let request = http::Request::get(&path)
                     .header(http::header::AUTHORIZATION, header)
                     .header(http::header::ACCEPT, "application/json")
                     .body(SdkBody::empty())?;
@@ -224,6 +226,12 @@ impl Endpoint {
             refused(FailureKind::Outage, None, "HTTP 200 with no credentials in it".to_owned())
         })
     }
+}
+
+/// `http://host:port` and `/path`.
+fn origin_and_path(url: &str) -> (&str, &str) {
+    let host = url.find("://").map_or(0, |at| at + "://".len());
+    url[host..].find('/').map_or((url, "/"), |at| url.split_at(host + at))
 }
 
 /// The codes of AssumeRoleForPodIdentity, which the agent puts into its text:
