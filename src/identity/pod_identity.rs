@@ -31,6 +31,8 @@ const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity a
 /// The agent's link-local addresses.
 const IPV4_ENDPOINT: &str = "http://169.254.170.23/v1/credentials";
 const IPV6_ENDPOINT: &str = "http://[fd00:ec2::23]/v1/credentials";
+/// Statuses that are worth another attempt; 429 is EKS Auth throttling.
+const RETRYABLE: &[u16] = &[429, 500, 502, 503, 504];
 /// How long the first address may stay silent before the second is asked too.
 const HEAD_START: Duration = Duration::from_millis(300);
 /// The agent's own time, where no flag says another.
@@ -156,7 +158,7 @@ impl Endpoint {
             .endpoint_url(origin)
             .no_auth()
             .standard_retry(&retries())
-            .retry_classifier(HttpStatusCodeClassifier::default())
+            .retry_classifier(HttpStatusCodeClassifier::new_from_codes(RETRYABLE))
             .retry_classifier(TransientErrorClassifier::<Infallible>::new())
             .timeout_config(timeouts(timeout))
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
