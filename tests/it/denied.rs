@@ -21,7 +21,12 @@ async fn a_failure_names_its_cause() {
     world.emulator.clear_policy(WEB);
     let parameter = "- {objectName: /shop/level, objectType: ssmparameter}";
     for (objects, operation, action, resource) in [
-        (SECRET, "GetSecretValue", "secretsmanager:GetSecretValue", "secretsmanager:us-east-1:111122223333:secret:shop/db-??????"),
+        (
+            SECRET,
+            "GetSecretValue",
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:us-east-1:111122223333:secret:shop/db-??????",
+        ),
         (parameter, "GetParameters", "ssm:GetParameters", "ssm:us-east-1:111122223333:parameter/shop/level"),
     ] {
         let status = world.refusal(&Request::new(objects)).await;
@@ -30,7 +35,9 @@ async fn a_failure_names_its_cause() {
             "1 of 1 objects of SecretProviderClass shop/class failed",
             "service account shop/web",
             WEB,
-            &format!("{action} in {REGION} failed: AccessDeniedException: User: arn:aws:sts::{ACCOUNT}:assumed-role/web/latchkey-shop-web is not authorized"),
+            &format!(
+                "{action} in {REGION} failed: AccessDeniedException: User: arn:aws:sts::{ACCOUNT}:assumed-role/web/latchkey-shop-web is not authorized"
+            ),
             &format!("(request id {})", request_id(&world, operation)),
             &missing,
             "nothing was changed in the pod",
@@ -56,7 +63,8 @@ async fn a_refusal_by_kms_asks_for_kms_decrypt() {
     world.secret("shop/db", "x");
     world.emulator.set_kms_denied(REGION, "shop/db", WEB, true).unwrap();
     let status = world.refusal(&Request::new(SECRET)).await;
-    let says = ["AccessDeniedException", "Access to KMS is not allowed", "missing: kms:Decrypt on the KMS key"];
+    let says =
+        ["AccessDeniedException", "Access to KMS is not allowed", "missing: kms:Decrypt on the KMS key"];
     assert_says(&status, Code::PermissionDenied, &says);
 }
 
@@ -112,10 +120,16 @@ async fn what_is_not_there_is_not_found() {
             "objectName: shop/db, objectType: secretsmanager, objectVersion: 00000000-0000-4000-8000-000000000000",
             r#""shop/db version 00000000-0000-4000-8000-000000000000""#,
         ),
-        ("objectName: shop/db, objectType: secretsmanager, objectVersionLabel: blue", r#""shop/db label blue""#),
+        (
+            "objectName: shop/db, objectType: secretsmanager, objectVersionLabel: blue",
+            r#""shop/db label blue""#,
+        ),
         ("objectName: /shop/none, objectType: ssmparameter", r#"Parameter Store "/shop/none""#),
         ("objectName: /shop/level, objectType: ssmparameter, objectVersion: 9", r#""/shop/level version 9""#),
-        ("objectName: /shop/level, objectType: ssmparameter, objectVersionLabel: blue", r#""/shop/level label blue""#),
+        (
+            "objectName: /shop/level, objectType: ssmparameter, objectVersionLabel: blue",
+            r#""/shop/level label blue""#,
+        ),
     ] {
         let status = world.refusal(&Request::new(&format!("- {{{object}}}"))).await;
         assert_says(&status, Code::NotFound, &[says, "in us-east-1 failed", "(request id "]);
@@ -166,7 +180,11 @@ async fn an_answer_over_four_mebibytes_is_refused_with_the_sum_by_object() {
         objects.push_str(&format!("- {{objectName: shop/{number}, objectType: secretsmanager}}\n"));
     }
     let status = world.refusal(&Request::new(&objects)).await;
-    let says = ["more than the 4194304", "--max-call-recv-msg-size", r#""shop_0" 65536 bytes, "shop_1" 65535 bytes"#];
+    let says = [
+        "more than the 4194304",
+        "--max-call-recv-msg-size",
+        r#""shop_0" 65536 bytes, "shop_1" 65535 bytes"#,
+    ];
     assert_says(&status, Code::FailedPrecondition, &says);
     // What is said to fit does fit the driver's own limit.
     let fewer: String = objects.lines().take(63).flat_map(|line| [line, "\n"]).collect();

@@ -64,7 +64,8 @@ async fn computed_expressions_are_evaluated() {
             ("length(hosts)", "2"),
             (r#""db-host""#, "h"),
             ("nested.x[*].n", r#"["1","2"]"#),
-            (r#"user || `"none"`"#, "u"), (r#"missing || `"none"`"#, "none"),
+            (r#"user || `"none"`"#, "u"),
+            (r#"missing || `"none"`"#, "none"),
             ("[user, \"db-host\"]", r#"["u","h"]"#),
         ],
     )
@@ -91,7 +92,8 @@ async fn fields_of_a_parameter_carry_its_version() {
     let world = World::start().await;
     world.parameter("/shop/db", "{}");
     world.parameter("/shop/db", r#"{"user":"u"}"#);
-    let objects = "- {objectName: /shop/db, objectType: ssmparameter, jmesPath: [{path: user, objectAlias: user}]}";
+    let objects =
+        "- {objectName: /shop/db, objectType: ssmparameter, jmesPath: [{path: user, objectAlias: user}]}";
     let answer = world.mount(&Request::new(objects)).await;
     assert_eq!((answer.text("user"), answer.version("user")), ("u", "2"));
 }
@@ -100,7 +102,8 @@ async fn fields_of_a_parameter_carry_its_version() {
 async fn an_entrys_alias_is_translated_like_every_name() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"user":"u"}"#);
-    let objects = "- {objectName: shop/db, objectType: secretsmanager, jmesPath: [{path: user, objectAlias: db/user}]}";
+    let objects =
+        "- {objectName: shop/db, objectType: secretsmanager, jmesPath: [{path: user, objectAlias: db/user}]}";
     assert_eq!(world.mount(&Request::new(objects)).await.paths(), ["db_user", "shop_db"]);
     let untranslated = Request::new(objects).parameter("pathTranslation", "False");
     assert_eq!(world.mount(&untranslated).await.paths(), ["db/user", "shop/db"]);
@@ -164,7 +167,11 @@ async fn what_does_not_fit_the_value_is_named_without_showing_it() {
     world.secret("shop/text", "hunter2, but not JSON");
     world.emulator.put_secret(crate::harness::REGION, "shop/binary", vec![0xff, 0xfe]);
     for (object, entry, says) in [
-        ("shop/db", "{path: missing, objectAlias: a}", r#"jmesPath "missing" finds nothing in the value, or null"#),
+        (
+            "shop/db",
+            "{path: missing, objectAlias: a}",
+            r#"jmesPath "missing" finds nothing in the value, or null"#,
+        ),
         ("shop/db", "{path: gone, objectAlias: a}", r#"jmesPath "gone" finds nothing"#),
         ("shop/db", "{key: user.name, objectAlias: a}", r#"jmesPath "user.name" finds nothing"#),
         ("shop/db", "{path: user, objectAlias: a, encoding: hex}", r#"jmesPath "user" is not hex"#),

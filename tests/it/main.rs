@@ -6,6 +6,9 @@
 
 mod harness;
 
+mod denied;
 mod json_fields;
 mod mistakes;
+mod outage;
 mod parameters;
+mod refused_tokens;

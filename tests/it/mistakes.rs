@@ -102,7 +102,8 @@ async fn files_that_would_overwrite_each_other_are_refused_naming_both() {
     let twice = "
 - {objectName: shop/db, objectType: secretsmanager}
 - {objectName: shop_db, objectType: secretsmanager}";
-    refused(&world, &Request::new(twice), &[r#""shop/db" and "shop_db" both mount the file "shop_db""#]).await;
+    refused(&world, &Request::new(twice), &[r#""shop/db" and "shop_db" both mount the file "shop_db""#])
+        .await;
     let field = "- {objectName: a, objectType: secretsmanager, jmesPath: [{path: x, objectAlias: a}]}";
     refused(&world, &Request::new(field), &[r#"jmesPath "x" of "a" both mount the file "a""#]).await;
     let folder = "
@@ -159,8 +160,7 @@ async fn mode_7777_is_refused() {
         }
     }
     for permission in ["4095", "512", "-1", "\"420\"", ""] {
-        let request =
-            Request::new("- {objectName: a, objectType: secretsmanager}").permission(permission);
+        let request = Request::new("- {objectName: a, objectType: secretsmanager}").permission(permission);
         refused(&world, &request, &["permission", "is not a file mode"]).await;
     }
 }
@@ -168,7 +168,8 @@ async fn mode_7777_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_failover_object_must_be_possible() {
     let world = World::start().await;
-    let class = |object: &str| Request::new(&format!("- {{objectName: a, objectType: secretsmanager, {object}}}"));
+    let class =
+        |object: &str| Request::new(&format!("- {{objectName: a, objectType: secretsmanager, {object}}}"));
     let both = |object: &str| class(object).parameter("failoverRegion", "us-west-2");
     for (request, says) in [
         (both("failoverObject: {objectName: b}"), "objectAlias is needed on the object"),
@@ -190,7 +191,9 @@ async fn limits_hold() {
     let three = "- {objectName: a, objectType: secretsmanager}\n".repeat(3);
     refused(&world, &Request::new(&three), &["has 3 entries; 2 are the most (--max-objects)"]).await;
     let expression = "a".repeat(1025);
-    let long = format!("- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: {expression}, objectAlias: b}}]}}");
+    let long = format!(
+        "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: {expression}, objectAlias: b}}]}}"
+    );
     refused(&world, &Request::new(&long), &["path has 1025 bytes; 1024 are the most"]).await;
     let deep = format!(
         "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: '{}a{}', objectAlias: b}}]}}",

@@ -81,7 +81,9 @@ async fn a_short_outage_is_not_noticed() {
     world.secret("shop/db", "x");
     world.parameter("/shop/level", "info");
     let mut pods = 100..;
-    for operation in ["AssumeRoleWithWebIdentity", "PodIdentityCredentials", "GetSecretValue", "GetParameters"] {
+    for operation in
+        ["AssumeRoleWithWebIdentity", "PodIdentityCredentials", "GetSecretValue", "GetParameters"]
+    {
         for kind in [FaultKind::InternalError, FaultKind::Throttle, FaultKind::Reset, FaultKind::Hang] {
             let mut request = Request::new(OBJECTS);
             // Credentials that are held need neither STS nor the agent.
@@ -160,7 +162,11 @@ async fn an_error_of_the_agent_without_awss_code_is_its_outage_and_no_denial() {
     for status in [400, 403, 404, 500] {
         let fault = world.fault(
             "PodIdentityCredentials",
-            FaultKind::Error { status, code: "Whatever".to_owned(), message: "forbidden by a proxy".to_owned() },
+            FaultKind::Error {
+                status,
+                code: "Whatever".to_owned(),
+                message: "forbidden by a proxy".to_owned(),
+            },
         );
         let refusal = world.refusal(&Request::pod_identity(OBJECTS)).await;
         assert_says(&refusal, Code::Internal, &[&format!("HTTP {status}"), "forbidden by a proxy"]);

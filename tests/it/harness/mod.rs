@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) use self::{
-    driver::{Answer, Driver, FINAL_CODES, Pod, Request, assert_says},
+    driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
     kubernetes::{Behaviour, Kubernetes},
 };
 
