@@ -193,9 +193,11 @@ fn shape_all(objects: &[Object], results: Vec<ObjectResult>) -> Result<Vec<Mount
     if failures.is_empty() { Ok(files) } else { Err(failures) }
 }
 
-/// Only "not found" makes an optional object absent; a denial never does.
+/// Only "not found" in the primary Region makes an optional object absent: a
+/// denial never does, and the failover Region, which is asked in an outage, may
+/// lack what the pod has mounted.
 fn is_absent(failure: &ReadFailure) -> bool {
-    failure.failover.as_ref().unwrap_or(&failure.primary).kind == FailureKind::NotFound
+    failure.primary.kind == FailureKind::NotFound
 }
 
 /// Objects that failed, and for whom.
