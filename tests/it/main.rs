@@ -7,6 +7,8 @@
 mod harness;
 
 mod denied;
+mod failover;
+mod identity;
 mod json_fields;
 mod mistakes;
 mod outage;
