@@ -6,11 +6,14 @@
 
 mod harness;
 
+mod credentials;
 mod denied;
 mod failover;
 mod identity;
+mod isolation;
 mod json_fields;
 mod mistakes;
 mod outage;
 mod parameters;
 mod refused_tokens;
+mod throughput;
