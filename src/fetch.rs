@@ -44,29 +44,30 @@ pub enum Who<'a> {
 #[derive(Clone, Debug)]
 pub struct ReadFailure {
     /// What the primary Region said.
-    pub primary: AwsFailure,
+    pub primary: Box<AwsFailure>,
     /// What the failover Region said, where it was asked.
-    pub failover: Option<AwsFailure>,
+    pub failover: Option<Box<AwsFailure>>,
 }
 
 /// What became of one reference of a source.
 pub type ObjectResult = Result<Reading, ReadFailure>;
 
 impl ReadFailure {
-    /// What counts: the last word.
+    /// What counts: the primary Region's word. The failover Region, which is
+    /// asked in an outage only, may lack what the primary holds.
     pub fn kind(&self) -> FailureKind {
-        self.failover.as_ref().unwrap_or(&self.primary).kind
+        self.primary.kind
     }
 
     fn of_primary(primary: AwsFailure) -> Self {
-        Self { primary, failover: None }
+        Self { primary: Box::new(primary), failover: None }
     }
 
     /// The failover Region's failure, with what the primary one said before.
     fn of_failover(before: ObjectResult, failover: AwsFailure) -> Self {
         match before {
             Ok(_) => Self::of_primary(failover),
-            Err(before) => Self { failover: Some(failover), ..before },
+            Err(before) => Self { failover: Some(Box::new(failover)), ..before },
         }
     }
 }

@@ -9,10 +9,9 @@ use crate::{
     fetch::{ObjectResult, ReadFailure},
     identity::{Identity, IdentityError},
     model::{
-        arn::{Arn, Region, Regions, RoleArn},
+        arn::{Region, Regions},
         file::MountFile,
         object::{Reference, Service},
-        principal::Principal,
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
     reading::{PodAsker, Reader},
@@ -76,7 +75,7 @@ pub enum MountError {
     Identity(#[from] IdentityError),
     /// Objects could not be read or do not have the form that was asked for.
     #[error(transparent)]
-    Objects(#[from] FailedObjects),
+    Objects(#[from] Box<FailedObjects>),
     /// The answer would be larger than the driver takes.
     #[error(transparent)]
     Size(#[from] TooLarge),
@@ -120,7 +119,8 @@ impl Mounter {
         if read.origin == Origin::LastKnownGood {
             tracing::warn!(pod = %request.pod, class = %request.class, "AWS fails; last known good values are served (stale)");
         }
-        let files = shape_all(request, read.objects, Some(&principal))?;
+        let account = || self.identity.account(&principal);
+        let files = shape_all(request, read.objects, &principal, account)?;
         self.deliver(request, files, read.entries).await
     }
 
@@ -164,12 +164,13 @@ impl Mounter {
 /// The files of all objects.
 ///
 /// # Errors
-/// Every object that failed, and for whom: a principal, or the person who asks.
+/// Every object that failed, and for whom; `account` is theirs, where it is known.
 pub fn shape_all(
     request: &MountRequest,
     results: Vec<ObjectResult>,
-    principal: Option<&Principal>,
-) -> Result<Vec<MountFile>, FailedObjects> {
+    who: &dyn fmt::Display,
+    account: impl FnOnce() -> Option<String>,
+) -> Result<Vec<MountFile>, Box<FailedObjects>> {
     let (mut files, mut failures) = (Vec::new(), Vec::new());
     for (object, result) in request.objects.iter().zip(results) {
         let cause = match result {
@@ -189,12 +190,13 @@ pub fn shape_all(
     if failures.is_empty() {
         return Ok(files);
     }
-    Err(FailedObjects {
+    Err(Box::new(FailedObjects {
         failures,
         objects: request.objects.len(),
         class: format!("{}/{}", request.pod.namespace, request.class),
-        principal: principal.cloned(),
-    })
+        who: who.to_string(),
+        account: account(),
+    }))
 }
 
 /// Objects that failed, and for whom.
@@ -204,7 +206,8 @@ pub struct FailedObjects {
     pub failures: Vec<ObjectFailure>,
     objects: usize,
     class: String,
-    principal: Option<Principal>,
+    who: String,
+    account: Option<String>,
 }
 
 /// One object that failed.
@@ -232,8 +235,7 @@ impl FailedObjects {
         reference: &Reference,
     ) -> fmt::Result {
         write!(f, "{failure}")?;
-        let role = self.principal.as_ref().and_then(Principal::role).map(RoleArn::as_str);
-        let account = role.and_then(Arn::parse).map_or("*", |arn| arn.account);
+        let account = self.account.as_deref().unwrap_or("*");
         match failure.kind {
             FailureKind::Denied => {
                 let resource = resource(reference, &failure.region, account);
@@ -251,11 +253,8 @@ impl FailedObjects {
 impl fmt::Display for FailedObjects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (failed, objects) = (self.failures.len(), self.objects);
-        write!(f, "{failed} of {objects} objects of SecretProviderClass {} failed for ", self.class)?;
-        match &self.principal {
-            Some(principal) => write!(f, "{principal}:")?,
-            None => f.write_str("your own AWS credentials:")?,
-        }
+        let (class, who) = (&self.class, &self.who);
+        write!(f, "{failed} of {objects} objects of SecretProviderClass {class} failed for {who}:")?;
         for (number, failure) in self.failures.iter().enumerate() {
             let reference = &failure.reference;
             write!(f, " ({}) {} {:?}: ", number + 1, reference.service, reference.to_string())?;

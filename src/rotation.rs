@@ -66,7 +66,7 @@ impl Poller {
     }
 
     /// Reads entries of one principal and place at once.
-    async fn poll(&self, batch: Vec<(Arc<Entry>, Turn)>) {
+    async fn poll(&self, batch: Batch) {
         let Some((first, _)) = batch.first() else { return };
         let (principal, regions) = (first.principal.clone(), first.regions.clone());
         let asker = Asker {
@@ -94,9 +94,12 @@ impl Poller {
     }
 }
 
+/// Entries to read, with the right to.
+type Batch = Vec<(Arc<Entry>, Turn)>;
+
 /// Entries that may be read in one go; what a mount reads just now is left to it.
-fn batches(due: Vec<Arc<Entry>>) -> impl Iterator<Item = Vec<(Arc<Entry>, Turn)>> {
-    let mut batches: HashMap<(Principal, Regions), Vec<(Arc<Entry>, Turn)>> = HashMap::new();
+fn batches(due: Vec<Arc<Entry>>) -> impl Iterator<Item = Batch> {
+    let mut batches: HashMap<(Principal, Regions), Batch> = HashMap::new();
     for entry in due {
         if let Some(turn) = entry.slot.try_turn() {
             batches.entry((entry.principal.clone(), entry.regions.clone())).or_default().push((entry, turn));

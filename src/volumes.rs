@@ -88,8 +88,7 @@ impl Volumes {
         let Some(outcomes) = volume.held() else { return };
         let objects =
             volume.plan.places.iter().map(|(source, place)| outcomes[*source][*place].clone()).collect();
-        let principal = volume.entries.first().map(|entry| &entry.principal);
-        let files = match shape_all(request, objects, principal) {
+        let files = match shape_all(request, objects, &request.pod, || None) {
             Ok(files) => files,
             Err(error) => {
                 tracing::error!(pod = %request.pod, "a changed value was not written: {error}");

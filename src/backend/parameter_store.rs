@@ -69,10 +69,10 @@ async fn get_parameters(
     .await?;
     let request_id = answer.request_id().map(str::to_owned);
     let invalid = answer.invalid_parameters.take().unwrap_or_default();
-    let mut found = answer.parameters.take().unwrap_or_default();
-    let results = batch.iter().copied().map(|reference| {
-        if let Some(at) = found.iter().position(|parameter| answers(parameter, reference)) {
-            return Ok(reading(found.swap_remove(at), request_id.clone()));
+    let found = answer.parameters.take().unwrap_or_default();
+    let results = matched(batch, &invalid, found).into_iter().zip(batch).map(|(parameter, reference)| {
+        if let Some(parameter) = parameter {
+            return Ok(reading(parameter, request_id.clone()));
         }
         let named = invalid.contains(&asked_name(reference));
         let message = if named {
@@ -119,21 +119,49 @@ fn selector(reference: &Reference) -> Option<&str> {
     reference.selector.version.as_deref().or(reference.selector.label.as_deref())
 }
 
-/// Answers come in alphabetical order, and two versions of one parameter under
-/// the same name: only name and selector together tell which was asked.
-fn answers(parameter: &Parameter, reference: &Reference) -> bool {
-    let same = |text: Option<&str>| text == Some(reference.id.as_str());
-    // A shared parameter is asked by its ARN.
-    let named = same(parameter.name()) || same(parameter.arn());
-    let answered =
-        parameter.selector().map(|selector| selector.trim_start_matches(':')).filter(|s| !s.is_empty());
-    let selected = match (selector(reference), answered) {
-        (asked, Some(answered)) => asked == Some(answered),
-        (None, None) => true,
-        // Some implementations leave the selector out; a version still tells.
-        (Some(asked), None) => reference.selector.label.is_some() || asked == parameter.version().to_string(),
-    };
-    named && selected
+/// Which parameter answers which reference. Answers come in alphabetical order,
+/// and two versions of one parameter under the same name: only name and selector
+/// together tell which was asked.
+fn matched(batch: &[&Reference], invalid: &[String], mut found: Vec<Parameter>) -> Vec<Option<Parameter>> {
+    let mut take =
+        |answers: &dyn Fn(&Parameter) -> bool| found.iter().position(answers).map(|at| found.swap_remove(at));
+    let mut matched: Vec<Option<Parameter>> = batch
+        .iter()
+        .map(|reference| take(&|parameter| is_of(parameter, reference) && has_selector(parameter, reference)))
+        .collect();
+    // Some implementations leave the selector out. What is left then is taken
+    // only where it cannot be the answer to anything else.
+    for at in 0..batch.len() {
+        let reference = batch[at];
+        if matched[at].is_some() || invalid.contains(&asked_name(reference)) {
+            continue;
+        }
+        let rivals = batch.iter().zip(&matched).filter(|(other, answer)| {
+            answer.is_none() && other.id == reference.id && other.selector.label.is_some()
+        });
+        let alone = rivals.count() <= 1;
+        matched[at] = take(&|parameter| {
+            let fits = match &reference.selector.version {
+                Some(version) => *version == parameter.version().to_string(),
+                None => alone,
+            };
+            is_of(parameter, reference) && answered_selector(parameter).is_none() && fits
+        });
+    }
+    matched
+}
+
+/// A shared parameter is asked by its ARN.
+fn is_of(parameter: &Parameter, reference: &Reference) -> bool {
+    [parameter.name(), parameter.arn()].contains(&Some(reference.id.as_str()))
+}
+
+fn has_selector(parameter: &Parameter, reference: &Reference) -> bool {
+    answered_selector(parameter) == selector(reference)
+}
+
+fn answered_selector(parameter: &Parameter) -> Option<&str> {
+    parameter.selector().map(|selector| selector.trim_start_matches(':')).filter(|text| !text.is_empty())
 }
 
 fn reading(mut parameter: Parameter, request_id: Option<String>) -> Reading {
@@ -170,24 +198,55 @@ mod tests {
         Reference { service: Service::ParameterStore, id: id.to_owned(), selector }
     }
 
+    fn parameter(version: i64, selector: Option<&str>) -> Parameter {
+        Parameter::builder()
+            .name("/a")
+            .arn("arn:x:/a")
+            .version(version)
+            .set_selector(selector.map(str::to_owned))
+            .build()
+    }
+
+    /// The versions that the references get.
+    fn versions(batch: &[Reference], found: Vec<Parameter>) -> Vec<Option<i64>> {
+        let invalid = ["/a:gone".to_owned()];
+        let batch: Vec<&Reference> = batch.iter().collect();
+        matched(&batch, &invalid, found).into_iter().map(|found| found.map(|it| it.version())).collect()
+    }
+
     #[test]
     fn an_answer_is_matched_by_name_and_selector() {
-        let parameter = |selector: Option<&str>| {
-            Parameter::builder()
-                .name("/a")
-                .arn("arn:x:/a")
-                .version(3)
-                .set_selector(selector.map(str::to_owned))
-                .build()
-        };
-        assert!(answers(&parameter(Some(":3")), &reference("/a", Some("3"), None)));
-        assert!(!answers(&parameter(Some(":3")), &reference("/a", Some("2"), None)));
-        assert!(!answers(&parameter(Some(":3")), &reference("/a", None, None)));
-        assert!(answers(&parameter(Some(":live")), &reference("/a", None, Some("live"))));
-        assert!(answers(&parameter(None), &reference("arn:x:/a", None, None)));
-        assert!(answers(&parameter(None), &reference("/a", Some("3"), None)));
-        assert!(!answers(&parameter(None), &reference("/a", Some("4"), None)));
-        assert!(!answers(&parameter(None), &reference("/b", None, None)));
+        let batch = [
+            reference("/a", None, Some("live")),
+            reference("/a", Some("3"), None),
+            reference("/b", None, None),
+            reference("arn:x:/a", None, None),
+            reference("arn:x:/a", Some("1"), None),
+        ];
+        let found = vec![
+            parameter(3, None),
+            parameter(1, Some(":1")),
+            parameter(3, Some(":3")),
+            parameter(2, Some(":live")),
+        ];
+        assert_eq!(versions(&batch, found), [Some(2), Some(3), None, Some(3), Some(1)]);
+    }
+
+    #[test]
+    fn the_current_version_never_stands_for_a_label_that_is_not_there() {
+        let batch = [reference("/a", None, Some("gone")), reference("arn:x:/a", None, None)];
+        assert_eq!(versions(&batch, vec![parameter(3, None)]), [None, Some(3)]);
+        assert_eq!(versions(&batch[..1], vec![parameter(3, None)]), [None]);
+    }
+
+    #[test]
+    fn an_answer_without_a_selector_is_taken_where_it_is_unambiguous() {
+        let label = |label| reference("/a", None, Some(label));
+        assert_eq!(versions(&[label("live")], vec![parameter(3, None)]), [Some(3)]);
+        assert_eq!(versions(&[reference("/a", Some("3"), None)], vec![parameter(3, None)]), [Some(3)]);
+        assert_eq!(versions(&[reference("/a", Some("4"), None)], vec![parameter(3, None)]), [None]);
+        let two = [label("live"), label("next")];
+        assert_eq!(versions(&two, vec![parameter(3, None), parameter(4, None)]), [None, None]);
     }
 
     #[test]

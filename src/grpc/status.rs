@@ -77,7 +77,7 @@ fn code_of_objects(objects: &FailedObjects) -> Code {
 fn code_of_cause(cause: &Cause) -> Code {
     match cause {
         Cause::Shape(_) => Code::FailedPrecondition,
-        Cause::Read(read) => match read.kind() {
+        Cause::Read(read) => match read.failover.as_ref().unwrap_or(&read.primary).kind {
             FailureKind::Outage | FailureKind::Throttled => Code::Internal,
             FailureKind::StaleCredentials | FailureKind::TokenRefused => Code::Unauthenticated,
             FailureKind::Denied | FailureKind::KmsDenied => Code::PermissionDenied,

@@ -11,7 +11,7 @@ use super::Fetched;
 use crate::{
     aws::{Aws, AwsFailure, Effort, PerRegion},
     model::{
-        arn::{Arn, Region, Regions, RoleArn},
+        arn::{Region, Regions, RoleArn},
         principal::role_session_name,
         token::Token,
     },
@@ -86,7 +86,6 @@ impl Irsa {
             .map_err(|error| AwsFailure::of(OPERATION, region, &error))?;
         let given = answer.credentials.ok_or_else(|| AwsFailure::unreadable(OPERATION, region))?;
         let expiry = SystemTime::try_from(given.expiration).ok();
-        let account = Arn::parse(who.role.as_str()).map(|arn| arn.account.to_owned());
         let credentials = Credentials::new(
             given.access_key_id,
             given.secret_access_key,
@@ -94,6 +93,6 @@ impl Irsa {
             expiry,
             "latchkey-irsa",
         );
-        Ok(Fetched { credentials, account })
+        Ok(Fetched { credentials, account: None })
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     clock::{Clock, unix_seconds},
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
-        arn::{Regions, RoleArn},
+        arn::{Arn, Regions, RoleArn},
         principal::Principal,
         request::MountRequest,
         token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE, TokenDigest},
@@ -135,8 +135,8 @@ fn advice(principal: &Principal, failure: &AwsFailure) -> String {
 pub struct Session {
     /// What AWS calls are signed with.
     pub credentials: Credentials,
-    /// The account that the principal belongs to, where it is known.
-    pub account: Option<String>,
+    /// The account, where the one who gave them told it.
+    account: Option<String>,
     /// When they are renewed.
     usable_until: Instant,
 }
@@ -293,6 +293,14 @@ impl Identity {
                 Err(IdentityError::NoToken)
             }
             session => session,
+        }
+    }
+
+    /// The AWS account that the principal belongs to, where it is known.
+    pub fn account(&self, principal: &Principal) -> Option<String> {
+        match principal.role().and_then(|role| Arn::parse(role.as_str())) {
+            Some(arn) => Some(arn.account.to_owned()),
+            None => self.sessions.held(principal)?.account,
         }
     }
 
