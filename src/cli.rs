@@ -1,5 +1,8 @@
 //! The command line: every subcommand, flag and environment variable.
 
+#[cfg(feature = "emulator")]
+mod bench;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -18,6 +21,9 @@ use crate::{
     values::ValueSettings,
     writer::{FileSystem, Writer},
 };
+
+#[cfg(feature = "emulator")]
+pub use self::bench::BenchArgs;
 
 const AFTER_HELP: &str = "\
 Try it without a cluster or an AWS account:  latchkey demo
@@ -50,6 +56,9 @@ pub enum Command {
     /// Serve an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
     #[cfg(feature = "emulator")]
     Emulator(EmulatorArgs),
+    /// Measure a provider's speed, AWS calls, CPU and memory against an emulated AWS
+    #[cfg(feature = "emulator")]
+    Bench(Box<BenchArgs>),
 }
 
 /// `latchkey mount`.

@@ -2,8 +2,6 @@
 //! installed. The provider, its socket, gRPC, and the HTTP requests are real;
 //! AWS and the driver are played.
 
-mod driver;
-
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -16,9 +14,9 @@ use std::{
 use anyhow::Context;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use self::driver::{DemoPod, Driver};
 use crate::{
     app::{self, Config},
+    driver::{Driver, Pod},
     emulator::{Emulator, Store},
     grpc::protocol::MountResponse,
     identity::AgentSettings,
@@ -27,7 +25,7 @@ use crate::{
 const REGION: &str = "eu-central-1";
 
 /// Reads as a role, by IRSA.
-const WEB: DemoPod = DemoPod {
+const WEB: Pod<'static> = Pod {
     namespace: "shop",
     name: "web-7d4b9",
     uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000001",
@@ -41,7 +39,7 @@ const WEB: DemoPod = DemoPod {
 };
 
 /// Reads by EKS Pod Identity.
-const WORKER: DemoPod = DemoPod {
+const WORKER: Pod<'static> = Pod {
     namespace: "billing",
     name: "worker-0",
     uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000002",
@@ -50,7 +48,7 @@ const WORKER: DemoPod = DemoPod {
 };
 
 /// Asks for a secret of somebody else.
-const NOSY: DemoPod = DemoPod {
+const NOSY: Pod<'static> = Pod {
     name: "nosy-0",
     uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000003",
     parameters: &[
@@ -103,7 +101,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     say(&changes(&first, &second))?;
 
     say("4. A pod of service account billing/worker asks for a secret that its role may not read:\n")?;
-    match driver.mount(&emulator, &NOSY).await {
+    match driver.mount(NOSY.request(&emulator)).await {
         Ok(_) => anyhow::bail!("a secret was given to a pod that may not read it"),
         Err(status) => say(&format!("{}\n", wrapped(&format!("{:?}: {}", status.code(), status.message()))))?,
     }
@@ -123,10 +121,10 @@ fn config(folder: &Path, aws: &str) -> Config {
 }
 
 /// Mounts, and prints the files and the AWS calls that it took.
-async fn mount(driver: &mut Driver, emulator: &Emulator, pod: &DemoPod) -> anyhow::Result<MountResponse> {
+async fn mount(driver: &mut Driver, emulator: &Emulator, pod: &Pod<'_>) -> anyhow::Result<MountResponse> {
     emulator.reset_calls();
     let started = Instant::now();
-    let answer = driver.mount(emulator, pod).await?;
+    let answer = driver.mount(pod.request(emulator)).await?;
     let millis = started.elapsed().as_secs_f64() * 1000.0;
     let calls: Vec<String> =
         emulator.call_counts().into_iter().map(|(operation, count)| format!("{count} {operation}")).collect();
