@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -70,11 +71,12 @@ async fn service_account(
 }
 
 /// A kubeconfig file that leads to `address`.
-pub(super) fn kubeconfig(address: SocketAddr) -> String {
+pub(super) fn kubeconfig(address: SocketAddr, authority: Option<&PathBuf>) -> String {
+    let server = format!("http://{address}");
     let config = json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{ "name": "bench", "cluster": { "server": format!("http://{address}") } }],
+        "clusters": [{ "name": "bench", "cluster": { "server": server, "certificate-authority": authority } }],
         "users": [{ "name": "bench", "user": {} }],
         "contexts": [{ "name": "bench", "context": { "cluster": "bench", "user": "bench" } }],
         "current-context": "bench",

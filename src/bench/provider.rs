@@ -10,13 +10,13 @@ use std::{
 use anyhow::Context;
 
 use super::{
-    stage::{REGION, Stage},
+    stage::{REGION, ROOTS, Stage},
     usage::Usage,
 };
 use crate::driver::Driver;
 
-/// Variables that the child keeps; all others could change how it works.
-const KEPT_VARIABLES: [&str; 4] = ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "TOKIO_WORKER_THREADS"];
+/// The only variable that the child keeps; others could change how it works.
+const PATH: &str = "PATH";
 
 /// Which provider is measured.
 #[derive(Clone, Debug)]
@@ -119,7 +119,9 @@ fn command(path: Option<&Path>, stage: &Stage, log: &Path) -> anyhow::Result<Com
     let aws = format!("http://{}", stage.aws);
     command
         .env_clear()
-        .envs(KEPT_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+        .envs(std::env::var_os(PATH).map(|path| (PATH, path)))
+        // As in the image: one file of roots, not a folder of hundreds beside it.
+        .envs(Path::new(ROOTS).exists().then_some(("SSL_CERT_FILE", ROOTS)))
         .env("AWS_ENDPOINT_URL", &aws)
         .env("AWS_REGION", REGION)
         .arg("serve")

@@ -26,6 +26,9 @@ pub(super) const REGION: &str = "eu-central-1";
 /// The role of every service account.
 pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/bench";
 
+/// Where Linux distributions, and the image, have their certificate authorities.
+pub(super) const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Everything but the provider. AWS and Kubernetes are served by this process.
 pub(super) struct Stage {
     /// AWS and the Pod Identity agent.
@@ -90,7 +93,11 @@ impl Stage {
 
         let folder = Folder::new()?;
         let path = folder.0.join("kubeconfig");
-        std::fs::write(&path, kubeconfig(address))
+        let authority = folder.0.join("authority.crt");
+        if let Some(certificate) = first_certificate() {
+            std::fs::write(&authority, certificate)?;
+        }
+        std::fs::write(&path, kubeconfig(address, authority.exists().then_some(&authority)))
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self { emulator, aws, kubernetes, kubeconfig: path, folder, fleets: AtomicU32::new(0) })
     }
@@ -180,6 +187,15 @@ fn objects(secrets: &[String]) -> String {
         let _ = write!(text, "- objectName: \"{secret}\"\n  objectType: \"secretsmanager\"\n");
         text
     })
+}
+
+/// Any authority will do for a cluster that is reached without TLS: a cluster
+/// has its own, and a client without one would read all of the system's.
+fn first_certificate() -> Option<String> {
+    const END: &str = "-----END CERTIFICATE-----\n";
+    let roots = std::fs::read_to_string(ROOTS).ok()?;
+    let end = roots.find(END)? + END.len();
+    Some(roots[..end].to_owned())
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
