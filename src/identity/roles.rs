@@ -82,5 +82,9 @@ impl Roles {
 /// costs a read and gains nothing.
 fn account_uid(request: &MountRequest) -> Option<String> {
     let claims = request.tokens.values().filter_map(|token| token.claims());
-    claims.filter_map(|claims| claims.bound_to.serviceaccount).map(|account| account.uid).min()
+    claims
+        .filter_map(|claims| claims.bound_to.serviceaccount.as_ref())
+        .map(|account| &account.uid)
+        .min()
+        .cloned()
 }
