@@ -199,7 +199,7 @@ pub struct ServeArgs {
     eks_addon_version: Option<String>,
     /// No effect: a service account is read rarely enough to need no limit
     #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
-    qps: Option<u32>,
+    qps: Option<f64>,
     /// No effect, like --qps
     #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
     burst: Option<u32>,
@@ -234,7 +234,11 @@ impl Cli {
         }
     }
 
-    fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    /// Reads arguments, the program's name first.
+    ///
+    /// # Errors
+    /// clap's own, with what was expected.
+    pub fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let command = with_environment(Self::command());
         let args = as_go_would_take_them(args, &command);
         Self::from_arg_matches(&command.try_get_matches_from(args)?)
