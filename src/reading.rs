@@ -18,8 +18,12 @@ use crate::{
         principal::Principal,
         source::{Plan, Source},
     },
-    values::{Entry, Lost, Origin, Outcome, Settled, Values},
+    values::{Entry, Finding, Lost, Origin, Outcome, Settled, Values},
 };
+
+/// How long a mount waits for another's read while it could be served a last
+/// known good value.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads for mounts.
 pub struct Reader {
@@ -135,7 +139,15 @@ impl Reader {
             Lost::Read(_) => true,
             Lost::Session(error) => error.is_outage(),
         };
-        match wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared).await {
+        let result = wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared);
+        tokio::pin!(result);
+        // AWS that does not answer the poller is an outage before it is known as one.
+        if tokio::time::timeout(PATIENCE, &mut result).await.is_err()
+            && let Some(served) = wanted.entry.serve_while_waiting(wanted.required, self.values.settings())
+        {
+            return Ok(served);
+        }
+        match result.await {
             Found::Result(Ok(held)) => {
                 let origin = freshness.origin_of(&held).unwrap_or(Origin::Cache);
                 Ok((held.results, origin))
@@ -180,8 +192,6 @@ struct Wanted<'a> {
     entry: Arc<Entry>,
     required: &'a [bool],
 }
-
-type Finding = Result<(Outcome, Origin), Lost>;
 
 /// One result for each source; without credentials the same for all.
 pub fn each<T>(results: Result<Vec<T>, IdentityError>, count: usize) -> Vec<Result<T, IdentityError>> {
