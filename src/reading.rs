@@ -139,15 +139,17 @@ impl Reader {
             Lost::Read(_) => true,
             Lost::Session(error) => error.is_outage(),
         };
-        let result = wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared);
-        tokio::pin!(result);
-        // AWS that does not answer the poller is an outage before it is known as one.
-        if tokio::time::timeout(PATIENCE, &mut result).await.is_err()
-            && let Some(served) = wanted.entry.serve_while_waiting(wanted.required, self.values.settings())
-        {
-            return Ok(served);
-        }
-        match result.await {
+        let found = wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared);
+        tokio::pin!(found);
+        let found = match tokio::time::timeout(PATIENCE, &mut found).await {
+            Ok(found) => found,
+            // AWS that does not answer the poller is an outage before it is known as one.
+            Err(_) => match wanted.entry.serve_while_waiting(wanted.required, self.values.settings()) {
+                Some(served) => return Ok(served),
+                None => found.await,
+            },
+        };
+        match found {
             Found::Result(Ok(held)) => {
                 let origin = freshness.origin_of(&held).unwrap_or(Origin::Cache);
                 Ok((held.results, origin))
