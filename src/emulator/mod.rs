@@ -49,6 +49,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::clock::{Clock, unix_seconds};
+
 pub use self::{
     calls::Call,
     faults::{Fault, FaultId, FaultKind},
@@ -60,7 +62,6 @@ pub use self::{
 };
 use self::{
     calls::CallLog,
-    clock::{Clock, unix_seconds},
     faults::Faults,
     request::Incoming,
     tokens::{Issuers, Signer, TokenSubject, Unchecked},
