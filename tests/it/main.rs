@@ -15,5 +15,7 @@ mod json_fields;
 mod mistakes;
 mod outage;
 mod parameters;
+mod provider_writes;
 mod refused_tokens;
+mod socket;
 mod throughput;
