@@ -17,5 +17,6 @@ mod outage;
 mod parameters;
 mod provider_writes;
 mod refused_tokens;
+mod silence;
 mod socket;
 mod throughput;
