@@ -8,6 +8,7 @@ mod harness;
 
 mod credentials;
 mod denied;
+mod examples;
 mod failover;
 mod identity;
 mod isolation;
