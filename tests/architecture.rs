@@ -208,8 +208,8 @@ fn names_crate(source: &Source, name: &str) -> Option<String> {
             None => tokens[at] == name,
         };
         let starts = at == 0 || tokens[at - 1] != "::";
-        let of_crate = tokens.get(at + 1).is_some_and(|next| next == "::")
-            || at > 0 && tokens[at - 1] == "use";
+        let of_crate =
+            tokens.get(at + 1).is_some_and(|next| next == "::") || at > 0 && tokens[at - 1] == "use";
         fits && starts && of_crate
     });
     found.map(|at| tokens[at].clone())
@@ -251,8 +251,7 @@ fn no_two_rooms_need_each_other() {
         .map(|(room, may)| (*room, may.iter().copied().collect()))
         .collect();
     loop {
-        let free: Vec<&str> =
-            left.iter().filter(|(_, may)| may.is_empty()).map(|(room, _)| *room).collect();
+        let free: Vec<&str> = left.iter().filter(|(_, may)| may.is_empty()).map(|(room, _)| *room).collect();
         if free.is_empty() {
             break;
         }
@@ -275,10 +274,14 @@ fn foreign_crates_stay_in_their_rooms() {
         }
         if source.room == "model" {
             let impure = IMPURE.iter().chain(&["aws_*"]).filter_map(|name| names_crate(&source, name));
-            problems.extend(impure.map(|name| format!("src/{}: `model` must not name `{name}`", source.path)));
+            problems
+                .extend(impure.map(|name| format!("src/{}: `model` must not name `{name}`", source.path)));
         }
     }
-    assert_none(&problems, "Wrap what is needed in the room that owns the crate, or change CRATES with a reason.");
+    assert_none(
+        &problems,
+        "Wrap what is needed in the room that owns the crate, or change CRATES with a reason.",
+    );
 }
 
 #[test]
@@ -295,7 +298,10 @@ fn nothing_unwraps_and_nothing_is_unsafe() {
             problems.push(format!("src/{}: unsafe", source.path));
         }
     }
-    assert_none(&problems, "Return an error that names the object; a mutex is locked by `unwrap_or_else(PoisonError::into_inner)`.");
+    assert_none(
+        &problems,
+        "Return an error that names the object; a mutex is locked by `unwrap_or_else(PoisonError::into_inner)`.",
+    );
 }
 
 #[test]
@@ -314,7 +320,10 @@ fn files_stay_short_enough_to_be_read() {
             problems.push(format!("src/{path} is not long any more: take it out of LONG_FILES"));
         }
     }
-    assert_none(&problems, "Split by what the parts are about, or list the file in LONG_FILES with a reason.");
+    assert_none(
+        &problems,
+        "Split by what the parts are about, or list the file in LONG_FILES with a reason.",
+    );
 }
 
 #[test]
@@ -328,7 +337,8 @@ fn the_reader_of_sources_sees_what_it_should() {
     let code = "use crate::{aws::{Aws, cluster::x}, model::arn, self};\nfn f() { crate::writer::go(\"crate::mount\") } // crate::grpc\n";
     let rooms = source("x", code);
     assert_eq!(rooms_used(&rooms).into_iter().collect::<Vec<_>>(), ["aws", "model", "writer"]);
-    let named = source("x", r##"use aws_sdk_sts::Client; let a = r#"kube::x"#; let b = '"'; x::tonic::y(); "##);
+    let named =
+        source("x", r##"use aws_sdk_sts::Client; let a = r#"kube::x"#; let b = '"'; x::tonic::y(); "##);
     assert_eq!(names_crate(&named, "aws_*").as_deref(), Some("aws_sdk_sts"));
     assert_eq!((names_crate(&named, "kube"), names_crate(&named, "tonic")), (None, None));
     assert!(names_crate(&source("x", "use kube::Client;"), "kube").is_some());

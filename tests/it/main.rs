@@ -18,6 +18,7 @@ mod outage;
 mod parameters;
 mod provider_writes;
 mod refused_tokens;
+mod second_opinion;
 mod silence;
 mod socket;
 mod throughput;
