@@ -6,6 +6,7 @@
 
 mod driver;
 mod kubernetes;
+mod tee;
 
 use std::{
     net::SocketAddr,
@@ -25,6 +26,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 pub(crate) use self::{
     driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
     kubernetes::{Behaviour, Kubernetes},
+    tee::Tee,
 };
 
 /// The store's account.
@@ -162,6 +164,14 @@ impl World {
     /// Stops the provider and gives what `serve` gave.
     pub(crate) async fn stop(&mut self) -> Result<(), ServeError> {
         self.provider.stop().await
+    }
+
+    /// Starts the provider anew with a changed configuration.
+    pub(crate) async fn restart(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop().await.unwrap();
+        change(&mut self.config);
+        self.provider = Provider::start(self.config.clone());
+        self.driver = Driver::connect(&self.socket()).await;
     }
 }
 
