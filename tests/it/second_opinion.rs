@@ -74,6 +74,7 @@ impl Moto {
         let world = World::with(|config: &mut Config| {
             config.aws.endpoint_url = Some(url);
             config.aws.region_timeout = Duration::from_secs(30);
+            config.values.max_bytes = 0;
         });
         let world = world.await;
         world.kubernetes.annotate("shop", "web", ROLE);

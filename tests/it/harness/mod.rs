@@ -61,17 +61,24 @@ impl World {
         Self::with(|_| {}).await
     }
 
+    /// The world in which every mount asks AWS, for tests of the asking itself.
+    pub(crate) async fn uncached() -> Self {
+        Self::with(|config| config.values.max_bytes = 0).await
+    }
+
     /// The world with a changed configuration.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         Self::of(Store::default(), change).await
     }
 
-    /// The world with provider-writes delivery into any file system.
+    /// The world with provider-writes delivery into any file system, in which
+    /// every mount asks AWS.
     pub(crate) async fn provider_writes() -> Self {
         let mut kubelet = PathBuf::new();
         let world = Self::with(|config| {
             kubelet = config.provider_volume.join("kubelet");
             config.writer = Some(Writer::new(&kubelet, FileSystem::Any));
+            config.values.max_bytes = 0;
         });
         let world = world.await;
         std::fs::create_dir(&kubelet).unwrap();
