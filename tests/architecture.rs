@@ -2,6 +2,8 @@
 //!
 //! A rule that is in the way is changed here, in the open, with its reason.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
