@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 #![cfg(feature = "emulator")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod harness;
 
