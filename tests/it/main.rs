@@ -4,7 +4,6 @@
 
 #![cfg(test)]
 #![cfg(feature = "emulator")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod harness;
 
