@@ -2,7 +2,7 @@
 
 mod serve;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
@@ -64,7 +64,7 @@ pub struct EmulatorArgs {
     pub store: PathBuf,
     /// Where to listen; use 0.0.0.0:4566 inside a cluster
     #[arg(long, default_value = "127.0.0.1:4566")]
-    pub address: SocketAddr,
+    pub address: std::net::SocketAddr,
     /// Logs.
     #[command(flatten)]
     pub log: LogArgs,
