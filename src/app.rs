@@ -147,7 +147,7 @@ pub async fn serve(
 }
 
 /// Builds the rooms of a mount and the poller that works beside them.
-async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetupError> {
+pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetupError> {
     let aws = Arc::new(Aws::load(&config.aws).await?);
     let cluster = Arc::new(Cluster::new(config.cluster.clone()));
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));

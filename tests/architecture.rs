@@ -37,6 +37,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &[ANY]),
     ("commands", &[ANY, EMULATOR]),
     ("demo", &[ANY, EMULATOR]),
+    ("bench", &[ANY, EMULATOR]),
+    // Plays the driver for demo and bench.
+    ("driver", &["grpc", "model", EMULATOR]),
     ("main", &[ANY, EMULATOR]),
     // Stands on its own: it must not share a mistake with what it tests.
     (EMULATOR, &["clock"]),
@@ -49,7 +52,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_*", &["aws", "identity", "backend", "commands", EMULATOR]),
     ("kube", &["cluster", "app", "commands"]),
     ("k8s_openapi", &["cluster", "app", "commands"]),
-    ("tonic", &["grpc", "app", "demo"]),
+    ("tonic", &["grpc", "app", "driver", "demo", "bench"]),
     ("clap", &["cli"]),
     ("axum", &["http", "emulator"]),
     ("rustix", &["writer", "commands", "demo"]),
