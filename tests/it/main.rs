@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod cache_fresh;
 mod credentials;
 mod denied;
 mod failover;
@@ -16,4 +17,5 @@ mod mistakes;
 mod outage;
 mod parameters;
 mod refused_tokens;
+mod rotation_changed;
 mod throughput;

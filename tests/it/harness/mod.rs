@@ -6,6 +6,8 @@
 
 mod driver;
 mod kubernetes;
+mod logs;
+mod time;
 
 use std::{
     net::SocketAddr,
@@ -25,6 +27,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 pub(crate) use self::{
     driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
     kubernetes::{Behaviour, Kubernetes},
+    logs::Log,
+    time::{GRACE, INTERVAL, REPUBLISH, pass, seconds},
 };
 
 /// The store's account.
