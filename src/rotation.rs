@@ -58,10 +58,28 @@ impl Poller {
             for principal in poller.values.drop_idle() {
                 poller.identity.forget(&principal);
             }
+            for principal in poller.identity.run_out() {
+                let poller = Arc::clone(&poller);
+                polls.spawn(async move { poller.renew(&principal).await });
+            }
             for batch in batches(poller.values.due()) {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.poll(batch).await });
             }
+        }
+    }
+
+    /// Renews credentials that have run out, so that a revoked trust is seen then
+    /// and not at the next read. After an outage the next read tries again.
+    async fn renew(&self, principal: &Principal) {
+        let Some(regions) = self.values.regions_of(principal) else {
+            return self.identity.forget(principal);
+        };
+        if let Err(error) = self.identity.session_for_polling(principal, &regions).await
+            && error.is_denial()
+        {
+            tracing::warn!(%principal, "all values are dropped: {error}");
+            self.values.forget(principal);
         }
     }
 

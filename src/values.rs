@@ -129,6 +129,8 @@ struct Pace {
     required: Vec<bool>,
     /// `None` until it was read, and while no token is valid.
     next_poll: Option<Instant>,
+    /// Whether it is read again as soon as a mount brings a token.
+    waits_for_token: bool,
     /// Reads in a row that met an outage.
     outages: u32,
     /// What the entry counts for in the table.
@@ -286,6 +288,9 @@ impl Values {
         if let Some(entry) = table.get(principal, regions, source) {
             let mut pace = entry.pace();
             pace.asked_at = now;
+            if std::mem::take(&mut pace.waits_for_token) {
+                pace.next_poll = Some(now);
+            }
             pace.required.iter_mut().zip(required).for_each(|(known, required)| *known |= required);
             if interval < pace.interval {
                 pace.interval = interval;
@@ -304,6 +309,7 @@ impl Values {
                 asked_at: now,
                 required: required.to_vec(),
                 next_poll: None,
+                waits_for_token: false,
                 outages: 0,
                 bytes: ENTRY_BYTES,
             }),
@@ -324,7 +330,8 @@ impl Values {
             Ok(results) => results.into(),
             Err(IdentityError::NoToken) => return self.wait_for_token(entry, turn),
             Err(error) if error.is_outage() => {
-                return self.outage(entry, turn, Lost::Session(error), false);
+                let throttled = error.is_throttled();
+                return self.outage(entry, turn, Lost::Session(error), throttled);
             }
             Err(error) => {
                 if error.is_denial() {
@@ -400,7 +407,11 @@ impl Values {
 
     /// The entry keeps what it has until the next mount brings a token.
     fn wait_for_token(&self, entry: &Entry, turn: Turn) -> Settled {
-        entry.pace().next_poll = None;
+        {
+            let mut pace = entry.pace();
+            pace.next_poll = None;
+            pace.waits_for_token = true;
+        }
         let lost = Lost::Session(IdentityError::NoToken);
         entry.slot.fail(turn, lost.clone());
         Settled { result: Err(lost), changed: false }
@@ -426,6 +437,11 @@ impl Values {
         let mut gone: Vec<Principal> = idle.iter().map(|entry| entry.principal.clone()).collect();
         gone.retain(|principal| !table.principals.contains_key(principal));
         gone
+    }
+
+    /// Where the principal reads, or one of these places.
+    pub fn regions_of(&self, principal: &Principal) -> Option<Regions> {
+        self.table().principals.get(principal)?.keys().next().cloned()
     }
 
     /// Drops all that the principal has: STS or the agent denied it.

@@ -73,9 +73,8 @@ async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec
 /// The label whose standing still shows that AWSCURRENT and AWSPREVIOUS have
 /// not moved: one of these two, which every rotation moves.
 fn most_moved(group: &[Reference]) -> Option<usize> {
-    let at = |label: Option<&str>| {
-        group.iter().position(|reference| reference.selector.label.as_deref() == label)
-    };
+    let at =
+        |label: Option<&str>| group.iter().position(|reference| reference.selector.label.as_deref() == label);
     at(None).or_else(|| at(Some(PREVIOUS_LABEL))).or(if group.is_empty() { None } else { Some(0) })
 }
 
