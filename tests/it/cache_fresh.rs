@@ -185,8 +185,7 @@ async fn a_class_without_a_refresh_interval_brings_an_entry_back_to_the_flags() 
 async fn a_pinned_version_is_polled_for_access_only() {
     let world = World::start().await;
     let version = world.secret("shop/db", "one");
-    let objects =
-        format!("- {{objectName: shop/db, objectType: secretsmanager, objectVersion: {version}}}");
+    let objects = format!("- {{objectName: shop/db, objectType: secretsmanager, objectVersion: {version}}}");
     let requests = pods(2, &objects);
     settled(&world, &requests).await;
     world.secret("shop/db", "two");

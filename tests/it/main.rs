@@ -18,4 +18,5 @@ mod outage;
 mod parameters;
 mod refused_tokens;
 mod rotation_changed;
+mod rotation_revoked;
 mod throughput;

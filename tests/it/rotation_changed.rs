@@ -19,7 +19,9 @@ struct Numbers(Cell<u64>);
 impl Numbers {
     fn below(&self, limit: u64) -> u64 {
         // Knuth's MMIX generator.
-        self.0.set(self.0.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+        self.0.set(
+            self.0.get().wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407),
+        );
         (self.0.get() >> 33) % limit
     }
 }
