@@ -18,5 +18,6 @@ mod outage;
 mod parameters;
 mod refused_tokens;
 mod rotation_changed;
+mod rotation_outage;
 mod rotation_revoked;
 mod throughput;
