@@ -18,6 +18,7 @@ mod outage;
 mod parameters;
 mod refused_tokens;
 mod rotation_changed;
+mod rotation_identity;
 mod rotation_outage;
 mod rotation_revoked;
 mod throughput;
