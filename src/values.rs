@@ -250,8 +250,10 @@ impl Table {
     fn remove(&mut self, entry: &Entry) {
         let Some(sources) = self.principals.get_mut(&entry.principal) else { return };
         let Some(entries) = sources.get_mut(&entry.regions) else { return };
-        if entries.remove(&entry.source).is_some() {
-            self.bytes = self.bytes.saturating_sub(entry.pace().bytes);
+        // It may be another entry by now: whoever lost access has lost that, too.
+        if let Some(removed) = entries.remove(&entry.source) {
+            self.bytes = self.bytes.saturating_sub(removed.pace().bytes);
+            drop(removed.slot.take_if(|_| true));
         }
         if entries.is_empty() {
             sources.remove(&entry.regions);
@@ -260,6 +262,27 @@ impl Table {
             self.principals.remove(&entry.principal);
         }
         drop(entry.slot.take_if(|_| true));
+    }
+
+    /// Removes what was asked for longest ago while there is too much.
+    fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) {
+        if self.bytes <= max_bytes {
+            return;
+        }
+        let mut oldest: Vec<(bool, Instant, Arc<Entry>)> = self
+            .entries()
+            .map(|entry| (Arc::ptr_eq(entry, newest), entry.pace().asked_at, Arc::clone(entry)))
+            .collect();
+        // The newest goes last: it goes only when it is too large alone.
+        oldest.sort_by_key(|(is_newest, asked_at, _)| (*is_newest, *asked_at));
+        // A little more than needed, so that not every read has to sort again.
+        let target = max_bytes - max_bytes / 16;
+        for (_, _, entry) in oldest {
+            if self.bytes <= target {
+                break;
+            }
+            self.remove(&entry);
+        }
     }
 }
 
@@ -315,6 +338,7 @@ impl Values {
             }),
         });
         table.insert(&entry);
+        table.evict(&entry, self.settings.max_bytes);
         entry
     }
 
@@ -459,8 +483,7 @@ impl Values {
         (table.entries().count(), table.bytes)
     }
 
-    /// Counts an entry's new size, and evicts what was asked for longest ago
-    /// while there is too much.
+    /// Counts an entry's new size.
     fn count(&self, newest: &Arc<Entry>, bytes: usize) {
         let mut table = self.table();
         let kept = table.get(&newest.principal, &newest.regions, &newest.source);
@@ -471,23 +494,7 @@ impl Values {
         }
         let before = std::mem::replace(&mut newest.pace().bytes, bytes);
         table.bytes = table.bytes.saturating_sub(before) + bytes;
-        if table.bytes <= self.settings.max_bytes {
-            return;
-        }
-        let mut oldest: Vec<(bool, Instant, Arc<Entry>)> = table
-            .entries()
-            .map(|entry| (Arc::ptr_eq(entry, newest), entry.pace().asked_at, Arc::clone(entry)))
-            .collect();
-        // The newest goes last: it goes only when it is too large alone.
-        oldest.sort_by_key(|(is_newest, asked_at, _)| (*is_newest, *asked_at));
-        // A little more than needed, so that not every read has to sort again.
-        let target = self.settings.max_bytes - self.settings.max_bytes / 16;
-        for (_, _, entry) in oldest {
-            if table.bytes <= target {
-                break;
-            }
-            table.remove(&entry);
-        }
+        table.evict(newest, self.settings.max_bytes);
     }
 
     /// Between a half and one interval, the same for all entries of a principal,
