@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod cache_bounds;
 mod cache_fresh;
 mod credentials;
 mod denied;

@@ -7,6 +7,7 @@
 mod driver;
 mod kubernetes;
 mod logs;
+mod rooms;
 mod time;
 
 use std::{
@@ -28,6 +29,7 @@ pub(crate) use self::{
     driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
     kubernetes::{Behaviour, Kubernetes},
     logs::Log,
+    rooms::Rooms,
     time::{GRACE, INTERVAL, REPUBLISH, pass, seconds},
 };
 
