@@ -8,6 +8,7 @@ mod harness;
 
 mod cache_bounds;
 mod cache_fresh;
+mod cache_shared;
 mod credentials;
 mod denied;
 mod failover;
