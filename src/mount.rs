@@ -100,7 +100,8 @@ impl Mounter {
         for warning in &request.warnings {
             tracing::warn!(pod = %request.pod, class = %request.class, "{warning}");
         }
-        tokio::time::timeout(self.deadline, self.carry_out(&request))
+        // In a box, because the compiler gives up on futures nested this deeply.
+        tokio::time::timeout(self.deadline, Box::pin(self.carry_out(&request)))
             .await
             .unwrap_or(Err(MountError::Deadline(self.deadline)))
     }
@@ -154,7 +155,7 @@ impl Mounter {
                 Ok(Mounted { files, driver_writes: true })
             }
             Delivery::ProviderWrites(volumes) => {
-                volumes.mount(request, entries, files.clone()).await?;
+                let files = volumes.mount(request, entries, files).await?;
                 Ok(Mounted { files, driver_writes: false })
             }
         }

@@ -58,6 +58,11 @@ impl Poller {
             for principal in poller.values.drop_idle() {
                 poller.identity.forget(&principal);
             }
+            if let Some(volumes) = &poller.volumes {
+                volumes.drop_idle(
+                    poller.values.settings().idle_after.max(poller.values.settings().interval * 2),
+                );
+            }
             for principal in poller.identity.run_out() {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.renew(&principal).await });
