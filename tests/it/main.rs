@@ -23,4 +23,5 @@ mod rotation_changed;
 mod rotation_identity;
 mod rotation_outage;
 mod rotation_revoked;
+mod rotation_written;
 mod throughput;

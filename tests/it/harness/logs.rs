@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tracing::subscriber::DefaultGuard;
+use tracing::{Level, subscriber::DefaultGuard};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt};
 
 /// The log of this thread, on which everything of a test runs.
 pub(crate) struct Log {
@@ -18,11 +19,12 @@ impl Log {
     pub(crate) fn collect() -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
         let writer = Writer(Arc::clone(&text));
-        let subscriber = tracing_subscriber::fmt()
+        let ours = Targets::new().with_target("latchkey", Level::DEBUG);
+        let layer = tracing_subscriber::fmt::layer()
             .with_ansi(false)
-            .with_max_level(tracing::Level::INFO)
             .with_writer(move || writer.clone())
-            .finish();
+            .with_filter(ours);
+        let subscriber = tracing_subscriber::registry().with(layer);
         Self { text, _guard: tracing::subscriber::set_default(subscriber) }
     }
 

@@ -30,7 +30,7 @@ pub(crate) use self::{
     kubernetes::{Behaviour, Kubernetes},
     logs::Log,
     rooms::Rooms,
-    time::{GRACE, INTERVAL, REPUBLISH, pass, seconds},
+    time::{GRACE, INTERVAL, pass, seconds},
 };
 
 /// The store's account.

@@ -41,8 +41,8 @@ impl Rooms {
         Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
     }
 
-    /// Reads what the request's pod mounts.
-    pub(crate) async fn read(&self, world: &World, request: &Request) -> Result<Read, IdentityError> {
+    /// The request as a mount takes it.
+    pub(crate) fn parsed(world: &World, request: &Request) -> MountRequest {
         let message = request.message(&world.emulator);
         let raw = RawRequest {
             attributes: message.attributes,
@@ -50,7 +50,12 @@ impl Rooms {
             target_path: message.target_path.into(),
             permission: message.permission,
         };
-        let request = MountRequest::parse(raw, &Rules::default()).unwrap();
+        MountRequest::parse(raw, &Rules::default()).unwrap()
+    }
+
+    /// Reads what the request's pod mounts.
+    pub(crate) async fn read(&self, world: &World, request: &Request) -> Result<Read, IdentityError> {
+        let request = Self::parsed(world, request);
         let regions = Regions { primary: request.region.clone().unwrap(), failover: None };
         let (principal, proof) = self.identity.principal(&request).await?;
         let interval = request.refresh_interval;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Answer, Driver, Provider, Request, World};
 
 /// How often kubelet republishes a volume.
-pub(crate) const REPUBLISH: Duration = Duration::from_secs(80);
+const REPUBLISH: Duration = Duration::from_secs(80);
 /// The provider's own interval, where a test sets no other.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(120);
 /// What a mount adds to the interval, so that the poller can be first.
