@@ -256,8 +256,11 @@ fn merge(map: &mut Vec<(String, Node)>, key: String, value: Node) {
             }
         }
         (_, content) => {
-            map.retain(|(known, _)| *known != key);
-            map.push((key, Node { line: value.line, content }));
+            let node = Node { line: value.line, content };
+            match map.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, known)) => *known = node,
+                None => map.push((key, node)),
+            }
         }
     }
 }
