@@ -85,7 +85,7 @@ pub enum MountError {
     #[error("cannot write into the pod's volume: {}", crate::model::message::causes(.0))]
     Write(#[from] WriteError),
     /// Our own deadline.
-    #[error("the mount was given up after {} s (--mount-timeout, or kubelet's own patience); kubelet tries again", .0.as_secs())]
+    #[error("the mount was given up after {} s (--mount-timeout); kubelet tries again", .0.as_secs())]
     Deadline(Duration),
     /// A bug.
     #[error("Latchkey failed by a bug of its own; its log has the place. The next mount is not affected")]

@@ -183,7 +183,7 @@ async fn the_limit_of_a_mount_binds_what_we_write_ourselves_too() {
     }
     let (request, folder) = request(&world, &objects);
     let status = world.refusal(&request).await;
-    assert_says(&status, Code::FailedPrecondition, &["--max-response-bytes", "large/79\" 65536 bytes"]);
+    assert_says(&status, Code::FailedPrecondition, &["--max-response-bytes", "large/9\" 65536 bytes"]);
     assert_eq!(seen(&folder).len(), 0);
     world.restart(|config| config.rules.limits.max_response_bytes = 8 << 20).await;
     world.mount(&request).await;
