@@ -6,7 +6,7 @@ use std::{
     error::Error,
     fmt,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use crate::model::arn::Region;
 
@@ -39,7 +39,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Attempts of a mount's call in all, as the SDK's standard retry mode counts them.
 const MAX_ATTEMPTS: u32 = 3;
 /// Most calls at once of the rotation poller, which must not keep pods waiting.
-const MAX_POLLS: usize = 16;
+const MAX_POLLS: usize = 32;
+/// Most of them in one Region, so that one that hangs leaves room for the others.
+const MAX_POLLS_OF_REGION: usize = 16;
 /// Longest part of a foreign message that is repeated.
 const MAX_MESSAGE_CHARS: usize = 600;
 /// Most Regions whose clients are kept; pod authors choose the Region.
@@ -104,6 +106,7 @@ pub struct Aws {
     direct: SharedHttpClient,
     permits: Semaphore,
     poll_permits: Semaphore,
+    region_poll_permits: PerRegion<Arc<Semaphore>>,
     region_timeout: Duration,
 }
 
@@ -130,6 +133,7 @@ impl Effort {
 pub struct Permit<'a> {
     _place: Option<SemaphorePermit<'a>>,
     _poll: Option<SemaphorePermit<'a>>,
+    _region: Option<OwnedSemaphorePermit>,
 }
 
 impl Aws {
@@ -170,6 +174,7 @@ impl Aws {
             direct: shared(direct),
             permits: Semaphore::new(settings.max_calls.max(1)),
             poll_permits: Semaphore::new(MAX_POLLS),
+            region_poll_permits: PerRegion::new(),
             region_timeout: settings.region_timeout,
         })
     }
@@ -191,13 +196,17 @@ impl Aws {
 
     /// Waits for a place among the calls at once. It is taken before the SDK is
     /// called, because calls that queue inside the SDK cost far more memory.
-    pub async fn permit(&self, effort: Effort) -> Permit<'_> {
+    pub async fn permit(&self, effort: Effort, region: &Region) -> Permit<'_> {
         // The semaphores are never closed.
-        let poll = match effort {
-            Effort::Mount => None,
-            Effort::Poll => self.poll_permits.acquire().await.ok(),
+        let (region, poll) = match effort {
+            Effort::Mount => (None, None),
+            Effort::Poll => {
+                let of_region = || Arc::new(Semaphore::new(MAX_POLLS_OF_REGION));
+                let permits = self.region_poll_permits.get(region, of_region);
+                (permits.acquire_owned().await.ok(), self.poll_permits.acquire().await.ok())
+            }
         };
-        Permit { _place: self.permits.acquire().await.ok(), _poll: poll }
+        Permit { _place: self.permits.acquire().await.ok(), _poll: poll, _region: region }
     }
 }
 

@@ -96,7 +96,7 @@ async fn within<T>(
 ) -> Result<T, AwsFailure> {
     let limit = call.aws.region_timeout();
     let in_turn = async {
-        let _permit = call.aws.permit(call.effort).await;
+        let _permit = call.aws.permit(call.effort, call.region).await;
         work.await
     };
     tokio::time::timeout(limit, in_turn)

@@ -67,7 +67,7 @@ impl Irsa {
         let client = self.clients.get(region, || Client::new(&aws.config_for(region)));
         let seconds = age.clamp(MIN_SESSION, MAX_SESSION).as_secs();
         let call = async {
-            let _permit = aws.permit(effort).await;
+            let _permit = aws.permit(effort, region).await;
             client
                 .assume_role_with_web_identity()
                 .role_arn(who.role.as_str())
