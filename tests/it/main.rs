@@ -3,6 +3,7 @@
 //! and a small Kubernetes API beside it.
 
 #![cfg(feature = "emulator")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod harness;
 

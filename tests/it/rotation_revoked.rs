@@ -190,7 +190,7 @@ async fn what_aws_refuses_takes_the_entry_away_and_says_why() {
             "marked for deletion",
         ),
         (
-            |world| drop(world.fault("GetSecretValue", FaultKind::KmsDenied)),
+            |world| _ = world.fault("GetSecretValue", FaultKind::KmsDenied),
             Code::PermissionDenied,
             "missing: kms:Decrypt on the KMS key",
         ),

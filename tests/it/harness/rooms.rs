@@ -47,7 +47,7 @@ impl Rooms {
         let raw = RawRequest {
             attributes: message.attributes,
             secrets: message.secrets,
-            target_path: message.target_path.into(),
+            target_path: message.target_path,
             permission: message.permission,
         };
         MountRequest::parse(raw, &Rules::default()).unwrap()
