@@ -12,9 +12,8 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::{
-    aws::causes,
-    model::{file::MountFile, request::MountRequest, source::Plan},
-    mount::{FailedObjects, shape_all},
+    model::{file::MountFile, message::causes, request::MountRequest, source::Plan},
+    shape::{FailedObjects, shape_all},
     values::{Entry, Outcome},
     writer::{KeepMtime, WriteError, Writer},
 };
@@ -27,12 +26,12 @@ pub struct Volumes {
 
 /// One volume of one pod.
 struct Volume {
-    request: Arc<MountRequest>,
+    request: MountRequest,
     plan: Plan,
     entries: Vec<Arc<Entry>>,
+    mounted_at: Instant,
     /// One write at a time, and the last one with the newest values.
     turn: Arc<tokio::sync::Mutex<()>>,
-    mounted_at: Instant,
 }
 
 impl Volumes {
@@ -58,27 +57,22 @@ impl Volumes {
     /// Why the files were not written; those from before are still there.
     pub async fn mount(
         &self,
-        request: &Arc<MountRequest>,
+        request: MountRequest,
         entries: Vec<Arc<Entry>>,
         files: Vec<MountFile>,
     ) -> Result<Vec<MountFile>, WriteError> {
-        let path = &request.target_path;
-        let known = self.mounted().get(path).cloned();
+        let (path, uid) = (request.target_path.clone(), request.pod.uid.clone());
+        let known = self.mounted().get(&path).cloned();
         let turn = known.as_ref().map_or_else(Arc::default, |volume| Arc::clone(&volume.turn));
         let _turn = turn.lock().await;
         let plan = Plan::of(&request.objects);
-        let volume = Arc::new(Volume {
-            request: Arc::clone(request),
-            plan,
-            entries,
-            turn: Arc::clone(&turn),
-            mounted_at: Instant::now(),
-        });
+        let volume =
+            Arc::new(Volume { request, plan, entries, mounted_at: Instant::now(), turn: Arc::clone(&turn) });
         // From here on a poll that sees a change finds the volume, and waits for
         // its turn. What it saw before, the entries hold.
         let before = self.mounted().insert(path.clone(), Arc::clone(&volume));
         let files = volume.files().and_then(Result::ok).unwrap_or(files);
-        let (writer, target, uid) = (self.writer.clone(), path.clone(), request.pod.uid.clone());
+        let (writer, target) = (self.writer.clone(), path.clone());
         let written = {
             let files = files.clone();
             blocking(move || writer.write(&target, &uid, &files, KeepMtime::No)).await
@@ -88,8 +82,8 @@ impl Volumes {
             Err(error) => {
                 let mut mounted = self.mounted();
                 match before {
-                    Some(before) => drop(mounted.insert(path.clone(), before)),
-                    None => drop(mounted.remove(path)),
+                    Some(before) => drop(mounted.insert(path, before)),
+                    None => drop(mounted.remove(&path)),
                 }
                 Err(error)
             }

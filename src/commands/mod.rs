@@ -35,6 +35,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Demo => crate::demo::run().await,
             #[cfg(feature = "emulator")]
             Command::Emulator(args) => emulator(&args).await,
+            #[cfg(feature = "emulator")]
+            Command::Bench(args) => bench(&args).await,
         }
     })
 }
@@ -49,7 +51,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::init(args.log().format(), args.log().level());
     protect_memory();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
-    app::serve(args.config(), terminated()?).await?;
+    app::serve(args.config()?, terminated()?).await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -77,9 +79,21 @@ async fn emulator(args: &crate::cli::EmulatorArgs) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {} (--address)", args.address))?;
     let address = listener.local_addr()?;
-    tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address} AWS_REGION=us-east-1");
+    tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address}");
     Emulator::new(store).serve(listener, terminated()?).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "emulator")]
+async fn bench(args: &crate::cli::BenchArgs) -> anyhow::Result<ExitCode> {
+    if args.list() {
+        return crate::bench::list();
+    }
+    tokio::select! {
+        code = crate::bench::run(args.settings()) => code,
+        // The provider that was started ends with the bench.
+        () = terminated()? => anyhow::bail!("stopped"),
+    }
 }
 
 /// Completes at SIGTERM or Ctrl-C.

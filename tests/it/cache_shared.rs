@@ -197,7 +197,7 @@ async fn after_a_restart_the_first_republish_of_a_full_node_is_no_storm() {
         requests.extend((0..11).map(|pod| Request::of_pod(Pod::numbered("shop", &name, pod), &objects)));
     }
     join_all(requests.iter().map(|request| world.mount(request))).await;
-    world.restart().await;
+    world.restart(|_| {}).await;
     world.emulator.reset_calls();
     world.emulator.set_delay(None, Duration::from_millis(20));
     let reads = world.kubernetes.reads().len();

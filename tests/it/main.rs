@@ -2,8 +2,8 @@
 //! the Secrets Store CSI Driver calls it, with the emulator over HTTP as AWS
 //! and a small Kubernetes API beside it.
 
+#![cfg(test)]
 #![cfg(feature = "emulator")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod harness;
 
@@ -12,6 +12,7 @@ mod cache_fresh;
 mod cache_shared;
 mod credentials;
 mod denied;
+mod examples;
 mod failover;
 mod identity;
 mod isolation;
@@ -19,10 +20,14 @@ mod json_fields;
 mod mistakes;
 mod outage;
 mod parameters;
+mod provider_writes;
 mod refused_tokens;
 mod rotation_changed;
 mod rotation_identity;
 mod rotation_outage;
 mod rotation_revoked;
 mod rotation_written;
+mod second_opinion;
+mod silence;
+mod socket;
 mod throughput;

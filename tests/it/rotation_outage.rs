@@ -12,7 +12,7 @@ use crate::harness::{
 };
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
-const STALE: &str = "last known good values are served (stale)";
+const STALE: &str = "last known good values (stale)";
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn outages() -> [FaultKind; 7] {

@@ -4,7 +4,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -26,7 +25,11 @@ const TWO: &str = "
 
 /// A world that writes files, with two secrets.
 async fn world() -> World {
-    let world = World::provider_writes().await;
+    let world = World::with(|config| {
+        let kubelet = config.provider_volume.join("kubelet");
+        config.writer = Some(Writer::new(kubelet, FileSystem::Any));
+    });
+    let world = world.await;
     world.secret("shop/db", "one");
     world.secret("shop/other", "other");
     world
@@ -239,8 +242,8 @@ async fn volumes_of_pods_that_are_gone_are_forgotten_without_a_change() {
             request = request.parameter("refreshInterval", refresh);
         }
         let read = rooms.read(&world, &request).await.unwrap();
-        let parsed = Arc::new(Rooms::parsed(&world, &request));
-        let files = volumes.mount(&parsed, read.entries, Vec::new()).await.unwrap();
+        let parsed = Rooms::parsed(&world, &request);
+        let files = volumes.mount(parsed, read.entries, Vec::new()).await.unwrap();
         assert_eq!(files.len(), 1);
     }
     let idle = Duration::from_secs(600);

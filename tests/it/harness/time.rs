@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{Answer, Driver, Provider, Request, World};
+use super::{Answer, Request, World};
 
 /// How often kubelet republishes a volume.
 const REPUBLISH: Duration = Duration::from_secs(80);
@@ -73,12 +73,5 @@ impl World {
         let answer = self.mount(request).await;
         assert!(began.elapsed() < Duration::from_millis(100), "it waited {:?}", began.elapsed());
         answer
-    }
-
-    /// Stops the provider and starts another one on the same folder.
-    pub(crate) async fn restart(&mut self) {
-        self.stop().await.unwrap();
-        self.provider = Provider::start(self.config.clone());
-        self.driver = Driver::connect(&self.socket()).await;
     }
 }

@@ -4,9 +4,10 @@
 //! An entry belongs to one principal, so that nothing read as one identity is
 //! ever served to another. What leaves is zeroized when its last user is done.
 
+mod entry;
+
 use std::{
     collections::{HashMap, hash_map::RandomState},
-    fmt,
     hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,17 +15,16 @@ use std::{
 
 use tokio::time::Instant;
 
+use self::entry::Pace;
+pub use self::entry::{Entry, Freshness, Held, Lost, Origin, Outcome};
 use crate::{
-    aws::{FailureKind, causes},
+    aws::FailureKind,
     cache::{Slot, Turn},
     fetch::{ObjectResult, met_outage},
     identity::IdentityError,
     model::{arn::Regions, principal::Principal, source::Source},
 };
 
-/// A mount reads by itself only what is older than its interval and this, so
-/// that the poller has time to be first.
-const GRACE: Duration = Duration::from_secs(2);
 /// What an entry costs beside its values, about.
 const ENTRY_BYTES: usize = 1024;
 /// First pause after a poll that met an outage.
@@ -56,153 +56,6 @@ impl Default for ValueSettings {
     }
 }
 
-/// What one read of a source gave: readings, or absences of optional objects.
-pub type Outcome = Arc<[ObjectResult]>;
-
-/// A source's results and when they were asked for.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// One for each reference of the source.
-    pub results: Outcome,
-    /// When the read began.
-    pub read_at: Instant,
-}
-
-/// Why a source has no results.
-#[derive(Clone, Debug)]
-pub enum Lost {
-    /// There were no credentials.
-    Session(IdentityError),
-    /// AWS's answers.
-    Read(Outcome),
-}
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Session(error) => f.write_str(&causes(error)),
-            Self::Read(outcome) => {
-                let failures: Vec<String> = outcome
-                    .iter()
-                    .filter_map(|result| result.as_ref().err())
-                    .map(|failure| failure.failover.as_ref().unwrap_or(&failure.primary).to_string())
-                    .collect();
-                f.write_str(&failures.join("; "))
-            }
-        }
-    }
-}
-
-/// Where results come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// The cache had them.
-    Cache,
-    /// AWS was asked for this mount.
-    Aws,
-    /// AWS fails; these are the last known good ones.
-    LastKnownGood,
-}
-
-/// One source as one principal sees it.
-#[derive(Debug)]
-pub struct Entry {
-    /// Whose it is.
-    pub principal: Principal,
-    /// Where it is read.
-    pub regions: Regions,
-    /// What is read.
-    pub source: Source,
-    /// The results, fetched by one for all.
-    pub slot: Slot<Held, Lost>,
-    pace: Mutex<Pace>,
-}
-
-/// When an entry was asked for, and when it is read again. While its lock is
-/// held, no other lock is taken.
-#[derive(Debug)]
-struct Pace {
-    /// The smallest interval that a mount asked for.
-    interval: Duration,
-    asked_at: Instant,
-    /// For each reference whether some mount cannot do without it.
-    required: Vec<bool>,
-    /// `None` until it was read, and while no token is valid.
-    next_poll: Option<Instant>,
-    /// Whether it is read again as soon as a mount brings a token.
-    waits_for_token: bool,
-    /// Reads in a row that met an outage.
-    outages: u32,
-    /// What the entry counts for in the table.
-    bytes: usize,
-}
-
-/// Which held results a mount may be given.
-#[derive(Clone, Copy)]
-pub struct Freshness<'a> {
-    /// For each reference whether the mount cannot do without it.
-    pub required: &'a [bool],
-    interval: Duration,
-    max_stale: Option<Duration>,
-}
-
-impl Freshness<'_> {
-    /// Where results of that age come from; `None` when AWS must be asked.
-    pub fn origin_of(&self, held: &Held) -> Option<Origin> {
-        let mut missing =
-            held.results.iter().zip(self.required).filter(|(result, required)| result.is_err() && **required);
-        let age = held.read_at.elapsed();
-        if missing.next().is_some() {
-            None
-        } else if age <= self.interval + GRACE {
-            Some(Origin::Cache)
-        } else if self.max_stale.is_some_and(|most| age <= most) {
-            Some(Origin::LastKnownGood)
-        } else {
-            None
-        }
-    }
-}
-
-impl Entry {
-    /// What a mount may be given now.
-    pub fn freshness<'a>(&self, required: &'a [bool], settings: &ValueSettings) -> Freshness<'a> {
-        let pace = self.pace();
-        let max_stale = (pace.outages > 0).then_some(settings.max_stale);
-        Freshness { required, interval: pace.interval, max_stale }
-    }
-
-    /// What a mount is given without asking AWS.
-    pub fn serve(&self, freshness: Freshness<'_>) -> Option<(Outcome, Origin)> {
-        let held = self.slot.held()?;
-        freshness.origin_of(&held).map(|origin| (held.results, origin))
-    }
-
-    fn required(&self) -> Vec<bool> {
-        self.pace().required.clone()
-    }
-
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    fn bytes(&self) -> usize {
-        self.results.iter().flatten().map(|reading| reading.value.len()).sum()
-    }
-
-    /// Whether the other holds the same values of the same versions.
-    fn is_same_as(&self, other: &Self) -> bool {
-        self.results.len() == other.results.len()
-            && self.results.iter().zip(other.results.iter()).all(|pair| match pair {
-                (Ok(one), Ok(other)) => one.version == other.version && one.value == other.value,
-                (Err(_), Err(_)) => true,
-                (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
-            })
-    }
-}
-
 /// Entries by where and what they read.
 type Sources = HashMap<Regions, HashMap<Source, Arc<Entry>>>;
 
@@ -221,13 +74,18 @@ pub struct Values {
     phases: RandomState,
 }
 
+/// What an asker is given.
+pub type Finding = Result<(Outcome, Origin), Lost>;
+
 /// What a finished read means for the entry.
 #[derive(Debug)]
 pub struct Settled {
     /// What its asker is given.
-    pub result: Result<(Outcome, Origin), Lost>,
+    pub result: Finding,
     /// Whether the values differ from those held before.
     pub changed: bool,
+    /// Whether the entry's fate has turned: AWS began to fail, access was lost.
+    pub news: bool,
 }
 
 impl Table {
@@ -327,15 +185,7 @@ impl Values {
             regions: regions.clone(),
             source: source.clone(),
             slot: Slot::new(),
-            pace: Mutex::new(Pace {
-                interval,
-                asked_at: now,
-                required: required.to_vec(),
-                next_poll: None,
-                waits_for_token: false,
-                outages: 0,
-                bytes: ENTRY_BYTES,
-            }),
+            pace: Mutex::new(Pace::new(interval, now, required, ENTRY_BYTES)),
         });
         table.insert(&entry);
         table.evict(&entry, self.settings.max_bytes);
@@ -363,7 +213,7 @@ impl Values {
                 }
                 let lost = Lost::Session(error);
                 entry.slot.fail(turn, lost.clone());
-                return Settled { result: Err(lost), changed: false };
+                return Settled { result: Err(lost), changed: false, news: true };
             }
         };
         if met_outage(&results) {
@@ -381,7 +231,7 @@ impl Values {
             self.table().remove(entry);
             let lost = Lost::Read(results);
             entry.slot.fail(turn, lost.clone());
-            return Settled { result: Err(lost), changed: false };
+            return Settled { result: Err(lost), changed: false, news: true };
         }
         self.store(entry, turn, Held { results, read_at: began })
     }
@@ -404,16 +254,18 @@ impl Values {
             });
         }
         self.count(entry, bytes);
-        Settled { result: Ok((results, Origin::Aws)), changed }
+        Settled { result: Ok((results, Origin::Aws)), changed, news: false }
     }
 
     /// The last known good value is served while AWS fails; only the poller tries
     /// again, and less and less often.
     fn outage(&self, entry: &Entry, turn: Turn, lost: Lost, throttled: bool) -> Settled {
         let known = entry.slot.held().is_some();
+        let news;
         {
             let mut pace = entry.pace();
             pace.outages = pace.outages.saturating_add(1);
+            news = pace.outages == 1;
             let doublings = pace.outages.min(MAX_DOUBLINGS);
             let pause = if throttled {
                 // A throttled service is asked less, not more.
@@ -426,7 +278,7 @@ impl Values {
         entry.slot.fail(turn, lost.clone());
         let required = entry.required();
         let result = entry.serve(entry.freshness(&required, &self.settings)).ok_or(lost);
-        Settled { result, changed: false }
+        Settled { result, changed: false, news }
     }
 
     /// The entry keeps what it has until the next mount brings a token.
@@ -438,7 +290,7 @@ impl Values {
         }
         let lost = Lost::Session(IdentityError::NoToken);
         entry.slot.fail(turn, lost.clone());
-        Settled { result: Err(lost), changed: false }
+        Settled { result: Err(lost), changed: false, news: false }
     }
 
     /// Entries whose poll is due.
