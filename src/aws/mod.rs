@@ -6,7 +6,7 @@ mod failure;
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 pub use self::failure::{AwsFailure, FailureKind};
 use crate::model::arn::Region;
@@ -34,7 +34,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Attempts of a mount's call in all, as the SDK's standard retry mode counts them.
 const MAX_ATTEMPTS: u32 = 3;
 /// Most calls at once of the rotation poller, which must not keep pods waiting.
-const MAX_POLLS: usize = 16;
+const MAX_POLLS: usize = 32;
+/// Most of them in one Region, so that one that hangs leaves room for the others.
+const MAX_POLLS_OF_REGION: usize = 16;
 /// Most Regions whose clients are kept; pod authors choose the Region.
 const MAX_REGIONS_KEPT: usize = 32;
 
@@ -97,6 +99,7 @@ pub struct Aws {
     direct: SharedHttpClient,
     permits: Semaphore,
     poll_permits: Semaphore,
+    region_poll_permits: PerRegion<Arc<Semaphore>>,
     region_timeout: Duration,
 }
 
@@ -123,6 +126,7 @@ impl Effort {
 pub struct Permit<'a> {
     _place: Option<SemaphorePermit<'a>>,
     _poll: Option<SemaphorePermit<'a>>,
+    _region: Option<OwnedSemaphorePermit>,
 }
 
 impl Aws {
@@ -163,6 +167,7 @@ impl Aws {
             direct: shared(direct),
             permits: Semaphore::new(settings.max_calls.max(1)),
             poll_permits: Semaphore::new(MAX_POLLS),
+            region_poll_permits: PerRegion::new(),
             region_timeout: settings.region_timeout,
         })
     }
@@ -184,13 +189,17 @@ impl Aws {
 
     /// Waits for a place among the calls at once. It is taken before the SDK is
     /// called, because calls that queue inside the SDK cost far more memory.
-    pub async fn permit(&self, effort: Effort) -> Permit<'_> {
+    pub async fn permit(&self, effort: Effort, region: &Region) -> Permit<'_> {
         // The semaphores are never closed.
-        let poll = match effort {
-            Effort::Mount => None,
-            Effort::Poll => self.poll_permits.acquire().await.ok(),
+        let (region, poll) = match effort {
+            Effort::Mount => (None, None),
+            Effort::Poll => {
+                let of_region = || Arc::new(Semaphore::new(MAX_POLLS_OF_REGION));
+                let permits = self.region_poll_permits.get(region, of_region);
+                (permits.acquire_owned().await.ok(), self.poll_permits.acquire().await.ok())
+            }
         };
-        Permit { _place: self.permits.acquire().await.ok(), _poll: poll }
+        Permit { _place: self.permits.acquire().await.ok(), _poll: poll, _region: region }
     }
 }
 

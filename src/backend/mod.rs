@@ -96,7 +96,7 @@ async fn within<T>(
     work: impl Future<Output = Result<T, AwsFailure>>,
 ) -> Result<T, AwsFailure> {
     let limit = call.aws.region_timeout();
-    let _permit = call.aws.permit(call.effort).await;
+    let _permit = call.aws.permit(call.effort, call.region).await;
     tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| Err(AwsFailure::timed_out(operation, call.region, limit)))
