@@ -22,6 +22,10 @@ use crate::{
     model::request::Rules,
     mount::{Delivery, Mounter},
     reading::Reader,
+    rotation::Poller,
+    values::{ValueSettings, Values},
+    volumes::Volumes,
+    writer::Writer,
 };
 
 /// Folder of an older driver, which the driver still searches first.
@@ -38,14 +42,16 @@ pub struct Config {
     pub allowed_uids: Vec<u32>,
     /// Where the probes are served.
     pub http_address: Option<SocketAddr>,
-    /// Who writes the files.
-    pub delivery: Delivery,
+    /// Writes the files; without one, the driver does.
+    pub writer: Option<Writer>,
     /// Rules for every request.
     pub rules: Rules,
     /// How AWS is reached.
     pub aws: AwsSettings,
     /// How credentials are got.
     pub identity: IdentitySettings,
+    /// How long values count.
+    pub values: ValueSettings,
     /// How Kubernetes is reached.
     pub cluster: ClusterSettings,
     /// The most that one mount may take.
@@ -60,10 +66,11 @@ impl Config {
             socket_name: "aws.sock".to_owned(),
             allowed_uids: vec![0],
             http_address: None,
-            delivery: Delivery::DriverWrites,
+            writer: None,
             rules: Rules::default(),
             aws: AwsSettings::default(),
             identity: IdentitySettings::default(),
+            values: ValueSettings::default(),
             cluster: ClusterSettings::default(),
             mount_timeout: Duration::from_secs(60),
         }
@@ -122,8 +129,9 @@ async fn answer(
     state: watch::Receiver<SocketState>,
     stop: &Stop,
 ) -> Result<(), ServeError> {
-    let mounter = Arc::new(mounter(config).await?);
-    let provider = Provider::new(mounter, &config.allowed_uids).into_server();
+    let (mounter, poller) = rooms(config).await?;
+    let provider = Provider::new(Arc::new(mounter), &config.allowed_uids).into_server();
+    let poller = tokio::spawn(poller.run());
     let probes = async {
         let Some(address) = config.http_address else { return Ok(()) };
         let served = async { http::serve(TcpListener::bind(address).await?, state, stop.wait()).await };
@@ -136,20 +144,28 @@ async fn answer(
             .serve_with_incoming_shutdown(incoming, stop.wait())
             .await?)
     };
-    tokio::try_join!(grpc, probes).map(|((), ())| ())
+    let served = tokio::try_join!(grpc, probes).map(|((), ())| ());
+    poller.abort();
+    served
 }
 
-async fn mounter(config: &Config) -> Result<Mounter, AwsSetupError> {
+/// Builds the rooms of a mount and the poller that works beside them.
+async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetupError> {
     let aws = Arc::new(Aws::load(&config.aws).await?);
     let cluster = Arc::new(Cluster::new(config.cluster.clone()));
-    Ok(Mounter {
+    let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
+    let backend = Arc::new(Backend::new(aws));
+    let values = Arc::new(Values::new(config.values.clone()));
+    let volumes = config.writer.clone().map(|writer| Arc::new(Volumes::new(writer)));
+    let mounter = Mounter {
         rules: config.rules.clone(),
-        identity: Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone())),
         cluster,
-        reader: Reader::new(Backend::new(aws)),
-        delivery: config.delivery.clone(),
+        identity: Arc::clone(&identity),
+        reader: Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values)),
+        delivery: volumes.clone().map_or(Delivery::DriverWrites, Delivery::ProviderWrites),
         deadline: config.mount_timeout,
-    })
+    };
+    Ok((mounter, Poller { identity, backend, values, volumes }))
 }
 
 /// The driver looks into the old folder first, so a dead socket there hides

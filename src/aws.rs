@@ -36,8 +36,10 @@ use crate::model::arn::Region;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for one attempt's answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
-/// Attempts in all, as the SDK's standard retry mode counts them.
+/// Attempts of a mount's call in all, as the SDK's standard retry mode counts them.
 const MAX_ATTEMPTS: u32 = 3;
+/// Most calls at once of the rotation poller, which must not keep pods waiting.
+const MAX_POLLS: usize = 16;
 /// Longest part of a foreign message that is repeated.
 const MAX_MESSAGE_CHARS: usize = 600;
 /// Most Regions whose clients are kept; pod authors choose the Region.
@@ -101,7 +103,33 @@ pub struct Aws {
     config: SdkConfig,
     direct: SharedHttpClient,
     permits: Semaphore,
+    poll_permits: Semaphore,
     region_timeout: Duration,
+}
+
+/// How hard a call may try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// A pod waits: retries, and its turn as soon as there is one.
+    Mount,
+    /// Nobody waits: one attempt, so that a throttled service is asked less.
+    Poll,
+}
+
+impl Effort {
+    /// Retries of one call.
+    pub fn retries(self) -> RetryConfig {
+        match self {
+            Self::Mount => retries(),
+            Self::Poll => RetryConfig::disabled(),
+        }
+    }
+}
+
+/// A place among the calls at once.
+pub struct Permit<'a> {
+    _place: Option<SemaphorePermit<'a>>,
+    _poll: Option<SemaphorePermit<'a>>,
 }
 
 impl Aws {
@@ -141,6 +169,7 @@ impl Aws {
             config: loader.load().await,
             direct: shared(direct),
             permits: Semaphore::new(settings.max_calls.max(1)),
+            poll_permits: Semaphore::new(MAX_POLLS),
             region_timeout: settings.region_timeout,
         })
     }
@@ -162,9 +191,13 @@ impl Aws {
 
     /// Waits for a place among the calls at once. It is taken before the SDK is
     /// called, because calls that queue inside the SDK cost far more memory.
-    pub async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        // The semaphore is never closed.
-        self.permits.acquire().await.ok()
+    pub async fn permit(&self, effort: Effort) -> Permit<'_> {
+        // The semaphores are never closed.
+        let poll = match effort {
+            Effort::Mount => None,
+            Effort::Poll => self.poll_permits.acquire().await.ok(),
+        };
+        Permit { _place: self.permits.acquire().await.ok(), _poll: poll }
     }
 }
 
@@ -257,9 +290,11 @@ impl<C: Clone> Default for PerRegion<C> {
 /// What a failed AWS call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// AWS, or the way to it, does not work: 5xx, throttled after retries,
-    /// time-out, connection, or an answer that is not AWS's.
+    /// AWS, or the way to it, does not work: 5xx, time-out, connection, or an
+    /// answer that is not AWS's.
     Outage,
+    /// AWS throttles, after retries: an outage that asking more makes worse.
+    Throttled,
     /// The credentials are expired or unknown: get new ones and try again.
     StaleCredentials,
     /// The caller's token is not accepted.
@@ -291,6 +326,14 @@ pub struct AwsFailure {
     pub message: String,
     /// AWS's request id: the key into CloudTrail.
     pub request_id: Option<String>,
+}
+
+impl FailureKind {
+    /// Whether AWS did not answer the question at all, so that the failover
+    /// Region or the last known good value may answer in its place.
+    pub fn is_outage(self) -> bool {
+        matches!(self, Self::Outage | Self::Throttled)
+    }
 }
 
 impl Error for AwsFailure {}
@@ -374,8 +417,8 @@ fn kind_of(status: u16, code: Option<&str>, message: &str) -> FailureKind {
         | "RequestThrottledException"
         | "SlowDown"
         | "BandwidthLimitExceeded"
-        | "LimitExceededException"
-        | "IDPCommunicationError" => FailureKind::Outage,
+        | "LimitExceededException" => FailureKind::Throttled,
+        "IDPCommunicationError" => FailureKind::Outage,
         "ExpiredTokenException" if message.contains("Token expired") => FailureKind::TokenRefused,
         "ExpiredToken"
         | "ExpiredTokenException"
@@ -399,7 +442,8 @@ fn kind_of(status: u16, code: Option<&str>, message: &str) -> FailureKind {
             FailureKind::Unusable
         }
         "DecryptionFailure" | "InvalidKeyId" => FailureKind::Unusable,
-        _ if status >= 500 || status == 429 => FailureKind::Outage,
+        _ if status == 429 => FailureKind::Throttled,
+        _ if status >= 500 => FailureKind::Outage,
         _ => FailureKind::Invalid,
     }
 }
@@ -432,7 +476,7 @@ mod tests {
     fn codes_mean_what_aws_documents() {
         for (status, code, message, kind) in [
             (500, Some("InternalServiceError"), "", FailureKind::Outage),
-            (400, Some("ThrottlingException"), "Rate exceeded", FailureKind::Outage),
+            (400, Some("ThrottlingException"), "Rate exceeded", FailureKind::Throttled),
             (403, None, "<html>proxy</html>", FailureKind::Outage),
             (400, Some("AccessDeniedException"), "Access to KMS is not allowed", FailureKind::KmsDenied),
             (400, Some("AccessDeniedException"), "User: x is not authorized", FailureKind::Denied),

@@ -1,5 +1,5 @@
-//! Slots that many callers share: one fetch at a time for each key, and its
-//! result, good or bad, for everyone who waited.
+//! Slots that many callers share: one fetch at a time for each, and its result,
+//! good or bad, for everyone who waited.
 
 use std::{
     collections::HashMap,
@@ -7,17 +7,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Values by key.
-#[derive(Debug)]
-pub struct Slots<K, V, E> {
-    slots: Mutex<HashMap<K, Arc<Slot<V, E>>>>,
-}
+use tokio::sync::OwnedMutexGuard;
 
+/// A value that is fetched by one caller for all.
 #[derive(Debug)]
-struct Slot<V, E> {
+pub struct Slot<V, E> {
     /// Held by the one who fetches. A caller that is cancelled lets it go, and
     /// the next one fetches.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<State<V, E>>,
 }
 
@@ -29,17 +26,92 @@ struct State<V, E> {
     ended: u64,
 }
 
-impl<V, E> Slot<V, E> {
-    fn new() -> Self {
-        Self {
-            turn: tokio::sync::Mutex::new(()),
-            state: Mutex::new(State { held: None, failed: None, ended: 0 }),
+/// The right, and the duty, to fetch.
+pub struct Turn {
+    _guard: OwnedMutexGuard<()>,
+}
+
+/// What a caller finds in a slot.
+pub enum Found<V, E> {
+    /// A result: the value held, or the result of the fetch that was waited for.
+    Result(Result<V, E>),
+    /// Nothing: it is the caller's turn to fetch.
+    Turn(Turn),
+}
+
+impl<V: Clone, E: Clone> Slot<V, E> {
+    /// Holds nothing.
+    pub fn new() -> Self {
+        Self { turn: Arc::default(), state: Mutex::new(State { held: None, failed: None, ended: 0 }) }
+    }
+
+    /// What is held, however old.
+    pub fn held(&self) -> Option<V> {
+        self.state().held.clone()
+    }
+
+    /// Takes what is held away, where `matches`.
+    pub fn take_if(&self, matches: impl FnOnce(&V) -> bool) -> Option<V> {
+        self.state().held.take_if(|held| matches(held))
+    }
+
+    /// The turn, if nobody fetches now.
+    pub fn try_turn(&self) -> Option<Turn> {
+        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| Turn { _guard: guard })
+    }
+
+    /// Waits for whoever fetches now. A failure counts as the caller's too when
+    /// it is `shared`.
+    pub async fn wait(&self, usable: impl Fn(&V) -> bool, shared: impl Fn(&E) -> bool) -> Found<V, E> {
+        let ended_before = {
+            let state = self.state();
+            if let Some(held) = state.held.as_ref().filter(|held| usable(held)) {
+                return Found::Result(Ok(held.clone()));
+            }
+            state.ended
+        };
+        let guard = Arc::clone(&self.turn).lock_owned().await;
+        let state = self.state();
+        if let Some(held) = state.held.as_ref().filter(|held| usable(held)) {
+            return Found::Result(Ok(held.clone()));
         }
+        let failed = state.failed.as_ref().filter(|failed| state.ended != ended_before && shared(failed));
+        match failed {
+            Some(failed) => Found::Result(Err(failed.clone())),
+            None => Found::Turn(Turn { _guard: guard }),
+        }
+    }
+
+    /// Ends a turn with a fetched value, and gives back the one held before.
+    pub fn succeed(&self, _turn: Turn, value: V) -> Option<V> {
+        let mut state = self.state();
+        state.ended += 1;
+        state.failed = None;
+        state.held.replace(value)
+    }
+
+    /// Ends a turn with a failure; what is held stays.
+    pub fn fail(&self, _turn: Turn, error: E) {
+        let mut state = self.state();
+        state.ended += 1;
+        state.failed = Some(error);
     }
 
     fn state(&self) -> MutexGuard<'_, State<V, E>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl<V: Clone, E: Clone> Default for Slot<V, E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Slots by key.
+#[derive(Debug)]
+pub struct Slots<K, V, E> {
+    slots: Mutex<HashMap<K, Arc<Slot<V, E>>>>,
 }
 
 impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
@@ -65,50 +137,35 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
         F: AsyncFnOnce() -> Result<V, E>,
     {
         let slot = self.slot(key);
-        let ended_before = {
-            let state = slot.state();
-            if let Some(held) = state.held.as_ref().filter(|held| usable(held)) {
-                return Ok(held.clone());
-            }
-            state.ended
+        let turn = match slot.wait(usable, shared).await {
+            Found::Result(result) => return result,
+            Found::Turn(turn) => turn,
         };
-        let _turn = slot.turn.lock().await;
-        {
-            let state = slot.state();
-            if let Some(held) = state.held.as_ref().filter(|held| usable(held)) {
-                return Ok(held.clone());
-            }
-            if state.ended != ended_before
-                && let Some(failed) = state.failed.as_ref().filter(|failed| shared(failed))
-            {
-                return Err(failed.clone());
-            }
-        }
         let result = fetch().await;
-        let mut state = slot.state();
-        state.ended += 1;
         match &result {
-            Ok(value) => (state.held, state.failed) = (Some(value.clone()), None),
-            Err(error) => state.failed = Some(error.clone()),
+            Ok(value) => drop(slot.succeed(turn, value.clone())),
+            Err(error) => slot.fail(turn, error.clone()),
         }
         result
+    }
+
+    /// What the key's slot holds, however old.
+    pub fn held(&self, key: &K) -> Option<V> {
+        let slot = self.slots().get(key).cloned();
+        slot?.held()
     }
 
     /// Forgets the key's value where `matches`; callers under way keep what they have.
     pub fn forget(&self, key: &K, matches: impl Fn(&V) -> bool) {
         let slot = self.slots().get(key).cloned();
         if let Some(slot) = slot {
-            let mut state = slot.state();
-            if state.held.as_ref().is_some_and(matches) {
-                state.held = None;
-            }
+            drop(slot.take_if(matches));
         }
     }
 
     /// Drops every slot that nobody uses and whose value is not `kept`.
     pub fn sweep(&self, kept: impl Fn(&V) -> bool) {
-        self.slots()
-            .retain(|_, slot| Arc::strong_count(slot) > 1 || slot.state().held.as_ref().is_some_and(&kept));
+        self.slots().retain(|_, slot| Arc::strong_count(slot) > 1 || slot.held().as_ref().is_some_and(&kept));
     }
 
     /// Number of slots.
@@ -126,7 +183,7 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
         if let Some(slot) = slots.get(key) {
             return Arc::clone(slot);
         }
-        Arc::clone(slots.entry(key.clone()).or_insert_with(|| Arc::new(Slot::new())))
+        Arc::clone(slots.entry(key.clone()).or_default())
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<K, Arc<Slot<V, E>>>> {

@@ -14,8 +14,8 @@ use crate::{
         go_text::{parse_bool, parse_duration},
         request::{Limits, Rules},
     },
-    mount::Delivery,
     telemetry::LogFormat,
+    values::ValueSettings,
     writer::{FileSystem, Writer},
 };
 
@@ -140,6 +140,22 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = positive_duration, help_heading = "AWS")]
     region_timeout: Duration,
 
+    /// How old a served value may be: it is read again once in this time
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = poll_interval, help_heading = "Rotation and outages")]
+    rotation_poll_interval: Duration,
+    /// Longest refreshInterval of a SecretProviderClass
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = positive_duration, help_heading = "Rotation and outages")]
+    max_refresh_interval: Duration,
+    /// How old a value may be while AWS fails; 0 serves none then
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = any_duration, help_heading = "Rotation and outages")]
+    max_stale: AnyDuration,
+    /// A value that no mount has asked for this long is dropped and no longer polled
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = positive_duration, help_heading = "Rotation and outages")]
+    idle_after: Duration,
+    /// Most memory for values
+    #[arg(long, value_name = "BYTES", default_value = "33554432", help_heading = "Rotation and outages")]
+    cache_max_bytes: usize,
+
     /// Longest use of credentials: a revoked trust ends within it
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
     max_credential_age: Duration,
@@ -183,7 +199,7 @@ pub struct ServeArgs {
     eks_addon_version: Option<String>,
     /// No effect: a service account is read rarely enough to need no limit
     #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
-    qps: Option<u32>,
+    qps: Option<f64>,
     /// No effect, like --qps
     #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
     burst: Option<u32>,
@@ -204,6 +220,8 @@ struct OptionalRegion(Option<Region>);
 #[derive(Clone, Copy, Debug)]
 struct OptionalDuration(Option<Duration>);
 #[derive(Clone, Copy, Debug)]
+struct AnyDuration(Duration);
+#[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
 
 impl Cli {
@@ -216,7 +234,11 @@ impl Cli {
         }
     }
 
-    fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    /// Reads arguments, the program's name first.
+    ///
+    /// # Errors
+    /// clap's own, with what was expected.
+    pub fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let command = with_environment(Self::command());
         let args = as_go_would_take_them(args, &command);
         Self::from_arg_matches(&command.try_get_matches_from(args)?)
@@ -299,11 +321,8 @@ impl ServeArgs {
             socket_name: self.socket_name.clone(),
             allowed_uids: self.allowed_uids.clone(),
             http_address: self.http_address.0,
-            delivery: if self.driver_writes_secrets {
-                Delivery::DriverWrites
-            } else {
-                Delivery::ProviderWrites(Writer::new(&self.kubelet_path, FileSystem::TmpfsMountRoot))
-            },
+            writer: (!self.driver_writes_secrets)
+                .then(|| Writer::new(&self.kubelet_path, FileSystem::TmpfsMountRoot)),
             rules: Rules {
                 limits: Limits {
                     max_objects: self.max_objects,
@@ -311,6 +330,7 @@ impl ServeArgs {
                     max_response_bytes: self.max_response_bytes,
                 },
                 allow_role_arn: self.allow_role_arn,
+                max_refresh_interval: self.max_refresh_interval,
                 default_region: flag(&self.region).or_else(aws_region).or_else(|| flag(&self.pod_region)),
             },
             aws: AwsSettings {
@@ -324,6 +344,14 @@ impl ServeArgs {
                 agent: AgentSettings { timeout, ..agent },
                 share_pod_identity: self.pod_identity_cache_scope == CacheScope::Serviceaccount,
                 max_credential_age: self.max_credential_age,
+                role_age: self.rotation_poll_interval,
+                max_stale: self.max_stale.0,
+            },
+            values: ValueSettings {
+                interval: self.rotation_poll_interval,
+                max_stale: self.max_stale.0,
+                idle_after: self.idle_after,
+                max_bytes: self.cache_max_bytes,
             },
             cluster: ClusterSettings {
                 kubeconfig: self.kubeconfig.clone(),
@@ -354,6 +382,19 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "a duration such as 250ms, 90s or 1m30s is expected".to_owned())
+}
+
+fn any_duration(text: &str) -> Result<AnyDuration, String> {
+    parse_duration(text)
+        .map(AnyDuration)
+        .ok_or_else(|| "a duration such as 90s, 1h or 0 is expected".to_owned())
+}
+
+/// AWS is asked once an interval for each value: below this it gets expensive.
+fn poll_interval(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|interval| *interval >= Duration::from_secs(1))
+        .ok_or_else(|| "a duration of at least 1s, such as 2m, is expected".to_owned())
 }
 
 fn optional_duration(text: &str) -> Result<OptionalDuration, String> {
@@ -424,10 +465,10 @@ mod tests {
         ] {
             let config = serve(args).unwrap();
             assert_eq!(config.provider_volume, PathBuf::from("/x"));
-            assert!(matches!(config.delivery, Delivery::ProviderWrites(_)));
+            assert!(config.writer.is_some());
         }
-        assert!(matches!(serve(&["--driver-writes-secrets"]).unwrap().delivery, Delivery::DriverWrites));
-        assert!(matches!(serve(&[]).unwrap().delivery, Delivery::DriverWrites));
+        assert!(serve(&["--driver-writes-secrets"]).unwrap().writer.is_none());
+        assert!(serve(&[]).unwrap().writer.is_none());
     }
 
     #[test]

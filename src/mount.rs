@@ -6,16 +6,19 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     aws::{AwsFailure, FailureKind},
     cluster::{Cluster, ClusterError},
+    fetch::{ObjectResult, ReadFailure},
     identity::{Identity, IdentityError},
     model::{
         arn::{Region, Regions},
         file::MountFile,
-        object::{Object, Reference, Service},
+        object::{Reference, Service},
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
-    reading::{Asker, ObjectResult, ReadFailure, Reader, Who},
+    reading::{PodAsker, Reader},
     shape::{ShapeError, shape},
-    writer::{KeepMtime, WriteError, Writer},
+    values::{Entry, Origin},
+    volumes::Volumes,
+    writer::WriteError,
 };
 
 /// Bytes that the protocol adds to a file's path and contents, at most:
@@ -23,12 +26,13 @@ use crate::{
 const ENTRY_OVERHEAD: usize = 64;
 
 /// Who puts the files into the pod.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Delivery {
     /// The driver does; the answer carries the contents.
     DriverWrites,
-    /// We do; the answer carries the versions only.
-    ProviderWrites(Writer),
+    /// We do, at every mount and as soon as the poller sees a change; the answer
+    /// carries the versions only.
+    ProviderWrites(Arc<Volumes>),
 }
 
 /// Carries out mounts.
@@ -71,7 +75,7 @@ pub enum MountError {
     Identity(#[from] IdentityError),
     /// Objects could not be read or do not have the form that was asked for.
     #[error(transparent)]
-    Objects(#[from] FailedObjects),
+    Objects(#[from] Box<FailedObjects>),
     /// The answer would be larger than the driver takes.
     #[error(transparent)]
     Size(#[from] TooLarge),
@@ -92,7 +96,7 @@ impl Mounter {
     /// # Errors
     /// Everything that is wrong, at once; then nothing was delivered.
     pub async fn mount(&self, raw: RawRequest) -> Result<Mounted, MountError> {
-        let request = MountRequest::parse(raw, &self.rules)?;
+        let request = Arc::new(MountRequest::parse(raw, &self.rules)?);
         for warning in &request.warnings {
             tracing::warn!(pod = %request.pod, class = %request.class, "{warning}");
         }
@@ -101,20 +105,31 @@ impl Mounter {
             .unwrap_or(Err(MountError::Deadline(self.deadline)))
     }
 
-    async fn carry_out(&self, request: &MountRequest) -> Result<Mounted, MountError> {
+    async fn carry_out(&self, request: &Arc<MountRequest>) -> Result<Mounted, MountError> {
         self.check_target(request).await?;
         let regions = self.regions(request).await?;
-        let (principal, token) = self.identity.principal(request).await?;
-        let who = Who::Pod { identity: &self.identity, request, principal: &principal, token: &token };
-        let files = fetch(&self.reader, request, &Asker { who, regions: &regions }).await?;
-        self.deliver(request, files).await
+        let (principal, proof) = self.identity.principal(request).await?;
+        let asker = PodAsker {
+            principal: &principal,
+            proof: &proof,
+            regions: &regions,
+            interval: request.refresh_interval,
+        };
+        let read = self.reader.read(&asker, &request.objects).await?;
+        if read.origin == Origin::LastKnownGood {
+            tracing::warn!(pod = %request.pod, class = %request.class, "AWS fails; last known good values are served (stale)");
+        }
+        let account = || self.identity.account(&principal);
+        let files = shape_all(request, read.objects, &principal, account)?;
+        self.deliver(request, files, read.entries).await
     }
 
     /// Wrong folders are refused before AWS is asked.
     async fn check_target(&self, request: &MountRequest) -> Result<(), MountError> {
-        let Delivery::ProviderWrites(writer) = self.delivery.clone() else { return Ok(()) };
-        let (target, uid) = (request.target_path.clone(), request.pod.uid.clone());
-        blocking(move || writer.check(&target, &uid)).await
+        match &self.delivery {
+            Delivery::DriverWrites => Ok(()),
+            Delivery::ProviderWrites(volumes) => Ok(volumes.check(request).await?),
+        }
     }
 
     async fn regions(&self, request: &MountRequest) -> Result<Regions, MountError> {
@@ -127,56 +142,37 @@ impl Mounter {
         Ok(Regions { primary, failover })
     }
 
-    async fn deliver(&self, request: &MountRequest, files: Vec<MountFile>) -> Result<Mounted, MountError> {
-        match self.delivery.clone() {
+    async fn deliver(
+        &self,
+        request: &Arc<MountRequest>,
+        files: Vec<MountFile>,
+        entries: Vec<Arc<Entry>>,
+    ) -> Result<Mounted, MountError> {
+        match &self.delivery {
             Delivery::DriverWrites => {
                 TooLarge::check(&files, self.rules.limits.max_response_bytes)?;
                 Ok(Mounted { files, driver_writes: true })
             }
-            Delivery::ProviderWrites(writer) => {
-                let (target, uid, written) =
-                    (request.target_path.clone(), request.pod.uid.clone(), files.clone());
-                blocking(move || writer.write(&target, &uid, &written, KeepMtime::No)).await?;
+            Delivery::ProviderWrites(volumes) => {
+                volumes.mount(request, entries, files.clone()).await?;
                 Ok(Mounted { files, driver_writes: false })
             }
         }
     }
 }
 
-/// Reads and shapes everything that the request names.
+/// The files of all objects.
 ///
 /// # Errors
-/// When there are no credentials, or every object that failed.
-pub async fn fetch(
-    reader: &Reader,
+/// Every object that failed, and for whom; `account` is theirs, where it is known.
+pub fn shape_all(
     request: &MountRequest,
-    asker: &Asker<'_>,
-) -> Result<Vec<MountFile>, MountError> {
-    let (results, account) = reader.read(asker, &request.objects).await?;
-    let files = shape_all(&request.objects, results).map_err(|failures| FailedObjects {
-        failures,
-        objects: request.objects.len(),
-        class: format!("{}/{}", request.pod.namespace, request.class),
-        who: asker.who.to_string(),
-        account,
-    })?;
-    Ok(files)
-}
-
-/// Runs file system calls where they may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
-) -> Result<T, MountError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(MountError::Bug),
-    }
-}
-
-/// The files of all objects, or every object's failure.
-fn shape_all(objects: &[Object], results: Vec<ObjectResult>) -> Result<Vec<MountFile>, Vec<ObjectFailure>> {
+    results: Vec<ObjectResult>,
+    who: &dyn fmt::Display,
+    account: impl FnOnce() -> Option<String>,
+) -> Result<Vec<MountFile>, Box<FailedObjects>> {
     let (mut files, mut failures) = (Vec::new(), Vec::new());
-    for (object, result) in objects.iter().zip(results) {
+    for (object, result) in request.objects.iter().zip(results) {
         let cause = match result {
             Ok(reading) => match shape(object, &reading.value, &reading.version) {
                 Ok(shaped) => {
@@ -185,17 +181,22 @@ fn shape_all(objects: &[Object], results: Vec<ObjectResult>) -> Result<Vec<Mount
                 }
                 Err(errors) => Cause::Shape(errors),
             },
-            Err(failure) if object.optional && is_absent(&failure) => continue,
+            // Only "not found" makes an optional object absent; a denial never does.
+            Err(failure) if object.optional && failure.kind() == FailureKind::NotFound => continue,
             Err(failure) => Cause::Read(failure),
         };
         failures.push(ObjectFailure { reference: object.reference.clone(), cause });
     }
-    if failures.is_empty() { Ok(files) } else { Err(failures) }
-}
-
-/// Only "not found" makes an optional object absent; a denial never does.
-fn is_absent(failure: &ReadFailure) -> bool {
-    failure.failover.as_ref().unwrap_or(&failure.primary).kind == FailureKind::NotFound
+    if failures.is_empty() {
+        return Ok(files);
+    }
+    Err(Box::new(FailedObjects {
+        failures,
+        objects: request.objects.len(),
+        class: format!("{}/{}", request.pod.namespace, request.class),
+        who: who.to_string(),
+        account: account(),
+    }))
 }
 
 /// Objects that failed, and for whom.
@@ -252,11 +253,8 @@ impl FailedObjects {
 impl fmt::Display for FailedObjects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (failed, objects) = (self.failures.len(), self.objects);
-        write!(
-            f,
-            "{failed} of {objects} objects of SecretProviderClass {} failed for {}:",
-            self.class, self.who
-        )?;
+        let (class, who) = (&self.class, &self.who);
+        write!(f, "{failed} of {objects} objects of SecretProviderClass {class} failed for {who}:")?;
         for (number, failure) in self.failures.iter().enumerate() {
             let reference = &failure.reference;
             write!(f, " ({}) {} {:?}: ", number + 1, reference.service, reference.to_string())?;

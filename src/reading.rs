@@ -1,175 +1,192 @@
-//! Reading everything that one request names: all objects at once, stale
-//! credentials renewed once, the failover Region asked in an outage.
+//! What a mount reads: from the cache what is fresh, from AWS what is not, each
+//! value fetched by one mount for all that wait.
 
-use std::{collections::BTreeMap, fmt};
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::{
-    aws::{AwsFailure, FailureKind},
-    backend::{Backend, ReadResult, Reading},
-    identity::{Identity, IdentityError, Session},
+    aws::Effort,
+    backend::Backend,
+    cache::{Found, Turn},
+    fetch::{Asker, ObjectResult, Who, fetch},
+    identity::{Identity, IdentityError, Proof},
     model::{
-        arn::{Region, Regions},
-        object::{Object, Reference},
+        arn::Regions,
+        object::Object,
         principal::Principal,
-        request::MountRequest,
-        token::Token,
+        source::{Plan, Source},
     },
+    values::{Entry, Lost, Origin, Outcome, Settled, Values},
 };
 
-/// On whose behalf something is read, and where.
-pub struct Asker<'a> {
-    /// Whose credentials are used.
-    pub who: Who<'a>,
+/// Reads for mounts.
+pub struct Reader {
+    identity: Arc<Identity>,
+    backend: Arc<Backend>,
+    values: Arc<Values>,
+}
+
+/// The pod that a mount reads for.
+pub struct PodAsker<'a> {
+    /// Who it acts as.
+    pub principal: &'a Principal,
+    /// What proves it.
+    pub proof: &'a Proof,
     /// Where it reads.
     pub regions: &'a Regions,
+    /// How old a value may be; `None` for the operator's interval.
+    pub interval: Option<Duration>,
 }
 
-/// Whose credentials are used.
-pub enum Who<'a> {
-    /// A pod's principal.
-    Pod {
-        /// Gives its credentials.
-        identity: &'a Identity,
-        /// The pod's request.
-        request: &'a MountRequest,
-        /// Who it acts as.
-        principal: &'a Principal,
-        /// What proves it.
-        token: &'a Token,
-    },
-    /// The person who runs the command.
-    Caller(&'a Session),
-}
-
-impl fmt::Display for Who<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Pod { principal, .. } => principal.fmt(f),
-            Self::Caller(_) => f.write_str("your own AWS credentials"),
-        }
-    }
-}
-
-impl Asker<'_> {
-    async fn session(&self) -> Result<Session, IdentityError> {
-        match self.who {
-            Who::Pod { identity, request, principal, token } => {
-                identity.session(principal, token, request, self.regions).await
-            }
-            Who::Caller(session) => Ok(session.clone()),
-        }
-    }
-
-    fn discard(&self, session: &Session) {
-        if let Who::Pod { identity, principal, .. } = self.who {
-            identity.discard(principal, session);
-        }
-    }
-}
-
-/// An object that could not be read.
-#[derive(Clone, Debug)]
-pub struct ReadFailure {
-    /// What the primary Region said.
-    pub primary: AwsFailure,
-    /// What the failover Region said, where it was asked.
-    pub failover: Option<AwsFailure>,
-}
-
-/// What became of an object.
-pub type ObjectResult = Result<Reading, ReadFailure>;
-
-/// Reads objects.
-pub struct Reader {
-    backend: Backend,
+/// What a mount reads.
+pub struct Read {
+    /// One result for each object, in their order.
+    pub objects: Vec<ObjectResult>,
+    /// The least fresh origin of them.
+    pub origin: Origin,
+    /// The entries that the objects came from, for whoever delivers changes.
+    pub entries: Vec<Arc<Entry>>,
 }
 
 impl Reader {
-    /// Reads through `backend`.
-    pub fn new(backend: Backend) -> Self {
-        Self { backend }
+    /// Reads through `values`.
+    pub fn new(identity: Arc<Identity>, backend: Arc<Backend>, values: Arc<Values>) -> Self {
+        Self { identity, backend, values }
     }
 
-    /// Reads every object; the results stand in the objects' order. The account
-    /// of the credentials comes along, where it is known.
+    /// Reads every object.
     ///
     /// # Errors
-    /// When there are no credentials.
-    pub async fn read(
-        &self,
-        asker: &Asker<'_>,
-        objects: &[Object],
-    ) -> Result<(Vec<ObjectResult>, Option<String>), IdentityError> {
-        if objects.is_empty() {
-            return Ok((Vec::new(), None));
-        }
-        let mut session = asker.session().await?;
-        let region = &asker.regions.primary;
-        let wanted = objects.iter().map(|object| object.reference.clone());
-        let primary = self.read_renewing(asker, &mut session, region, wanted).await?;
-        let mut results: Vec<ObjectResult> = objects
+    /// When there are no credentials and nothing to serve without them.
+    pub async fn read(&self, asker: &PodAsker<'_>, objects: &[Object]) -> Result<Read, IdentityError> {
+        let plan = Plan::of(objects);
+        let interval = asker.interval.unwrap_or(self.values.settings().interval);
+        let wanted: Vec<Wanted<'_>> = plan
+            .sources
             .iter()
-            .map(|object| {
-                primary[&object.reference].clone().map_err(|primary| ReadFailure { primary, failover: None })
+            .zip(&plan.required)
+            .map(|(source, required)| {
+                let entry = self.values.entry(asker.principal, asker.regions, source, interval, required);
+                Wanted { entry, required }
             })
             .collect();
+        let found = self.find_all(asker, &wanted).await;
 
-        if let Some(region) = &asker.regions.failover {
-            let outage = |result: &ObjectResult| {
-                result.as_ref().is_err_and(|failure| failure.primary.kind == FailureKind::Outage)
-            };
-            let wanted = objects.iter().zip(&results).filter(|(_, result)| outage(result));
-            let wanted: Vec<Reference> = wanted.map(|(object, _)| in_failover(object).clone()).collect();
-            let failover = self.read_renewing(asker, &mut session, region, wanted.into_iter()).await?;
-            for (object, result) in objects.iter().zip(&mut results) {
-                let Some(answer) = failover.get(in_failover(object)).filter(|_| outage(result)) else {
-                    continue;
-                };
-                match (answer, &mut *result) {
-                    (Ok(reading), _) => *result = Ok(reading.clone()),
-                    (Err(failed), Err(failure)) => failure.failover = Some(failed.clone()),
-                    (Err(_), Ok(_)) => {}
+        let mut origin = Origin::Cache;
+        let mut outcomes: Vec<Outcome> = Vec::with_capacity(found.len());
+        for found in found {
+            match found {
+                Ok((outcome, from)) => {
+                    origin = origin.max(from);
+                    outcomes.push(outcome);
                 }
+                Err(Lost::Read(outcome)) => {
+                    origin = origin.max(Origin::Aws);
+                    outcomes.push(outcome);
+                }
+                Err(Lost::Session(error)) => return Err(error),
             }
         }
-        Ok((results, session.account))
+        let objects = plan.places.iter().map(|(source, place)| outcomes[*source][*place].clone()).collect();
+        Ok(Read { objects, origin, entries: wanted.into_iter().map(|wanted| wanted.entry).collect() })
     }
 
-    /// Reads distinct references; what fails for stale credentials is read once
-    /// more with new ones.
-    async fn read_renewing(
-        &self,
-        asker: &Asker<'_>,
-        session: &mut Session,
-        region: &Region,
-        wanted: impl Iterator<Item = Reference>,
-    ) -> Result<BTreeMap<Reference, ReadResult>, IdentityError> {
-        let mut results: BTreeMap<Reference, ReadResult> = BTreeMap::new();
-        let mut distinct: Vec<Reference> = wanted.collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let readings = self.backend.read(&session.credentials, region, &distinct).await;
-        results.extend(distinct.into_iter().zip(readings));
-
-        let stale = |result: &ReadResult| {
-            result.as_ref().is_err_and(|failure| failure.kind == FailureKind::StaleCredentials)
-        };
-        let again: Vec<Reference> = results
-            .iter()
-            .filter(|(_, result)| stale(result))
-            .map(|(reference, _)| reference.clone())
-            .collect();
-        if !again.is_empty() {
-            asker.discard(session);
-            *session = asker.session().await?;
-            let readings = self.backend.read(&session.credentials, region, &again).await;
-            results.extend(again.into_iter().zip(readings));
+    /// Serves what is fresh, fetches what nobody fetches, and waits for the rest.
+    async fn find_all(&self, asker: &PodAsker<'_>, wanted: &[Wanted<'_>]) -> Vec<Finding> {
+        let mut findings: Vec<Option<Finding>> = Vec::with_capacity(wanted.len());
+        let (mut mine, mut others) = (Vec::new(), Vec::new());
+        for (index, wanted) in wanted.iter().enumerate() {
+            let mut finding = self.serve(wanted);
+            if finding.is_none() {
+                match wanted.entry.slot.try_turn() {
+                    None => others.push((index, wanted)),
+                    Some(turn) => {
+                        // Somebody may have ended just now.
+                        finding = self.serve(wanted);
+                        if finding.is_none() {
+                            mine.push((index, wanted, turn));
+                        }
+                    }
+                }
+            }
+            findings.push(finding.map(Ok));
         }
-        Ok(results)
+        let (fetched, waited) = tokio::join!(
+            self.fetch(asker, mine),
+            join_all(others.into_iter().map(async |(index, wanted)| (index, self.wait(asker, wanted).await))),
+        );
+        for (index, finding) in fetched.into_iter().chain(waited) {
+            findings[index] = Some(finding);
+        }
+        findings.into_iter().flatten().collect()
+    }
+
+    fn serve(&self, wanted: &Wanted<'_>) -> Option<(Outcome, Origin)> {
+        wanted.entry.serve(wanted.entry.freshness(wanted.required, self.values.settings()))
+    }
+
+    /// Waits for whoever fetches the entry; fetches it, when that one gave up.
+    async fn wait(&self, asker: &PodAsker<'_>, wanted: &Wanted<'_>) -> Finding {
+        let freshness = wanted.entry.freshness(wanted.required, self.values.settings());
+        // Another's refused token says nothing about this mount's.
+        let shared = |lost: &Lost| match lost {
+            Lost::Read(_) => true,
+            Lost::Session(error) => error.is_outage(),
+        };
+        match wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared).await {
+            Found::Result(Ok(held)) => {
+                let origin = freshness.origin_of(&held).unwrap_or(Origin::Cache);
+                Ok((held.results, origin))
+            }
+            Found::Result(Err(lost)) => self.serve(wanted).ok_or(lost),
+            Found::Turn(turn) => {
+                let fetched = self.fetch(asker, vec![(0, wanted, turn)]).await;
+                // One was asked for, and one comes back.
+                fetched
+                    .into_iter()
+                    .next()
+                    .map_or(Err(Lost::Session(IdentityError::NoToken)), |(_, finding)| finding)
+            }
+        }
+    }
+
+    /// Fetches entries whose turn this mount has.
+    async fn fetch(
+        &self,
+        asker: &PodAsker<'_>,
+        mine: Vec<(usize, &Wanted<'_>, Turn)>,
+    ) -> Vec<(usize, Finding)> {
+        if mine.is_empty() {
+            return Vec::new();
+        }
+        let who = Who::Pod { identity: &self.identity, principal: asker.principal, proof: Some(asker.proof) };
+        let began = Instant::now();
+        let sources: Vec<&Source> = mine.iter().map(|(_, wanted, _)| &wanted.entry.source).collect();
+        let asker = Asker { who, regions: asker.regions, effort: Effort::Mount };
+        let results = fetch(&self.backend, &asker, &sources).await;
+        let results = each(results, mine.len());
+        let settled = mine.into_iter().zip(results).map(|((index, wanted, turn), result)| {
+            let Settled { result, .. } = self.values.settle(&wanted.entry, turn, began, result);
+            (index, result)
+        });
+        settled.collect()
     }
 }
 
-/// What the failover Region is asked for.
-fn in_failover(object: &Object) -> &Reference {
-    object.failover.as_ref().unwrap_or(&object.reference)
+/// An entry and what this mount needs of it.
+struct Wanted<'a> {
+    entry: Arc<Entry>,
+    required: &'a [bool],
+}
+
+type Finding = Result<(Outcome, Origin), Lost>;
+
+/// One result for each source; without credentials the same for all.
+pub fn each<T>(results: Result<Vec<T>, IdentityError>, count: usize) -> Vec<Result<T, IdentityError>> {
+    match results {
+        Ok(results) => results.into_iter().map(Ok).collect(),
+        Err(error) => vec![error; count].into_iter().map(Err).collect(),
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_credential_types::Credentials;
 
 use crate::{
-    aws::{Aws, AwsFailure},
+    aws::{Aws, AwsFailure, Effort},
     model::{
         arn::Region,
         object::{Reference, Service},
@@ -23,15 +23,13 @@ pub struct Reading {
     pub value: SecretValue,
     /// Secrets Manager VersionId, or the parameter's version number.
     pub version: String,
-    /// The staging labels on that version, where the service tells them.
-    pub labels: Vec<String>,
     /// The ARN, empty where the service tells none.
     pub arn: String,
     /// The request id of the call that read it.
     pub request_id: Option<String>,
 }
 
-/// What reading one object gave.
+/// What reading one reference gave.
 pub type ReadResult = Result<Reading, AwsFailure>;
 
 /// Secrets Manager and Parameter Store.
@@ -42,37 +40,66 @@ pub struct Backend {
     parameter_store: parameter_store::ParameterStore,
 }
 
+/// What every call of one read needs.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    aws: &'a Aws,
+    credentials: &'a Credentials,
+    region: &'a Region,
+    effort: Effort,
+}
+
 impl Backend {
     /// Clients are made when they are first needed.
     pub fn new(aws: Arc<Aws>) -> Self {
         Self { aws, secrets_manager: Default::default(), parameter_store: Default::default() }
     }
 
-    /// Reads distinct references at once, within the Region's time. The
-    /// results stand in the order of `references`.
+    /// Reads groups of references at once, within the Region's time. The labels
+    /// of one secret that stand in one group are of one moment. The results
+    /// stand in the order of `groups`.
     pub async fn read(
         &self,
         credentials: &Credentials,
         region: &Region,
-        references: &[Reference],
-    ) -> Vec<ReadResult> {
-        let of = |service| {
-            references
-                .iter()
-                .filter(move |reference| reference.service == service)
-                .cloned()
-                .collect::<Vec<_>>()
-        };
-        let (secrets, parameters) = (of(Service::SecretsManager), of(Service::ParameterStore));
+        groups: &[&[Reference]],
+        effort: Effort,
+    ) -> Vec<Vec<ReadResult>> {
+        let call = Call { aws: &self.aws, credentials, region, effort };
+        let parameters: Vec<&Reference> =
+            groups.iter().copied().flatten().filter(|reference| is_parameter(reference)).collect();
+        let secrets: Vec<&[Reference]> =
+            groups.iter().copied().filter(|group| !group.first().is_some_and(is_parameter)).collect();
         let (secrets, parameters) = tokio::join!(
-            self.secrets_manager.read(&self.aws, credentials, region, &secrets),
-            self.parameter_store.read(&self.aws, credentials, region, &parameters),
+            self.secrets_manager.read(call, &secrets),
+            self.parameter_store.read(call, &parameters),
         );
         let (mut secrets, mut parameters) = (secrets.into_iter(), parameters.into_iter());
-        let next = |reference: &Reference| match reference.service {
-            Service::SecretsManager => secrets.next(),
-            Service::ParameterStore => parameters.next(),
-        };
-        references.iter().filter_map(next).collect()
+        let results = groups.iter().map(|group| match group.first() {
+            Some(first) if is_parameter(first) => parameters.by_ref().take(group.len()).collect(),
+            Some(_) => secrets.next().unwrap_or_default(),
+            None => Vec::new(),
+        });
+        results.collect()
     }
+}
+
+fn is_parameter(reference: &Reference) -> bool {
+    reference.service == Service::ParameterStore
+}
+
+/// Runs one AWS call in its turn, within the Region's time.
+async fn within<T>(
+    call: Call<'_>,
+    operation: &'static str,
+    work: impl Future<Output = Result<T, AwsFailure>>,
+) -> Result<T, AwsFailure> {
+    let limit = call.aws.region_timeout();
+    let in_turn = async {
+        let _permit = call.aws.permit(call.effort).await;
+        work.await
+    };
+    tokio::time::timeout(limit, in_turn)
+        .await
+        .unwrap_or_else(|_| Err(AwsFailure::timed_out(operation, call.region, limit)))
 }

@@ -2,15 +2,14 @@
 //!
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>
 
-use aws_credential_types::Credentials;
 use aws_sdk_ssm::{Client, config::Builder, types::Parameter};
 use aws_types::request_id::RequestId;
 use futures_util::future::join_all;
 
-use super::{ReadResult, Reading};
+use super::{Call, ReadResult, Reading, within};
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, PerRegion},
-    model::{arn::Region, object::Reference, secret::SecretValue},
+    aws::{AwsFailure, FailureKind, PerRegion},
+    model::{object::Reference, secret::SecretValue},
 };
 
 const OPERATION: &str = "ssm:GetParameters";
@@ -23,95 +22,83 @@ pub(super) struct ParameterStore {
 }
 
 impl ParameterStore {
-    pub(super) async fn read(
-        &self,
-        aws: &Aws,
-        credentials: &Credentials,
-        region: &Region,
-        references: &[Reference],
-    ) -> Vec<ReadResult> {
+    pub(super) async fn read(&self, call: Call<'_>, references: &[&Reference]) -> Vec<ReadResult> {
         if references.is_empty() {
             return Vec::new();
         }
-        let client = self.clients.get(region, || Client::new(&aws.config_for(region)));
-        let call = Call { aws, client: &client, credentials, region };
-        let batches = join_all(references.chunks(BATCH).map(|batch| call.read_batch(batch))).await;
-        batches.into_iter().flatten().collect()
+        let client = self.clients.get(call.region, || Client::new(&call.aws.config_for(call.region)));
+        let batches = references.chunks(BATCH).map(|batch| read_batch(call, &client, batch));
+        join_all(batches).await.into_iter().flatten().collect()
     }
 }
 
-struct Call<'a> {
-    aws: &'a Aws,
-    client: &'a Client,
-    credentials: &'a Credentials,
-    region: &'a Region,
-}
-
-impl Call<'_> {
-    /// Reads a batch. One parameter that is denied, or whose key is, fails the
-    /// whole call; asked one by one, the healthy ones come and the error names
-    /// the right one.
-    async fn read_batch(&self, batch: &[Reference]) -> Vec<ReadResult> {
-        match self.get_parameters(batch).await {
-            Ok(results) => results,
-            Err(failure) if batch.len() == 1 || !blames_one(failure.kind) => vec![Err(failure); batch.len()],
-            Err(_) => {
-                let singles = batch.iter().map(|reference| async {
-                    let one = std::slice::from_ref(reference);
-                    self.get_parameters(one).await.map_or_else(Err, |mut results| results.swap_remove(0))
-                });
-                join_all(singles).await
-            }
+/// Reads a batch. One parameter that is denied, or whose key is, fails the whole
+/// call; asked one by one, the healthy ones come and the error names the right one.
+async fn read_batch(call: Call<'_>, client: &Client, batch: &[&Reference]) -> Vec<ReadResult> {
+    match get_parameters(call, client, batch).await {
+        Ok(results) => results,
+        Err(failure) if batch.len() == 1 || !blames_one(failure.kind) => vec![Err(failure); batch.len()],
+        Err(_) => {
+            let singles = batch.iter().map(|reference| async {
+                let one = std::slice::from_ref(reference);
+                get_parameters(call, client, one).await.map_or_else(Err, |mut results| results.swap_remove(0))
+            });
+            join_all(singles).await
         }
     }
+}
 
-    async fn get_parameters(&self, batch: &[Reference]) -> Result<Vec<ReadResult>, AwsFailure> {
-        let limit = self.aws.region_timeout();
-        let names: Vec<String> = batch.iter().map(asked_name).collect();
-        let _permit = self.aws.permit().await;
-        let request = self
-            .client
+async fn get_parameters(
+    call: Call<'_>,
+    client: &Client,
+    batch: &[&Reference],
+) -> Result<Vec<ReadResult>, AwsFailure> {
+    let mut answer = within(call, OPERATION, async {
+        let overrides =
+            Builder::new().credentials_provider(call.credentials.clone()).retry_config(call.effort.retries());
+        client
             .get_parameters()
-            .set_names(Some(names))
+            .set_names(Some(batch.iter().copied().map(asked_name).collect()))
             .with_decryption(true)
             .customize()
-            .config_override(Builder::new().credentials_provider(self.credentials.clone()))
-            .send();
-        let mut answer = tokio::time::timeout(limit, request)
+            .config_override(overrides)
+            .send()
             .await
-            .map_err(|_| AwsFailure::timed_out(OPERATION, self.region, limit))?
-            .map_err(|error| AwsFailure::of(OPERATION, self.region, &error))?;
-        let request_id = answer.request_id().map(str::to_owned);
-        let invalid = answer.invalid_parameters.take().unwrap_or_default();
-        let mut found = answer.parameters.take().unwrap_or_default();
-        let results = batch.iter().map(|reference| {
-            let at = found.iter().position(|parameter| answers(parameter, reference));
-            if let Some(at) = at {
-                return Ok(reading(found.swap_remove(at), request_id.clone()));
-            }
-            let named = invalid.contains(&asked_name(reference));
-            let message = if named {
-                "there is no such parameter, version or label".to_owned()
-            } else {
-                "the answer holds neither the parameter nor its name among the invalid ones".to_owned()
-            };
-            Err(AwsFailure {
-                kind: if named { FailureKind::NotFound } else { FailureKind::Outage },
-                operation: OPERATION,
-                region: self.region.clone(),
-                code: named.then(|| "InvalidParameters".to_owned()),
-                message,
-                request_id: request_id.clone(),
-            })
-        });
-        Ok(results.collect())
-    }
+            .map_err(|error| AwsFailure::of(OPERATION, call.region, &error))
+    })
+    .await?;
+    let request_id = answer.request_id().map(str::to_owned);
+    let invalid = answer.invalid_parameters.take().unwrap_or_default();
+    let found = answer.parameters.take().unwrap_or_default();
+    let results = matched(batch, &invalid, found).into_iter().zip(batch).map(|(parameter, reference)| {
+        if let Some(parameter) = parameter {
+            return Ok(reading(parameter, request_id.clone()));
+        }
+        let named = invalid.contains(&asked_name(reference));
+        let message = if named {
+            "there is no such parameter, version or label"
+        } else {
+            "the answer holds neither the parameter nor its name among the invalid ones"
+        };
+        Err(AwsFailure {
+            kind: if named { FailureKind::NotFound } else { FailureKind::Outage },
+            operation: OPERATION,
+            region: call.region.clone(),
+            code: named.then(|| "InvalidParameters".to_owned()),
+            message: message.to_owned(),
+            request_id: request_id.clone(),
+        })
+    });
+    Ok(results.collect())
 }
 
 /// Whether a failed batch may be the fault of one of its parameters.
 fn blames_one(kind: FailureKind) -> bool {
     match kind {
-        FailureKind::Outage | FailureKind::StaleCredentials | FailureKind::TokenRefused => false,
+        FailureKind::Outage
+        | FailureKind::Throttled
+        | FailureKind::StaleCredentials
+        | FailureKind::TokenRefused => false,
         FailureKind::Denied
         | FailureKind::KmsDenied
         | FailureKind::NotFound
@@ -132,21 +119,49 @@ fn selector(reference: &Reference) -> Option<&str> {
     reference.selector.version.as_deref().or(reference.selector.label.as_deref())
 }
 
-/// Answers come in alphabetical order, and two versions of one parameter under
-/// the same name: only name and selector together tell which was asked.
-fn answers(parameter: &Parameter, reference: &Reference) -> bool {
-    let same = |text: Option<&str>| text == Some(reference.id.as_str());
-    // A shared parameter is asked by its ARN.
-    let named = same(parameter.name()) || same(parameter.arn());
-    let answered =
-        parameter.selector().map(|selector| selector.trim_start_matches(':')).filter(|s| !s.is_empty());
-    let selected = match (selector(reference), answered) {
-        (asked, Some(answered)) => asked == Some(answered),
-        (None, None) => true,
-        // Some implementations leave the selector out; a version still tells.
-        (Some(asked), None) => reference.selector.label.is_some() || asked == parameter.version().to_string(),
-    };
-    named && selected
+/// Which parameter answers which reference. Answers come in alphabetical order,
+/// and two versions of one parameter under the same name: only name and selector
+/// together tell which was asked.
+fn matched(batch: &[&Reference], invalid: &[String], mut found: Vec<Parameter>) -> Vec<Option<Parameter>> {
+    let mut take =
+        |answers: &dyn Fn(&Parameter) -> bool| found.iter().position(answers).map(|at| found.swap_remove(at));
+    let mut matched: Vec<Option<Parameter>> = batch
+        .iter()
+        .map(|reference| take(&|parameter| is_of(parameter, reference) && has_selector(parameter, reference)))
+        .collect();
+    // Some implementations leave the selector out. What is left then is taken
+    // only where it cannot be the answer to anything else.
+    for at in 0..batch.len() {
+        let reference = batch[at];
+        if matched[at].is_some() || invalid.contains(&asked_name(reference)) {
+            continue;
+        }
+        let rivals = batch.iter().zip(&matched).filter(|(other, answer)| {
+            answer.is_none() && other.id == reference.id && other.selector.label.is_some()
+        });
+        let alone = rivals.count() <= 1;
+        matched[at] = take(&|parameter| {
+            let fits = match &reference.selector.version {
+                Some(version) => *version == parameter.version().to_string(),
+                None => alone,
+            };
+            is_of(parameter, reference) && answered_selector(parameter).is_none() && fits
+        });
+    }
+    matched
+}
+
+/// A shared parameter is asked by its ARN.
+fn is_of(parameter: &Parameter, reference: &Reference) -> bool {
+    [parameter.name(), parameter.arn()].contains(&Some(reference.id.as_str()))
+}
+
+fn has_selector(parameter: &Parameter, reference: &Reference) -> bool {
+    answered_selector(parameter) == selector(reference)
+}
+
+fn answered_selector(parameter: &Parameter) -> Option<&str> {
+    parameter.selector().map(|selector| selector.trim_start_matches(':')).filter(|text| !text.is_empty())
 }
 
 fn reading(mut parameter: Parameter, request_id: Option<String>) -> Reading {
@@ -159,7 +174,6 @@ fn reading(mut parameter: Parameter, request_id: Option<String>) -> Reading {
     Reading {
         value: SecretValue::from(parameter.value.take().unwrap_or_default()),
         version,
-        labels: Vec::new(),
         arn: parameter.arn.take().unwrap_or_default(),
         request_id,
     }
@@ -184,24 +198,55 @@ mod tests {
         Reference { service: Service::ParameterStore, id: id.to_owned(), selector }
     }
 
+    fn parameter(version: i64, selector: Option<&str>) -> Parameter {
+        Parameter::builder()
+            .name("/a")
+            .arn("arn:x:/a")
+            .version(version)
+            .set_selector(selector.map(str::to_owned))
+            .build()
+    }
+
+    /// The versions that the references get.
+    fn versions(batch: &[Reference], found: Vec<Parameter>) -> Vec<Option<i64>> {
+        let invalid = ["/a:gone".to_owned()];
+        let batch: Vec<&Reference> = batch.iter().collect();
+        matched(&batch, &invalid, found).into_iter().map(|found| found.map(|it| it.version())).collect()
+    }
+
     #[test]
     fn an_answer_is_matched_by_name_and_selector() {
-        let parameter = |selector: Option<&str>| {
-            Parameter::builder()
-                .name("/a")
-                .arn("arn:x:/a")
-                .version(3)
-                .set_selector(selector.map(str::to_owned))
-                .build()
-        };
-        assert!(answers(&parameter(Some(":3")), &reference("/a", Some("3"), None)));
-        assert!(!answers(&parameter(Some(":3")), &reference("/a", Some("2"), None)));
-        assert!(!answers(&parameter(Some(":3")), &reference("/a", None, None)));
-        assert!(answers(&parameter(Some(":live")), &reference("/a", None, Some("live"))));
-        assert!(answers(&parameter(None), &reference("arn:x:/a", None, None)));
-        assert!(answers(&parameter(None), &reference("/a", Some("3"), None)));
-        assert!(!answers(&parameter(None), &reference("/a", Some("4"), None)));
-        assert!(!answers(&parameter(None), &reference("/b", None, None)));
+        let batch = [
+            reference("/a", None, Some("live")),
+            reference("/a", Some("3"), None),
+            reference("/b", None, None),
+            reference("arn:x:/a", None, None),
+            reference("arn:x:/a", Some("1"), None),
+        ];
+        let found = vec![
+            parameter(3, None),
+            parameter(1, Some(":1")),
+            parameter(3, Some(":3")),
+            parameter(2, Some(":live")),
+        ];
+        assert_eq!(versions(&batch, found), [Some(2), Some(3), None, Some(3), Some(1)]);
+    }
+
+    #[test]
+    fn the_current_version_never_stands_for_a_label_that_is_not_there() {
+        let batch = [reference("/a", None, Some("gone")), reference("arn:x:/a", None, None)];
+        assert_eq!(versions(&batch, vec![parameter(3, None)]), [None, Some(3)]);
+        assert_eq!(versions(&batch[..1], vec![parameter(3, None)]), [None]);
+    }
+
+    #[test]
+    fn an_answer_without_a_selector_is_taken_where_it_is_unambiguous() {
+        let label = |label| reference("/a", None, Some(label));
+        assert_eq!(versions(&[label("live")], vec![parameter(3, None)]), [Some(3)]);
+        assert_eq!(versions(&[reference("/a", Some("3"), None)], vec![parameter(3, None)]), [Some(3)]);
+        assert_eq!(versions(&[reference("/a", Some("4"), None)], vec![parameter(3, None)]), [None]);
+        let two = [label("live"), label("next")];
+        assert_eq!(versions(&two, vec![parameter(3, None), parameter(4, None)]), [None, None]);
     }
 
     #[test]

@@ -2,18 +2,20 @@
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 
-use aws_credential_types::Credentials;
 use aws_sdk_secretsmanager::{Client, config::Builder, operation::get_secret_value::GetSecretValueOutput};
 use aws_types::request_id::RequestId;
 use futures_util::future::join_all;
 
-use super::{ReadResult, Reading};
+use super::{Call, ReadResult, Reading, within};
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, PerRegion},
-    model::{arn::Region, object::Reference, secret::SecretValue},
+    aws::{AwsFailure, FailureKind, PerRegion},
+    model::{object::Reference, secret::SecretValue},
 };
 
 const OPERATION: &str = "secretsmanager:GetSecretValue";
+const PREVIOUS_LABEL: &str = "AWSPREVIOUS";
+/// How often labels are read again when they move meanwhile.
+const MAX_TRIES: u32 = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct SecretsManager {
@@ -21,51 +23,87 @@ pub(super) struct SecretsManager {
 }
 
 impl SecretsManager {
-    pub(super) async fn read(
-        &self,
-        aws: &Aws,
-        credentials: &Credentials,
-        region: &Region,
-        references: &[Reference],
-    ) -> Vec<ReadResult> {
-        let client = self.clients.get(region, || Client::new(&aws.config_for(region)));
-        let reads = references.iter().map(|reference| async {
-            let read = read_one(aws, &client, credentials, region, reference);
-            let limit = aws.region_timeout();
-            tokio::time::timeout(limit, read)
-                .await
-                .unwrap_or_else(|_| Err(AwsFailure::timed_out(OPERATION, region, limit)))
-        });
-        join_all(reads).await
+    pub(super) async fn read(&self, call: Call<'_>, groups: &[&[Reference]]) -> Vec<Vec<ReadResult>> {
+        if groups.is_empty() {
+            return Vec::new();
+        }
+        let client = self.clients.get(call.region, || Client::new(&call.aws.config_for(call.region)));
+        join_all(groups.iter().map(|group| read_group(call, &client, group))).await
     }
 }
 
-async fn read_one(
-    aws: &Aws,
-    client: &Client,
-    credentials: &Credentials,
-    region: &Region,
-    reference: &Reference,
-) -> ReadResult {
-    let _permit = aws.permit().await;
-    let answer = client
-        .get_secret_value()
-        .secret_id(&reference.id)
-        .set_version_id(reference.selector.version.clone())
-        .set_version_stage(reference.selector.label.clone())
-        .customize()
-        .config_override(Builder::new().credentials_provider(credentials.clone()))
-        .send()
-        .await
-        .map_err(|error| AwsFailure::of(OPERATION, region, &error))?;
-    reading(answer).ok_or_else(|| AwsFailure {
-        kind: FailureKind::Unusable,
+/// Reads one secret's labels so that they are of one moment, as far as AWS's
+/// own reads allow: one label, the others, and the first again.
+async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec<ReadResult> {
+    let [first, others @ ..] = group else { return Vec::new() };
+    if others.is_empty() {
+        return vec![read_one(call, client, first).await];
+    }
+    for _ in 0..MAX_TRIES {
+        let mut results = vec![read_one(call, client, first).await];
+        if let Some(Err(failure)) = results.first().filter(|result| !is_absent_or_there(result)) {
+            return vec![Err(failure.clone()); group.len()];
+        }
+        results.extend(join_all(others.iter().map(|other| read_one(call, client, other))).await);
+        let again = read_one(call, client, first).await;
+        let unmoved = match (&results[0], &again) {
+            (Ok(before), Ok(after)) => before.version == after.version,
+            (before, after) => before.is_err() && after.is_err(),
+        };
+        if unmoved && !is_torn(group, &results) {
+            return results;
+        }
+    }
+    let moved = AwsFailure {
+        kind: FailureKind::Outage,
         operation: OPERATION,
-        region: region.clone(),
+        region: call.region.clone(),
         code: None,
-        message: "the version holds neither a string nor a binary value".to_owned(),
+        message: format!("the secret's staging labels moved during each of {MAX_TRIES} reads"),
         request_id: None,
+    };
+    vec![Err(moved); group.len()]
+}
+
+/// Whatever else a read says, every other label of the secret would meet too.
+fn is_absent_or_there(result: &ReadResult) -> bool {
+    result.as_ref().is_ok() || result.as_ref().is_err_and(|failure| failure.kind == FailureKind::NotFound)
+}
+
+/// One version under both AWSCURRENT and AWSPREVIOUS was read while they moved.
+fn is_torn(group: &[Reference], results: &[ReadResult]) -> bool {
+    let version_under = |label: Option<&str>| {
+        let at = group.iter().position(|reference| reference.selector.label.as_deref() == label)?;
+        results[at].as_ref().ok().map(|reading| reading.version.as_str())
+    };
+    let previous = version_under(Some(PREVIOUS_LABEL));
+    previous.is_some() && previous == version_under(None)
+}
+
+async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> ReadResult {
+    within(call, OPERATION, async {
+        let overrides =
+            Builder::new().credentials_provider(call.credentials.clone()).retry_config(call.effort.retries());
+        let answer = client
+            .get_secret_value()
+            .secret_id(&reference.id)
+            .set_version_id(reference.selector.version.clone())
+            .set_version_stage(reference.selector.label.clone())
+            .customize()
+            .config_override(overrides)
+            .send()
+            .await
+            .map_err(|error| AwsFailure::of(OPERATION, call.region, &error))?;
+        reading(answer).ok_or_else(|| AwsFailure {
+            kind: FailureKind::Unusable,
+            operation: OPERATION,
+            region: call.region.clone(),
+            code: None,
+            message: "the version holds neither a string nor a binary value".to_owned(),
+            request_id: None,
+        })
     })
+    .await
 }
 
 /// `None` when the version holds no value.
@@ -80,7 +118,6 @@ fn reading(mut answer: GetSecretValueOutput) -> Option<Reading> {
     Some(Reading {
         value,
         version: answer.version_id.unwrap_or_default(),
-        labels: answer.version_stages.unwrap_or_default(),
         arn: answer.arn.unwrap_or_default(),
         request_id,
     })

@@ -10,22 +10,23 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use aws_credential_types::provider::ProvideCredentials;
 
 use crate::{
-    aws::{Aws, AwsSettings},
+    aws::{Aws, AwsSettings, Effort},
     backend::Backend,
     cli::MountArgs,
+    fetch::{Asker, Who, fetch},
     identity::Session,
     model::{
         arn::{Region, Regions},
         file::MountFile,
         request::{MountRequest, RawRequest, Rules},
+        source::{Plan, Source},
         yaml::{self, Content, Node},
     },
-    mount,
-    reading::{Asker, Reader, Who},
+    mount::shape_all,
 };
 
 /// Mode of a file whose object names none, as the driver has it.
@@ -51,10 +52,12 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let session = Session::of_caller(credentials);
     let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
     let aws = Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }).await?);
-    let asker = Asker { who: Who::Caller(&session), regions: &regions };
-    let files = mount::fetch(&Reader::new(Backend::new(aws)), &request, &asker)
-        .await
-        .map_err(|error| anyhow!(error))?;
+    let asker = Asker { who: Who::Caller(&session), regions: &regions, effort: Effort::Mount };
+    let plan = Plan::of(&request.objects);
+    let sources: Vec<&Source> = plan.sources.iter().collect();
+    let results = fetch(&Backend::new(aws), &asker, &sources).await?;
+    let objects = plan.places.iter().map(|(source, place)| results[*source][*place].clone()).collect();
+    let files = shape_all(&request, objects, &"your own AWS credentials", || None)?;
 
     if let Some(folder) = &args.output {
         for file in &files {

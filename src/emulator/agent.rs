@@ -5,9 +5,11 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use crate::clock::unix_seconds;
+
 use super::{
     arn::role_parts,
-    clock::{iso_timestamp, unix_seconds},
+    clock::iso_timestamp,
     tokens::{Issuers, TokenError},
     wire::AwsError,
     world::World,

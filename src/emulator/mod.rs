@@ -50,6 +50,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use crate::clock::{Clock, unix_seconds};
+
 pub use self::{
     calls::Call,
     faults::{Fault, FaultId, FaultKind},
@@ -61,7 +63,6 @@ pub use self::{
 };
 use self::{
     calls::CallLog,
-    clock::{Clock, unix_seconds},
     faults::Faults,
     request::Incoming,
     store::IssuerTrust,

@@ -3,10 +3,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::clock::unix_seconds;
+
 use super::{
     access::{Caller, Principal, Resource, authorize, is_root_of},
     arn::role_parts,
-    clock::{iso_timestamp, unix_seconds},
+    clock::iso_timestamp,
     ids::role_id,
     tokens::{Claims, Issuers, TokenError},
     wire::{AwsError, xml_text},

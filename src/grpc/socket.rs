@@ -172,10 +172,11 @@ impl Socket {
     /// path already belongs to the new process.
     fn remove(self) {
         let ours = self.bound.as_ref().map(|bound| bound.inode);
-        if ours.is_some() && inode_of(&self.path).ok().flatten() == ours {
-            if let Err(error) = std::fs::remove_file(&self.path) {
-                tracing::warn!(socket = %self.path.display(), "the socket was not removed: {error}");
-            }
+        if ours.is_some()
+            && inode_of(&self.path).ok().flatten() == ours
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(socket = %self.path.display(), "the socket was not removed: {error}");
         }
     }
 
@@ -223,9 +224,8 @@ fn inode_of(path: &Path) -> Result<Option<Inode>, SocketError> {
 
 /// Who answers on the socket; `None` when nobody does.
 async fn runtime_name(path: &Path) -> Option<String> {
-    match tokio::time::timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await {
-        Ok(Err(_)) => return None,
-        Ok(Ok(_)) | Err(_) => {}
+    if let Ok(Err(_)) = tokio::time::timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await {
+        return None;
     }
     // Somebody listens. Whoever does not say a name is somebody else.
     let name = tokio::time::timeout(PROBE_TIMEOUT, ask_version(path)).await.ok().flatten();

@@ -45,6 +45,7 @@ fn code_of_identity(error: &IdentityError) -> Code {
     match error {
         IdentityError::TokenMissing { .. }
         | IdentityError::TokenUnfit { .. }
+        | IdentityError::NoToken
         | IdentityError::NoIdentity(_)
         | IdentityError::NoRole(_) => Code::Unauthenticated,
         IdentityError::Cluster(error) => code_of_cluster(error),
@@ -54,7 +55,7 @@ fn code_of_identity(error: &IdentityError) -> Code {
             FailureKind::NotFound => Code::NotFound,
             FailureKind::Unusable => Code::FailedPrecondition,
             FailureKind::Invalid => Code::InvalidArgument,
-            FailureKind::Outage => Code::Internal,
+            FailureKind::Outage | FailureKind::Throttled => Code::Internal,
         },
     }
 }
@@ -77,7 +78,7 @@ fn code_of_cause(cause: &Cause) -> Code {
     match cause {
         Cause::Shape(_) => Code::FailedPrecondition,
         Cause::Read(read) => match read.failover.as_ref().unwrap_or(&read.primary).kind {
-            FailureKind::Outage => Code::Internal,
+            FailureKind::Outage | FailureKind::Throttled => Code::Internal,
             FailureKind::StaleCredentials | FailureKind::TokenRefused => Code::Unauthenticated,
             FailureKind::Denied | FailureKind::KmsDenied => Code::PermissionDenied,
             FailureKind::NotFound => Code::NotFound,

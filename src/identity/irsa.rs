@@ -5,13 +5,13 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use aws_sdk_sts::Client;
+use aws_sdk_sts::{Client, config::Builder};
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, PerRegion},
+    aws::{Aws, AwsFailure, Effort, PerRegion},
     model::{
-        arn::{Arn, Region, Regions, RoleArn},
+        arn::{Region, Regions, RoleArn},
         principal::role_session_name,
         token::Token,
     },
@@ -44,12 +44,13 @@ impl Irsa {
         who: &Who<'_>,
         token: &Token,
         age: Duration,
+        effort: Effort,
     ) -> Result<Fetched, AwsFailure> {
-        let mut result = self.assume_in(aws, &regions.primary, who, token, age).await;
+        let mut result = self.assume_in(aws, &regions.primary, who, token, age, effort).await;
         if let (Err(failure), Some(failover)) = (&result, &regions.failover)
-            && failure.kind == FailureKind::Outage
+            && failure.kind.is_outage()
         {
-            result = self.assume_in(aws, failover, who, token, age).await;
+            result = self.assume_in(aws, failover, who, token, age, effort).await;
         }
         result
     }
@@ -61,17 +62,20 @@ impl Irsa {
         who: &Who<'_>,
         token: &Token,
         age: Duration,
+        effort: Effort,
     ) -> Result<Fetched, AwsFailure> {
         let client = self.clients.get(region, || Client::new(&aws.config_for(region)));
         let seconds = age.clamp(MIN_SESSION, MAX_SESSION).as_secs();
         let call = async {
-            let _permit = aws.permit().await;
+            let _permit = aws.permit(effort).await;
             client
                 .assume_role_with_web_identity()
                 .role_arn(who.role.as_str())
                 .role_session_name(role_session_name(who.namespace, who.service_account))
                 .web_identity_token(token.expose())
                 .duration_seconds(i32::try_from(seconds).unwrap_or(3600))
+                .customize()
+                .config_override(Builder::new().retry_config(effort.retries()))
                 .send()
                 .await
         };
@@ -82,7 +86,6 @@ impl Irsa {
             .map_err(|error| AwsFailure::of(OPERATION, region, &error))?;
         let given = answer.credentials.ok_or_else(|| AwsFailure::unreadable(OPERATION, region))?;
         let expiry = SystemTime::try_from(given.expiration).ok();
-        let account = Arn::parse(who.role.as_str()).map(|arn| arn.account.to_owned());
         let credentials = Credentials::new(
             given.access_key_id,
             given.secret_access_key,
@@ -90,6 +93,6 @@ impl Irsa {
             expiry,
             "latchkey-irsa",
         );
-        Ok(Fetched { credentials, account })
+        Ok(Fetched { credentials, account: None })
     }
 }

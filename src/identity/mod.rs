@@ -3,23 +3,33 @@
 
 mod irsa;
 mod pod_identity;
+mod proof;
+mod roles;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use aws_credential_types::Credentials;
 use tokio::time::Instant;
 
-pub use pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT};
-
+use self::roles::Roles;
+pub use self::{
+    pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT},
+    proof::Proof,
+};
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind},
+    aws::{Aws, AwsFailure, Effort, FailureKind},
     cache::Slots,
+    clock::{Clock, unix_seconds},
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
-        arn::{Regions, RoleArn},
+        arn::{Arn, Regions, RoleArn},
         principal::Principal,
         request::MountRequest,
-        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE, Token, TokenDigest},
+        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE, TokenDigest},
     },
 };
 
@@ -35,6 +45,10 @@ pub struct IdentitySettings {
     pub share_pod_identity: bool,
     /// How long credentials are used at most.
     pub max_credential_age: Duration,
+    /// How long a service account's role is remembered.
+    pub role_age: Duration,
+    /// How long it is still believed while Kubernetes does not answer.
+    pub max_stale: Duration,
 }
 
 impl Default for IdentitySettings {
@@ -43,6 +57,8 @@ impl Default for IdentitySettings {
             agent: AgentSettings::default(),
             share_pod_identity: false,
             max_credential_age: Duration::from_secs(15 * 60),
+            role_age: Duration::from_secs(2 * 60),
+            max_stale: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -81,6 +97,9 @@ pub enum IdentityError {
     /// Kubernetes did not tell the role.
     #[error("the role of the pod's service account is not known")]
     Cluster(#[from] ClusterError),
+    /// Nobody's token is valid any more; the next mount brings one.
+    #[error("no token of the service account is valid any more; the next mount brings one")]
+    NoToken,
     /// STS or the agent did not give credentials.
     #[error("no AWS credentials for {principal}: {failure}{advice}", advice = advice(principal, failure))]
     Refused {
@@ -116,8 +135,8 @@ fn advice(principal: &Principal, failure: &AwsFailure) -> String {
 pub struct Session {
     /// What AWS calls are signed with.
     pub credentials: Credentials,
-    /// The account that the principal belongs to, where it is known.
-    pub account: Option<String>,
+    /// The account, where the one who gave them told it.
+    account: Option<String>,
     /// When they are renewed.
     usable_until: Instant,
 }
@@ -125,11 +144,14 @@ pub struct Session {
 /// Gives principals and their credentials.
 pub struct Identity {
     aws: Arc<Aws>,
-    cluster: Arc<Cluster>,
     settings: IdentitySettings,
+    clock: Clock,
+    roles: Roles,
     irsa: irsa::Irsa,
     agent: pod_identity::Agent,
     sessions: Slots<Principal, Session, Failed>,
+    /// The newest token of each principal that AWS has accepted.
+    accepted: Mutex<HashMap<Principal, Proof>>,
 }
 
 /// A failure and the token that met it.
@@ -142,28 +164,36 @@ struct Failed {
 impl Identity {
     /// Nothing is asked yet.
     pub fn new(aws: Arc<Aws>, cluster: Arc<Cluster>, settings: IdentitySettings) -> Self {
-        let agent = pod_identity::Agent::new(&aws, &settings.agent);
-        Self { aws, cluster, settings, irsa: irsa::Irsa::default(), agent, sessions: Slots::new() }
+        Self {
+            clock: Clock::new(),
+            roles: Roles::new(cluster, settings.role_age, settings.max_stale),
+            irsa: irsa::Irsa::default(),
+            agent: pod_identity::Agent::new(&aws, &settings.agent),
+            sessions: Slots::new(),
+            accepted: Mutex::default(),
+            aws,
+            settings,
+        }
     }
 
-    /// The principal that the request's pod acts as, and the token that proves it.
+    /// The principal that the request's pod acts as, and what proves it.
     ///
     /// # Errors
     /// When the pod has no identity, or its token is not its own.
-    pub async fn principal(&self, request: &MountRequest) -> Result<(Principal, Token), IdentityError> {
-        match self.role(request).await? {
-            Some(role) => {
-                let token = self.token(request, STS_AUDIENCE)?;
-                let (namespace, service_account) = owner(request);
-                Ok((Principal::Irsa { namespace, service_account, role }, token))
-            }
+    pub async fn principal(&self, request: &MountRequest) -> Result<(Principal, Proof), IdentityError> {
+        let role = self.role(request).await?;
+        let audience = if role.is_some() { STS_AUDIENCE } else { POD_IDENTITY_AUDIENCE };
+        let proof = Proof::of(request, audience, self.clock.now())?;
+        let (namespace, service_account) =
+            (request.pod.namespace.clone(), request.pod.service_account.clone());
+        let principal = match role {
+            Some(role) => Principal::Irsa { namespace, service_account, role },
             None => {
-                let token = self.token(request, POD_IDENTITY_AUDIENCE)?;
-                let (namespace, service_account) = owner(request);
                 let pod_uid = (!self.settings.share_pod_identity).then(|| request.pod.uid.clone());
-                Ok((Principal::PodIdentity { namespace, service_account, pod_uid }, token))
+                Principal::PodIdentity { namespace, service_account, pod_uid }
             }
-        }
+        };
+        Ok((principal, proof))
     }
 
     /// The role for IRSA; `None` means EKS Pod Identity.
@@ -172,49 +202,19 @@ impl Identity {
             return Ok(None);
         }
         if let Some(role) = &request.role_arn {
-            tracing::info!(pod = %request.pod, %role, "the role is the SecretProviderClass's roleArn");
+            tracing::debug!(pod = %request.pod, %role, "the role is the SecretProviderClass's roleArn");
             return Ok(Some(role.clone()));
         }
-        let (namespace, account) = (&request.pod.namespace, &request.pod.service_account);
         // Only a successful read may lead to Pod Identity: a forbidden or failed
         // one never means "no annotation".
-        let annotated = self.cluster.role_of(namespace, account).await?;
+        let annotated = self.roles.of(request).await?;
+        let account = || format!("{}/{}", request.pod.namespace, request.pod.service_account);
         match (annotated, request.use_pod_identity) {
             (Some(role), _) => Ok(Some(role)),
-            (None, Some(_)) => Err(IdentityError::NoRole(format!("{namespace}/{account}"))),
+            (None, Some(_)) => Err(IdentityError::NoRole(account())),
             (None, None) if request.tokens.contains_key(POD_IDENTITY_AUDIENCE) => Ok(None),
-            (None, None) => Err(IdentityError::NoIdentity(format!("{namespace}/{account}"))),
+            (None, None) => Err(IdentityError::NoIdentity(account())),
         }
-    }
-
-    /// The request's token for `audience`, if it is the pod's own. AWS verifies
-    /// the signature; this keeps a token that a pod author smuggled in from
-    /// standing for another service account.
-    fn token(&self, request: &MountRequest, audience: &'static str) -> Result<Token, IdentityError> {
-        let Some(token) = request.tokens.get(audience) else {
-            let mut sent: Vec<&str> = request.tokens.keys().map(String::as_str).collect();
-            sent.sort_unstable();
-            let sent = if sent.is_empty() { "none".to_owned() } else { sent.join(", ") };
-            return Err(IdentityError::TokenMissing { audience, sent });
-        };
-        let unfit = |problem: String| IdentityError::TokenUnfit { audience, problem };
-        let claims = token.claims().ok_or_else(|| unfit("it is not a JWT".to_owned()))?;
-        let pod = &request.pod;
-        let expected = format!("system:serviceaccount:{}:{}", pod.namespace, pod.service_account);
-        if claims.subject != expected {
-            return Err(unfit(format!("its subject is {:?}, the pod's is {expected:?}", claims.subject)));
-        }
-        if !claims.is_for(audience) {
-            return Err(unfit("it is for another audience".to_owned()));
-        }
-        if claims.bound_to.pod.as_ref().is_some_and(|bound| bound.uid != pod.uid) {
-            return Err(unfit(format!("it is bound to another pod than {} (uid {})", pod, pod.uid)));
-        }
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        if claims.expires_at <= now.as_secs() {
-            return Err(unfit(format!("it expired {} s ago", now.as_secs() - claims.expires_at)));
-        }
-        Ok(token.clone())
     }
 
     /// Credentials of `principal`: the ones it has, or new ones. Concurrent
@@ -225,12 +225,12 @@ impl Identity {
     pub async fn session(
         &self,
         principal: &Principal,
-        token: &Token,
-        request: &MountRequest,
+        proof: &Proof,
         regions: &Regions,
+        effort: Effort,
     ) -> Result<Session, IdentityError> {
         let now = Instant::now();
-        let digest = token.digest();
+        let digest = proof.token.digest();
         // An outage met by one token would meet every other; a denial may be
         // the fault of that token alone.
         let shared = |failed: &Failed| failed.token == digest || failed.error.is_outage();
@@ -239,13 +239,14 @@ impl Identity {
             let fetched = match principal {
                 Principal::Irsa { namespace, service_account, role } => {
                     let who = irsa::Who { namespace, service_account, role };
-                    self.irsa.assume(&self.aws, regions, &who, token, self.settings.max_credential_age).await
+                    let age = self.settings.max_credential_age;
+                    self.irsa.assume(&self.aws, regions, &who, &proof.token, age, effort).await
                 }
                 Principal::PodIdentity { .. } => {
-                    self.agent.credentials(token, request.address_type, &regions.primary).await
+                    self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
                 }
             };
-            fetched.map(|fetched| self.session_of(fetched)).map_err(|failure| Failed {
+            fetched.map_err(|failure| Failed {
                 error: IdentityError::Refused {
                     principal: Box::new(principal.clone()),
                     failure: Box::new(failure),
@@ -253,10 +254,54 @@ impl Identity {
                 token: digest,
             })
         };
-        self.sessions
-            .get_or_fetch(principal, |session| session.usable_until > now, shared, fetch)
-            .await
-            .map_err(|failed| failed.error)
+        let fetch = async || {
+            let session = self.session_of(fetch().await?);
+            self.accept(principal, proof);
+            Ok(session)
+        };
+        let usable = |session: &Session| session.usable_until > now;
+        let error = match self.sessions.get_or_fetch(principal, usable, shared, fetch).await {
+            Ok(session) => return Ok(session),
+            Err(failed) => failed.error,
+        };
+        if error.is_denial() {
+            self.forget(principal);
+        }
+        Err(error)
+    }
+
+    /// Credentials for reading without a pod that asks: with the newest token
+    /// that AWS has accepted.
+    ///
+    /// # Errors
+    /// [`IdentityError::NoToken`] when none is valid any more, or what STS or the
+    /// agent said.
+    pub async fn session_for_polling(
+        &self,
+        principal: &Principal,
+        regions: &Regions,
+    ) -> Result<Session, IdentityError> {
+        let proof = self.accepted().get(principal).cloned();
+        let proof = proof
+            .filter(|proof| proof.expires_at > unix_seconds(self.clock.now()))
+            .ok_or(IdentityError::NoToken)?;
+        let session = self.session(principal, &proof, regions, Effort::Poll).await;
+        match session {
+            Err(error) if !error.is_outage() && !error.is_denial() => {
+                // The token is not accepted any more; a newer one may be.
+                self.forget(principal);
+                Err(IdentityError::NoToken)
+            }
+            session => session,
+        }
+    }
+
+    /// The AWS account that the principal belongs to, where it is known.
+    pub fn account(&self, principal: &Principal) -> Option<String> {
+        match principal.role().and_then(|role| Arn::parse(role.as_str())) {
+            Some(arn) => Some(arn.account.to_owned()),
+            None => self.sessions.held(principal)?.account,
+        }
     }
 
     /// Forgets credentials that AWS does not take any more.
@@ -265,13 +310,31 @@ impl Identity {
         self.sessions.forget(principal, |held| held.credentials.access_key_id() == stale);
     }
 
+    /// Forgets all that the principal has: STS or the agent denied it, or nobody
+    /// has asked for it for long.
+    pub fn forget(&self, principal: &Principal) {
+        self.sessions.forget(principal, |_| true);
+        self.accepted().remove(principal);
+    }
+
+    fn accept(&self, principal: &Principal, proof: &Proof) {
+        let now = unix_seconds(self.clock.now());
+        let mut accepted = self.accepted();
+        accepted.retain(|_, proof| proof.expires_at > now);
+        match accepted.get(principal) {
+            Some(newer) if newer.expires_at >= proof.expires_at => {}
+            Some(_) | None => drop(accepted.insert(principal.clone(), proof.clone())),
+        }
+    }
+
+    fn accepted(&self) -> MutexGuard<'_, HashMap<Principal, Proof>> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn session_of(&self, fetched: Fetched) -> Session {
         let now = Instant::now();
         let left = fetched.credentials.expiry().map_or(self.settings.max_credential_age, |expiry| {
-            expiry
-                .duration_since(std::time::SystemTime::now())
-                .unwrap_or_default()
-                .saturating_sub(RENEWAL_MARGIN)
+            expiry.duration_since(self.clock.now()).unwrap_or_default().saturating_sub(RENEWAL_MARGIN)
         });
         Session {
             usable_until: now + left.min(self.settings.max_credential_age),
@@ -289,8 +352,16 @@ impl Session {
 }
 
 impl IdentityError {
-    fn is_outage(&self) -> bool {
-        matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::Outage)
+    /// Whether STS or the agent did not answer the question at all.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Refused { failure, .. } if failure.kind.is_outage())
+    }
+
+    /// Whether STS or the agent refused the principal itself, not only a token.
+    pub fn is_denial(&self) -> bool {
+        let denied =
+            |kind| matches!(kind, FailureKind::Denied | FailureKind::KmsDenied | FailureKind::NotFound);
+        matches!(self, Self::Refused { failure, .. } if denied(failure.kind))
     }
 }
 
@@ -298,8 +369,4 @@ impl IdentityError {
 struct Fetched {
     credentials: Credentials,
     account: Option<String>,
-}
-
-fn owner(request: &MountRequest) -> (String, String) {
-    (request.pod.namespace.clone(), request.pod.service_account.clone())
 }

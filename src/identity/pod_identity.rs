@@ -32,6 +32,8 @@ const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity a
 const IPV4_ENDPOINT: &str = "http://169.254.170.23";
 const IPV6_ENDPOINT: &str = "http://[fd00:ec2::23]";
 const PATH: &str = "/v1/credentials";
+/// Statuses that are worth another attempt; 429 is EKS Auth throttling.
+const RETRYABLE: &[u16] = &[429, 500, 502, 503, 504];
 /// How long the first address may stay silent before the second is asked too.
 const HEAD_START: Duration = Duration::from_millis(300);
 /// The agent's own time, where no flag says another.
@@ -61,8 +63,7 @@ impl Default for AgentSettings {
 impl AgentSettings {
     /// One endpoint for whatever address type is preferred.
     pub fn at(endpoint: &str) -> Self {
-        let url = endpoint.trim_end_matches('/').trim_end_matches(PATH).to_owned();
-        Self { ipv4: url.clone(), ipv6: url, timeout: DEFAULT_AGENT_TIMEOUT }
+        Self { ipv4: endpoint.to_owned(), ipv6: endpoint.to_owned(), timeout: DEFAULT_AGENT_TIMEOUT }
     }
 }
 
@@ -150,10 +151,10 @@ impl Endpoint {
             .operation_name("GetCredentials")
             .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
             .http_client(aws.direct_client())
-            .endpoint_url(url)
+            .endpoint_url(url.trim_end_matches('/').trim_end_matches(PATH))
             .no_auth()
             .standard_retry(&retries())
-            .retry_classifier(HttpStatusCodeClassifier::default())
+            .retry_classifier(HttpStatusCodeClassifier::new_from_codes(RETRYABLE))
             .retry_classifier(TransientErrorClassifier::<Infallible>::new())
             .timeout_config(timeouts(timeout))
             .sleep_impl(aws_smithy_async::rt::sleep::SharedAsyncSleep::new(
@@ -173,7 +174,7 @@ impl Endpoint {
                 let status = response.status().as_u16();
                 if status >= 500 || status == 429 {
                     // An error lets the retry strategy see the status.
-                    let text = response.body().bytes().map(|body| plain_text(body)).unwrap_or_default();
+                    let text = response.body().bytes().map(plain_text).unwrap_or_default();
                     return Err(OrchestratorError::other(format!("HTTP {status}: {text}")));
                 }
                 let body = response.body().bytes().unwrap_or_default().to_vec().into();
@@ -234,7 +235,7 @@ const AGENT_CODES: [(&str, FailureKind); 9] = [
     ("ResourceNotFoundException", FailureKind::NotFound),
     ("InvalidParameterException", FailureKind::Invalid),
     ("InvalidRequestException", FailureKind::Invalid),
-    ("ThrottlingException", FailureKind::Outage),
+    ("ThrottlingException", FailureKind::Throttled),
     ("ServiceUnavailableException", FailureKind::Outage),
     ("InternalServerException", FailureKind::Outage),
 ];
@@ -276,7 +277,7 @@ struct Refusal {
 
 impl Refusal {
     fn is_outage(&self) -> bool {
-        self.kind == FailureKind::Outage
+        self.kind.is_outage()
     }
 
     /// What both addresses said; the second one's meaning counts.

@@ -11,5 +11,6 @@ pub mod object;
 pub mod principal;
 pub mod request;
 pub mod secret;
+pub mod source;
 pub mod token;
 pub mod yaml;

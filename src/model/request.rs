@@ -1,6 +1,6 @@
 //! The driver's Mount request as typed values, or every mistake that it has.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use zeroize::Zeroize;
 
@@ -15,6 +15,8 @@ use super::{
 
 const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
 const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";
+/// Shortest `refreshInterval`.
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 /// Most mistakes that one answer spells out.
 const MAX_SHOWN: usize = 20;
 
@@ -44,11 +46,18 @@ pub struct Rules {
     pub allow_role_arn: bool,
     /// The Region of classes that name none, where it is known.
     pub default_region: Option<Region>,
+    /// Longest `refreshInterval`.
+    pub max_refresh_interval: Duration,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { limits: Limits::default(), allow_role_arn: true, default_region: None }
+        Self {
+            limits: Limits::default(),
+            allow_role_arn: true,
+            default_region: None,
+            max_refresh_interval: Duration::from_secs(60 * 60),
+        }
     }
 }
 
@@ -112,6 +121,8 @@ pub struct MountRequest {
     pub address_type: AddressType,
     /// `roleArn`.
     pub role_arn: Option<RoleArn>,
+    /// `refreshInterval`: how old a served value may be.
+    pub refresh_interval: Option<Duration>,
     /// What to mount.
     pub objects: Vec<Object>,
     /// The pod's tokens.
@@ -196,6 +207,7 @@ impl MountRequest {
         let use_pod_identity = attributes.use_pod_identity(&mut mistakes);
         let address_type = attributes.address_type(&mut mistakes);
         let role_arn = attributes.role_arn(rules.allow_role_arn, &mut mistakes);
+        let refresh_interval = attributes.refresh_interval(rules.max_refresh_interval, &mut mistakes);
         let default_mode = default_mode(&raw.permission, &mut mistakes);
         if region.is_some() && region == failover_region {
             mistakes.add("failoverRegion", "is the same as the primary Region");
@@ -227,6 +239,7 @@ impl MountRequest {
             use_pod_identity,
             address_type,
             role_arn,
+            refresh_interval,
             objects,
             tokens: attributes.tokens,
             target_path: PathBuf::from(raw.target_path),
@@ -369,6 +382,17 @@ impl Attributes {
             mistakes.add("roleArn", format!("{text:?} is not arn:<partition>:iam::<account>:role/<name>"));
         }
         role
+    }
+
+    fn refresh_interval(&mut self, most: Duration, mistakes: &mut Mistakes) -> Option<Duration> {
+        let text = self.take("refreshInterval")?;
+        let interval = go_text::parse_duration(&text);
+        let fitting = interval.filter(|interval| (MIN_REFRESH_INTERVAL..=most).contains(interval));
+        if fitting.is_none() {
+            let (least, most) = (go_text::show_duration(MIN_REFRESH_INTERVAL), go_text::show_duration(most));
+            mistakes.add("refreshInterval", format!("{text:?} is not a duration between {least} and {most} (--max-refresh-interval), such as \"1m30s\""));
+        }
+        fitting
     }
 
     fn warn_of_the_rest(&mut self, mistakes: &mut Mistakes) {

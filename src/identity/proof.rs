@@ -1,0 +1,61 @@
+//! The token that proves a pod's service account, checked as far as that is
+//! possible without AWS.
+
+use std::time::SystemTime;
+
+use super::IdentityError;
+use crate::{
+    clock::unix_seconds,
+    model::{
+        request::{AddressType, MountRequest},
+        token::Token,
+    },
+};
+
+/// A pod's own token, and how to reach the one who exchanges it.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    pub(super) token: Token,
+    pub(super) address_type: AddressType,
+    /// Seconds since 1970.
+    pub(super) expires_at: u64,
+}
+
+impl Proof {
+    /// The request's token for `audience`, if it is the pod's own. AWS verifies
+    /// the signature; this keeps a token that a pod author smuggled in from
+    /// standing for another service account or another pod.
+    ///
+    /// # Errors
+    /// When there is no such token, or it is another's or expired.
+    pub(super) fn of(
+        request: &MountRequest,
+        audience: &'static str,
+        now: SystemTime,
+    ) -> Result<Self, IdentityError> {
+        let Some(token) = request.tokens.get(audience) else {
+            let mut sent: Vec<&str> = request.tokens.keys().map(String::as_str).collect();
+            sent.sort_unstable();
+            let sent = if sent.is_empty() { "none".to_owned() } else { sent.join(", ") };
+            return Err(IdentityError::TokenMissing { audience, sent });
+        };
+        let unfit = |problem: String| Err(IdentityError::TokenUnfit { audience, problem });
+        let Some(claims) = token.claims() else { return unfit("it is not a JWT".to_owned()) };
+        let pod = &request.pod;
+        let expected = format!("system:serviceaccount:{}:{}", pod.namespace, pod.service_account);
+        if claims.subject != expected {
+            return unfit(format!("its subject is {:?}, the pod's is {expected:?}", claims.subject));
+        }
+        if !claims.is_for(audience) {
+            return unfit("it is for another audience".to_owned());
+        }
+        if claims.bound_to.pod.as_ref().is_some_and(|bound| bound.uid != pod.uid) {
+            return unfit(format!("it is bound to another pod than {pod} (uid {})", pod.uid));
+        }
+        let now = unix_seconds(now);
+        if claims.expires_at <= now {
+            return unfit(format!("it expired {} s ago", now - claims.expires_at));
+        }
+        Ok(Self { token: token.clone(), address_type: request.address_type, expires_at: claims.expires_at })
+    }
+}

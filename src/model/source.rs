@@ -1,0 +1,150 @@
+//! What is read together: one object, or one secret under several labels.
+
+use super::object::{Object, Reference, Selector, Service};
+
+/// The label that a secret is read by when none is named.
+const CURRENT_LABEL: &str = "AWSCURRENT";
+
+/// References that must be of one moment: a single one, or a secret's labels
+/// that one class asks for together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source {
+    /// What the primary Region is asked for: one service, one id, distinct
+    /// selectors.
+    pub primary: Vec<Reference>,
+    /// What the failover Region is asked for, in the same order.
+    pub failover: Vec<Reference>,
+}
+
+/// Which sources a class needs, and where each object finds itself in them.
+#[derive(Debug)]
+pub struct Plan {
+    /// Distinct sources.
+    pub sources: Vec<Source>,
+    /// For each object its source and its place in it.
+    pub places: Vec<(usize, usize)>,
+    /// For each source, and each of its references, whether it must be there.
+    pub required: Vec<Vec<bool>>,
+}
+
+impl Source {
+    /// The service that holds it.
+    pub fn service(&self) -> Service {
+        // A source is never empty.
+        self.primary.first().map_or(Service::SecretsManager, |reference| reference.service)
+    }
+
+    /// Whether a version once read is read forever.
+    fn takes_labels(&self) -> bool {
+        self.primary.iter().all(is_labelled_secret)
+    }
+}
+
+impl Plan {
+    /// Groups the labels of each secret; everything else stands alone.
+    pub fn of(objects: &[Object]) -> Self {
+        let mut plan = Self { sources: Vec::new(), places: Vec::new(), required: Vec::new() };
+        for object in objects {
+            let primary = normal(&object.reference);
+            let failover = normal(object.failover.as_ref().unwrap_or(&object.reference));
+            let place = plan.find(&primary, &failover).unwrap_or_else(|| plan.add(primary, failover));
+            plan.places.push(place);
+            plan.required[place.0][place.1] |= !object.optional;
+        }
+        plan
+    }
+
+    /// The place of a reference that is there already.
+    fn find(&self, primary: &Reference, failover: &Reference) -> Option<(usize, usize)> {
+        self.sources.iter().enumerate().find_map(|(index, source)| {
+            let mut pairs = source.primary.iter().zip(&source.failover);
+            pairs.position(|pair| pair == (primary, failover)).map(|place| (index, place))
+        })
+    }
+
+    fn add(&mut self, primary: Reference, failover: Reference) -> (usize, usize) {
+        let group = is_labelled_secret(&primary).then(|| {
+            self.sources.iter().position(|source| {
+                source.takes_labels()
+                    && source
+                        .primary
+                        .iter()
+                        .all(|other| other.id == primary.id && other.selector != primary.selector)
+                    && source.failover.iter().all(|other| other.id == failover.id)
+            })
+        });
+        if let Some(index) = group.flatten() {
+            let source = &mut self.sources[index];
+            source.primary.push(primary);
+            source.failover.push(failover);
+            self.required[index].push(false);
+            return (index, source.primary.len() - 1);
+        }
+        self.sources.push(Source { primary: vec![primary], failover: vec![failover] });
+        self.required.push(vec![false]);
+        (self.sources.len() - 1, 0)
+    }
+}
+
+/// Labels move between versions; version ids and parameters' versions do not.
+fn is_labelled_secret(reference: &Reference) -> bool {
+    reference.service == Service::SecretsManager && reference.selector.version.is_none()
+}
+
+/// One spelling for the current version.
+fn normal(reference: &Reference) -> Reference {
+    let mut reference = reference.clone();
+    let Selector { version, label } = &reference.selector;
+    if reference.service == Service::SecretsManager
+        && version.is_none()
+        && label.as_deref() == Some(CURRENT_LABEL)
+    {
+        reference.selector.label = None;
+    }
+    reference
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::request::{MountRequest, RawRequest, Rules};
+
+    fn plan(objects: &str) -> Plan {
+        let attributes = serde_json::json!({
+            "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
+            "csi.storage.k8s.io/pod.uid": "u", "csi.storage.k8s.io/serviceAccount.name": "s",
+            "region": "us-east-1", "objects": objects,
+        });
+        let raw = RawRequest {
+            attributes: attributes.to_string(),
+            secrets: String::new(),
+            target_path: "/t".into(),
+            permission: "420".into(),
+        };
+        Plan::of(&MountRequest::parse(raw, &Rules::default()).unwrap().objects)
+    }
+
+    #[test]
+    fn labels_of_one_secret_are_read_together() {
+        let plan = plan(
+            "- {objectName: a, objectType: secretsmanager}
+- {objectName: b, objectType: secretsmanager, optional: true}
+- {objectName: a, objectType: secretsmanager, objectVersionLabel: AWSPREVIOUS, objectAlias: old}
+- {objectName: a, objectType: secretsmanager, objectVersion: 11111111-1111-4111-8111-111111111111, objectAlias: pinned}",
+        );
+        assert_eq!(plan.places, [(0, 0), (1, 0), (0, 1), (2, 0)]);
+        assert_eq!(plan.required, [vec![true, true], vec![false], vec![true]]);
+        assert_eq!(plan.sources[0].primary.len(), 2);
+    }
+
+    #[test]
+    fn one_version_under_two_aliases_is_read_once() {
+        let plan = plan(
+            "- {objectName: a, objectType: secretsmanager}
+- {objectName: a, objectType: secretsmanager, objectVersionLabel: AWSCURRENT, objectAlias: b}
+- {objectName: p, objectType: ssmparameter}
+- {objectName: p, objectType: ssmparameter, objectVersion: 1, objectAlias: p1}",
+        );
+        assert_eq!(plan.places, [(0, 0), (0, 0), (1, 0), (2, 0)]);
+    }
+}

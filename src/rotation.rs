@@ -1,0 +1,109 @@
+//! The rotation poller: reads again, once an interval, what pods still ask for.
+//!
+//! Every poll is the very read that a mount makes, so it proves the permission
+//! anew and needs none that a mount does not.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
+
+use crate::{
+    aws::Effort,
+    backend::Backend,
+    cache::Turn,
+    fetch::{Asker, Who, fetch},
+    identity::Identity,
+    model::{arn::Regions, principal::Principal, source::Source},
+    reading::each,
+    values::{Entry, Values},
+    volumes::Volumes,
+};
+
+/// How often it is looked what is due. Two looks are one interval apart for
+/// every interval of whole seconds.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Polls until it is dropped.
+pub struct Poller {
+    /// Gives credentials.
+    pub identity: Arc<Identity>,
+    /// Reads.
+    pub backend: Arc<Backend>,
+    /// What is polled.
+    pub values: Arc<Values>,
+    /// Where changes are written, in provider-writes mode.
+    pub volumes: Option<Arc<Volumes>>,
+}
+
+impl Poller {
+    /// Polls what is due and drops what is idle, forever.
+    pub async fn run(self) {
+        let poller = Arc::new(self);
+        let mut polls = JoinSet::new();
+        let mut look = tokio::time::interval(LOOK_INTERVAL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = look.tick() => {}
+                Some(ended) = polls.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!("a poll failed by a bug: {error}");
+                    }
+                    continue;
+                }
+            }
+            for principal in poller.values.drop_idle() {
+                poller.identity.forget(&principal);
+            }
+            for batch in batches(poller.values.due()) {
+                let poller = Arc::clone(&poller);
+                polls.spawn(async move { poller.poll(batch).await });
+            }
+        }
+    }
+
+    /// Reads entries of one principal and place at once.
+    async fn poll(&self, batch: Batch) {
+        let Some((first, _)) = batch.first() else { return };
+        let (principal, regions) = (first.principal.clone(), first.regions.clone());
+        let asker = Asker {
+            who: Who::Pod { identity: &self.identity, principal: &principal, proof: None },
+            regions: &regions,
+            effort: Effort::Poll,
+        };
+        let began = Instant::now();
+        let sources: Vec<&Source> = batch.iter().map(|(entry, _)| &entry.source).collect();
+        let results = each(fetch(&self.backend, &asker, &sources).await, sources.len());
+        let mut changed = Vec::new();
+        for ((entry, turn), result) in batch.into_iter().zip(results) {
+            let settled = self.values.settle(&entry, turn, began, result);
+            if let Err(lost) = &settled.result {
+                let id = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
+                tracing::warn!(object = id, principal = %entry.principal, "polling failed: {lost}");
+            }
+            if settled.changed {
+                changed.push(entry);
+            }
+        }
+        if let Some(volumes) = self.volumes.as_ref().filter(|_| !changed.is_empty()) {
+            volumes.update(&changed).await;
+        }
+    }
+}
+
+/// Entries to read, with the right to.
+type Batch = Vec<(Arc<Entry>, Turn)>;
+
+/// Entries that may be read in one go; what a mount reads just now is left to it.
+fn batches(due: Vec<Arc<Entry>>) -> impl Iterator<Item = Batch> {
+    let mut batches: HashMap<(Principal, Regions), Batch> = HashMap::new();
+    for entry in due {
+        if let Some(turn) = entry.slot.try_turn() {
+            batches.entry((entry.principal.clone(), entry.regions.clone())).or_default().push((entry, turn));
+        }
+    }
+    batches.into_values()
+}

@@ -1,0 +1,487 @@
+//! The values that this node has read: who may have them, how fresh they are,
+//! and what happens to them when AWS fails or refuses.
+//!
+//! An entry belongs to one principal, so that nothing read as one identity is
+//! ever served to another. What leaves is zeroized when its last user is done.
+
+use std::{
+    collections::{HashMap, hash_map::RandomState},
+    fmt,
+    hash::BuildHasher,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    aws::{FailureKind, causes},
+    cache::{Slot, Turn},
+    fetch::{ObjectResult, met_outage},
+    identity::IdentityError,
+    model::{arn::Regions, principal::Principal, source::Source},
+};
+
+/// A mount reads by itself only what is older than its interval and this, so
+/// that the poller has time to be first.
+const GRACE: Duration = Duration::from_secs(2);
+/// What an entry costs beside its values, about.
+const ENTRY_BYTES: usize = 1024;
+/// First pause after a poll that met an outage.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+/// Most doublings of a pause.
+const MAX_DOUBLINGS: u32 = 3;
+
+/// How long values count.
+#[derive(Clone, Debug)]
+pub struct ValueSettings {
+    /// How old a served value may be (`--rotation-poll-interval`).
+    pub interval: Duration,
+    /// How old it may be while AWS fails; zero serves none.
+    pub max_stale: Duration,
+    /// How long an entry stays that no mount asks for.
+    pub idle_after: Duration,
+    /// Most bytes of all entries.
+    pub max_bytes: usize,
+}
+
+impl Default for ValueSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(2 * 60),
+            max_stale: Duration::from_secs(60 * 60),
+            idle_after: Duration::from_secs(10 * 60),
+            max_bytes: 32 << 20,
+        }
+    }
+}
+
+/// What one read of a source gave: readings, or absences of optional objects.
+pub type Outcome = Arc<[ObjectResult]>;
+
+/// A source's results and when they were asked for.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// One for each reference of the source.
+    pub results: Outcome,
+    /// When the read began.
+    pub read_at: Instant,
+}
+
+/// Why a source has no results.
+#[derive(Clone, Debug)]
+pub enum Lost {
+    /// There were no credentials.
+    Session(IdentityError),
+    /// AWS's answers.
+    Read(Outcome),
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(error) => f.write_str(&causes(error)),
+            Self::Read(outcome) => {
+                let failures: Vec<String> = outcome
+                    .iter()
+                    .filter_map(|result| result.as_ref().err())
+                    .map(|failure| failure.failover.as_ref().unwrap_or(&failure.primary).to_string())
+                    .collect();
+                f.write_str(&failures.join("; "))
+            }
+        }
+    }
+}
+
+/// Where results come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The cache had them.
+    Cache,
+    /// AWS was asked for this mount.
+    Aws,
+    /// AWS fails; these are the last known good ones.
+    LastKnownGood,
+}
+
+/// One source as one principal sees it.
+#[derive(Debug)]
+pub struct Entry {
+    /// Whose it is.
+    pub principal: Principal,
+    /// Where it is read.
+    pub regions: Regions,
+    /// What is read.
+    pub source: Source,
+    /// The results, fetched by one for all.
+    pub slot: Slot<Held, Lost>,
+    pace: Mutex<Pace>,
+}
+
+/// When an entry was asked for, and when it is read again. While its lock is
+/// held, no other lock is taken.
+#[derive(Debug)]
+struct Pace {
+    /// The smallest interval that a mount asked for.
+    interval: Duration,
+    asked_at: Instant,
+    /// For each reference whether some mount cannot do without it.
+    required: Vec<bool>,
+    /// `None` until it was read, and while no token is valid.
+    next_poll: Option<Instant>,
+    /// Reads in a row that met an outage.
+    outages: u32,
+    /// What the entry counts for in the table.
+    bytes: usize,
+}
+
+/// Which held results a mount may be given.
+#[derive(Clone, Copy)]
+pub struct Freshness<'a> {
+    /// For each reference whether the mount cannot do without it.
+    pub required: &'a [bool],
+    interval: Duration,
+    max_stale: Option<Duration>,
+}
+
+impl Freshness<'_> {
+    /// Where results of that age come from; `None` when AWS must be asked.
+    pub fn origin_of(&self, held: &Held) -> Option<Origin> {
+        let mut missing =
+            held.results.iter().zip(self.required).filter(|(result, required)| result.is_err() && **required);
+        let age = held.read_at.elapsed();
+        if missing.next().is_some() {
+            None
+        } else if age <= self.interval + GRACE {
+            Some(Origin::Cache)
+        } else if self.max_stale.is_some_and(|most| age <= most) {
+            Some(Origin::LastKnownGood)
+        } else {
+            None
+        }
+    }
+}
+
+impl Entry {
+    /// What a mount may be given now.
+    pub fn freshness<'a>(&self, required: &'a [bool], settings: &ValueSettings) -> Freshness<'a> {
+        let pace = self.pace();
+        let max_stale = (pace.outages > 0).then_some(settings.max_stale);
+        Freshness { required, interval: pace.interval, max_stale }
+    }
+
+    /// What a mount is given without asking AWS.
+    pub fn serve(&self, freshness: Freshness<'_>) -> Option<(Outcome, Origin)> {
+        let held = self.slot.held()?;
+        freshness.origin_of(&held).map(|origin| (held.results, origin))
+    }
+
+    fn required(&self) -> Vec<bool> {
+        self.pace().required.clone()
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn bytes(&self) -> usize {
+        self.results.iter().flatten().map(|reading| reading.value.len()).sum()
+    }
+
+    /// Whether the other holds the same values of the same versions.
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.results.len() == other.results.len()
+            && self.results.iter().zip(other.results.iter()).all(|pair| match pair {
+                (Ok(one), Ok(other)) => one.version == other.version && one.value == other.value,
+                (Err(_), Err(_)) => true,
+                (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+            })
+    }
+}
+
+/// Entries by where and what they read.
+type Sources = HashMap<Regions, HashMap<Source, Arc<Entry>>>;
+
+/// All entries, by principal.
+#[derive(Default)]
+struct Table {
+    principals: HashMap<Principal, Sources>,
+    bytes: usize,
+}
+
+/// All entries.
+pub struct Values {
+    settings: ValueSettings,
+    table: Mutex<Table>,
+    /// Gives each principal its phase.
+    phases: RandomState,
+}
+
+/// What a finished read means for the entry.
+#[derive(Debug)]
+pub struct Settled {
+    /// What its asker is given.
+    pub result: Result<(Outcome, Origin), Lost>,
+    /// Whether the values differ from those held before.
+    pub changed: bool,
+}
+
+impl Table {
+    fn get(&self, principal: &Principal, regions: &Regions, source: &Source) -> Option<&Arc<Entry>> {
+        self.principals.get(principal)?.get(regions)?.get(source)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.principals.values().flat_map(HashMap::values).flat_map(HashMap::values)
+    }
+
+    fn insert(&mut self, entry: &Arc<Entry>) {
+        self.bytes += ENTRY_BYTES;
+        let sources = self.principals.entry(entry.principal.clone()).or_default();
+        sources.entry(entry.regions.clone()).or_default().insert(entry.source.clone(), Arc::clone(entry));
+    }
+
+    /// Drops the entry and what it holds; its value is zeroized when no mount
+    /// uses it any more.
+    fn remove(&mut self, entry: &Entry) {
+        let Some(sources) = self.principals.get_mut(&entry.principal) else { return };
+        let Some(entries) = sources.get_mut(&entry.regions) else { return };
+        if entries.remove(&entry.source).is_some() {
+            self.bytes = self.bytes.saturating_sub(entry.pace().bytes);
+        }
+        if entries.is_empty() {
+            sources.remove(&entry.regions);
+        }
+        if sources.is_empty() {
+            self.principals.remove(&entry.principal);
+        }
+        drop(entry.slot.take_if(|_| true));
+    }
+}
+
+impl Values {
+    /// No entries.
+    pub fn new(settings: ValueSettings) -> Self {
+        Self { settings, table: Mutex::default(), phases: RandomState::new() }
+    }
+
+    /// How long values count.
+    pub fn settings(&self) -> &ValueSettings {
+        &self.settings
+    }
+
+    /// The entry of a mount that asks now, made when there is none.
+    pub fn entry(
+        &self,
+        principal: &Principal,
+        regions: &Regions,
+        source: &Source,
+        interval: Duration,
+        required: &[bool],
+    ) -> Arc<Entry> {
+        let now = Instant::now();
+        let mut table = self.table();
+        if let Some(entry) = table.get(principal, regions, source) {
+            let mut pace = entry.pace();
+            pace.asked_at = now;
+            pace.required.iter_mut().zip(required).for_each(|(known, required)| *known |= required);
+            if interval < pace.interval {
+                pace.interval = interval;
+                pace.next_poll = pace.next_poll.map(|next| next.min(now + interval));
+            }
+            drop(pace);
+            return Arc::clone(entry);
+        }
+        let entry = Arc::new(Entry {
+            principal: principal.clone(),
+            regions: regions.clone(),
+            source: source.clone(),
+            slot: Slot::new(),
+            pace: Mutex::new(Pace {
+                interval,
+                asked_at: now,
+                required: required.to_vec(),
+                next_poll: None,
+                outages: 0,
+                bytes: ENTRY_BYTES,
+            }),
+        });
+        table.insert(&entry);
+        entry
+    }
+
+    /// Ends a turn with what AWS said.
+    pub fn settle(
+        &self,
+        entry: &Arc<Entry>,
+        turn: Turn,
+        began: Instant,
+        result: Result<Vec<ObjectResult>, IdentityError>,
+    ) -> Settled {
+        let results: Outcome = match result {
+            Ok(results) => results.into(),
+            Err(IdentityError::NoToken) => return self.wait_for_token(entry, turn),
+            Err(error) if error.is_outage() => {
+                return self.outage(entry, turn, Lost::Session(error), false);
+            }
+            Err(error) => {
+                if error.is_denial() {
+                    self.forget(&entry.principal);
+                }
+                let lost = Lost::Session(error);
+                entry.slot.fail(turn, lost.clone());
+                return Settled { result: Err(lost), changed: false };
+            }
+        };
+        if met_outage(&results) {
+            let throttled = results
+                .iter()
+                .any(|result| result.as_ref().is_err_and(|failure| failure.kind() == FailureKind::Throttled));
+            return self.outage(entry, turn, Lost::Read(results), throttled);
+        }
+        let tolerated = |(result, required): (&ObjectResult, bool)| match result {
+            Ok(_) => true,
+            Err(failure) => failure.kind() == FailureKind::NotFound && !required,
+        };
+        if !results.iter().zip(entry.required()).all(tolerated) {
+            // Denied, deleted, key refused: access is lost, and with it the value.
+            self.table().remove(entry);
+            let lost = Lost::Read(results);
+            entry.slot.fail(turn, lost.clone());
+            return Settled { result: Err(lost), changed: false };
+        }
+        self.store(entry, turn, Held { results, read_at: began })
+    }
+
+    fn store(&self, entry: &Arc<Entry>, turn: Turn, held: Held) -> Settled {
+        let results = Arc::clone(&held.results);
+        let (read_at, bytes) = (held.read_at, ENTRY_BYTES + held.bytes());
+        let before = entry.slot.held();
+        let changed = before.as_ref().is_some_and(|before| !before.is_same_as(&held));
+        drop(entry.slot.succeed(turn, held));
+        {
+            let mut pace = entry.pace();
+            pace.outages = 0;
+            pace.next_poll = Some(match pace.next_poll {
+                // Jitter sets the phase of the first poll only.
+                None if before.is_none() => read_at + pace.interval.mul_f64(self.phase(&entry.principal)),
+                // From then on exactly one interval, as long as nothing was late.
+                Some(due) if due <= read_at && due + pace.interval > read_at => due + pace.interval,
+                Some(_) | None => read_at + pace.interval,
+            });
+        }
+        self.count(entry, bytes);
+        Settled { result: Ok((results, Origin::Aws)), changed }
+    }
+
+    /// The last known good value is served while AWS fails; only the poller tries
+    /// again, and less and less often.
+    fn outage(&self, entry: &Entry, turn: Turn, lost: Lost, throttled: bool) -> Settled {
+        let known = entry.slot.held().is_some();
+        {
+            let mut pace = entry.pace();
+            pace.outages = pace.outages.saturating_add(1);
+            let doublings = pace.outages.min(MAX_DOUBLINGS);
+            let pause = if throttled {
+                // A throttled service is asked less, not more.
+                pace.interval * 2u32.pow(doublings)
+            } else {
+                (FIRST_RETRY * 2u32.pow(doublings - 1)).min(pace.interval)
+            };
+            pace.next_poll = known.then(|| Instant::now() + pause);
+        }
+        entry.slot.fail(turn, lost.clone());
+        let required = entry.required();
+        let result = entry.serve(entry.freshness(&required, &self.settings)).ok_or(lost);
+        Settled { result, changed: false }
+    }
+
+    /// The entry keeps what it has until the next mount brings a token.
+    fn wait_for_token(&self, entry: &Entry, turn: Turn) -> Settled {
+        entry.pace().next_poll = None;
+        let lost = Lost::Session(IdentityError::NoToken);
+        entry.slot.fail(turn, lost.clone());
+        Settled { result: Err(lost), changed: false }
+    }
+
+    /// Entries whose poll is due.
+    pub fn due(&self) -> Vec<Arc<Entry>> {
+        let now = Instant::now();
+        let due = |entry: &&Arc<Entry>| entry.pace().next_poll.is_some_and(|at| at <= now);
+        self.table().entries().filter(due).cloned().collect()
+    }
+
+    /// Drops what no mount has asked for, and tells the principals that have
+    /// nothing left.
+    pub fn drop_idle(&self) -> Vec<Principal> {
+        let mut table = self.table();
+        let idle = |entry: &&Arc<Entry>| {
+            let pace = entry.pace();
+            pace.asked_at.elapsed() > self.settings.idle_after.max(pace.interval * 2)
+        };
+        let idle: Vec<Arc<Entry>> = table.entries().filter(idle).cloned().collect();
+        idle.iter().for_each(|entry| table.remove(entry));
+        let mut gone: Vec<Principal> = idle.iter().map(|entry| entry.principal.clone()).collect();
+        gone.retain(|principal| !table.principals.contains_key(principal));
+        gone
+    }
+
+    /// Drops all that the principal has: STS or the agent denied it.
+    pub fn forget(&self, principal: &Principal) {
+        let mut table = self.table();
+        let sources = table.principals.get(principal);
+        let entries: Vec<Arc<Entry>> =
+            sources.into_iter().flat_map(HashMap::values).flat_map(HashMap::values).cloned().collect();
+        entries.iter().for_each(|entry| table.remove(entry));
+    }
+
+    /// Number of entries, and the bytes that they count for.
+    pub fn size(&self) -> (usize, usize) {
+        let table = self.table();
+        (table.entries().count(), table.bytes)
+    }
+
+    /// Counts an entry's new size, and evicts what was asked for longest ago
+    /// while there is too much.
+    fn count(&self, newest: &Arc<Entry>, bytes: usize) {
+        let mut table = self.table();
+        let kept = table.get(&newest.principal, &newest.regions, &newest.source);
+        if !kept.is_some_and(|kept| Arc::ptr_eq(kept, newest)) {
+            // Dropped while it was read: nothing may keep what it holds.
+            drop(newest.slot.take_if(|_| true));
+            return;
+        }
+        let before = std::mem::replace(&mut newest.pace().bytes, bytes);
+        table.bytes = table.bytes.saturating_sub(before) + bytes;
+        if table.bytes <= self.settings.max_bytes {
+            return;
+        }
+        let mut oldest: Vec<(bool, Instant, Arc<Entry>)> = table
+            .entries()
+            .map(|entry| (Arc::ptr_eq(entry, newest), entry.pace().asked_at, Arc::clone(entry)))
+            .collect();
+        // The newest goes last: it goes only when it is too large alone.
+        oldest.sort_by_key(|(is_newest, asked_at, _)| (*is_newest, *asked_at));
+        // A little more than needed, so that not every read has to sort again.
+        let target = self.settings.max_bytes - self.settings.max_bytes / 16;
+        for (_, _, entry) in oldest {
+            if table.bytes <= target {
+                break;
+            }
+            table.remove(&entry);
+        }
+    }
+
+    /// Between a half and one interval, the same for all entries of a principal,
+    /// so that its parameters are polled in tens.
+    fn phase(&self, principal: &Principal) -> f64 {
+        let spread = self.phases.hash_one(principal) % 1000;
+        0.5 + spread as f64 / 2000.0
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

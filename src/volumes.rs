@@ -1,0 +1,135 @@
+//! Provider-writes mode: which pods have what mounted, and writing a change into
+//! all of them at once.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use futures_util::future::join_all;
+
+use crate::{
+    aws::causes,
+    model::{file::MountFile, request::MountRequest, source::Plan},
+    mount::shape_all,
+    values::{Entry, Outcome},
+    writer::{KeepMtime, WriteError, Writer},
+};
+
+/// The mounted volumes of this node, as far as this process has mounted them.
+pub struct Volumes {
+    writer: Writer,
+    mounted: Mutex<HashMap<PathBuf, Arc<Volume>>>,
+}
+
+/// One volume of one pod.
+struct Volume {
+    request: Arc<MountRequest>,
+    plan: Plan,
+    entries: Vec<Arc<Entry>>,
+    /// One write at a time, and the last one with the newest values.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Volumes {
+    /// No volumes.
+    pub fn new(writer: Writer) -> Self {
+        Self { writer, mounted: Mutex::default() }
+    }
+
+    /// Whether the request's folder may be written, before anything is read for it.
+    ///
+    /// # Errors
+    /// What is wrong with the folder.
+    pub async fn check(&self, request: &MountRequest) -> Result<(), WriteError> {
+        let (writer, path, uid) = (self.writer.clone(), request.target_path.clone(), request.pod.uid.clone());
+        blocking(move || writer.check(&path, &uid)).await
+    }
+
+    /// Writes a mount's files, and remembers the volume, so that changes are
+    /// written there too.
+    ///
+    /// # Errors
+    /// Why the files were not written; those from before are still there.
+    pub async fn mount(
+        &self,
+        request: &Arc<MountRequest>,
+        entries: Vec<Arc<Entry>>,
+        files: Vec<MountFile>,
+    ) -> Result<(), WriteError> {
+        let path = &request.target_path;
+        let known = self.mounted().get(path).cloned();
+        // A poll that writes the same volume must not put older values on top.
+        let turn = known.as_ref().map_or_else(Arc::default, |volume| Arc::clone(&volume.turn));
+        let _turn = turn.lock().await;
+        let (writer, target, uid) = (self.writer.clone(), path.clone(), request.pod.uid.clone());
+        blocking(move || writer.write(&target, &uid, &files, KeepMtime::No)).await?;
+        let plan = Plan::of(&request.objects);
+        let volume = Volume { request: Arc::clone(request), plan, entries, turn: Arc::clone(&turn) };
+        self.mounted().insert(path.clone(), Arc::new(volume));
+        Ok(())
+    }
+
+    /// Writes the values of `changed` entries into every pod that has them mounted.
+    pub async fn update(&self, changed: &[Arc<Entry>]) {
+        let concerned = |volume: &&Arc<Volume>| {
+            volume.entries.iter().any(|entry| changed.iter().any(|changed| Arc::ptr_eq(changed, entry)))
+        };
+        let volumes: Vec<Arc<Volume>> = self.mounted().values().filter(concerned).cloned().collect();
+        // At once, because replacing a set pauses for its readers.
+        join_all(volumes.into_iter().map(|volume| self.write(volume))).await;
+    }
+
+    async fn write(&self, volume: Arc<Volume>) {
+        let _turn = volume.turn.lock().await;
+        let request = &volume.request;
+        let (path, uid) = (request.target_path.clone(), request.pod.uid.clone());
+        let Some(outcomes) = volume.held() else { return };
+        let objects =
+            volume.plan.places.iter().map(|(source, place)| outcomes[*source][*place].clone()).collect();
+        let files = match shape_all(request, objects, &request.pod, || None) {
+            Ok(files) => files,
+            Err(error) => {
+                tracing::error!(pod = %request.pod, "a changed value was not written: {error}");
+                return;
+            }
+        };
+        let (writer, target) = (self.writer.clone(), path.clone());
+        match blocking(move || writer.write(&target, &uid, &files, KeepMtime::Yes)).await {
+            Ok(written) => tracing::info!(pod = %request.pod, ?written, "rotation written"),
+            Err(WriteError::Gone { .. }) => {
+                self.mounted().remove(&path);
+                tracing::debug!(pod = %request.pod, "the pod is gone");
+            }
+            // The next mount or the next change tries again.
+            Err(error) => {
+                tracing::error!(pod = %request.pod, "a changed value was not written: {}", causes(&error));
+            }
+        }
+    }
+
+    fn mounted(&self) -> MutexGuard<'_, HashMap<PathBuf, Arc<Volume>>> {
+        self.mounted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs file system calls where they may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, WriteError> + Send + 'static,
+) -> Result<T, WriteError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+impl Volume {
+    /// What every entry holds; `None` when one was lost, so that the files stay.
+    fn held(&self) -> Option<Vec<Outcome>> {
+        self.entries.iter().map(|entry| entry.slot.held().map(|held| held.results)).collect()
+    }
+}

@@ -1,0 +1,186 @@
+//! The failover Region is asked in an outage of the primary, and only then.
+
+use latchkey::emulator::{Fault, FaultKind, ParameterType};
+use tonic::Code;
+
+use crate::harness::{FAILOVER, REGION, Request, WEB, World, assert_says};
+
+const OBJECTS: &str = "
+- {objectName: shop/db, objectType: secretsmanager}
+- {objectName: /shop/level, objectType: ssmparameter}";
+
+/// The same names in both Regions, with values that tell the Region.
+async fn world() -> World {
+    let world = World::start().await;
+    for region in [REGION, FAILOVER] {
+        world.emulator.put_secret(region, "shop/db", region.to_owned());
+        world.emulator.put_parameter(region, "/shop/level", ParameterType::String, region);
+    }
+    world
+}
+
+fn request(objects: &str) -> Request {
+    Request::new(objects).parameter("failoverRegion", FAILOVER)
+}
+
+fn down(world: &World, region: &str, operation: &str, kind: FaultKind) {
+    world.emulator.inject(Fault::new(kind).operation(operation).region(region));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_healthy_primary_is_asked_alone() {
+    let world = world().await;
+    let answer = world.mount(&request(OBJECTS)).await;
+    assert_eq!((answer.text("shop_db"), answer.text("_shop_level")), (REGION, REGION));
+    assert!(world.emulator.calls().iter().all(|call| call.region.as_deref() != Some(FAILOVER)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_outage_of_the_primary_gives_the_failovers_values() {
+    for kind in [
+        FaultKind::InternalError,
+        FaultKind::Throttle,
+        FaultKind::Reset,
+        FaultKind::Hang,
+        FaultKind::GarbageBody,
+        FaultKind::TruncatedBody,
+    ] {
+        let world = world().await;
+        for operation in ["GetSecretValue", "GetParameters"] {
+            down(&world, REGION, operation, kind.clone());
+        }
+        let answer = world.mount(&request(OBJECTS)).await;
+        let texts = (answer.text("shop_db"), answer.text("_shop_level"));
+        assert_eq!(texts, (FAILOVER, FAILOVER), "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_failed_is_asked_of_the_failover() {
+    let world = world().await;
+    down(&world, REGION, "GetParameters", FaultKind::InternalError);
+    let answer = world.mount(&request(OBJECTS)).await;
+    assert_eq!((answer.text("shop_db"), answer.text("_shop_level")), (REGION, FAILOVER));
+    assert_eq!(world.regions_of("GetSecretValue"), [REGION]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failover_object_names_what_the_failover_has() {
+    let world = world().await;
+    let version = world.emulator.put_secret(FAILOVER, "replica/db", "replica".to_owned());
+    world.emulator.put_secret(FAILOVER, "replica/db", "newer".to_owned());
+    world.emulator.put_parameter(FAILOVER, "/replica/level", ParameterType::String, "replica");
+    world.emulator.put_parameter(FAILOVER, "/replica/level", ParameterType::String, "newer");
+    world.emulator.label_parameter(FAILOVER, "/replica/level", 1, "stable").unwrap();
+    world.emulator.move_label(FAILOVER, "replica/db", "blue", &version).unwrap();
+    let objects = "
+- objectName: shop/db
+  objectType: secretsmanager
+  objectAlias: db
+  failoverObject: {objectName: replica/db, objectVersionLabel: blue}
+- objectName: /shop/level
+  objectType: ssmparameter
+  objectAlias: level
+  failoverObject: {objectName: /replica/level, objectVersionLabel: stable}";
+    let answer = world.mount(&request(objects)).await;
+    assert_eq!((answer.text("db"), answer.text("level")), (REGION, REGION));
+    for operation in ["GetSecretValue", "GetParameters"] {
+        down(&world, REGION, operation, FaultKind::InternalError);
+    }
+    let answer = world.mount(&request(objects)).await;
+    assert_eq!((answer.text("db"), answer.text("level")), ("replica", "replica"));
+    assert_eq!((answer.version("db"), answer.version("level")), (version.as_str(), "1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn failover_arns_are_of_the_failover_region() {
+    let world = world().await;
+    let arn = |region| world.emulator.secret_arn(region, "shop/db").unwrap();
+    let objects = format!(
+        "- {{objectName: '{}', objectAlias: db, failoverObject: {{objectName: '{}'}}}}",
+        arn(REGION),
+        arn(FAILOVER)
+    );
+    down(&world, REGION, "GetSecretValue", FaultKind::InternalError);
+    assert_eq!(world.mount(&request(&objects)).await.text("db"), FAILOVER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failover_404_or_403_does_not_break_a_healthy_primary() {
+    let world = World::start().await;
+    world.secret("shop/db", REGION);
+    world.parameter("/shop/level", REGION);
+    // Nothing is there in the failover Region.
+    assert_eq!(world.mount(&request(OBJECTS)).await.text("shop_db"), REGION);
+    world.emulator.put_secret(FAILOVER, "shop/db", FAILOVER.to_owned());
+    let arn = format!("arn:aws:secretsmanager:{FAILOVER}:*");
+    world.emulator.deny(WEB, "secretsmanager:GetSecretValue", &arn);
+    assert_eq!(world.mount(&request(OBJECTS)).await.text("shop_db"), REGION);
+    down(&world, FAILOVER, "GetSecretValue", FaultKind::InternalError);
+    assert_eq!(world.mount(&request(OBJECTS)).await.text("shop_db"), REGION);
+    assert!(world.emulator.calls().iter().all(|call| call.region.as_deref() != Some(FAILOVER)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_denies_or_does_not_have_it_never_asks_the_failover() {
+    let world = World::start().await;
+    for region in [REGION, FAILOVER] {
+        world.emulator.put_secret(region, "shop/denied", "x".to_owned());
+        world.emulator.put_secret(region, "shop/deleted", "x".to_owned());
+    }
+    world.emulator.put_secret(FAILOVER, "shop/absent", "x".to_owned());
+    let denied = format!("arn:aws:secretsmanager:{REGION}:*:secret:shop/denied*");
+    world.emulator.deny(WEB, "secretsmanager:GetSecretValue", &denied);
+    world.emulator.delete_secret(REGION, "shop/deleted").unwrap();
+    for (name, code) in [
+        ("shop/denied", Code::PermissionDenied),
+        ("shop/absent", Code::NotFound),
+        ("shop/deleted", Code::FailedPrecondition),
+    ] {
+        let objects = format!("- {{objectName: {name}, objectType: secretsmanager}}");
+        let status = world.refusal(&request(&objects)).await;
+        assert_says(&status, code, &[name, "in us-east-1 failed"]);
+        assert!(!status.message().contains(FAILOVER), "{status}");
+    }
+    assert_eq!(world.regions_of("GetSecretValue"), [REGION, REGION, REGION]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_both_regions_are_down_both_are_named() {
+    let world = world().await;
+    world.fault("GetSecretValue", FaultKind::InternalError);
+    let status = world.refusal(&request(OBJECTS)).await;
+    let says = [
+        "1 of 2 objects",
+        "secretsmanager:GetSecretValue in us-east-1 failed: InternalService",
+        "; then the failover Region: secretsmanager:GetSecretValue in us-west-2 failed: InternalService",
+    ];
+    assert_says(&status, Code::Internal, &says);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_of_the_failover_is_named_beside_the_primarys_outage() {
+    let world = world().await;
+    down(&world, REGION, "GetSecretValue", FaultKind::Hang);
+    let arn = format!("arn:aws:secretsmanager:{FAILOVER}:*");
+    world.emulator.deny(WEB, "secretsmanager:GetSecretValue", &arn);
+    let status = world.refusal(&request(OBJECTS)).await;
+    let says = [
+        "GetSecretValue in us-east-1 failed",
+        "then the failover Region: secretsmanager:GetSecretValue in us-west-2 failed: AccessDeniedException",
+        "missing: secretsmanager:GetSecretValue on arn:aws:secretsmanager:us-west-2:111122223333:secret:shop/db-??????",
+    ];
+    assert_says(&status, Code::PermissionDenied, &says);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_optional_secret_is_not_absent_only_because_the_failover_lacks_it() {
+    let world = World::start().await;
+    world.secret("shop/db", "x");
+    let objects = "- {objectName: shop/db, objectType: secretsmanager, optional: true}";
+    assert_eq!(world.mount(&request(objects)).await.paths(), ["shop_db"]);
+    down(&world, REGION, "GetSecretValue", FaultKind::InternalError);
+    // Mounted without it, a running pod would lose the file in an outage.
+    let status = world.refusal(&request(objects)).await;
+    assert!(status.message().contains("then the failover Region"), "{status}");
+}

@@ -1,0 +1,159 @@
+//! A Kubernetes API with service accounts and nodes, which can be made to fail.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// How the API server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// As it should.
+    Healthy,
+    /// With this status and Kubernetes' own body for it.
+    Refuse(u16),
+    /// Never.
+    Hang,
+    /// HTTP 200 and something that is no JSON.
+    Garbage,
+}
+
+/// A handle to the API server.
+#[derive(Clone)]
+pub(crate) struct Kubernetes {
+    state: Arc<Mutex<Cluster>>,
+    kubeconfig: PathBuf,
+}
+
+struct Cluster {
+    objects: BTreeMap<String, Value>,
+    behaviour: Behaviour,
+    reads: Vec<String>,
+}
+
+impl Kubernetes {
+    /// Serves until the test ends, and writes a kubeconfig that leads to it.
+    pub(crate) async fn start(kubeconfig: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{
+                "name": "test",
+                "cluster": { "server": format!("http://{}", listener.local_addr().unwrap()) },
+            }],
+            "users": [{ "name": "test", "user": {} }],
+            "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test" } }],
+            "current-context": "test",
+        });
+        std::fs::write(kubeconfig, config.to_string()).unwrap();
+        let cluster = Cluster { objects: BTreeMap::new(), behaviour: Behaviour::Healthy, reads: Vec::new() };
+        let this = Self { state: Arc::new(Mutex::new(cluster)), kubeconfig: kubeconfig.to_owned() };
+        let router = Router::new().fallback(answer).with_state(this.clone());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        this
+    }
+
+    /// The file that leads here.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A service account with a role for IRSA.
+    pub(crate) fn annotate(&self, namespace: &str, name: &str, role: &str) {
+        self.put_account(namespace, name, &json!({ "eks.amazonaws.com/role-arn": role }));
+    }
+
+    /// A service account without a role.
+    pub(crate) fn add_account(&self, namespace: &str, name: &str) {
+        self.put_account(namespace, name, &json!({}));
+    }
+
+    fn put_account(&self, namespace: &str, name: &str, annotations: &Value) {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": { "namespace": namespace, "name": name, "annotations": annotations },
+        });
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}");
+        self.state().objects.insert(path, object);
+    }
+
+    /// A node with labels.
+    pub(crate) fn add_node(&self, name: &str, labels: &Value) {
+        let object = json!({
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": { "name": name, "labels": labels },
+        });
+        self.state().objects.insert(format!("/api/v1/nodes/{name}"), object);
+    }
+
+    /// Changes how every read is answered from now on.
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
+        self.state().behaviour = behaviour;
+    }
+
+    /// The paths that were read.
+    pub(crate) fn reads(&self) -> Vec<String> {
+        self.state().reads.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, Cluster> {
+        self.state.lock().unwrap()
+    }
+}
+
+async fn answer(State(kubernetes): State<Kubernetes>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let (behaviour, found) = {
+        let mut state = kubernetes.state();
+        state.reads.push(path.clone());
+        (state.behaviour, state.objects.get(&path).cloned())
+    };
+    match (behaviour, found) {
+        (Behaviour::Hang, _) => std::future::pending().await,
+        (Behaviour::Garbage, _) => respond(200, "<html>not the API server</html>".to_owned()),
+        (Behaviour::Refuse(status), _) => respond(status, failure(status, &path)),
+        (Behaviour::Healthy, Some(object)) => respond(200, object.to_string()),
+        (Behaviour::Healthy, None) => respond(404, failure(404, &path)),
+    }
+}
+
+/// A `Status` object, as the API server answers errors.
+fn failure(status: u16, path: &str) -> String {
+    let reason = match status {
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "NotFound",
+        _ => "InternalError",
+    };
+    json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": format!("{path} is {reason}: said by the test's API server"),
+        "reason": reason,
+        "code": status,
+    })
+    .to_string()
+}
+
+fn respond(status: u16, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    response
+}

@@ -1,0 +1,255 @@
+//! What is wrong in a manifest is told, all at once, before anything is asked of
+//! AWS: InvalidArgument.
+
+use tonic::Code;
+
+use crate::harness::{REGION, Request, World, assert_says};
+
+/// Refused with these words, and AWS was not asked.
+async fn refused(world: &World, request: &Request, parts: &[&str]) {
+    let status = world.refusal(request).await;
+    assert_says(&status, Code::InvalidArgument, parts);
+    assert_eq!(world.emulator.calls(), [], "{status}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_mistakes_are_in_one_answer_with_their_places() {
+    let world = World::start().await;
+    let objects = "
+- {objectType: secretsmanager}
+- {objectName: a, objectType: secretmanager}
+- objectName: b
+  objectType: secretsmanager
+  filePermission: 'rw-r--r--'
+  encoding: base32
+  optional: perhaps
+  jmesPath:
+  - {path: 'a[', objectAlias: x}
+  - {path: a, key: b, objectAlias: y}
+  - {objectAlias: z}
+  - {path: a}
+- {objectName: c, objectType: ssmparameter, objectVersion: 1, objectVersionLabel: l}";
+    let request = Request::new(objects)
+        .parameter("region", "Frankfurt")
+        .parameter("pathTranslation", "__")
+        .parameter("usePodIdentity", "maybe")
+        .parameter("roleArn", "role/web")
+        .permission("four");
+    refused(
+        &world,
+        &request,
+        &[
+            "SecretProviderClass shop/class",
+            "15 mistakes",
+            r#"region: "Frankfurt" is not a Region's name"#,
+            r#"pathTranslation: "__" is neither a single character nor "False""#,
+            r#"usePodIdentity: "maybe" is neither "true" nor "false""#,
+            r#"roleArn: "role/web" is not arn:<partition>:iam::<account>:role/<name>"#,
+            r#"permission: "four" is not a file mode"#,
+            "objects[0] (line 2): objectName is missing",
+            r#"objects[1] (line 3) "a": objectType "secretmanager" is neither secretsmanager nor ssmparameter"#,
+            r#"objects[2] (line 4) "b": filePermission "rw-r--r--" is not four octal digits"#,
+            r#"encoding "base32" is none of base64, base64url, hex"#,
+            r#"optional "perhaps" is neither true nor false"#,
+            r#"objects[2] (line 4) "b" jmesPath[0] (line 10): path is not a JMESPath expression"#,
+            "jmesPath[1] (line 11): path and key exclude each other",
+            "jmesPath[2] (line 12): path (a JMESPath expression) or key (a literal top-level key) is missing",
+            "jmesPath[3] (line 13): objectAlias is missing",
+            r#"objects[3] (line 14) "c": a parameter takes objectVersion or objectVersionLabel, not both"#,
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_are_no_list_are_refused() {
+    let world = World::start().await;
+    for (objects, says) in [
+        ("objectName: a", "must be a list"),
+        ("- a", "objects[0] (line 1): must be a mapping"),
+        ("- [", "objects: is not YAML"),
+        ("- {objectName: [a], objectType: secretsmanager}", "objectName must be text"),
+        ("- {objectName: a, objectType: secretsmanager, jmesPath: {path: a}}", "jmesPath must be a list"),
+        ("- {objectName: a}", "objectType is missing"),
+        ("- {objectName: \"a\\nb\", objectType: secretsmanager}", "no control characters"),
+    ] {
+        refused(&world, &Request::new(objects), &[says]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_arn_must_agree_with_type_and_region() {
+    let world = World::start().await;
+    for (object, says) in [
+        (
+            "{objectName: 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf'}",
+            r#"the ARN is of Region "eu-west-1", but Region us-east-1 is asked"#,
+        ),
+        (
+            "{objectName: 'arn:aws:ssm:us-east-1:111122223333:parameter/a', objectType: secretsmanager}",
+            r#"objectType "secretsmanager" does not agree with the ARN's service"#,
+        ),
+        ("{objectName: 'arn:aws:s3:us-east-1:111122223333:x'}", r#"the ARN is of service "s3""#),
+        ("{objectName: 'arn:aws:ssm', objectType: ssmparameter}", "is not a whole ARN"),
+    ] {
+        refused(&world, &Request::new(&format!("- {object}")), &[says]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_would_overwrite_each_other_are_refused_naming_both() {
+    let world = World::start().await;
+    let twice = "
+- {objectName: shop/db, objectType: secretsmanager}
+- {objectName: shop_db, objectType: secretsmanager}";
+    refused(&world, &Request::new(twice), &[r#""shop/db" and "shop_db" both mount the file "shop_db""#])
+        .await;
+    let field = "- {objectName: a, objectType: secretsmanager, jmesPath: [{path: x, objectAlias: a}]}";
+    refused(&world, &Request::new(field), &[r#"jmesPath "x" of "a" both mount the file "a""#]).await;
+    let folder = "
+- {objectName: db, objectType: secretsmanager}
+- {objectName: db/password, objectType: secretsmanager}";
+    let request = Request::new(folder).parameter("pathTranslation", "False");
+    refused(&world, &request, &[r#"mounts the file "db", which "db/password" needs as a folder"#]).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[allow(non_snake_case, reason = "objectAlias and jmesPath are the parameters' own names")]
+async fn traversal_through_objectAlias_and_jmesPath_alias_is_refused() {
+    let world = World::start().await;
+    world.secret("shop/db", r#"{"a":"1"}"#);
+    let long = "x".repeat(256);
+    for alias in ["../x", "..", "a/../../x", "/etc/passwd/..", "..data", "a//b", "./a", "a/", &long] {
+        for objects in [
+            format!("- {{objectName: shop/db, objectType: secretsmanager, objectAlias: '{alias}'}}"),
+            format!(
+                "- {{objectName: shop/db, objectType: secretsmanager, jmesPath: [{{path: a, objectAlias: '{alias}'}}]}}"
+            ),
+            format!("- {{objectName: '{alias}', objectType: secretsmanager}}"),
+        ] {
+            let request = Request::new(&objects).parameter("pathTranslation", "False");
+            refused(&world, &request, &["gives the file name"]).await;
+        }
+    }
+    for escape in ["../x", "../../../../etc/cron.d/x", ".."] {
+        let objects = format!("- {{objectName: '{escape}', objectType: secretsmanager}}");
+        // Translated, `../x` is the harmless file `.._x`; the driver keeps it for itself.
+        refused(&world, &Request::new(&objects), &["gives the file name"]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn mode_7777_is_refused() {
+    let world = World::start().await;
+    for (mode, says) in [
+        ("'7777'", "sets bits beyond 0777"),
+        ("'4755'", "sets bits beyond 0777"),
+        ("'1777'", "sets bits beyond 0777"),
+        ("'0888'", "is not four octal digits"),
+        ("'644'", "is not four octal digits"),
+        ("420", "is not four octal digits"),
+        ("-1", "is not four octal digits"),
+    ] {
+        for objects in [
+            format!("- {{objectName: a, objectType: secretsmanager, filePermission: {mode}}}"),
+            format!(
+                "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: a, objectAlias: b, filePermission: {mode}}}]}}"
+            ),
+        ] {
+            refused(&world, &Request::new(&objects), &["filePermission", says]).await;
+        }
+    }
+    for permission in ["4095", "512", "-1", "\"420\"", ""] {
+        let request = Request::new("- {objectName: a, objectType: secretsmanager}").permission(permission);
+        refused(&world, &request, &["permission", "is not a file mode"]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_object_must_be_possible() {
+    let world = World::start().await;
+    let class =
+        |object: &str| Request::new(&format!("- {{objectName: a, objectType: secretsmanager, {object}}}"));
+    let both = |object: &str| class(object).parameter("failoverRegion", "us-west-2");
+    for (request, says) in [
+        (both("failoverObject: {objectName: b}"), "objectAlias is needed on the object"),
+        (class("objectAlias: x, failoverObject: {objectName: b}"), "the class has no failoverRegion"),
+        (
+            both("objectAlias: x, objectVersion: v1, failoverObject: {objectName: b, objectVersion: v2}"),
+            "objectVersion must be the same for both Regions",
+        ),
+        (class("objectAlias: x").parameter("failoverRegion", REGION), "is the same as the primary Region"),
+        (class("objectAlias: x").parameter("failoverRegion", "moon"), r#""moon" is not a Region's name"#),
+    ] {
+        refused(&world, &request, &[says]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_hold() {
+    let world = World::with(|config| config.rules.limits.max_objects = 2).await;
+    let three = "- {objectName: a, objectType: secretsmanager}\n".repeat(3);
+    refused(&world, &Request::new(&three), &["has 3 entries; 2 are the most (--max-objects)"]).await;
+    let expression = "a".repeat(1025);
+    let long = format!(
+        "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: {expression}, objectAlias: b}}]}}"
+    );
+    refused(&world, &Request::new(&long), &["path has 1025 bytes; 1024 are the most"]).await;
+    let deep = format!(
+        "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: '{}a{}', objectAlias: b}}]}}",
+        "(".repeat(400),
+        ")".repeat(400)
+    );
+    refused(&world, &Request::new(&deep), &["operators and brackets"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn role_arn_can_be_forbidden() {
+    let world = World::with(|config| config.rules.allow_role_arn = false).await;
+    let request = Request::new("- {objectName: a, objectType: secretsmanager}")
+        .parameter("roleArn", "arn:aws:iam::111122223333:role/web");
+    refused(&world, &request, &["roleArn: is not allowed here (--allow-role-arn=false)"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_the_pods_facts_is_refused() {
+    let world = World::start().await;
+    let mut request = Request::new("");
+    request.pod.uid.clear();
+    request.pod.namespace = "../kube-system".to_owned();
+    request.target_path.clear();
+    refused(
+        &world,
+        &request,
+        &[
+            "csi.storage.k8s.io/pod.uid: is missing: the CSIDriver object needs podInfoOnMount: true",
+            r#"csi.storage.k8s.io/pod.namespace: "../kube-system" is not a Kubernetes name"#,
+            "target_path: is missing",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_request_is_refused_without_repeating_it() {
+    let world = World::start().await;
+    let mut message = Request::new("").message(&world.emulator);
+    message.attributes = r#"{"csi.storage.k8s.io/serviceAccount.tokens": {"hunter2": 1}}"#.to_owned();
+    let status = world.driver.mount(message).await.err().unwrap();
+    assert_says(&status, Code::InvalidArgument, &["attributes: is not a JSON object of texts (column 45)"]);
+    assert!(!status.message().contains("hunter2"));
+    let status = world.refusal(&Request::new("").raw_tokens("hunter2")).await;
+    assert_says(&status, Code::InvalidArgument, &["serviceAccount.tokens: is not a JSON object of audience"]);
+    assert!(!status.message().contains("hunter2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn very_many_mistakes_are_counted_and_fit_an_answer() {
+    let world = World::start().await;
+    let objects = "- {objectName: a}\n".repeat(100);
+    let status = world.refusal(&Request::new(&objects)).await;
+    assert_says(&status, Code::InvalidArgument, &["100 mistakes", "and 80 more"]);
+    let wide = format!("- {{objectName: '{}', objectType: x, objectAlias: a}}\n", "ü".repeat(900)).repeat(20);
+    let status = world.refusal(&Request::new(&wide)).await;
+    assert_says(&status, Code::InvalidArgument, &["20 mistakes", "the provider's log has the rest"]);
+}

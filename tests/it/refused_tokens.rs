@@ -1,0 +1,99 @@
+//! A pod without a usable token of its own gets nothing: Unauthenticated.
+
+use std::time::Duration;
+
+use latchkey::emulator::{Emulator, Store};
+use tonic::Code;
+
+use crate::harness::{POD_IDENTITY, Pod, Request, STS, World, assert_says};
+
+const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Refused by us, with these words: AWS was not asked.
+async fn refused_unasked(world: &World, request: &Request, parts: &[&str]) {
+    let status = world.refusal(request).await;
+    assert_says(&status, Code::Unauthenticated, parts);
+    assert_eq!(world.emulator.calls(), [], "{status}");
+}
+
+/// The pod of [`Request::new`].
+fn token(emulator: &Emulator, service_account: &str, audience: &str, uid: &str, ttl: Duration) -> String {
+    emulator.token("shop", service_account, audience, "web-1", uid, ttl)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_token_is_named_with_what_came_instead() {
+    let world = World::start().await;
+    for (request, sent) in [
+        (Request::new(SECRET).audiences(&[]), "it sent: none"),
+        (Request::new(SECRET).audiences(&[POD_IDENTITY]), "it sent: pods.eks.amazonaws.com"),
+    ] {
+        let says = [r#"no token for audience "sts.amazonaws.com""#, sent, "tokenRequests"];
+        refused_unasked(&world, &request, &says).await;
+    }
+    let request = Request::pod_identity(SECRET).audiences(&[STS]);
+    let says = [r#"no token for audience "pods.eks.amazonaws.com""#, "it sent: sts.amazonaws.com"];
+    refused_unasked(&world, &request, &says).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_not_the_pods_own_is_refused_before_aws_is_asked() {
+    let world = World::start().await;
+    let request = Request::new(SECRET);
+    let uid = request.pod.uid.clone();
+    let other_uid = Pod::numbered("shop", "web", 7).uid;
+    for (token, says) in [
+        (
+            token(&world.emulator, "admin", STS, &uid, HOUR),
+            r#"its subject is "system:serviceaccount:shop:admin", the pod's is "system:serviceaccount:shop:web""#,
+        ),
+        (token(&world.emulator, "web", "vault", &uid, HOUR), "it is for another audience"),
+        (token(&world.emulator, "web", STS, &other_uid, HOUR), "it is bound to another pod than shop/web-1"),
+        (token(&world.emulator, "web", STS, &uid, Duration::ZERO), "it expired"),
+        ("hunter2".to_owned(), "it is not a JWT"),
+        ("a.hunter2.b".to_owned(), "it is not a JWT"),
+    ] {
+        let request = request.clone().token(STS, &token);
+        let status = world.refusal(&request).await;
+        assert!(!status.message().contains("hunter2"), "{status}");
+        let refused = r#"the token for audience "sts.amazonaws.com" is refused"#;
+        refused_unasked(&world, &request, &[refused, says]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_token_is_refused_by_aws() {
+    let world = World::start().await;
+    world.secret("shop/db", "hunter2");
+    // Another signer's token with all the right claims.
+    let forger = Emulator::new(Store::default());
+    for (request, audience, says) in [
+        (Request::new(SECRET), STS, "InvalidIdentityToken"),
+        (Request::pod_identity(SECRET), POD_IDENTITY, "InvalidTokenException"),
+    ] {
+        let Pod { namespace, service_account, name, uid } = &request.pod;
+        let forged = forger.token(namespace, service_account, audience, name, uid, HOUR);
+        let status = world.refusal(&request.token(audience, &forged)).await;
+        assert_says(&status, Code::Unauthenticated, &["no AWS credentials for service account", says]);
+        assert!(!status.message().contains(&forged), "{status}");
+    }
+    assert_eq!(world.calls("GetSecretValue"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_identity_at_all_says_what_to_add() {
+    let world = World::start().await;
+    let pod = || Pod::numbered("pay", "worker", 1);
+    let request = Request::of_pod(pod(), SECRET).audiences(&[STS]);
+    let says = [
+        "service account pay/worker has no AWS identity",
+        "annotate it with eks.amazonaws.com/role-arn",
+        "set roleArn in the SecretProviderClass",
+        "associate it with a role by EKS Pod Identity",
+    ];
+    refused_unasked(&world, &request, &says).await;
+    let request = Request::of_pod(pod(), SECRET).parameter("usePodIdentity", "false");
+    let says = ["service account pay/worker has no annotation eks.amazonaws.com/role-arn", "usePodIdentity"];
+    refused_unasked(&world, &request, &says).await;
+}

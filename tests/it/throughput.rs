@@ -1,0 +1,174 @@
+//! How many calls a mount makes, and how many at once.
+
+use std::{fmt::Write, time::Duration};
+
+use futures_util::future::join_all;
+use latchkey::emulator::{FaultKind, ParameterType};
+use tonic::Code;
+
+use crate::harness::{Pod, REGION, Request, WEB, World, assert_says};
+
+/// `count` objects of one service, in AWS and in a class.
+fn objects(world: &World, service: &str, count: usize) -> String {
+    let mut objects = String::new();
+    for number in 0..count {
+        match service {
+            "secretsmanager" => drop(world.secret(&format!("/many/{number}"), &format!("value {number}"))),
+            _ => drop(world.parameter(&format!("/many/{number}"), &format!("value {number}"))),
+        }
+        writeln!(objects, "- {{objectName: /many/{number}, objectType: {service}}}").unwrap();
+    }
+    objects
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_secrets_take_one_call_to_sts_and_ten_reads_all_at_once() {
+    let world = World::start().await;
+    let objects = objects(&world, "secretsmanager", 10);
+    world.emulator.set_delay(None, Duration::from_millis(100));
+    let started = tokio::time::Instant::now();
+    let answer = world.mount(&Request::new(&objects)).await;
+    assert_eq!(answer.text("_many_7"), "value 7");
+    let counts: Vec<(String, u64)> = world.emulator.call_counts().into_iter().collect();
+    assert_eq!(counts, [("AssumeRoleWithWebIdentity".to_owned(), 1), ("GetSecretValue".to_owned(), 10)]);
+    assert_eq!(world.emulator.max_calls_at_once(), 10);
+    assert_eq!(started.elapsed().as_millis() / 100, 2, "one round for STS, one for all reads");
+}
+
+#[tokio::test(start_paused = true)]
+async fn parameters_are_read_in_tens_all_at_once() {
+    for (count, calls) in [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)] {
+        let world = World::start().await;
+        let objects = objects(&world, "ssmparameter", count);
+        world.emulator.set_delay(Some("GetParameters"), Duration::from_millis(100));
+        let answer = world.mount(&Request::new(&objects)).await;
+        assert_eq!(answer.paths().len(), count);
+        for number in 0..count {
+            assert_eq!(answer.text(&format!("_many_{number}")), format!("value {number}"));
+        }
+        assert_eq!(world.calls("GetParameters"), calls, "{count} parameters");
+        assert_eq!(world.emulator.max_calls_at_once(), usize::try_from(calls).unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn never_more_than_sixty_four_calls_at_once() {
+    let world = World::start().await;
+    let objects = objects(&world, "secretsmanager", 200);
+    world.emulator.set_delay(Some("GetSecretValue"), Duration::from_millis(100));
+    assert_eq!(world.mount(&Request::new(&objects)).await.paths().len(), 200);
+    assert_eq!(world.emulator.max_calls_at_once(), 64);
+    assert_eq!(world.calls("GetSecretValue"), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_pods_stay_within_the_same_bound() {
+    let world = World::with(|config| config.aws.max_calls = 8).await;
+    let objects = objects(&world, "secretsmanager", 10);
+    let parameters = world.emulator.put_parameter(REGION, "/shop/level", ParameterType::String, "info");
+    assert_eq!(parameters, 1);
+    let objects = format!("{objects}- {{objectName: /shop/level, objectType: ssmparameter}}\n");
+    world.emulator.set_delay(None, Duration::from_millis(20));
+    let requests: Vec<Request> =
+        (0..20).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), &objects)).collect();
+    join_all(requests.iter().map(|request| world.mount(request))).await;
+    assert_eq!(world.emulator.max_calls_at_once(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_hang_do_not_keep_their_places_for_ever() {
+    let world = World::with(|config| config.aws.max_calls = 4).await;
+    let objects = objects(&world, "secretsmanager", 4);
+    let fault = world.fault("GetSecretValue", FaultKind::Hang);
+    assert_eq!(world.refusal(&Request::new(&objects)).await.code(), Code::Internal);
+    world.emulator.remove_fault(fault);
+    world.mount(&Request::new(&objects)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_denied_parameter_among_ten_is_named_alone() {
+    let world = World::start().await;
+    let objects = objects(&world, "ssmparameter", 10);
+    world.emulator.deny(WEB, "ssm:GetParameters", "/many/3");
+    let status = world.refusal(&Request::new(&objects)).await;
+    let says = [
+        "1 of 10 objects",
+        r#"Parameter Store "/many/3""#,
+        "missing: ssm:GetParameters on arn:aws:ssm:us-east-1:111122223333:parameter/many/3",
+    ];
+    assert_says(&status, Code::PermissionDenied, &says);
+    for other in ["/many/0", "/many/2", "/many/4"] {
+        assert!(!status.message().contains(&format!("{other:?}")), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_does_not_multiply_calls() {
+    let world = World::start().await;
+    let objects = objects(&world, "ssmparameter", 10);
+    world.fault("GetParameters", FaultKind::Throttle);
+    world.refusal(&Request::new(&objects)).await;
+    assert_eq!(world.calls("GetParameters"), 3, "one call with its two retries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_versions_of_one_parameter_in_one_request_both_mount() {
+    let world = World::start().await;
+    for value in ["one", "two", "three"] {
+        world.parameter("/shop/limit", value);
+    }
+    let objects = "
+- {objectName: /shop/limit, objectType: ssmparameter, objectAlias: c, objectVersion: 1}
+- {objectName: /shop/limit, objectType: ssmparameter, objectAlias: b, objectVersion: 2}
+- {objectName: /shop/limit, objectType: ssmparameter, objectAlias: a}";
+    let answer = world.mount(&Request::new(objects)).await;
+    assert_eq!(["c", "b", "a"].map(|path| answer.text(path)), ["one", "two", "three"]);
+    assert_eq!(world.calls("GetParameters"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_labels_of_one_parameter_both_mount() {
+    let world = World::start().await;
+    for value in ["one", "two", "three"] {
+        world.parameter("/shop/limit", value);
+    }
+    for (version, label) in [(1, "stable"), (2, "canary"), (2, "also")] {
+        world.emulator.label_parameter(REGION, "/shop/limit", version, label).unwrap();
+    }
+    let objects = "
+- {objectName: /shop/limit, objectType: ssmparameter, objectAlias: stable, objectVersionLabel: stable}
+- {objectName: /shop/limit, objectType: ssmparameter, objectAlias: canary, objectVersionLabel: canary}
+- {objectName: /shop/limit, objectType: ssmparameter, objectAlias: also, objectVersionLabel: also}
+- {objectName: /shop/limit, objectType: ssmparameter, objectAlias: second, objectVersion: 2}
+- {objectName: /shop/limit, objectType: ssmparameter, objectAlias: now}";
+    let answer = world.mount(&Request::new(objects)).await;
+    let texts = ["stable", "canary", "also", "second", "now"].map(|path| answer.text(path));
+    assert_eq!(texts, ["one", "two", "two", "two", "three"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parameter_name_with_a_selector_does_not_crash() {
+    let world = World::start().await;
+    for value in ["one", "two", "three"] {
+        world.parameter("/foo", value);
+    }
+    world.emulator.label_parameter(REGION, "/foo", 2, "stable").unwrap();
+    let arn = "arn:aws:ssm:us-east-1:111122223333:parameter/foo";
+    let objects = format!(
+        "
+- {{objectName: '/foo:3', objectType: ssmparameter, objectAlias: third}}
+- {{objectName: '/foo:stable', objectType: ssmparameter, objectAlias: stable}}
+- {{objectName: '{arn}:1', objectAlias: first}}
+- {{objectName: '{arn}', objectAlias: now}}"
+    );
+    let answer = world.mount(&Request::new(&objects)).await;
+    let texts = ["third", "stable", "first", "now"].map(|path| answer.text(path));
+    assert_eq!(texts, ["three", "two", "one", "three"]);
+    for (object, code) in [("/foo:9", Code::NotFound), ("/foo:none", Code::NotFound), (":3", Code::NotFound)]
+    {
+        let objects = format!("- {{objectName: '{object}', objectType: ssmparameter}}");
+        let status = world.refusal(&Request::new(&objects)).await;
+        assert!([code, Code::InvalidArgument].contains(&status.code()), "{object}: {status}");
+    }
+    world.mount(&Request::new(&objects)).await;
+}
