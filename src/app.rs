@@ -178,12 +178,17 @@ fn warn_of_a_shadowing_socket(name: &str) {
 }
 
 /// One shutdown that several tasks wait for.
-struct Stop(watch::Sender<bool>);
+struct Stop {
+    sender: watch::Sender<bool>,
+    /// Kept so that there is somebody who waits from the very beginning: without
+    /// anybody, the task that waits for the shutdown would take it for over.
+    receiver: watch::Receiver<bool>,
+}
 
 impl Stop {
     fn on(shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
-        let sender = watch::Sender::new(false);
-        let stop = Self(sender.clone());
+        let (sender, receiver) = watch::channel(false);
+        let stop = Self { sender: sender.clone(), receiver };
         tokio::spawn(async move {
             tokio::select! {
                 () = shutdown => { sender.send_replace(true); }
@@ -195,7 +200,7 @@ impl Stop {
     }
 
     fn wait(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut receiver = self.0.subscribe();
+        let mut receiver = self.receiver.clone();
         async move {
             // A closed channel means that everything stops as well.
             let _ = receiver.wait_for(|stopped| *stopped).await;
@@ -203,6 +208,39 @@ impl Stop {
     }
 
     fn now(&self) {
-        self.0.send_replace(true);
+        self.sender.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::oneshot, task::yield_now, time::timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_is_heard_by_whoever_waits_later() {
+        let (shut_down, asked) = oneshot::channel::<()>();
+        let stop = Stop::on(async {
+            let _ = asked.await;
+        });
+        // The task runs before anybody waits, as it may on another thread.
+        yield_now().await;
+        let waiting = stop.wait();
+        shut_down.send(()).unwrap();
+        timeout(Duration::from_secs(1), waiting).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_a_shutdown_ends_with_the_server() {
+        let (held, mut dropped) = oneshot::channel::<()>();
+        let stop = Stop::on(async move {
+            let _held = held;
+            std::future::pending().await
+        });
+        yield_now().await;
+        assert!(dropped.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
+        drop(stop);
+        timeout(Duration::from_secs(1), dropped).await.unwrap().unwrap_err();
     }
 }
