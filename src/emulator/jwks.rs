@@ -41,7 +41,8 @@ impl Jwks {
         let set: KeySet =
             serde_json::from_str(text).map_err(|error| format!("is no JSON Web Key Set: {error}"))?;
         let usable = |key: &Key| key.kty == "RSA" && key.alg.as_deref().is_none_or(|alg| alg == "RS256");
-        let keys: Vec<RsaKey> = set.keys.into_iter().filter(usable).map(RsaKey::new).collect::<Result<_, _>>()?;
+        let keys: Vec<RsaKey> =
+            set.keys.into_iter().filter(usable).map(RsaKey::new).collect::<Result<_, _>>()?;
         if keys.is_empty() {
             return Err("has no RSA key for RS256".to_owned());
         }

@@ -13,7 +13,7 @@ from . import examples, kube, living, moving, outages, reading, refusing  # noqa
 from .aws import Aws
 from .cases import MODES, Cluster, chosen, run_case
 from .pods import Namespace
-from .tools import Stopwatch, run
+from .tools import Stopwatch
 
 # In this order: where the driver writes, where the provider does, what changes the driver.
 ORDER = ["driver", "", "provider", "last"]
@@ -72,16 +72,14 @@ def set_up(cases, state, began):
     root = kube.ROOT
     cache = state.parent
     driver = next(cache.glob("driver-v*"))
-    has_cache = "--rotation-poll-interval" in run(str(cache / "emulator"), "serve", "--help")
     issuer = "https://kubernetes.default.svc.cluster.local"
     aws = Aws(str(cache / "emulator"), str(state), issuer, [one.name for one in cases])
     aws.start()
     cluster = Cluster(
         aws=aws,
-        latchkey=kube.Release(emulator_has_refresh=has_cache),
+        latchkey=kube.Release(),
         driver_chart=str(driver / "chart"),
         plain_provider=kube.PlainProvider(str(driver / "plain-provider"), state / "logs" / "plain-provider.log"),
-        interval=15.0 if has_cache else 0.0,
     )
     kube.install_driver(cluster.driver_chart)
     cluster.latchkey.install(MODES["driver"])

@@ -71,7 +71,7 @@ class Aws(Emulator):
         headers = {
             "X-Amz-Target": target,
             "Content-Type": "application/x-amz-json-1.1",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={ADMINISTRATOR}/{scope}, SignedHeaders=host, Signature=0",
+            "Authorization": f"AWS4-HMAC-SHA256 Credential={ADMINISTRATOR}/{scope}, SignedHeaders=host, Signature={'0' * 64}",
         }
         return json.loads(self.request("POST", "/", json.dumps(body), headers)[1])
 

@@ -30,8 +30,6 @@ class Cluster:
     latchkey: object
     driver_chart: str
     plain_provider: object
-    # How old a value may be that the provider gives out, in seconds.
-    interval: float
     # Who writes the files at present.
     mode: str = "driver"
     notes: list = field(default_factory=list)

@@ -19,6 +19,9 @@ def local_examples_are_accepted(t, ns):
     for namespace in ("emulated-aws", "shop"):
         kube.kubectl("create", "namespace", namespace)
     try:
+        # A pod whose ServiceAccount is not there is refused, and a dry run does not create it.
+        for name in ("cart", "worker"):
+            kube.kubectl("create", "serviceaccount", name, "--namespace=shop")
         for name in ("emulator.yaml", "demo.yaml"):
             kube.kubectl("apply", "--dry-run=server", "--validate=strict", f"--filename={LOCAL / name}")
         rendered = kube.helm("template", "local", str(ROOT / "charts/latchkey"), f"--values={LOCAL / 'values.yaml'}")

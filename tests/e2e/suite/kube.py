@@ -11,6 +11,11 @@ from .aws import ENDPOINT
 from .tools import Failed, expect, run, until
 
 SYSTEM = "kube-system"
+# How old a value may be that Latchkey gives out, in seconds.
+POLL_INTERVAL = 5
+# When a new value must have arrived at the latest: the interval above, the kubelet's of 5 s, the driver's of 2 s,
+# and a machine that is busy with other things.
+ROTATES_WITHIN = 45
 SOCKETS = pathlib.Path("/run/secrets-store-csi-providers")
 SOCKET = SOCKETS / "aws.sock"
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -65,17 +70,18 @@ def rolled_out(daemon_set):
 class Release:
     """A release of Latchkey's chart."""
 
-    def __init__(self, name="latchkey", socket=SOCKET, emulator_has_refresh=False):
+    def __init__(self, name="latchkey", socket=SOCKET):
         self.name, self.socket = name, socket
-        self.values = [f"--set=endpointUrl=http://{ENDPOINT}", f"--set=socketName={socket.name}"]
-        if emulator_has_refresh:
-            self.values.append("--set=extraArgs[0]=--rotation-poll-interval=15s")
-        self.set = []
+        self.values = [
+            f"--set=endpointUrl=http://{ENDPOINT}",
+            f"--set=socketName={socket.name}",
+            f"--set=rotationPollInterval={POLL_INTERVAL}s",
+        ]
 
     def install(self, *values):
         """Installs or upgrades it with these values beside the usual ones, and waits until it serves."""
-        self.set = [f"--set={value}" for value in values]
-        helm("upgrade", "--install", self.name, str(ROOT / "charts/latchkey"), *self.values, *self.set)
+        own = [f"--set={value}" for value in values]
+        helm("upgrade", "--install", self.name, str(ROOT / "charts/latchkey"), *self.values, *own)
         self.ready()
 
     def ready(self):

@@ -3,6 +3,7 @@
 import json
 
 from .cases import MODES, case
+from .kube import ROTATES_WITHIN
 from .pods import MOUNT, host, password
 from .tools import expect, now_ms, same, until
 
@@ -27,7 +28,7 @@ def running_pod_is_taken_over(t, ns):
     t.note(f"taken over {(now_ms() - began) / 1000:.1f} s after the provider was ready; the files: {kinds(pod)}")
     t.aws.put_secret(ns.secret(), "second")
     changed = now_ms()
-    t.note(f"a rotation reached it after {(pod.first('second', within=45 + 3 * t.interval) - changed) / 1000:.1f} s")
+    t.note(f"a rotation reached it after {(pod.first('second', within=ROTATES_WITHIN) - changed) / 1000:.1f} s")
 
     pod.untouched_since(uid)
     seen = {file: [one.text.strip('"') for one in pod.saw(file)] for file in ("password", "host")}

@@ -5,7 +5,7 @@ import time
 
 from . import kube
 from .cases import MODES, case
-from .kube import SOCKET
+from .kube import ROTATES_WITHIN, SOCKET
 from .tools import Stopwatch, expect, has, now_ms, same, until
 
 
@@ -23,7 +23,7 @@ def kubernetes_api_down_for_a_while(t, ns):
         time.sleep(0.2)
     t.note(f"a rotation without the API server: {[one.text for one in pod.saw()]} after {(now_ms() - changed) / 1000:.0f} s")
     kube.ApiServer.start()
-    pod.first("second", within=60 + 3 * t.interval)
+    pod.first("second", within=ROTATES_WITHIN)
     same([one.text for one in pod.saw()], ['"first"', '"second"'], "what the pod saw")
     ns.pod("later").ready()
     same(t.latchkey.restarts(), restarts, "restarts of the provider")
@@ -48,7 +48,7 @@ def aws_down_for_a_while(t, ns):
     waiting.ready(within=130)
     t.note(f"the pod that waited is ready {watch():.1f} s after AWS is back")
     t.aws.put_secret(ns.secret(), "second")
-    pod.first("second", within=60 + 3 * t.interval)
+    pod.first("second", within=ROTATES_WITHIN)
     pod.untouched_since(uid)
     same(t.latchkey.restarts(), restarts, "restarts of the provider")
 
@@ -92,7 +92,7 @@ def deleted_pods_do_not_hang(t, ns):
         pod.first("first")
     t.aws.put_secret(ns.secret(), "second")
     for pod in pods:
-        pod.first("second", within=45 + 3 * t.interval)
+        pod.first("second", within=ROTATES_WITHIN)
     mounted = mounts(ns.name, pods)
     expect(len(mounted) == len(pods), f"not a mount for each pod: {mounted}")
     watch = Stopwatch()

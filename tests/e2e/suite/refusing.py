@@ -2,6 +2,7 @@
 
 from .aws import role
 from .cases import case
+from .kube import ROTATES_WITHIN
 from .pods import password
 from .tools import Stopwatch, has, same, until
 
@@ -60,8 +61,8 @@ def permission_lost_while_running_keeps_the_file(t, ns):
     t.aws.forget_calls()
     def denied():
         return [call for call in t.aws.calls("GetSecretValue") if call["error"] and ns.secret() in call["targets"]]
-    until("a read is denied", denied, 45 + 3 * t.interval)
+    until("a read is denied", denied, ROTATES_WITHIN)
     same(pod.read(), "first", "the file of the running pod")
     t.aws.policy("allow", ns.name, READ, ns.secret())
-    pod.first("second", within=45 + 3 * t.interval)
+    pod.first("second", within=ROTATES_WITHIN)
     same([one.text for one in pod.saw()], ['"first"', '"second"'], "what the pod saw")
