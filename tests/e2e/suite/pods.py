@@ -113,8 +113,9 @@ class Pod:
         """The pod as the API server has it."""
         return kube.get("pod", self.name, self.namespace)
 
-    def ready(self, within=60):
-        """Waits until it is ready."""
+    def ready(self, within=130):
+        """Waits until it is ready. After a time without a provider the driver itself waits before it connects again,
+        the longer the longer that time was, and the kubelet gives a mount two minutes."""
         kube.kubectl(
             "wait", "--for=condition=Ready", f"pod/{self.name}", f"--namespace={self.namespace}",
             f"--timeout={within}s", within=within + 20,

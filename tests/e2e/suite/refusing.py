@@ -44,7 +44,7 @@ def denied_secret_says_the_cause_and_heals(t, ns):
     t.aws.policy("allow", ns.name, READ, name)
     watch = Stopwatch()
     # The kubelet tries again at growing intervals, of two minutes at most.
-    pod.ready(within=130)
+    pod.ready()
     t.note(f"ready {watch():.1f} s after the permission was given")
     same(pod.read(), "first", "the file")
     pod.untouched_since(uid)
