@@ -89,10 +89,10 @@ class Aws(Emulator):
         body = {"role": role(case), "effect": effect, "actions": [action], "resources": [resource]}
         self.request("POST", "/_emulator/policy", json.dumps(body))
 
-    def calls(self, operation=None):
-        """The calls so far."""
+    def calls(self, operation, case):
+        """The calls of an operation so far that are for a case: the provider still reads for earlier ones."""
         calls = json.loads(self.request("GET", "/_emulator/calls")[1])["calls"]
-        return [call for call in calls if operation in (None, call["operation"])]
+        return [call for call in calls if call["operation"] == operation and case in str(call["targets"])]
 
     def forget_calls(self):
         """Starts the record of calls anew."""

@@ -1,7 +1,6 @@
 """The provider's own life: killed, replaced, upgraded, removed, beside another; and what it may do."""
 
 import pathlib
-import re
 import socket
 import time
 
@@ -143,11 +142,11 @@ def two_providers_side_by_side(t, ns):
     beside.install("driverWritesSecrets=false")
     ns.password("class-aws")
     ns.password("class-latchkey", provider="latchkey")
-    ns.pod("of-aws", of="class-aws").ready()
-    ns.pod("of-latchkey", of="class-latchkey").ready()
-    for release, name in ((t.latchkey, "of-aws"), (beside, "of-latchkey")):
-        mounted = re.findall(r"of-(?:aws|latchkey)", release.log())
-        same(set(mounted), {name}, f"the pods that {release.name} mounted for")
+    of_aws, of_latchkey = ns.pod("of-aws", of="class-aws"), ns.pod("of-latchkey", of="class-latchkey")
+    for pod, its, other in ((of_aws, t.latchkey, beside), (of_latchkey, beside, t.latchkey)):
+        uid = pod.ready().uid()
+        expect(uid in its.log(), f"{its.name} has not mounted for {pod.name}")
+        expect(uid not in other.log(), f"{other.name} has mounted for {pod.name}")
     beside.uninstall()
     same([one.name for one in SOCKETS.iterdir()], ["aws.sock"], "the sockets left")
     ns.pod("of-aws-later", of="class-aws").ready()

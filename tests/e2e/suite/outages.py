@@ -6,6 +6,7 @@ import time
 from . import kube
 from .cases import MODES, case
 from .kube import ROTATES_WITHIN, SOCKET
+from .refusing import READ
 from .tools import Stopwatch, expect, has, now_ms, same, until
 
 
@@ -39,9 +40,9 @@ def aws_down_for_a_while(t, ns):
     # A class whose secret this node has never read: no last known good can stand in for it.
     ns.secret_class("unread", [{"objectName": f"{ns.name}/login", "objectType": "secretsmanager"}])
     waiting = ns.pod("waiting", of="unread", reads=[f"{ns.name}_login"])
-    text = waiting.mount_failure("10.90.0.1", within=100)
+    text = waiting.mount_failure("Internal", "was not reached", within=100)
     t.note(text)
-    has(text, "Internal")
+    has(text, f"{ns.name}/login", READ, "Connection refused")
     same(pod.read(), "first", "the file of the running pod")
     t.aws.start()
     watch = Stopwatch()

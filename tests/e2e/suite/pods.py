@@ -72,17 +72,15 @@ class Namespace:
 
     def pod(self, name="app", of="class", account="irsa", reads=("password",), pause="20ms"):
         """Creates a pod that reads files of its mount all the time; gives it without waiting."""
+        pod = Pod(self.name, name)
         kube.create(self.pod_manifest(name, of, account, reads, pause))
-        return self.existing(name)
+        return pod
 
     def pods(self, names, of="class", account="irsa"):
-        """Creates many pods in one request each, at once."""
+        """Creates many pods at once."""
+        pods = [Pod(self.name, name) for name in names]
         kube.create(*(self.pod_manifest(name, of, account, ["password"], "200ms") for name in names))
-        return [Pod(self.name, name) for name in names]
-
-    def existing(self, name):
-        """A pod that is there."""
-        return Pod(self.name, name)
+        return pods
 
     def pod_manifest(self, name, of, account, reads, pause):
         """A pod with the reader."""
@@ -103,7 +101,7 @@ class Namespace:
 
 
 class Pod:
-    """A pod of a case."""
+    """A pod of a case, made just before it is created."""
 
     def __init__(self, namespace, name):
         self.namespace, self.name = namespace, name

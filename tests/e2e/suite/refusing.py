@@ -60,7 +60,7 @@ def permission_lost_while_running_keeps_the_file(t, ns):
     t.aws.put_secret(ns.secret(), "second")
     t.aws.forget_calls()
     def denied():
-        return [call for call in t.aws.calls("GetSecretValue") if call["error"] and ns.secret() in call["targets"]]
+        return [call for call in t.aws.calls("GetSecretValue", ns.name) if call["error"]]
     until("a read is denied", denied, ROTATES_WITHIN)
     same(pod.read(), "first", "the file of the running pod")
     t.aws.policy("allow", ns.name, READ, ns.secret())
