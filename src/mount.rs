@@ -14,7 +14,7 @@ use crate::{
         object::{Reference, Service},
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
-    reading::{PodAsker, Reader},
+    reading::{PodAsker, Read, Reader},
     shape::{ShapeError, shape},
     values::{Entry, Origin},
     volumes::Volumes,
@@ -57,6 +57,8 @@ pub struct Mounter {
 pub struct Mounted {
     /// Every file with its version.
     pub files: Vec<MountFile>,
+    /// The least fresh origin of them.
+    pub origin: Origin,
     /// Whether the answer must carry the contents.
     pub driver_writes: bool,
 }
@@ -96,32 +98,35 @@ impl Mounter {
     /// # Errors
     /// Everything that is wrong, at once; then nothing was delivered.
     pub async fn mount(&self, raw: RawRequest) -> Result<Mounted, MountError> {
-        let request = Arc::new(MountRequest::parse(raw, &self.rules)?);
+        let request = MountRequest::parse(raw, &self.rules)?;
         for warning in &request.warnings {
             tracing::warn!(pod = %request.pod, class = %request.class, "{warning}");
         }
-        tokio::time::timeout(self.deadline, self.carry_out(&request))
+        tokio::time::timeout(self.deadline, self.carry_out(request))
             .await
             .unwrap_or(Err(MountError::Deadline(self.deadline)))
     }
 
-    async fn carry_out(&self, request: &Arc<MountRequest>) -> Result<Mounted, MountError> {
-        self.check_target(request).await?;
-        let regions = self.regions(request).await?;
-        let (principal, proof) = self.identity.principal(request).await?;
+    async fn carry_out(&self, mut request: MountRequest) -> Result<Mounted, MountError> {
+        self.check_target(&request).await?;
+        let regions = self.regions(&request).await?;
+        let (principal, proof) = self.identity.principal(&request).await?;
+        // From here on only the proof is needed; nothing may keep the pod's tokens.
+        request.tokens.clear();
         let asker = PodAsker {
             principal: &principal,
             proof: &proof,
             regions: &regions,
             interval: request.refresh_interval,
         };
-        let read = self.reader.read(&asker, &request.objects).await?;
-        if read.origin == Origin::LastKnownGood {
-            tracing::warn!(pod = %request.pod, class = %request.class, "AWS fails; last known good values are served (stale)");
+        let Read { objects, origin, entries } = self.reader.read(&asker, &request.objects).await?;
+        if origin == Origin::LastKnownGood {
+            let (pod, class) = (&request.pod, &request.class);
+            tracing::warn!(%pod, class, "AWS fails; last known good values are served (stale)");
         }
-        let account = || self.identity.account(&principal);
-        let files = shape_all(request, read.objects, &principal, account)?;
-        self.deliver(request, files, read.entries).await
+        let files = shape_all(&request, objects, &principal, || self.identity.account(&principal))?;
+        self.deliver(request, &files, entries).await?;
+        Ok(Mounted { files, origin, driver_writes: matches!(self.delivery, Delivery::DriverWrites) })
     }
 
     /// Wrong folders are refused before AWS is asked.
@@ -144,19 +149,13 @@ impl Mounter {
 
     async fn deliver(
         &self,
-        request: &Arc<MountRequest>,
-        files: Vec<MountFile>,
+        request: MountRequest,
+        files: &[MountFile],
         entries: Vec<Arc<Entry>>,
-    ) -> Result<Mounted, MountError> {
+    ) -> Result<(), MountError> {
         match &self.delivery {
-            Delivery::DriverWrites => {
-                TooLarge::check(&files, self.rules.limits.max_response_bytes)?;
-                Ok(Mounted { files, driver_writes: true })
-            }
-            Delivery::ProviderWrites(volumes) => {
-                volumes.mount(request, entries, files.clone()).await?;
-                Ok(Mounted { files, driver_writes: false })
-            }
+            Delivery::DriverWrites => Ok(TooLarge::check(files, self.rules.limits.max_response_bytes)?),
+            Delivery::ProviderWrites(volumes) => Ok(volumes.mount(request, entries, files.to_vec()).await?),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     identity::Identity,
     model::{arn::Regions, principal::Principal, source::Source},
     reading::each,
-    values::{Entry, Values},
+    values::{Entry, Finding, Values},
     volumes::Volumes,
 };
 
@@ -55,13 +55,21 @@ impl Poller {
                     continue;
                 }
             }
-            for principal in poller.values.drop_idle() {
-                poller.identity.forget(&principal);
-            }
+            poller.drop_idle();
             for batch in batches(poller.values.due()) {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.poll(batch).await });
             }
+        }
+    }
+
+    /// Forgets what no pod asks for any more.
+    fn drop_idle(&self) {
+        for principal in self.values.drop_idle() {
+            self.identity.forget(&principal);
+        }
+        if let Some(volumes) = &self.volumes {
+            volumes.drop_idle(self.values.settings().idle_after);
         }
     }
 
@@ -80,9 +88,8 @@ impl Poller {
         let mut changed = Vec::new();
         for ((entry, turn), result) in batch.into_iter().zip(results) {
             let settled = self.values.settle(&entry, turn, began, result);
-            if let Err(lost) = &settled.result {
-                let id = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
-                tracing::warn!(object = id, principal = %entry.principal, "polling failed: {lost}");
+            if settled.news {
+                report(&entry, &settled.result);
             }
             if settled.changed {
                 changed.push(entry);
@@ -91,6 +98,16 @@ impl Poller {
         if let Some(volumes) = self.volumes.as_ref().filter(|_| !changed.is_empty()) {
             volumes.update(&changed).await;
         }
+    }
+}
+
+/// Says once that AWS began to fail or that access was lost.
+fn report(entry: &Entry, result: &Finding) {
+    let object = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
+    let principal = &entry.principal;
+    match result {
+        Ok(_) => tracing::warn!(object, %principal, "AWS fails; the last known good value is kept"),
+        Err(lost) => tracing::warn!(object, %principal, "polling failed: {lost}"),
     }
 }
 

@@ -170,6 +170,16 @@ impl Entry {
         Freshness { required, interval: pace.interval, max_stale }
     }
 
+    /// What a mount is given when AWS does not answer somebody else's read in time.
+    pub fn serve_while_waiting(
+        &self,
+        required: &[bool],
+        settings: &ValueSettings,
+    ) -> Option<(Outcome, Origin)> {
+        let patient = Freshness { max_stale: Some(settings.max_stale), ..self.freshness(required, settings) };
+        self.serve(patient)
+    }
+
     /// What a mount is given without asking AWS.
     pub fn serve(&self, freshness: Freshness<'_>) -> Option<(Outcome, Origin)> {
         let held = self.slot.held()?;
@@ -219,13 +229,18 @@ pub struct Values {
     phases: RandomState,
 }
 
+/// What an asker is given.
+pub type Finding = Result<(Outcome, Origin), Lost>;
+
 /// What a finished read means for the entry.
 #[derive(Debug)]
 pub struct Settled {
     /// What its asker is given.
-    pub result: Result<(Outcome, Origin), Lost>,
+    pub result: Finding,
     /// Whether the values differ from those held before.
     pub changed: bool,
+    /// Whether the entry's fate has turned: AWS began to fail, access was lost.
+    pub news: bool,
 }
 
 impl Table {
@@ -332,7 +347,7 @@ impl Values {
                 }
                 let lost = Lost::Session(error);
                 entry.slot.fail(turn, lost.clone());
-                return Settled { result: Err(lost), changed: false };
+                return Settled { result: Err(lost), changed: false, news: true };
             }
         };
         if met_outage(&results) {
@@ -350,7 +365,7 @@ impl Values {
             self.table().remove(entry);
             let lost = Lost::Read(results);
             entry.slot.fail(turn, lost.clone());
-            return Settled { result: Err(lost), changed: false };
+            return Settled { result: Err(lost), changed: false, news: true };
         }
         self.store(entry, turn, Held { results, read_at: began })
     }
@@ -373,16 +388,18 @@ impl Values {
             });
         }
         self.count(entry, bytes);
-        Settled { result: Ok((results, Origin::Aws)), changed }
+        Settled { result: Ok((results, Origin::Aws)), changed, news: false }
     }
 
     /// The last known good value is served while AWS fails; only the poller tries
     /// again, and less and less often.
     fn outage(&self, entry: &Entry, turn: Turn, lost: Lost, throttled: bool) -> Settled {
         let known = entry.slot.held().is_some();
+        let news;
         {
             let mut pace = entry.pace();
             pace.outages = pace.outages.saturating_add(1);
+            news = pace.outages == 1;
             let doublings = pace.outages.min(MAX_DOUBLINGS);
             let pause = if throttled {
                 // A throttled service is asked less, not more.
@@ -395,7 +412,7 @@ impl Values {
         entry.slot.fail(turn, lost.clone());
         let required = entry.required();
         let result = entry.serve(entry.freshness(&required, &self.settings)).ok_or(lost);
-        Settled { result, changed: false }
+        Settled { result, changed: false, news }
     }
 
     /// The entry keeps what it has until the next mount brings a token.
@@ -403,7 +420,7 @@ impl Values {
         entry.pace().next_poll = None;
         let lost = Lost::Session(IdentityError::NoToken);
         entry.slot.fail(turn, lost.clone());
-        Settled { result: Err(lost), changed: false }
+        Settled { result: Err(lost), changed: false, news: false }
     }
 
     /// Entries whose poll is due.

@@ -5,9 +5,11 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::{
     aws::causes,
@@ -25,9 +27,10 @@ pub struct Volumes {
 
 /// One volume of one pod.
 struct Volume {
-    request: Arc<MountRequest>,
+    request: MountRequest,
     plan: Plan,
     entries: Vec<Arc<Entry>>,
+    mounted_at: Instant,
     /// One write at a time, and the last one with the newest values.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -54,20 +57,20 @@ impl Volumes {
     /// Why the files were not written; those from before are still there.
     pub async fn mount(
         &self,
-        request: &Arc<MountRequest>,
+        request: MountRequest,
         entries: Vec<Arc<Entry>>,
         files: Vec<MountFile>,
     ) -> Result<(), WriteError> {
-        let path = &request.target_path;
-        let known = self.mounted().get(path).cloned();
+        let path = request.target_path.clone();
+        let known = self.mounted().get(&path).cloned();
         // A poll that writes the same volume must not put older values on top.
         let turn = known.as_ref().map_or_else(Arc::default, |volume| Arc::clone(&volume.turn));
         let _turn = turn.lock().await;
         let (writer, target, uid) = (self.writer.clone(), path.clone(), request.pod.uid.clone());
         blocking(move || writer.write(&target, &uid, &files, KeepMtime::No)).await?;
         let plan = Plan::of(&request.objects);
-        let volume = Volume { request: Arc::clone(request), plan, entries, turn: Arc::clone(&turn) };
-        self.mounted().insert(path.clone(), Arc::new(volume));
+        let volume = Volume { request, plan, entries, mounted_at: Instant::now(), turn: Arc::clone(&turn) };
+        self.mounted().insert(path, Arc::new(volume));
         Ok(())
     }
 
@@ -79,6 +82,11 @@ impl Volumes {
         let volumes: Vec<Arc<Volume>> = self.mounted().values().filter(concerned).cloned().collect();
         // At once, because replacing a set pauses for its readers.
         join_all(volumes.into_iter().map(|volume| self.write(volume))).await;
+    }
+
+    /// Forgets volumes that no republish has touched for long.
+    pub fn drop_idle(&self, idle_after: Duration) {
+        self.mounted().retain(|_, volume| volume.mounted_at.elapsed() <= idle_after);
     }
 
     async fn write(&self, volume: Arc<Volume>) {

@@ -17,6 +17,7 @@ use self::{
 use crate::{
     model::request::RawRequest,
     mount::{MountError, Mounted, Mounter},
+    values::Origin,
 };
 
 /// The generated protocol of the driver, `v1alpha1`.
@@ -96,7 +97,14 @@ impl CsiDriverProvider for Provider {
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match result {
             Ok(mounted) => {
-                tracing::info!(target_path = target, files = mounted.files.len(), millis, "mounted");
+                let files = mounted.files.len();
+                match mounted.origin {
+                    // Every pod's every republish: too much to read about.
+                    Origin::Cache => tracing::debug!(target_path = target, files, millis, "mounted"),
+                    Origin::Aws | Origin::LastKnownGood => {
+                        tracing::info!(target_path = target, files, millis, "mounted");
+                    }
+                }
                 Ok(Response::new(answer(mounted)))
             }
             Err(error) => {

@@ -8,6 +8,7 @@ mod harness;
 
 mod credentials;
 mod denied;
+mod examples;
 mod failover;
 mod identity;
 mod isolation;
@@ -15,5 +16,9 @@ mod json_fields;
 mod mistakes;
 mod outage;
 mod parameters;
+mod provider_writes;
 mod refused_tokens;
+mod second_opinion;
+mod silence;
+mod socket;
 mod throughput;

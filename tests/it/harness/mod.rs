@@ -6,6 +6,7 @@
 
 mod driver;
 mod kubernetes;
+mod tee;
 
 use std::{
     net::SocketAddr,
@@ -25,6 +26,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 pub(crate) use self::{
     driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
     kubernetes::{Behaviour, Kubernetes},
+    tee::Tee,
 };
 
 /// The store's account.
@@ -59,17 +61,24 @@ impl World {
         Self::with(|_| {}).await
     }
 
+    /// The world in which every mount asks AWS, for tests of the asking itself.
+    pub(crate) async fn uncached() -> Self {
+        Self::with(|config| config.values.max_bytes = 0).await
+    }
+
     /// The world with a changed configuration.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         Self::of(Store::default(), change).await
     }
 
-    /// The world with provider-writes delivery into any file system.
+    /// The world with provider-writes delivery into any file system, in which
+    /// every mount asks AWS.
     pub(crate) async fn provider_writes() -> Self {
         let mut kubelet = PathBuf::new();
         let world = Self::with(|config| {
             kubelet = config.provider_volume.join("kubelet");
             config.writer = Some(Writer::new(&kubelet, FileSystem::Any));
+            config.values.max_bytes = 0;
         });
         let world = world.await;
         std::fs::create_dir(&kubelet).unwrap();
@@ -162,6 +171,14 @@ impl World {
     /// Stops the provider and gives what `serve` gave.
     pub(crate) async fn stop(&mut self) -> Result<(), ServeError> {
         self.provider.stop().await
+    }
+
+    /// Starts the provider anew with a changed configuration.
+    pub(crate) async fn restart(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop().await.unwrap();
+        change(&mut self.config);
+        self.provider = Provider::start(self.config.clone());
+        self.driver = Driver::connect(&self.socket()).await;
     }
 }
 
