@@ -32,7 +32,8 @@ def kubernetes_api_down_for_a_while(t, ns):
 
 @case()
 def aws_down_for_a_while(t, ns):
-    """Running pods keep their files, a new pod's event says why it waits, and both heal by themselves."""
+    """Running pods keep their files and a new one of theirs starts from the last known good; a pod whose secret was
+    never read here says in its event why it waits, and starts when AWS is back."""
     ns.password()
     pod = ns.pod().ready()
     uid, restarts = pod.uid(), t.latchkey.restarts()
@@ -44,6 +45,7 @@ def aws_down_for_a_while(t, ns):
     t.note(text)
     has(text, f"{ns.name}/login", READ, "Connection refused")
     same(pod.read(), "first", "the file of the running pod")
+    same(ns.pod("from-last-known-good").ready().read(), "first", "the file of a pod created meanwhile")
     t.aws.start()
     watch = Stopwatch()
     waiting.ready()
