@@ -121,8 +121,8 @@ def print_figures(figures):
 
 def keep_logs(state, cluster):
     """The logs of driver and provider beside the other components', for a run that failed."""
-    for name, selector in (("latchkey", "app.kubernetes.io/instance=latchkey"), ("driver", "app=secrets-store-csi-driver")):
-        text = kube.kubectl("logs", "--namespace=kube-system", f"--selector={selector}", "--all-containers",
+    for name, label in (("latchkey", "app.kubernetes.io/instance"), ("secrets-store-csi-driver", "app")):
+        text = kube.kubectl("logs", "--namespace=kube-system", f"--selector={label}={name}", "--all-containers",
                             "--tail=-1", check=False)
         (state / "logs" / f"{name}.log").write_text(text)
     events = kube.kubectl("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp", check=False)

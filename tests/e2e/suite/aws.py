@@ -68,10 +68,12 @@ class Aws(Emulator):
     def api(self, service, target, **body):
         """A call as the account's administrator."""
         scope = f"20260101/{REGION}/{service}/aws4_request"
+        # The emulator reads who signed, and does not compute signatures.
+        signed = f"Credential={ADMINISTRATOR}/{scope}, SignedHeaders=host, Signature={'0' * 64}"
         headers = {
             "X-Amz-Target": target,
             "Content-Type": "application/x-amz-json-1.1",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={ADMINISTRATOR}/{scope}, SignedHeaders=host, Signature={'0' * 64}",
+            "Authorization": f"AWS4-HMAC-SHA256 {signed}",
         }
         return json.loads(self.request("POST", "/", json.dumps(body), headers)[1])
 

@@ -24,7 +24,8 @@ def local_examples_are_accepted(t, ns):
             kube.kubectl("create", "serviceaccount", name, "--namespace=shop")
         for name in ("emulator.yaml", "demo.yaml"):
             kube.kubectl("apply", "--dry-run=server", "--validate=strict", f"--filename={LOCAL / name}")
-        rendered = kube.helm("template", "--validate", "local", str(ROOT / "charts/latchkey"), f"--values={LOCAL / 'values.yaml'}")
+        values = f"--values={LOCAL / 'values.yaml'}"
+        rendered = kube.helm("template", "--validate", "local", str(ROOT / "charts/latchkey"), values)
         kube.kubectl("apply", "--dry-run=server", "--validate=strict", f"--namespace={kube.SYSTEM}", "--filename=-",
                      given=rendered)
     finally:

@@ -32,7 +32,7 @@ def get(kind, name=None, namespace=None, selector=None):
     """An object, or the objects of a kind."""
     command = ["get", kind, "--output=json"]
     command += [name] if name else []
-    command += [f"--namespace={namespace}"] if namespace else []
+    command += [f"--namespace={namespace}"] if namespace else ["--all-namespaces"] if not name else []
     command += [f"--selector={selector}"] if selector else []
     found = json.loads(kubectl(*command))
     return found if name else found["items"]
@@ -109,8 +109,7 @@ class Release:
 
     def container(self):
         """The id of the running container; it has one pod when nothing is being rolled out."""
-        statuses = [status for pod in self.staying_pods() for status in pod["status"].get("containerStatuses", [])]
-        ids = [status["containerID"] for status in statuses if "running" in status["state"]]
+        ids = [status["containerID"] for status in self.statuses() if "running" in status["state"]]
         if len(ids) != 1:
             raise Failed(f"not one running container: {ids}")
         return ids[0].removeprefix("containerd://")
@@ -121,9 +120,11 @@ class Release:
 
     def restarts(self):
         """How often its containers were started again."""
-        return sum(
-            status["restartCount"] for pod in self.staying_pods() for status in pod["status"].get("containerStatuses", [])
-        )
+        return sum(status["restartCount"] for status in self.statuses())
+
+    def statuses(self):
+        """The states of its containers."""
+        return [status for pod in self.staying_pods() for status in pod["status"].get("containerStatuses", [])]
 
     def process(self):
         """The process id on the node."""
@@ -170,10 +171,13 @@ class PlainProvider:
         self.program, self.log, self.process = program, log, None
 
     def start(self, socket=SOCKET):
-        """Starts it and waits for its socket."""
+        """Starts it and waits for its socket, which may take another's place."""
+        def inode():
+            return socket.stat().st_ino if socket.is_socket() else None
+        before = inode()
         with self.log.open("a") as log:
             self.process = subprocess.Popen([self.program, f"-socket={socket}"], stdout=log, stderr=log)
-        until("the stand-in serves", socket.is_socket, 10)
+        until("the stand-in serves", lambda: inode() not in (None, before), 10)
 
     def stop(self):
         """Ends it as Kubernetes would; it deletes its socket, whosever that is."""

@@ -22,7 +22,8 @@ def kubernetes_api_down_for_a_while(t, ns):
     end = time.monotonic() + 20
     while time.monotonic() < end and len(pod.saw()) < 2:
         time.sleep(0.2)
-    t.note(f"a rotation without the API server: {[one.text for one in pod.saw()]} after {(now_ms() - changed) / 1000:.0f} s")
+    seen = [one.text for one in pod.saw()]
+    t.note(f"a rotation without the API server: the pod saw {seen} after {(now_ms() - changed) / 1000:.0f} s")
     kube.ApiServer.start()
     pod.first("second", within=ROTATES_WITHIN)
     same([one.text for one in pod.saw()], ['"first"', '"second"'], "what the pod saw")
