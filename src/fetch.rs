@@ -167,3 +167,11 @@ async fn read_renewing(
     }
     Ok(results)
 }
+
+/// One result for each source; without credentials the same for all.
+pub fn each<T>(results: Result<Vec<T>, IdentityError>, count: usize) -> Vec<Result<T, IdentityError>> {
+    match results {
+        Ok(results) => results.into_iter().map(Ok).collect(),
+        Err(error) => vec![error; count].into_iter().map(Err).collect(),
+    }
+}

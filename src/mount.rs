@@ -1,21 +1,21 @@
 //! The way of a mount, in reading order: parse, check the target, who is
 //! asking, fetch everything at once, shape, deliver all or nothing.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::{
-    aws::{AwsFailure, FailureKind},
     cluster::{Cluster, ClusterError},
-    fetch::{ObjectResult, ReadFailure},
     identity::{Identity, IdentityError},
     model::{
         arn::{Region, Regions},
         file::MountFile,
-        object::{Reference, Service},
+        principal::Principal,
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
     reading::{PodAsker, Read, Reader},
-    shape::{ShapeError, shape},
+    shape::{FailedObjects, shape_all},
     values::{Entry, Origin},
     volumes::Volumes,
     writer::WriteError,
@@ -59,6 +59,8 @@ pub struct Mounted {
     pub files: Vec<MountFile>,
     /// The least fresh origin of them.
     pub origin: Origin,
+    /// Who they were read as.
+    pub principal: Principal,
     /// Whether the answer must carry the contents.
     pub driver_writes: bool,
 }
@@ -70,19 +72,19 @@ pub enum MountError {
     #[error(transparent)]
     Request(#[from] InvalidRequest),
     /// The Region is not known.
-    #[error("the Region is not known: {}", crate::aws::causes(.0))]
+    #[error("the Region is not known: {}", crate::model::message::causes(.0))]
     Region(ClusterError),
     /// The pod has no usable AWS identity.
-    #[error("{}", crate::aws::causes(.0))]
+    #[error("{}", crate::model::message::causes(.0))]
     Identity(#[from] IdentityError),
     /// Objects could not be read or do not have the form that was asked for.
-    #[error(transparent)]
+    #[error("{0}; nothing was changed in the pod")]
     Objects(#[from] Box<FailedObjects>),
     /// The answer would be larger than the driver takes.
     #[error(transparent)]
     Size(#[from] TooLarge),
     /// The files could not be written; what was mounted before is still there.
-    #[error("cannot write into the pod's volume: {}", crate::aws::causes(.0))]
+    #[error("cannot write into the pod's volume: {}", crate::model::message::causes(.0))]
     Write(#[from] WriteError),
     /// Our own deadline.
     #[error("the mount was given up after {} s (--mount-timeout); kubelet tries again", .0.as_secs())]
@@ -93,18 +95,41 @@ pub enum MountError {
 }
 
 impl Mounter {
-    /// Mounts what the request names, within the deadline.
+    /// Mounts what the request names, within the deadline, and logs what became
+    /// of it.
     ///
     /// # Errors
     /// Everything that is wrong, at once; then nothing was delivered.
     pub async fn mount(&self, raw: RawRequest) -> Result<Mounted, MountError> {
-        let request = MountRequest::parse(raw, &self.rules)?;
+        let started = Instant::now();
+        let target_path = raw.target_path.clone();
+        let request = MountRequest::parse(raw, &self.rules).inspect_err(|error| {
+            tracing::error!(target_path, "mount refused: {error}");
+        })?;
+        let (pod, class) = (request.pod.clone(), request.class.clone());
         for warning in &request.warnings {
-            tracing::warn!(pod = %request.pod, class = %request.class, "{warning}");
+            tracing::warn!(%pod, class, "{warning}");
         }
-        tokio::time::timeout(self.deadline, self.carry_out(request))
+        let result = tokio::time::timeout(self.deadline, self.carry_out(request))
             .await
-            .unwrap_or(Err(MountError::Deadline(self.deadline)))
+            .unwrap_or(Err(MountError::Deadline(self.deadline)));
+        let millis = started.elapsed().as_millis();
+        match &result {
+            Err(error) => tracing::error!(%pod, class, millis, "mount failed: {error}"),
+            Ok(Mounted { files, origin, principal, .. }) => {
+                let files = files.len();
+                match origin {
+                    // Every pod's every republish: too much to read about.
+                    Origin::Cache => tracing::debug!(%pod, class, %principal, files, millis, "mounted"),
+                    Origin::Aws => tracing::info!(%pod, class, %principal, files, millis, "mounted"),
+                    Origin::LastKnownGood => tracing::warn!(
+                        %pod, class, %principal, files, millis,
+                        "mounted from last known good values (stale), because AWS fails"
+                    ),
+                }
+            }
+        }
+        result
     }
 
     async fn carry_out(&self, mut request: MountRequest) -> Result<Mounted, MountError> {
@@ -120,13 +145,10 @@ impl Mounter {
             interval: request.refresh_interval,
         };
         let Read { objects, origin, entries } = self.reader.read(&asker, &request.objects).await?;
-        if origin == Origin::LastKnownGood {
-            let (pod, class) = (&request.pod, &request.class);
-            tracing::warn!(%pod, class, "AWS fails; last known good values are served (stale)");
-        }
         let files = shape_all(&request, objects, &principal, || self.identity.account(&principal))?;
         self.deliver(request, &files, entries).await?;
-        Ok(Mounted { files, origin, driver_writes: matches!(self.delivery, Delivery::DriverWrites) })
+        let driver_writes = matches!(self.delivery, Delivery::DriverWrites);
+        Ok(Mounted { files, origin, principal, driver_writes })
     }
 
     /// Wrong folders are refused before AWS is asked.
@@ -156,142 +178,6 @@ impl Mounter {
         match &self.delivery {
             Delivery::DriverWrites => Ok(TooLarge::check(files, self.rules.limits.max_response_bytes)?),
             Delivery::ProviderWrites(volumes) => Ok(volumes.mount(request, entries, files.to_vec()).await?),
-        }
-    }
-}
-
-/// The files of all objects.
-///
-/// # Errors
-/// Every object that failed, and for whom; `account` is theirs, where it is known.
-pub fn shape_all(
-    request: &MountRequest,
-    results: Vec<ObjectResult>,
-    who: &dyn fmt::Display,
-    account: impl FnOnce() -> Option<String>,
-) -> Result<Vec<MountFile>, Box<FailedObjects>> {
-    let (mut files, mut failures) = (Vec::new(), Vec::new());
-    for (object, result) in request.objects.iter().zip(results) {
-        let cause = match result {
-            Ok(reading) => match shape(object, &reading.value, &reading.version) {
-                Ok(shaped) => {
-                    files.extend(shaped);
-                    continue;
-                }
-                Err(errors) => Cause::Shape(errors),
-            },
-            // Only "not found" makes an optional object absent; a denial never does.
-            Err(failure) if object.optional && failure.kind() == FailureKind::NotFound => continue,
-            Err(failure) => Cause::Read(failure),
-        };
-        failures.push(ObjectFailure { reference: object.reference.clone(), cause });
-    }
-    if failures.is_empty() {
-        return Ok(files);
-    }
-    Err(Box::new(FailedObjects {
-        failures,
-        objects: request.objects.len(),
-        class: format!("{}/{}", request.pod.namespace, request.class),
-        who: who.to_string(),
-        account: account(),
-    }))
-}
-
-/// Objects that failed, and for whom.
-#[derive(Debug, thiserror::Error)]
-pub struct FailedObjects {
-    /// Each of them.
-    pub failures: Vec<ObjectFailure>,
-    objects: usize,
-    class: String,
-    who: String,
-    account: Option<String>,
-}
-
-/// One object that failed.
-#[derive(Debug)]
-pub struct ObjectFailure {
-    reference: Reference,
-    /// Why.
-    pub cause: Cause,
-}
-
-/// Why an object failed.
-#[derive(Debug)]
-pub enum Cause {
-    /// It could not be read.
-    Read(ReadFailure),
-    /// Its value has another form than the class says.
-    Shape(Vec<ShapeError>),
-}
-
-impl FailedObjects {
-    fn write_failure(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        failure: &AwsFailure,
-        reference: &Reference,
-    ) -> fmt::Result {
-        write!(f, "{failure}")?;
-        let account = self.account.as_deref().unwrap_or("*");
-        match failure.kind {
-            FailureKind::Denied => {
-                let resource = resource(reference, &failure.region, account);
-                write!(f, "; missing: {} on {resource}", failure.operation)
-            }
-            FailureKind::KmsDenied => f.write_str("; missing: kms:Decrypt on the KMS key that encrypts it"),
-            FailureKind::NotFound if reference.service == Service::SecretsManager => f.write_str(
-                "; use the secret's name without the random suffix of its ARN, or the full ARN, and the Region it is in",
-            ),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for FailedObjects {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (failed, objects) = (self.failures.len(), self.objects);
-        let (class, who) = (&self.class, &self.who);
-        write!(f, "{failed} of {objects} objects of SecretProviderClass {class} failed for {who}:")?;
-        for (number, failure) in self.failures.iter().enumerate() {
-            let reference = &failure.reference;
-            write!(f, " ({}) {} {:?}: ", number + 1, reference.service, reference.to_string())?;
-            match &failure.cause {
-                Cause::Read(read) => {
-                    self.write_failure(f, &read.primary, reference)?;
-                    if let Some(failover) = &read.failover {
-                        f.write_str("; then the failover Region: ")?;
-                        self.write_failure(f, failover, reference)?;
-                    }
-                }
-                Cause::Shape(errors) => {
-                    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                    f.write_str(&texts.join("; "))?;
-                }
-            }
-            f.write_str(";")?;
-        }
-        f.write_str(" nothing was changed in the pod")
-    }
-}
-
-/// What an IAM policy must name for `reference`.
-fn resource(reference: &Reference, region: &Region, account: &str) -> String {
-    if reference.id.starts_with("arn:") {
-        return reference.id.clone();
-    }
-    let partition = region.partition();
-    match reference.service {
-        // AWS adds six random characters to a secret's name.
-        Service::SecretsManager => {
-            format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{}-??????", reference.id)
-        }
-        Service::ParameterStore => {
-            format!(
-                "arn:{partition}:ssm:{region}:{account}:parameter/{}",
-                reference.id.trim_start_matches('/')
-            )
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     aws::Effort,
     backend::Backend,
     cache::{Found, Turn},
-    fetch::{Asker, ObjectResult, Who, fetch},
+    fetch::{Asker, ObjectResult, Who, each, fetch},
     identity::{Identity, IdentityError, Proof},
     model::{
         arn::Regions,
@@ -193,12 +193,4 @@ impl Reader {
 struct Wanted<'a> {
     entry: Arc<Entry>,
     required: &'a [bool],
-}
-
-/// One result for each source; without credentials the same for all.
-pub fn each<T>(results: Result<Vec<T>, IdentityError>, count: usize) -> Vec<Result<T, IdentityError>> {
-    match results {
-        Ok(results) => results.into_iter().map(Ok).collect(),
-        Err(error) => vec![error; count].into_iter().map(Err).collect(),
-    }
 }

@@ -14,10 +14,9 @@ use crate::{
     aws::Effort,
     backend::Backend,
     cache::Turn,
-    fetch::{Asker, Who, fetch},
+    fetch::{Asker, Who, each, fetch},
     identity::Identity,
     model::{arn::Regions, principal::Principal, source::Source},
-    reading::each,
     values::{Entry, Finding, Values},
     volumes::Volumes,
 };

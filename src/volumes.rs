@@ -12,9 +12,8 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::{
-    aws::causes,
-    model::{file::MountFile, request::MountRequest, source::Plan},
-    mount::shape_all,
+    model::{file::MountFile, message::causes, request::MountRequest, source::Plan},
+    shape::shape_all,
     values::{Entry, Outcome},
     writer::{KeepMtime, WriteError, Writer},
 };

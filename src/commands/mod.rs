@@ -49,7 +49,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::init(args.log().format(), args.log().level());
     protect_memory();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
-    app::serve(args.config(), terminated()?).await?;
+    app::serve(args.config()?, terminated()?).await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +76,7 @@ async fn emulator(args: &crate::cli::EmulatorArgs) -> anyhow::Result<ExitCode> {
         .await
         .with_context(|| format!("cannot listen on {} (--address)", args.address))?;
     let address = listener.local_addr()?;
-    tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address} AWS_REGION=us-east-1");
+    tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address}");
     Emulator::new(store).serve(listener, terminated()?).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -26,7 +26,7 @@ use crate::{
         source::{Plan, Source},
         yaml::{self, Content, Node},
     },
-    mount::shape_all,
+    shape::shape_all,
 };
 
 /// Mode of a file whose object names none, as the driver has it.

@@ -3,7 +3,7 @@
 pub mod socket;
 mod status;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
@@ -17,7 +17,6 @@ use self::{
 use crate::{
     model::request::RawRequest,
     mount::{MountError, Mounted, Mounter},
-    values::Origin,
 };
 
 /// The generated protocol of the driver, `v1alpha1`.
@@ -80,7 +79,6 @@ impl CsiDriverProvider for Provider {
 
     async fn mount(&self, request: Request<MountRequest>) -> Result<Response<MountResponse>, Status> {
         self.check_caller(&request)?;
-        let started = Instant::now();
         let request = request.into_inner();
         let raw = RawRequest {
             attributes: request.attributes,
@@ -88,31 +86,12 @@ impl CsiDriverProvider for Provider {
             target_path: request.target_path,
             permission: request.permission,
         };
-        let target = raw.target_path.clone();
         let mounter = Arc::clone(&self.mounter);
         // A task of its own: a panic ends the task, not the connection, and a
         // caller that goes away does not leave a mount half done.
         let task = tokio::spawn(async move { mounter.mount(raw).await });
         let result = task.await.unwrap_or(Err(MountError::Bug));
-        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match result {
-            Ok(mounted) => {
-                let files = mounted.files.len();
-                match mounted.origin {
-                    // Every pod's every republish: too much to read about.
-                    Origin::Cache => tracing::debug!(target_path = target, files, millis, "mounted"),
-                    Origin::Aws | Origin::LastKnownGood => {
-                        tracing::info!(target_path = target, files, millis, "mounted");
-                    }
-                }
-                Ok(Response::new(answer(mounted)))
-            }
-            Err(error) => {
-                let status = status_of(&error);
-                tracing::error!(target_path = target, code = ?status.code(), millis, "mount failed: {error}");
-                Err(status)
-            }
-        }
+        result.map(|mounted| Response::new(answer(mounted))).map_err(|error| status_of(&error))
     }
 }
 

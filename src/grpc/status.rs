@@ -10,7 +10,8 @@ use crate::{
     aws::FailureKind,
     cluster::ClusterError,
     identity::IdentityError,
-    mount::{Cause, FailedObjects, MountError},
+    mount::MountError,
+    shape::{Cause, FailedObjects},
 };
 
 /// Longest message of a status. HTTP/2 headers carry it, and percent-encoded.

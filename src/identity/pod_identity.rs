@@ -23,8 +23,13 @@ use serde::Deserialize;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, printable, retries, timeouts},
-    model::{arn::Region, request::AddressType, token::Token},
+    aws::{Aws, AwsFailure, FailureKind, retries, timeouts},
+    model::{
+        arn::Region,
+        message::{causes, printable},
+        request::AddressType,
+        token::Token,
+    },
 };
 
 const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity agent";
@@ -196,14 +201,14 @@ impl Endpoint {
                 let message = match &error {
                     SdkError::TimeoutError(_) => "not in time".to_owned(),
                     SdkError::DispatchFailure(failure) => {
-                        let cause = failure.as_connector_error().map(|error| crate::aws::causes(error));
+                        let cause = failure.as_connector_error().map(|error| causes(error));
                         format!("nothing: {}", cause.unwrap_or_default())
                     }
                     SdkError::ResponseError(answer) => {
                         let body = answer.raw().body().bytes().map(plain_text).unwrap_or_default();
                         format!("HTTP {}: {body}", answer.raw().status())
                     }
-                    other => format!("nothing that could be read: {}", crate::aws::causes(other)),
+                    other => format!("nothing that could be read: {}", causes(other)),
                 };
                 return Err(refused(FailureKind::Outage, None, printable(&message)));
             }

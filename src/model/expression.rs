@@ -98,7 +98,14 @@ impl Expression {
             return Err(ExpressionError::Deep(operators));
         }
         let compiled = jmespath::compile(text).map_err(|error| {
-            ExpressionError::Syntax(format!("{} at column {}", reason(&error.reason), error.column + 1))
+            let place = format!("{} at column {}", reason(&error.reason), error.column + 1);
+            let bare = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+            let hint = if bare {
+                format!("; for a literal top-level key write key: {text} instead of path")
+            } else {
+                String::new()
+            };
+            ExpressionError::Syntax(place + &hint)
         })?;
         if growth(compiled.as_ast()) > MAX_GROWTH {
             return Err(ExpressionError::Growth);

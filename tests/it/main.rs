@@ -2,6 +2,7 @@
 //! the Secrets Store CSI Driver calls it, with the emulator over HTTP as AWS
 //! and a small Kubernetes API beside it.
 
+#![cfg(test)]
 #![cfg(feature = "emulator")]
 
 mod harness;

@@ -265,6 +265,9 @@ async fn a_graceful_stop_finishes_running_mounts() {
     let started = async || (world.calls("GetSecretValue") == 1).then_some(());
     eventually("the mount reads its secret", started).await;
     world.stop().await.unwrap();
+    // The process ends when `serve` does: nothing may be under way then.
+    let read = world.emulator.calls().pop().unwrap();
+    assert_eq!((read.operation.as_str(), read.status), ("GetSecretValue", Some(200)));
     assert_eq!(running.await.unwrap().unwrap().text("shop_db"), "x");
     assert_eq!(inode(&world.socket()), None);
 }

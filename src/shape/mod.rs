@@ -1,11 +1,20 @@
-//! From a value that AWS gave to the files that the pod sees: decode, extract.
+//! From the values that AWS gave to the files that the pod sees: decode,
+//! extract, or say of every object why not.
 
-use crate::model::{
-    encoding::Encoding,
-    expression::ExtractError,
-    file::MountFile,
-    object::{Field, Object},
-    secret::SecretValue,
+mod failed;
+
+pub use self::failed::{Cause, FailedObjects, ObjectFailure};
+use crate::{
+    aws::FailureKind,
+    fetch::ObjectResult,
+    model::{
+        encoding::Encoding,
+        expression::ExtractError,
+        file::MountFile,
+        object::{Field, Object},
+        request::MountRequest,
+        secret::SecretValue,
+    },
 };
 
 /// Why a value does not become the files that were asked for. Never shows it.
@@ -32,11 +41,49 @@ pub enum ShapeError {
     Missing(String),
 }
 
+/// The files of all objects.
+///
+/// # Errors
+/// Every object that failed, and for whom; `account` is theirs, where it is known.
+pub fn shape_all(
+    request: &MountRequest,
+    results: Vec<ObjectResult>,
+    who: &dyn std::fmt::Display,
+    account: impl FnOnce() -> Option<String>,
+) -> Result<Vec<MountFile>, Box<FailedObjects>> {
+    let (mut files, mut failures) = (Vec::new(), Vec::new());
+    for (object, result) in request.objects.iter().zip(results) {
+        let cause = match result {
+            Ok(reading) => match shape(object, &reading.value, &reading.version) {
+                Ok(shaped) => {
+                    files.extend(shaped);
+                    continue;
+                }
+                Err(errors) => Cause::Shape(errors),
+            },
+            // Only "not found" makes an optional object absent; a denial never does.
+            Err(failure) if object.optional && failure.kind() == FailureKind::NotFound => continue,
+            Err(failure) => Cause::Read(failure),
+        };
+        failures.push(ObjectFailure { reference: object.reference.clone(), cause });
+    }
+    if failures.is_empty() {
+        return Ok(files);
+    }
+    Err(Box::new(FailedObjects {
+        failures,
+        objects: request.objects.len(),
+        class: format!("{}/{}", request.pod.namespace, request.class),
+        who: who.to_string(),
+        account: account(),
+    }))
+}
+
 /// The files of one object, the whole value first.
 ///
 /// # Errors
 /// Every part of the value that does not fit the object.
-pub fn shape(object: &Object, value: &SecretValue, version: &str) -> Result<Vec<MountFile>, Vec<ShapeError>> {
+fn shape(object: &Object, value: &SecretValue, version: &str) -> Result<Vec<MountFile>, Vec<ShapeError>> {
     let value = match object.encoding {
         None => value.clone(),
         Some(encoding) => {
