@@ -163,9 +163,9 @@ def two_providers_side_by_side(t, ns):
     ns.password("class-latchkey", provider="latchkey")
     of_aws, of_latchkey = ns.pod("of-aws", of="class-aws"), ns.pod("of-latchkey", of="class-latchkey")
     for pod, its, other in ((of_aws, t.latchkey, beside), (of_latchkey, beside, t.latchkey)):
-        uid = pod.ready().uid()
-        expect(uid in its.log(), f"{its.name} has not mounted for {pod.name}")
-        expect(uid not in other.log(), f"{other.name} has mounted for {pod.name}")
+        name = f"{ns.name}/{pod.ready().name}"
+        expect(name in its.log(), f"{its.name}'s log does not name {pod.name}")
+        expect(name not in other.log(), f"{other.name}'s log names {pod.name}")
     beside.uninstall()
     same([one.name for one in SOCKETS.iterdir()], ["aws.sock"], "the sockets left")
     ns.pod("of-aws-later", of="class-aws").ready()
