@@ -166,6 +166,8 @@ def two_providers_side_by_side(t, ns):
         name = f"{ns.name}/{pod.ready().name}"
         expect(name in its.log(), f"{its.name}'s log does not name {pod.name}")
         expect(name not in other.log(), f"{other.name}'s log names {pod.name}")
+    # In this order: the driver calls a provider that has gone for two minutes, and so long its pods cannot go either.
+    of_latchkey.delete()
     beside.uninstall()
     same([one.name for one in SOCKETS.iterdir()], ["aws.sock"], "the sockets left")
     ns.pod("of-aws-later", of="class-aws").ready()
