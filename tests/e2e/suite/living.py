@@ -44,7 +44,7 @@ def killed_while_pods_start(t, ns):
         pod.ready()
         same([one.text for one in pod.saw()], ['"first"'], f"what {pod.name} saw")
     failures = sum(len(pod.mount_failures()) for pod in pods)
-    t.note(f"all ten ready {watch():.1f} s after their creation, two kills between; {failures} mount failures meanwhile")
+    t.note(f"all ten ready {watch():.1f} s after their creation, two kills between; {failures} mounts failed meanwhile")
     t.latchkey.ready()
 
 
