@@ -91,9 +91,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
-    /// The probes' server.
-    #[error("the probes' server failed")]
-    Probes(#[from] io::Error),
+    /// The rotation poller, which never ends by itself.
+    #[error("the rotation poller ended by a bug")]
+    Poller,
     /// The gRPC server.
     #[error("the gRPC server failed")]
     Grpc(#[from] tonic::transport::Error),
@@ -124,21 +124,18 @@ pub async fn serve(
     let state = socket.state();
     let (connections, keeper) = socket.run(stop.wait());
     let provider = Provider::new(Arc::new(mounter), &config.allowed_uids).into_server();
-    let poller = tokio::spawn(poller.run());
-    let probes = async {
-        match probes {
-            Some(listener) => Ok(http::serve(listener, state, stop.wait()).await?),
-            None => Ok(()),
-        }
+    let mut poller = tokio::spawn(poller.run());
+    if let Some(listener) = probes {
+        tokio::spawn(http::serve(listener, state, stop.wait()));
+    }
+    let server = Server::builder()
+        .add_service(provider)
+        .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop.wait());
+    let served = tokio::select! {
+        served = server => served.map_err(ServeError::Grpc),
+        // Without it values would grow old unseen: better to start anew.
+        _ = &mut poller => Err(ServeError::Poller),
     };
-    let grpc = async {
-        let incoming = ReceiverStream::new(connections);
-        Ok(Server::builder()
-            .add_service(provider)
-            .serve_with_incoming_shutdown(incoming, stop.wait())
-            .await?)
-    };
-    let served = tokio::try_join!(grpc, probes).map(|((), ())| ());
     stop.now();
     poller.abort();
     // The keeper removes the socket; it has nothing else left to do.
@@ -147,13 +144,16 @@ pub async fn serve(
 }
 
 /// Builds the rooms of a mount and the poller that works beside them.
-async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetupError> {
+pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetupError> {
     let aws = Arc::new(Aws::load(&config.aws).await?);
     let cluster = Arc::new(Cluster::new(config.cluster.clone()));
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
     let backend = Arc::new(Backend::new(aws));
     let values = Arc::new(Values::new(config.values.clone()));
-    let volumes = config.writer.clone().map(|writer| Arc::new(Volumes::new(writer)));
+    let volumes = config
+        .writer
+        .clone()
+        .map(|writer| Arc::new(Volumes::new(writer, config.rules.limits.max_response_bytes)));
     let mounter = Mounter {
         rules: config.rules.clone(),
         cluster,

@@ -9,6 +9,8 @@
 pub mod app;
 pub mod aws;
 pub mod backend;
+#[cfg(feature = "emulator")]
+pub mod bench;
 pub mod cache;
 pub mod cli;
 pub mod clock;
@@ -16,6 +18,8 @@ pub mod cluster;
 pub mod commands;
 #[cfg(feature = "emulator")]
 pub mod demo;
+#[cfg(feature = "emulator")]
+pub mod driver;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 pub mod fetch;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     cluster::{Cluster, ClusterError},
+    fetch::ObjectResult,
     identity::{Identity, IdentityError},
     model::{
         arn::{Region, Regions},
@@ -15,15 +16,14 @@ use crate::{
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
     reading::{PodAsker, Read, Reader},
-    shape::{FailedObjects, shape_all},
+    shape::{NotShaped, shape_all},
     values::{Entry, Origin},
     volumes::Volumes,
     writer::WriteError,
 };
 
-/// Bytes that the protocol adds to a file's path and contents, at most:
-/// tags, lengths, mode, and the version entry.
-const ENTRY_OVERHEAD: usize = 64;
+/// Fields that are taken out without a thread of their own.
+const FEW_FIELDS: usize = 20;
 
 /// Who puts the files into the pod.
 #[derive(Clone)]
@@ -77,17 +77,15 @@ pub enum MountError {
     /// The pod has no usable AWS identity.
     #[error("{}", crate::model::message::causes(.0))]
     Identity(#[from] IdentityError),
-    /// Objects could not be read or do not have the form that was asked for.
+    /// Objects could not be read, do not have the form that was asked for, or are
+    /// too large.
     #[error("{0}; nothing was changed in the pod")]
-    Objects(#[from] Box<FailedObjects>),
-    /// The answer would be larger than the driver takes.
-    #[error(transparent)]
-    Size(#[from] TooLarge),
+    Objects(#[from] NotShaped),
     /// The files could not be written; what was mounted before is still there.
     #[error("cannot write into the pod's volume: {}", crate::model::message::causes(.0))]
     Write(#[from] WriteError),
     /// Our own deadline.
-    #[error("the mount was given up after {} s (--mount-timeout); kubelet tries again", .0.as_secs())]
+    #[error("the mount was given up after {} s (--mount-timeout, or kubelet's own patience); kubelet tries again", .0.as_secs())]
     Deadline(Duration),
     /// A bug.
     #[error("Latchkey failed by a bug of its own; its log has the place. The next mount is not affected")]
@@ -95,25 +93,30 @@ pub enum MountError {
 }
 
 impl Mounter {
-    /// Mounts what the request names, within the deadline, and logs what became
-    /// of it.
+    /// Mounts what the request names, within the deadline and the caller's
+    /// patience, and logs what became of it.
     ///
     /// # Errors
     /// Everything that is wrong, at once; then nothing was delivered.
-    pub async fn mount(&self, raw: RawRequest) -> Result<Mounted, MountError> {
+    pub async fn mount(&self, raw: RawRequest, patience: Option<Duration>) -> Result<Mounted, MountError> {
+        let deadline = patience.map_or(self.deadline, |patience| patience.min(self.deadline));
         let started = Instant::now();
         let target_path = raw.target_path.clone();
         let request = MountRequest::parse(raw, &self.rules).inspect_err(|error| {
             tracing::error!(target_path, "mount refused: {error}");
         })?;
         let (pod, class) = (request.pod.clone(), request.class.clone());
-        for warning in &request.warnings {
-            tracing::warn!(%pod, class, "{warning}");
-        }
-        let result = tokio::time::timeout(self.deadline, self.carry_out(request))
+        let warnings = request.warnings.join("; ");
+        // In a box, because the compiler gives up on futures nested this deeply.
+        let result = tokio::time::timeout(deadline, Box::pin(self.carry_out(request)))
             .await
-            .unwrap_or(Err(MountError::Deadline(self.deadline)));
+            .unwrap_or(Err(MountError::Deadline(deadline)));
         let millis = started.elapsed().as_millis();
+        // Once, and not at every republish that AWS is not asked for.
+        let warm = result.as_ref().is_ok_and(|mounted| mounted.origin == Origin::Cache);
+        if !warnings.is_empty() && !warm {
+            tracing::warn!(%pod, class, "{warnings}");
+        }
         match &result {
             Err(error) => tracing::error!(%pod, class, millis, "mount failed: {error}"),
             Ok(Mounted { files, origin, principal, .. }) => {
@@ -145,8 +148,10 @@ impl Mounter {
             interval: request.refresh_interval,
         };
         let Read { objects, origin, entries } = self.reader.read(&asker, &request.objects).await?;
-        let files = shape_all(&request, objects, &principal, || self.identity.account(&principal))?;
-        self.deliver(request, &files, entries).await?;
+        let account = self.identity.account(&principal);
+        let limit = self.rules.limits.max_response_bytes;
+        let (request, files) = shape_aside(request, objects, principal.to_string(), account, limit).await?;
+        let files = self.deliver(request, files, entries).await?;
         let driver_writes = matches!(self.delivery, Delivery::DriverWrites);
         Ok(Mounted { files, origin, principal, driver_writes })
     }
@@ -164,49 +169,42 @@ impl Mounter {
         if let Some(primary) = request.region.clone() {
             return Ok(Regions { primary, failover });
         }
-        let primary: Region = self.cluster.region_of_node().await.map_err(MountError::Region)?;
+        // On the heap, because most mounts need no read.
+        let primary: Region = Box::pin(self.cluster.region_of_node()).await.map_err(MountError::Region)?;
         request.check_region(&primary)?;
         Ok(Regions { primary, failover })
     }
 
+    /// Gives back the files that are in the pod, or in the answer.
     async fn deliver(
         &self,
         request: MountRequest,
-        files: &[MountFile],
+        files: Vec<MountFile>,
         entries: Vec<Arc<Entry>>,
-    ) -> Result<(), MountError> {
+    ) -> Result<Vec<MountFile>, MountError> {
         match &self.delivery {
-            Delivery::DriverWrites => Ok(TooLarge::check(files, self.rules.limits.max_response_bytes)?),
-            Delivery::ProviderWrites(volumes) => Ok(volumes.mount(request, entries, files.to_vec()).await?),
+            Delivery::DriverWrites => Ok(files),
+            Delivery::ProviderWrites(volumes) => Ok(volumes.mount(request, entries, files).await?),
         }
     }
 }
 
-/// The answer is larger than the driver takes.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the files are {sum} bytes with their names, more than the {limit} that the driver takes in one answer (its --max-call-recv-msg-size, our --max-response-bytes); the largest: {largest}"
-)]
-pub struct TooLarge {
-    sum: usize,
+/// Makes the files. Many fields are taken out on a thread that may be busy for
+/// long: a pod author decides how much work that is, and other pods wait here.
+async fn shape_aside(
+    request: MountRequest,
+    objects: Vec<ObjectResult>,
+    who: String,
+    account: Option<String>,
     limit: usize,
-    largest: String,
-}
-
-impl TooLarge {
-    fn check(files: &[MountFile], limit: usize) -> Result<(), Self> {
-        let size = |file: &MountFile| {
-            file.contents.len() + 2 * file.path.as_str().len() + file.version.len() + ENTRY_OVERHEAD
-        };
-        let sum = files.iter().map(size).sum();
-        if sum <= limit {
-            return Ok(());
-        }
-        let mut sizes: Vec<(usize, &str)> =
-            files.iter().map(|file| (file.contents.len(), file.path.as_str())).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        let largest: Vec<String> =
-            sizes.iter().take(10).map(|(bytes, path)| format!("{path:?} {bytes} bytes")).collect();
-        Err(Self { sum, limit, largest: largest.join(", ") })
+) -> Result<(MountRequest, Vec<MountFile>), MountError> {
+    let fields: usize = request.objects.iter().map(|object| object.fields.len()).sum();
+    let work = move || {
+        let files = shape_all(&request, objects, &who, account, limit)?;
+        Ok((request, files))
+    };
+    if fields <= FEW_FIELDS {
+        return work();
     }
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(MountError::Bug))
 }

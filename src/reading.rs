@@ -179,7 +179,9 @@ impl Reader {
         let began = Instant::now();
         let sources: Vec<&Source> = mine.iter().map(|(_, wanted, _)| &wanted.entry.source).collect();
         let asker = Asker { who, regions: asker.regions, effort: Effort::Mount };
-        let results = fetch(&self.backend, &asker, &sources).await;
+        // On the heap: it is large, and a republish, which fetches nothing, would
+        // carry its room along.
+        let results = Box::pin(fetch(&self.backend, &asker, &sources)).await;
         let results = each(results, mine.len());
         let settled = mine.into_iter().zip(results).map(|((index, wanted, turn), result)| {
             let Settled { result, .. } = self.values.settle(&wanted.entry, turn, began, result);

@@ -55,6 +55,10 @@ impl Poller {
                 }
             }
             poller.drop_idle();
+            for principal in poller.identity.run_out() {
+                let poller = Arc::clone(&poller);
+                polls.spawn(async move { poller.renew(&principal).await });
+            }
             for batch in batches(poller.values.due()) {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.poll(batch).await });
@@ -68,7 +72,22 @@ impl Poller {
             self.identity.forget(&principal);
         }
         if let Some(volumes) = &self.volumes {
-            volumes.drop_idle(self.values.settings().idle_after);
+            let settings = self.values.settings();
+            volumes.drop_idle(settings.idle_after.max(settings.interval * 2));
+        }
+    }
+
+    /// Renews credentials that have run out, so that a revoked trust is seen then
+    /// and not at the next read. After an outage the next read tries again.
+    async fn renew(&self, principal: &Principal) {
+        let Some(regions) = self.values.regions_of(principal) else {
+            return self.identity.forget(principal);
+        };
+        if let Err(error) = self.identity.session_for_polling(principal, &regions).await
+            && error.is_denial()
+        {
+            tracing::warn!(%principal, "all values are dropped: {error}");
+            self.values.forget(principal);
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     model::{file::MountFile, message::causes, request::MountRequest, source::Plan},
-    shape::shape_all,
+    shape::{NotShaped, shape_all},
     values::{Entry, Outcome},
     writer::{KeepMtime, WriteError, Writer},
 };
@@ -21,6 +21,8 @@ use crate::{
 /// The mounted volumes of this node, as far as this process has mounted them.
 pub struct Volumes {
     writer: Writer,
+    /// Most bytes of one volume.
+    max_bytes: usize,
     mounted: Mutex<HashMap<PathBuf, Arc<Volume>>>,
 }
 
@@ -35,9 +37,9 @@ struct Volume {
 }
 
 impl Volumes {
-    /// No volumes.
-    pub fn new(writer: Writer) -> Self {
-        Self { writer, mounted: Mutex::default() }
+    /// No volumes; each may have `max_bytes` of files.
+    pub fn new(writer: Writer, max_bytes: usize) -> Self {
+        Self { writer, max_bytes, mounted: Mutex::default() }
     }
 
     /// Whether the request's folder may be written, before anything is read for it.
@@ -50,7 +52,8 @@ impl Volumes {
     }
 
     /// Writes a mount's files, and remembers the volume, so that changes are
-    /// written there too.
+    /// written there too. Gives the files that are in the pod now: where a poll
+    /// saw a change since the mount had read, they are newer.
     ///
     /// # Errors
     /// Why the files were not written; those from before are still there.
@@ -59,18 +62,54 @@ impl Volumes {
         request: MountRequest,
         entries: Vec<Arc<Entry>>,
         files: Vec<MountFile>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Vec<MountFile>, WriteError> {
         let path = request.target_path.clone();
         let known = self.mounted().get(&path).cloned();
-        // A poll that writes the same volume must not put older values on top.
         let turn = known.as_ref().map_or_else(Arc::default, |volume| Arc::clone(&volume.turn));
         let _turn = turn.lock().await;
-        let (writer, target, uid) = (self.writer.clone(), path.clone(), request.pod.uid.clone());
-        blocking(move || writer.write(&target, &uid, &files, KeepMtime::No)).await?;
         let plan = Plan::of(&request.objects);
-        let volume = Volume { request, plan, entries, mounted_at: Instant::now(), turn: Arc::clone(&turn) };
-        self.mounted().insert(path, Arc::new(volume));
-        Ok(())
+        let uid = request.pod.uid.clone();
+        let mounted_at = Instant::now();
+        let volume = Arc::new(Volume { request, plan, entries, mounted_at, turn: Arc::clone(&turn) });
+        // From here on a poll that sees a change finds the volume, and waits for
+        // its turn. What it saw before, the entries hold.
+        let before = self.mounted().insert(path.clone(), Arc::clone(&volume));
+        let files = volume.files(self.max_bytes).and_then(Result::ok).unwrap_or(files);
+        let (writer, target) = (self.writer.clone(), path.clone());
+        let written = {
+            let files = files.clone();
+            blocking(move || writer.write(&target, &uid, &files, KeepMtime::No)).await
+        };
+        match written {
+            Ok(_) => Ok(files),
+            Err(error) => {
+                let mut mounted = self.mounted();
+                match before {
+                    Some(before) => drop(mounted.insert(path, before)),
+                    None => drop(mounted.remove(&path)),
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets volumes that nobody has mounted for so long, or for two of their
+    /// own intervals: their pods are gone.
+    pub fn drop_idle(&self, idle_after: Duration) {
+        self.mounted().retain(|_, volume| {
+            let own = volume.request.refresh_interval.unwrap_or_default() * 2;
+            volume.mounted_at.elapsed() <= idle_after.max(own)
+        });
+    }
+
+    /// Number of volumes.
+    pub fn len(&self) -> usize {
+        self.mounted().len()
+    }
+
+    /// Whether no volume is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Writes the values of `changed` entries into every pod that has them mounted.
@@ -83,21 +122,18 @@ impl Volumes {
         join_all(volumes.into_iter().map(|volume| self.write(volume))).await;
     }
 
-    /// Forgets volumes that no republish has touched for long.
-    pub fn drop_idle(&self, idle_after: Duration) {
-        self.mounted().retain(|_, volume| volume.mounted_at.elapsed() <= idle_after);
-    }
-
     async fn write(&self, volume: Arc<Volume>) {
         let _turn = volume.turn.lock().await;
         let request = &volume.request;
         let (path, uid) = (request.target_path.clone(), request.pod.uid.clone());
-        let Some(outcomes) = volume.held() else { return };
-        let objects =
-            volume.plan.places.iter().map(|(source, place)| outcomes[*source][*place].clone()).collect();
-        let files = match shape_all(request, objects, &request.pod, || None) {
-            Ok(files) => files,
-            Err(error) => {
+        // A mount that ended meanwhile may have asked for other objects.
+        if !self.mounted().get(&path).is_some_and(|current| Arc::ptr_eq(current, &volume)) {
+            return;
+        }
+        let files = match volume.files(self.max_bytes) {
+            None => return,
+            Some(Ok(files)) => files,
+            Some(Err(error)) => {
                 tracing::error!(pod = %request.pod, "a changed value was not written: {error}");
                 return;
             }
@@ -135,8 +171,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Volume {
-    /// What every entry holds; `None` when one was lost, so that the files stay.
-    fn held(&self) -> Option<Vec<Outcome>> {
-        self.entries.iter().map(|entry| entry.slot.held().map(|held| held.results)).collect()
+    /// The files of what every entry holds; `None` when one was lost, so that
+    /// the files stay as they are.
+    fn files(&self, limit: usize) -> Option<Result<Vec<MountFile>, NotShaped>> {
+        let held = self.entries.iter().map(|entry| entry.slot.held().map(|held| held.results));
+        let outcomes: Vec<Outcome> = held.collect::<Option<_>>()?;
+        let places = self.plan.places.iter();
+        let objects = places.map(|(source, place)| outcomes[*source][*place].clone()).collect();
+        Some(shape_all(&self.request, objects, &self.request.pod, None, limit))
     }
 }

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "values"]),
     ("volumes", &["model", "shape", "values", "writer"]),
     ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "values", "volumes"]),
-    ("mount", &["cluster", "identity", "model", "reading", "shape", "values", "volumes", "writer"]),
+    ("mount", &["cluster", "fetch", "identity", "model", "reading", "shape", "values", "volumes", "writer"]),
     ("grpc", &["aws", "cluster", "identity", "model", "mount", "shape"]),
     ("http", &["grpc", "telemetry"]),
     // Wiring and commands see everything but the emulator, except where they start it.
@@ -37,6 +37,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &[ANY]),
     ("commands", &[ANY, EMULATOR]),
     ("demo", &[ANY, EMULATOR]),
+    ("bench", &[ANY, EMULATOR]),
+    // Plays the driver for demo and bench.
+    ("driver", &["grpc", "model", EMULATOR]),
     ("main", &[ANY, EMULATOR]),
     // Stands on its own: it must not share a mistake with what it tests.
     (EMULATOR, &["clock"]),
@@ -49,12 +52,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_*", &["aws", "identity", "backend", "commands", EMULATOR]),
     ("kube", &["cluster", "app", "commands"]),
     ("k8s_openapi", &["cluster", "app", "commands"]),
-    ("tonic", &["grpc", "app", "demo"]),
+    ("tonic", &["grpc", "app", "driver", "demo", "bench"]),
     ("clap", &["cli"]),
-    ("axum", &["http", "emulator"]),
-    ("rustix", &["writer", "commands", "demo"]),
+    ("axum", &["http", "emulator", "bench"]),
+    ("rustix", &["writer", "commands", "demo", "bench"]),
     ("jmespath", &["model"]),
-    ("anyhow", &["main", "app", "cli", "commands", "demo"]),
+    ("anyhow", &["main", "app", "cli", "commands", "demo", "bench", "driver"]),
 ];
 
 /// Crates that `model` must never name: it is pure.

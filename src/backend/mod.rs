@@ -88,18 +88,16 @@ fn is_parameter(reference: &Reference) -> bool {
     reference.service == Service::ParameterStore
 }
 
-/// Runs one AWS call in its turn, within the Region's time.
+/// Runs one AWS call in its turn. The Region's time begins with the turn: to wait
+/// for a turn is not AWS's failure.
 async fn within<T>(
     call: Call<'_>,
     operation: &'static str,
     work: impl Future<Output = Result<T, AwsFailure>>,
 ) -> Result<T, AwsFailure> {
     let limit = call.aws.region_timeout();
-    let in_turn = async {
-        let _permit = call.aws.permit(call.effort).await;
-        work.await
-    };
-    tokio::time::timeout(limit, in_turn)
+    let _permit = call.aws.permit(call.effort).await;
+    tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| Err(AwsFailure::timed_out(operation, call.region, limit)))
 }

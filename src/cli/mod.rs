@@ -1,11 +1,15 @@
 //! The command line: every subcommand, flag and environment variable.
 
+#[cfg(feature = "emulator")]
+mod bench;
 mod serve;
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "emulator")]
+pub use self::bench::BenchArgs;
 pub use self::serve::ServeArgs;
 use crate::{model::arn::Region, telemetry::LogFormat};
 
@@ -40,6 +44,9 @@ pub enum Command {
     /// Serve an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
     #[cfg(feature = "emulator")]
     Emulator(EmulatorArgs),
+    /// Measure a provider's speed, AWS calls, CPU and memory against an emulated AWS
+    #[cfg(feature = "emulator")]
+    Bench(Box<BenchArgs>),
 }
 
 /// `latchkey mount`.
@@ -64,7 +71,7 @@ pub struct EmulatorArgs {
     pub store: PathBuf,
     /// Where to listen; use 0.0.0.0:4566 inside a cluster
     #[arg(long, default_value = "127.0.0.1:4566")]
-    pub address: SocketAddr,
+    pub address: std::net::SocketAddr,
     /// Logs.
     #[command(flatten)]
     pub log: LogArgs,

@@ -140,7 +140,7 @@ struct OptionalRegion(Option<Region>);
 #[derive(Clone, Copy, Debug)]
 struct OptionalDuration(Option<Duration>);
 #[derive(Clone, Copy, Debug)]
-struct AnyDuration(Duration);
+pub(super) struct AnyDuration(pub(super) Duration);
 #[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
 
@@ -227,20 +227,20 @@ fn boolean(text: &str) -> Result<bool, String> {
     parse_bool(text).ok_or_else(|| "true or false is expected".to_owned())
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "a duration such as 250ms, 90s or 1m30s is expected".to_owned())
 }
 
-fn any_duration(text: &str) -> Result<AnyDuration, String> {
+pub(super) fn any_duration(text: &str) -> Result<AnyDuration, String> {
     parse_duration(text)
         .map(AnyDuration)
         .ok_or_else(|| "a duration such as 90s, 1h or 0 is expected".to_owned())
 }
 
 /// AWS is asked once an interval for each value: below this it gets expensive.
-fn poll_interval(text: &str) -> Result<Duration, String> {
+pub(super) fn poll_interval(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|interval| *interval >= Duration::from_secs(1))
         .ok_or_else(|| "a duration of at least 1s, such as 2m, is expected".to_owned())

@@ -35,6 +35,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Demo => crate::demo::run().await,
             #[cfg(feature = "emulator")]
             Command::Emulator(args) => emulator(&args).await,
+            #[cfg(feature = "emulator")]
+            Command::Bench(args) => bench(&args).await,
         }
     })
 }
@@ -79,6 +81,18 @@ async fn emulator(args: &crate::cli::EmulatorArgs) -> anyhow::Result<ExitCode> {
     tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address}");
     Emulator::new(store).serve(listener, terminated()?).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "emulator")]
+async fn bench(args: &crate::cli::BenchArgs) -> anyhow::Result<ExitCode> {
+    if args.list() {
+        return crate::bench::list();
+    }
+    tokio::select! {
+        code = crate::bench::run(args.settings()) => code,
+        // The provider that was started ends with the bench.
+        () = terminated()? => anyhow::bail!("stopped"),
+    }
 }
 
 /// Completes at SIGTERM or Ctrl-C.

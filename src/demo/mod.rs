@@ -2,8 +2,6 @@
 //! installed. The provider, its socket, gRPC, and the HTTP requests are real;
 //! AWS and the driver are played.
 
-mod driver;
-
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
@@ -16,9 +14,9 @@ use std::{
 use anyhow::Context;
 use tokio::{net::TcpListener, sync::oneshot};
 
-use self::driver::{DemoPod, Driver};
 use crate::{
     app::{self, Config},
+    driver::{Driver, Pod},
     emulator::{Emulator, Store},
     grpc::protocol::MountResponse,
     identity::AgentSettings,
@@ -32,7 +30,7 @@ const REPUBLISH_PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads as a role, by IRSA.
-const WEB: DemoPod = DemoPod {
+const WEB: Pod<'static> = Pod {
     namespace: "shop",
     name: "web-7d4b9",
     uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000001",
@@ -46,7 +44,7 @@ const WEB: DemoPod = DemoPod {
 };
 
 /// Reads by EKS Pod Identity.
-const WORKER: DemoPod = DemoPod {
+const WORKER: Pod<'static> = Pod {
     namespace: "billing",
     name: "worker-0",
     uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000002",
@@ -55,7 +53,7 @@ const WORKER: DemoPod = DemoPod {
 };
 
 /// Asks for a secret of somebody else.
-const NOSY: DemoPod = DemoPod {
+const NOSY: Pod<'static> = Pod {
     name: "nosy-0",
     uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000003",
     parameters: &[
@@ -115,8 +113,9 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     say(&files(&after))?;
     say(&changes(&before, &after))?;
 
-    say("5. A pod of service account billing/worker asks for a secret that its role may not read:\n")?;
-    match driver.mount(&emulator, &NOSY).await {
+    say("5. A pod of service account billing/worker asks for a secret that its role may not read:
+")?;
+    match driver.mount(NOSY.request(&emulator)).await {
         Ok(_) => anyhow::bail!("a secret was given to a pod that may not read it"),
         Err(status) => say(&format!("{}\n", wrapped(&format!("{:?}: {}", status.code(), status.message()))))?,
     }
@@ -137,10 +136,10 @@ fn config(folder: &Path, aws: &str) -> Config {
 }
 
 /// Mounts, and prints the files and the AWS calls that it took.
-async fn mount(driver: &mut Driver, emulator: &Emulator, pod: &DemoPod) -> anyhow::Result<MountResponse> {
+async fn mount(driver: &mut Driver, emulator: &Emulator, pod: &Pod<'_>) -> anyhow::Result<MountResponse> {
     emulator.reset_calls();
     let started = Instant::now();
-    let answer = driver.mount(emulator, pod).await?;
+    let answer = driver.mount(pod.request(emulator)).await?;
     let millis = started.elapsed().as_secs_f64() * 1000.0;
     say(&files(&answer))?;
     say(&format!("   {millis:.1} ms; AWS calls: {}\n", calls(emulator)))?;
@@ -157,7 +156,7 @@ async fn republish(
     loop {
         emulator.reset_calls();
         let started = Instant::now();
-        let answer = driver.mount(emulator, &WEB).await?;
+        let answer = driver.mount(WEB.request(emulator)).await?;
         if enough(&answer) {
             let millis = started.elapsed().as_secs_f64() * 1000.0;
             say(&format!("   {millis:.1} ms; AWS calls: {}\n", calls(emulator)))?;

@@ -221,7 +221,10 @@ fn inode_of(path: &Path) -> Result<Option<Inode>, SocketError> {
 
 /// Who answers on the socket; `None` when nobody does.
 async fn runtime_name(path: &Path) -> Option<String> {
-    if let Ok(Err(_)) = tokio::time::timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await {
+    // Any other error, such as a full backlog, comes from somebody who lives.
+    if let Ok(Err(error)) = tokio::time::timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await
+        && matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+    {
         return None;
     }
     // Somebody listens. Whoever does not say a name is somebody else.

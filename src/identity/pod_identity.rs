@@ -179,8 +179,7 @@ impl Endpoint {
                 let status = response.status().as_u16();
                 if status >= 500 || status == 429 {
                     // An error lets the retry strategy see the status.
-                    let text = response.body().bytes().map(plain_text).unwrap_or_default();
-                    return Err(OrchestratorError::other(format!("HTTP {status}: {text}")));
+                    return Err(OrchestratorError::other(format!("HTTP {status}")));
                 }
                 let body = response.body().bytes().unwrap_or_default().to_vec().into();
                 Ok(Answer { status, body })
@@ -193,7 +192,7 @@ impl Endpoint {
         let refused = |kind, code: Option<&str>, message: String| Refusal {
             kind,
             code: code.map(str::to_owned),
-            message: format!("{} answered {}", self.url, message.replace(token.expose(), "<token>")),
+            message: format!("{} answered {message}", self.url),
         };
         let answer = match self.operation.invoke(token.clone()).await {
             Ok(answer) => answer,
@@ -205,7 +204,12 @@ impl Endpoint {
                         format!("nothing: {}", cause.unwrap_or_default())
                     }
                     SdkError::ResponseError(answer) => {
-                        let body = answer.raw().body().bytes().map(plain_text).unwrap_or_default();
+                        let body = answer
+                            .raw()
+                            .body()
+                            .bytes()
+                            .map(|body| plain_text(body, token))
+                            .unwrap_or_default();
                         format!("HTTP {}: {body}", answer.raw().status())
                     }
                     other => format!("nothing that could be read: {}", causes(other)),
@@ -214,7 +218,7 @@ impl Endpoint {
             }
         };
         if answer.status != 200 {
-            let text = plain_text(&answer.body);
+            let text = plain_text(&answer.body, token);
             let code = AGENT_CODES.iter().find(|(code, _)| text.contains(code));
             // Without AWS's code it is the agent, or something in its place, that
             // fails, and says nothing about permissions.
@@ -269,8 +273,10 @@ fn fetched(body: &[u8]) -> Option<Fetched> {
     Some(Fetched { credentials, account: given.account_id })
 }
 
-fn plain_text(body: &[u8]) -> String {
-    printable(&String::from_utf8_lossy(body))
+/// What an answer says, on one line; the token, should it be echoed, is cut out
+/// before the text is shortened.
+fn plain_text(body: &[u8], token: &Token) -> String {
+    printable(&String::from_utf8_lossy(body).replace(token.expose(), "<token>"))
 }
 
 /// A refused or missing answer, before it is known for which Region it was asked.

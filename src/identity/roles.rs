@@ -50,7 +50,8 @@ impl Roles {
         let believed = |known: &Known, age| known.uid == uid && now.duration_since(known.read_at) < age;
         let read = async || {
             self.accounts.sweep(|known| now.duration_since(known.read_at) < self.max_stale.max(self.age));
-            let role = self.cluster.role_of(namespace, account).await?;
+            // On the heap, so that a mount which needs no read stays small.
+            let role = Box::pin(self.cluster.role_of(namespace, account)).await?;
             Ok(Known { role, uid: uid.clone(), read_at: now })
         };
         let result =
@@ -81,5 +82,9 @@ impl Roles {
 /// costs a read and gains nothing.
 fn account_uid(request: &MountRequest) -> Option<String> {
     let claims = request.tokens.values().filter_map(|token| token.claims());
-    claims.filter_map(|claims| claims.bound_to.serviceaccount).map(|account| account.uid).min()
+    claims
+        .filter_map(|claims| claims.bound_to.serviceaccount.as_ref())
+        .map(|account| &account.uid)
+        .min()
+        .cloned()
 }

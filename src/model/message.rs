@@ -5,6 +5,9 @@ use std::error::Error;
 /// Longest part of a foreign text that is repeated.
 const MAX_CHARS: usize = 600;
 
+/// Longest part of a pod author's text that is quoted.
+const MAX_QUOTED_CHARS: usize = 200;
+
 /// An error and its causes, joined once.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
@@ -26,6 +29,14 @@ pub fn printable(text: &str) -> String {
     clean.take(MAX_CHARS).collect::<String>().trim().to_owned()
 }
 
+/// A text that a pod author wrote, cut to what a message needs of it.
+pub fn shortened(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +54,12 @@ mod tests {
         let middle = Link { message: "read failed: no such file", source: Some(Box::new(last)) };
         let first = Link { message: "cannot start", source: Some(Box::new(middle)) };
         assert_eq!(causes(&first), "cannot start: read failed: no such file");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_where_a_character_ends() {
+        assert_eq!(shortened("ä"), "ä");
+        assert_eq!(shortened(&"ä".repeat(300)), "ä".repeat(200) + "…");
     }
 
     #[test]

@@ -13,6 +13,10 @@ use super::{
     yaml::{self, Content},
 };
 
+/// Longest `objects`: about 500 bytes for each of 500 objects.
+const MAX_OBJECTS_BYTES: usize = 256 << 10;
+/// Longest message of one mistake.
+const MAX_MISTAKE_CHARS: usize = 600;
 /// Most mistakes that one answer spells out.
 const MAX_SHOWN: usize = 20;
 
@@ -134,7 +138,9 @@ pub struct MountRequest {
 pub struct InvalidRequest {
     /// The SecretProviderClass as `namespace/name`, where known.
     pub class: String,
-    /// Place and problem of each.
+    /// How many there are.
+    pub count: usize,
+    /// Place and problem of each, of the first ones only where there are many.
     pub mistakes: Vec<String>,
     /// What is odd beside them, and may be the reason: a misspelt key.
     pub warnings: Vec<String>,
@@ -151,18 +157,18 @@ impl fmt::Display for InvalidRequest {
         match self.mistakes.as_slice() {
             [only] => write!(f, ": {only}")?,
             many => {
-                write!(f, ", {} mistakes:", many.len())?;
-                for (number, mistake) in many.iter().take(MAX_SHOWN).enumerate() {
+                write!(f, ", {} mistakes:", self.count)?;
+                for (number, mistake) in many.iter().enumerate() {
                     let separator = if number == 0 { "" } else { ";" };
                     write!(f, "{separator} ({}) {mistake}", number + 1)?;
                 }
-                match many.len().saturating_sub(MAX_SHOWN) {
+                match self.count.saturating_sub(many.len()) {
                     0 => {}
                     more => write!(f, " and {more} more")?,
                 }
             }
         }
-        for warning in self.warnings.iter().take(MAX_SHOWN) {
+        for warning in self.warnings.iter() {
             write!(f, "; also {warning}")?;
         }
         Ok(())
@@ -172,6 +178,7 @@ impl fmt::Display for InvalidRequest {
 /// Collects mistakes and warnings, so that one answer names them all.
 #[derive(Debug, Default)]
 pub struct Mistakes {
+    count: usize,
     found: Vec<String>,
     warnings: Vec<String>,
 }
@@ -179,13 +186,34 @@ pub struct Mistakes {
 impl Mistakes {
     /// Something that makes the request invalid.
     pub fn add(&mut self, place: &str, problem: impl fmt::Display) {
-        self.found.push(format!("{place}: {problem}"));
+        self.count += 1;
+        // What nobody will read is only counted: a manifest must not become a
+        // thousand times its own size in messages.
+        if self.found.len() < MAX_SHOWN {
+            self.found.push(cut(format!("{place}: {problem}")));
+        }
+    }
+
+    /// Whether there is a mistake.
+    fn any(&self) -> bool {
+        self.count > 0
     }
 
     /// Something that is only odd.
     pub fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
+        if self.warnings.len() < MAX_SHOWN {
+            self.warnings.push(cut(warning));
+        }
     }
+}
+
+/// A message about a long text needs its beginning only.
+fn cut(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MAX_MISTAKE_CHARS) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 impl MountRequest {
@@ -235,9 +263,14 @@ impl MountRequest {
         check_collisions(&objects, &mut mistakes);
         attributes.warn_of_the_rest(&mut mistakes);
 
-        if !mistakes.found.is_empty() {
+        if mistakes.any() {
             let class = if class.is_empty() { class } else { format!("{}/{class}", pod.namespace) };
-            return Err(InvalidRequest { class, mistakes: mistakes.found, warnings: mistakes.warnings });
+            return Err(InvalidRequest {
+                class,
+                count: mistakes.count,
+                mistakes: mistakes.found,
+                warnings: mistakes.warnings,
+            });
         }
         Ok(Self {
             pod,
@@ -275,11 +308,12 @@ impl MountRequest {
                 );
             }
         }
-        if mistakes.found.is_empty() {
+        if !mistakes.any() {
             return Ok(());
         }
         Err(InvalidRequest {
             class: format!("{}/{}", self.pod.namespace, self.class),
+            count: mistakes.count,
             mistakes: mistakes.found,
             warnings: Vec::new(),
         })
@@ -295,6 +329,10 @@ fn default_mode(permission: &str, mistakes: &mut Mistakes) -> FileMode {
 }
 
 fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
+    if text.len() > MAX_OBJECTS_BYTES {
+        mistakes.add("objects", format!("has {} bytes; {MAX_OBJECTS_BYTES} are the most", text.len()));
+        return Vec::new();
+    }
     let node = match yaml::read(text) {
         Ok(None) => return Vec::new(),
         Ok(Some(node)) => node,
@@ -310,11 +348,17 @@ fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<
             mistakes.add("objects", format!("has {count} entries; {most} are the most (--max-objects)"));
             Vec::new()
         }
-        Content::List(entries) => entries
-            .iter()
-            .enumerate()
-            .filter_map(|(index, entry)| Object::parse(entry, index, class, mistakes))
-            .collect(),
+        Content::List(entries) => {
+            let parse = |(index, entry)| Object::parse(entry, index, class, mistakes);
+            let objects: Vec<Object> = entries.iter().enumerate().filter_map(parse).collect();
+            let files: usize = objects.iter().map(|object| 1 + object.fields.len()).sum();
+            let most = class.limits.max_objects;
+            if files > most {
+                mistakes
+                    .add("objects", format!("asks for {files} files; {most} are the most (--max-objects)"));
+            }
+            objects
+        }
         Content::Scalar { .. } | Content::Map(_) => {
             mistakes.add("objects", "must be a list (each entry starts with \"- objectName:\")");
             Vec::new()

@@ -1,6 +1,6 @@
 //! Projected service account tokens that the driver hands on.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::OnceLock};
 
 use data_encoding::BASE64URL_NOPAD;
 use secrecy::{ExposeSecret, SecretString};
@@ -17,7 +17,11 @@ pub type Tokens = HashMap<String, Token>;
 
 /// A service account token. It cannot be printed.
 #[derive(Clone)]
-pub struct Token(SecretString);
+pub struct Token {
+    text: SecretString,
+    /// Read once: a mount looks at them several times.
+    claims: OnceLock<Option<Claims>>,
+}
 
 /// What a token says of itself. Nobody has verified it yet: AWS does.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -85,19 +89,22 @@ pub struct TokenDigest([u8; 32]);
 impl Token {
     /// Wraps the token.
     pub fn new(token: String) -> Self {
-        Self(token.into())
+        Self { text: token.into(), claims: OnceLock::new() }
     }
 
     /// The token itself, for the one who sends it.
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.text.expose_secret()
     }
 
     /// What the token says of itself; `None` when it is no JWT.
-    pub fn claims(&self) -> Option<Claims> {
-        let payload = self.expose().split('.').nth(1)?;
-        let json = BASE64URL_NOPAD.decode(payload.trim_end_matches('=').as_bytes()).ok()?;
-        serde_json::from_slice(&json).ok()
+    pub fn claims(&self) -> Option<&Claims> {
+        let read = || {
+            let payload = self.expose().split('.').nth(1)?;
+            let json = BASE64URL_NOPAD.decode(payload.trim_end_matches('=').as_bytes()).ok()?;
+            serde_json::from_slice(&json).ok()
+        };
+        self.claims.get_or_init(read).as_ref()
     }
 
     /// Tells this token from another.
@@ -153,10 +160,11 @@ mod tests {
         let payload = BASE64URL_NOPAD.encode(
             br#"{"sub":"system:serviceaccount:ns:sa","exp":7,"kubernetes.io":{"pod":{"name":"p","uid":"u"}},"aud":["x"]}"#,
         );
-        let claims = Token::new(format!("e30.{payload}.sig")).claims().unwrap();
+        let token = Token::new(format!("e30.{payload}.sig"));
+        let claims = token.claims().unwrap();
         assert_eq!((claims.subject.as_str(), claims.expires_at), ("system:serviceaccount:ns:sa", 7));
         assert!(claims.is_for("x") && !claims.is_for("y"));
-        assert_eq!(claims.bound_to.pod.unwrap().uid, "u");
+        assert_eq!(claims.bound_to.pod.as_ref().unwrap().uid, "u");
         for bad in ["", "x", "a.b.c", "a.e30", "..", "a.!!!.c"] {
             let _ = Token::new(bad.to_owned()).claims();
         }

@@ -61,7 +61,35 @@ pub struct YamlError {
 /// The place where the text is no YAML, or where it passes a budget.
 pub fn read(text: &str) -> Result<Option<Node>, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let options = serde_yaml::options! {
+    match read_in_place(text) {
+        Some(node) => Ok(Some(node)),
+        None => read_first(text),
+    }
+}
+
+/// Reads a text of one document that is good and not empty, as nearly all are.
+fn read_in_place(text: &str) -> Option<Node> {
+    let raw = serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options()).ok()?;
+    let empty = matches!(raw.value, Raw::Null);
+    (!empty).then(|| Resolver { text: text.chars().collect() }.node(raw))
+}
+
+/// Reads the first of any documents; slower, and with the last word.
+fn read_first(text: &str) -> Result<Option<Node>, YamlError> {
+    let mut bytes = text.as_bytes();
+    let first = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, options()).next();
+    match first {
+        None => Ok(None),
+        Some(Ok(raw)) => Ok(Some(Resolver { text: text.chars().collect() }.node(raw))),
+        Some(Err(error)) => Err(YamlError {
+            line: error.location().map_or(0, |location| location.line()),
+            problem: error.to_string().lines().next().unwrap_or_default().to_owned(),
+        }),
+    }
+}
+
+fn options() -> serde_yaml::Options {
+    serde_yaml::options! {
         budget: serde_yaml::budget! {
             max_depth: MAX_DEPTH,
             max_nodes: MAX_NODES,
@@ -72,16 +100,6 @@ pub fn read(text: &str) -> Result<Option<Node>, YamlError> {
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
         legacy_octal_numbers: true,
         with_snippet: false,
-    };
-    let mut bytes = text.as_bytes();
-    let first = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, options).next();
-    match first {
-        None => Ok(None),
-        Some(Ok(raw)) => Ok(Some(Resolver { text: text.chars().collect() }.node(raw))),
-        Some(Err(error)) => Err(YamlError {
-            line: error.location().map_or(0, |location| location.line()),
-            problem: error.to_string().lines().next().unwrap_or_default().to_owned(),
-        }),
     }
 }
 
@@ -238,8 +256,11 @@ fn merge(map: &mut Vec<(String, Node)>, key: String, value: Node) {
             }
         }
         (_, content) => {
-            map.retain(|(known, _)| *known != key);
-            map.push((key, Node { line: value.line, content }));
+            let node = Node { line: value.line, content };
+            match map.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, known)) => *known = node,
+                None => map.push((key, node)),
+            }
         }
     }
 }

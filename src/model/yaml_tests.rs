@@ -121,6 +121,19 @@ proptest! {
     }
 
     #[test]
+    fn both_ways_of_reading_agree(
+        lines in prop::collection::vec(
+            "( {0,4}|- |  - |- \\{|\\[)([a-cé]|on|<<|0644|1e3|\"ü x\"|'y'|\\*n|&n x|~|!!str 7|\\|)(: |:\n|, |\\}|\\]| #é)?([a-c]|no|0x1f|.5|\"\\\\u00e4\"|\\*n|>|\\{|\\[|---|\\.\\.\\.)?(\\}|\\])?",
+            0..8,
+        )
+    ) {
+        let text = lines.join("\n");
+        if let Some(node) = read_in_place(&text) {
+            prop_assert_eq!(read_first(&text), Ok(Some(node)), "{:?}", text);
+        }
+    }
+
+    #[test]
     fn quoted_text_is_never_changed(text in "[a-zA-Z0-9 ._:/+-]{0,30}") {
         prop_assert_eq!(value_of(&format!("k: \"{text}\"")), text);
     }

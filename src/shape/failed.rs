@@ -8,9 +8,13 @@ use crate::{
     fetch::ReadFailure,
     model::{
         arn::Region,
+        message::shortened,
         object::{Reference, Service},
     },
 };
+
+/// Most objects that one message spells out.
+const MAX_SHOWN: usize = 20;
 
 /// Objects that failed, and for whom.
 #[derive(Debug, thiserror::Error)]
@@ -50,13 +54,13 @@ impl FailedObjects {
         write!(f, "{failure}")?;
         let account = self.account.as_deref().unwrap_or("*");
         match failure.kind {
-            // AWS says so in its text; a grant does not help then.
-            FailureKind::Denied if failure.message.contains("explicit deny") => {
-                f.write_str("; a policy denies it explicitly, which no grant overrides")
-            }
             FailureKind::Denied => {
                 let resource = resource(reference, &failure.region, account);
-                write!(f, "; missing: {} on {resource}", failure.operation)
+                write!(f, "; missing: {} on {resource}", failure.operation)?;
+                if failure.message.contains("explicit deny") {
+                    f.write_str(" (a policy denies it explicitly: a grant alone does not help)")?;
+                }
+                Ok(())
             }
             FailureKind::KmsDenied => f.write_str("; missing: kms:Decrypt on the KMS key that encrypts it"),
             FailureKind::NotFound if reference.service == Service::SecretsManager => f.write_str(
@@ -72,10 +76,16 @@ impl fmt::Display for FailedObjects {
         let (failed, objects) = (self.failures.len(), self.objects);
         let (class, who) = (&self.class, &self.who);
         write!(f, "{failed} of {objects} objects of SecretProviderClass {class} failed for {who}:")?;
-        for (number, failure) in self.failures.iter().enumerate() {
+        for (number, failure) in self.failures.iter().take(MAX_SHOWN).enumerate() {
             let reference = &failure.reference;
             let separator = if number == 0 { "" } else { ";" };
-            write!(f, "{separator} ({}) {} {:?}: ", number + 1, reference.service, reference.to_string())?;
+            write!(
+                f,
+                "{separator} ({}) {} {:?}: ",
+                number + 1,
+                reference.service,
+                shortened(&reference.to_string())
+            )?;
             match &failure.cause {
                 Cause::Read(read) => {
                     self.write_failure(f, &read.primary, reference)?;
@@ -90,7 +100,10 @@ impl fmt::Display for FailedObjects {
                 }
             }
         }
-        Ok(())
+        match self.failures.len().saturating_sub(MAX_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

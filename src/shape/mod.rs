@@ -2,8 +2,12 @@
 //! extract, or say of every object why not.
 
 mod failed;
+mod too_large;
 
-pub use self::failed::{Cause, FailedObjects, ObjectFailure};
+pub use self::{
+    failed::{Cause, FailedObjects, ObjectFailure},
+    too_large::TooLarge,
+};
 use crate::{
     aws::FailureKind,
     fetch::ObjectResult,
@@ -11,6 +15,7 @@ use crate::{
         encoding::Encoding,
         expression::ExtractError,
         file::MountFile,
+        file_path::FilePath,
         object::{Field, Object},
         request::MountRequest,
         secret::SecretValue,
@@ -41,7 +46,18 @@ pub enum ShapeError {
     Missing(String),
 }
 
-/// The files of all objects.
+/// Why a mount's objects do not become its files.
+#[derive(Debug, thiserror::Error)]
+pub enum NotShaped {
+    /// Some could not be read or do not have the form that was asked for.
+    #[error(transparent)]
+    Objects(#[from] Box<FailedObjects>),
+    /// They are more than one mount may have.
+    #[error(transparent)]
+    Size(#[from] TooLarge),
+}
+
+/// The files of all objects, at most `limit` bytes of them.
 ///
 /// # Errors
 /// Every object that failed, and for whom; `account` is theirs, where it is known.
@@ -49,17 +65,24 @@ pub fn shape_all(
     request: &MountRequest,
     results: Vec<ObjectResult>,
     who: &dyn std::fmt::Display,
-    account: impl FnOnce() -> Option<String>,
-) -> Result<Vec<MountFile>, Box<FailedObjects>> {
+    account: Option<String>,
+    limit: usize,
+) -> Result<Vec<MountFile>, NotShaped> {
     let (mut files, mut failures) = (Vec::new(), Vec::new());
+    let mut left = limit;
     for (object, result) in request.objects.iter().zip(results) {
         let cause = match result {
-            Ok(reading) => match shape(object, &reading.value, &reading.version) {
+            Ok(reading) => match shape(object, &reading.value, &reading.version, &mut left) {
                 Ok(shaped) => {
                     files.extend(shaped);
                     continue;
                 }
-                Err(errors) => Cause::Shape(errors),
+                // What is left is not even made: it could fill any memory.
+                Err(NotMade::Size(shaped)) => {
+                    files.extend(shaped);
+                    return Err(TooLarge::new(&files, limit).into());
+                }
+                Err(NotMade::Errors(errors)) => Cause::Shape(errors),
             },
             // Only "not found" makes an optional object absent; a denial never does.
             Err(failure) if object.optional && failure.kind() == FailureKind::NotFound => continue,
@@ -70,47 +93,51 @@ pub fn shape_all(
     if failures.is_empty() {
         return Ok(files);
     }
-    Err(Box::new(FailedObjects {
-        failures,
-        objects: request.objects.len(),
-        class: format!("{}/{}", request.pod.namespace, request.class),
-        who: who.to_string(),
-        account: account(),
-    }))
+    let class = format!("{}/{}", request.pod.namespace, request.class);
+    let objects = request.objects.len();
+    Err(Box::new(FailedObjects { failures, objects, class, who: who.to_string(), account }).into())
+}
+
+/// Why one object does not become its files.
+enum NotMade {
+    Errors(Vec<ShapeError>),
+    /// There is no room left for the last of these.
+    Size(Vec<MountFile>),
 }
 
 /// The files of one object, the whole value first.
-///
-/// # Errors
-/// Every part of the value that does not fit the object.
-fn shape(object: &Object, value: &SecretValue, version: &str) -> Result<Vec<MountFile>, Vec<ShapeError>> {
+fn shape(
+    object: &Object,
+    value: &SecretValue,
+    version: &str,
+    left: &mut usize,
+) -> Result<Vec<MountFile>, NotMade> {
     let value = match object.encoding {
         None => value.clone(),
-        Some(encoding) => {
-            encoding.decode(value).ok_or_else(|| vec![ShapeError::Encoding { field: None, encoding }])?
+        Some(encoding) => encoding
+            .decode(value)
+            .ok_or_else(|| NotMade::Errors(vec![ShapeError::Encoding { field: None, encoding }]))?,
+    };
+    let (mut files, mut errors) = (Vec::new(), Vec::new());
+    let mut add = |path: &FilePath, mode, contents: SecretValue| {
+        let file = MountFile { path: path.clone(), mode, contents, version: version.to_owned() };
+        let room = left.checked_sub(too_large::size_of(&file));
+        files.push(file);
+        match room {
+            Some(room) => *left = room,
+            None => return Err(NotMade::Size(std::mem::take(&mut files))),
         }
+        Ok(())
     };
-    let mut errors = Vec::new();
-    let whole = MountFile {
-        path: object.path.clone(),
-        mode: object.mode,
-        contents: value.clone(),
-        version: version.to_owned(),
-    };
-    let mut files = vec![whole];
+    add(&object.path, object.mode, value.clone())?;
     for field in &object.fields {
         match extract(field, &value) {
-            Ok(Some(contents)) => files.push(MountFile {
-                path: field.path.clone(),
-                mode: field.mode,
-                contents,
-                version: version.to_owned(),
-            }),
+            Ok(Some(contents)) => add(&field.path, field.mode, contents)?,
             Ok(None) => {}
             Err(error) => errors.push(error),
         }
     }
-    if errors.is_empty() { Ok(files) } else { Err(errors) }
+    if errors.is_empty() { Ok(files) } else { Err(NotMade::Errors(errors)) }
 }
 
 /// `None` when the entry is optional and finds nothing.

@@ -94,6 +94,8 @@ pub(super) struct Pace {
     pub(super) required: Vec<bool>,
     /// `None` until it was read, and while no token is valid.
     pub(super) next_poll: Option<Instant>,
+    /// Whether it is read again as soon as a mount brings a token.
+    pub(super) waits_for_token: bool,
     /// Reads in a row that met an outage.
     pub(super) outages: u32,
     /// What the entry counts for in the table.
@@ -102,7 +104,15 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(interval: Duration, asked_at: Instant, required: &[bool], bytes: usize) -> Self {
-        Self { interval, asked_at, required: required.to_vec(), next_poll: None, outages: 0, bytes }
+        Self {
+            interval,
+            asked_at,
+            required: required.to_vec(),
+            next_poll: None,
+            waits_for_token: false,
+            outages: 0,
+            bytes,
+        }
     }
 }
 

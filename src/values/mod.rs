@@ -88,6 +88,13 @@ pub struct Settled {
     pub news: bool,
 }
 
+/// What an entry counts for without its values: it is in the table as a key,
+/// too, and a pod author chooses how long its names are.
+fn empty_bytes(source: &Source) -> usize {
+    let names = source.primary.iter().chain(&source.failover).map(|reference| reference.id.len());
+    ENTRY_BYTES + 2 * names.sum::<usize>()
+}
+
 impl Table {
     fn get(&self, principal: &Principal, regions: &Regions, source: &Source) -> Option<&Arc<Entry>> {
         self.principals.get(principal)?.get(regions)?.get(source)
@@ -98,7 +105,7 @@ impl Table {
     }
 
     fn insert(&mut self, entry: &Arc<Entry>) {
-        self.bytes += ENTRY_BYTES;
+        self.bytes += entry.pace().bytes;
         let sources = self.principals.entry(entry.principal.clone()).or_default();
         sources.entry(entry.regions.clone()).or_default().insert(entry.source.clone(), Arc::clone(entry));
     }
@@ -106,10 +113,13 @@ impl Table {
     /// Drops the entry and what it holds; its value is zeroized when no mount
     /// uses it any more.
     fn remove(&mut self, entry: &Entry) {
+        drop(entry.slot.take_if(|_| true));
         let Some(sources) = self.principals.get_mut(&entry.principal) else { return };
         let Some(entries) = sources.get_mut(&entry.regions) else { return };
-        if entries.remove(&entry.source).is_some() {
-            self.bytes = self.bytes.saturating_sub(entry.pace().bytes);
+        // It may be another entry by now: whoever lost access has lost that, too.
+        if let Some(removed) = entries.remove(&entry.source) {
+            self.bytes = self.bytes.saturating_sub(removed.pace().bytes);
+            drop(removed.slot.take_if(|_| true));
         }
         if entries.is_empty() {
             sources.remove(&entry.regions);
@@ -117,7 +127,27 @@ impl Table {
         if sources.is_empty() {
             self.principals.remove(&entry.principal);
         }
-        drop(entry.slot.take_if(|_| true));
+    }
+
+    /// Removes what was asked for longest ago while there is too much.
+    fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) {
+        if self.bytes <= max_bytes {
+            return;
+        }
+        let mut oldest: Vec<(bool, Instant, Arc<Entry>)> = self
+            .entries()
+            .map(|entry| (Arc::ptr_eq(entry, newest), entry.pace().asked_at, Arc::clone(entry)))
+            .collect();
+        // The newest goes last: it goes only when it is too large alone.
+        oldest.sort_by_key(|(is_newest, asked_at, _)| (*is_newest, *asked_at));
+        // A little more than needed, so that not every read has to sort again.
+        let target = max_bytes - max_bytes / 16;
+        for (_, _, entry) in oldest {
+            if self.bytes <= target {
+                break;
+            }
+            self.remove(&entry);
+        }
     }
 }
 
@@ -146,6 +176,9 @@ impl Values {
         if let Some(entry) = table.get(principal, regions, source) {
             let mut pace = entry.pace();
             pace.asked_at = now;
+            if std::mem::take(&mut pace.waits_for_token) {
+                pace.next_poll = Some(now);
+            }
             pace.required.iter_mut().zip(required).for_each(|(known, required)| *known |= required);
             if interval < pace.interval {
                 pace.interval = interval;
@@ -159,9 +192,10 @@ impl Values {
             regions: regions.clone(),
             source: source.clone(),
             slot: Slot::new(),
-            pace: Mutex::new(Pace::new(interval, now, required, ENTRY_BYTES)),
+            pace: Mutex::new(Pace::new(interval, now, required, empty_bytes(source))),
         });
         table.insert(&entry);
+        table.evict(&entry, self.settings.max_bytes);
         entry
     }
 
@@ -177,12 +211,14 @@ impl Values {
             Ok(results) => results.into(),
             Err(IdentityError::NoToken) => return self.wait_for_token(entry, turn),
             Err(error) if error.is_outage() => {
-                return self.outage(entry, turn, Lost::Session(error), false);
+                let throttled = error.is_throttled();
+                return self.outage(entry, turn, Lost::Session(error), throttled);
             }
             Err(error) => {
                 if error.is_denial() {
                     self.forget(&entry.principal);
                 }
+                self.remove_empty(entry);
                 let lost = Lost::Session(error);
                 entry.slot.fail(turn, lost.clone());
                 return Settled { result: Err(lost), changed: false, news: true };
@@ -210,7 +246,7 @@ impl Values {
 
     fn store(&self, entry: &Arc<Entry>, turn: Turn, held: Held) -> Settled {
         let results = Arc::clone(&held.results);
-        let (read_at, bytes) = (held.read_at, ENTRY_BYTES + held.bytes());
+        let (read_at, bytes) = (held.read_at, empty_bytes(&entry.source) + held.bytes());
         let before = entry.slot.held();
         let changed = before.as_ref().is_some_and(|before| !before.is_same_as(&held));
         drop(entry.slot.succeed(turn, held));
@@ -247,6 +283,9 @@ impl Values {
             };
             pace.next_poll = known.then(|| Instant::now() + pause);
         }
+        if !known {
+            self.remove_empty(entry);
+        }
         entry.slot.fail(turn, lost.clone());
         let required = entry.required();
         let result = entry.serve(entry.freshness(&required, &self.settings)).ok_or(lost);
@@ -255,7 +294,11 @@ impl Values {
 
     /// The entry keeps what it has until the next mount brings a token.
     fn wait_for_token(&self, entry: &Entry, turn: Turn) -> Settled {
-        entry.pace().next_poll = None;
+        {
+            let mut pace = entry.pace();
+            pace.next_poll = None;
+            pace.waits_for_token = true;
+        }
         let lost = Lost::Session(IdentityError::NoToken);
         entry.slot.fail(turn, lost.clone());
         Settled { result: Err(lost), changed: false, news: false }
@@ -298,8 +341,20 @@ impl Values {
         (table.entries().count(), table.bytes)
     }
 
-    /// Counts an entry's new size, and evicts what was asked for longest ago
-    /// while there is too much.
+    /// An entry that never held anything is of no use to anybody but those who
+    /// wait for it now, and they have it.
+    fn remove_empty(&self, entry: &Entry) {
+        if entry.slot.held().is_none() {
+            self.table().remove(entry);
+        }
+    }
+
+    /// Where the principal reads, or one of these places.
+    pub fn regions_of(&self, principal: &Principal) -> Option<Regions> {
+        self.table().principals.get(principal)?.keys().next().cloned()
+    }
+
+    /// Counts an entry's new size.
     fn count(&self, newest: &Arc<Entry>, bytes: usize) {
         let mut table = self.table();
         let kept = table.get(&newest.principal, &newest.regions, &newest.source);
@@ -310,23 +365,7 @@ impl Values {
         }
         let before = std::mem::replace(&mut newest.pace().bytes, bytes);
         table.bytes = table.bytes.saturating_sub(before) + bytes;
-        if table.bytes <= self.settings.max_bytes {
-            return;
-        }
-        let mut oldest: Vec<(bool, Instant, Arc<Entry>)> = table
-            .entries()
-            .map(|entry| (Arc::ptr_eq(entry, newest), entry.pace().asked_at, Arc::clone(entry)))
-            .collect();
-        // The newest goes last: it goes only when it is too large alone.
-        oldest.sort_by_key(|(is_newest, asked_at, _)| (*is_newest, *asked_at));
-        // A little more than needed, so that not every read has to sort again.
-        let target = self.settings.max_bytes - self.settings.max_bytes / 16;
-        for (_, _, entry) in oldest {
-            if table.bytes <= target {
-                break;
-            }
-            table.remove(&entry);
-        }
+        table.evict(newest, self.settings.max_bytes);
     }
 
     /// Between a half and one interval, the same for all entries of a principal,

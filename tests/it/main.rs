@@ -7,6 +7,9 @@
 
 mod harness;
 
+mod cache_bounds;
+mod cache_fresh;
+mod cache_shared;
 mod credentials;
 mod denied;
 mod examples;
@@ -19,6 +22,11 @@ mod outage;
 mod parameters;
 mod provider_writes;
 mod refused_tokens;
+mod rotation_changed;
+mod rotation_identity;
+mod rotation_outage;
+mod rotation_revoked;
+mod rotation_written;
 mod second_opinion;
 mod silence;
 mod socket;

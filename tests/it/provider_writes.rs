@@ -17,7 +17,7 @@ const OBJECTS: &str = "
 - {objectName: /shop/level, objectType: ssmparameter}";
 
 async fn world() -> World {
-    let world = World::provider_writes().await;
+    let world = World::provider_writes(|config| config.values.max_bytes = 0).await;
     world.secret("shop/db", r#"{"user":"u"}"#);
     world.parameter("/shop/level", "info");
     world
@@ -174,14 +174,18 @@ async fn a_folder_that_is_no_tmpfs_mount_is_refused_before_aws_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_limit_of_the_drivers_answer_binds_what_we_write_ourselves() {
-    let world = world().await;
+async fn the_limit_of_a_mount_binds_what_we_write_ourselves_too() {
+    let mut world = world().await;
     let mut objects = String::new();
     for number in 0..80 {
         world.secret(&format!("large/{number}"), &"x".repeat(65_536));
         objects.push_str(&format!("- {{objectName: large/{number}, objectType: secretsmanager}}\n"));
     }
     let (request, folder) = request(&world, &objects);
+    let status = world.refusal(&request).await;
+    assert_says(&status, Code::FailedPrecondition, &["--max-response-bytes", "large/79\" 65536 bytes"]);
+    assert_eq!(seen(&folder).len(), 0);
+    world.restart(|config| config.rules.limits.max_response_bytes = 8 << 20).await;
     world.mount(&request).await;
     assert_eq!(seen(&folder).len(), 80);
 }

@@ -6,7 +6,10 @@
 
 mod driver;
 mod kubernetes;
+mod logs;
+mod rooms;
 mod tee;
+mod time;
 
 use std::{
     net::SocketAddr,
@@ -26,7 +29,10 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 pub(crate) use self::{
     driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
     kubernetes::{Behaviour, Kubernetes},
+    logs::Log,
+    rooms::Rooms,
     tee::Tee,
+    time::{GRACE, INTERVAL, pass, seconds},
 };
 
 /// The store's account.
@@ -71,14 +77,13 @@ impl World {
         Self::of(Store::default(), change).await
     }
 
-    /// The world with provider-writes delivery into any file system, in which
-    /// every mount asks AWS.
-    pub(crate) async fn provider_writes() -> Self {
+    /// The world with provider-writes delivery into any file system.
+    pub(crate) async fn provider_writes(change: impl FnOnce(&mut Config)) -> Self {
         let mut kubelet = PathBuf::new();
         let world = Self::with(|config| {
             kubelet = config.provider_volume.join("kubelet");
             config.writer = Some(Writer::new(&kubelet, FileSystem::Any));
-            config.values.max_bytes = 0;
+            change(config);
         });
         let world = world.await;
         std::fs::create_dir(&kubelet).unwrap();

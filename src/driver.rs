@@ -1,5 +1,5 @@
-//! Plays the Secrets Store CSI Driver: makes the requests that it makes, over
-//! the socket that it uses.
+//! Plays the Secrets Store CSI Driver, for the demo and the benchmarks: makes the
+//! requests that it makes, over the socket that it uses.
 
 use std::{path::Path, time::Duration};
 
@@ -22,31 +22,42 @@ use crate::{
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
 /// The driver waits while the socket is not there yet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it looks for the socket.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A pod with one volume.
-pub(super) struct DemoPod {
-    pub(super) namespace: &'static str,
-    pub(super) name: &'static str,
-    pub(super) uid: &'static str,
-    pub(super) service_account: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub struct Pod<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid.
+    pub uid: &'a str,
+    /// Its service account.
+    pub service_account: &'a str,
     /// The SecretProviderClass's parameters.
-    pub(super) parameters: &'static [(&'static str, &'static str)],
+    pub parameters: &'a [(&'a str, &'a str)],
 }
 
-/// The driver's side of the socket.
-pub(super) struct Driver {
+/// The driver's side of the socket: one connection, which clones share.
+#[derive(Clone, Debug)]
+pub struct Driver {
     client: CsiDriverProviderClient<Channel>,
 }
 
 impl Driver {
     /// Connects, as soon as the provider serves.
-    pub(super) async fn connect(socket: &Path) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When it does not within five seconds.
+    pub async fn connect(socket: &Path) -> anyhow::Result<Self> {
         let endpoint = Endpoint::try_from(format!("unix://{}", socket.display()))?;
         let connected = async {
             loop {
                 match endpoint.connect().await {
                     Ok(channel) => return CsiDriverProviderClient::new(channel),
-                    Err(_) => tokio::time::sleep(Duration::from_millis(2)).await,
+                    Err(_) => tokio::time::sleep(LOOK_INTERVAL).await,
                 }
             }
         };
@@ -56,21 +67,31 @@ impl Driver {
     }
 
     /// Name and version of the provider.
-    pub(super) async fn version(&mut self) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn version(&mut self) -> anyhow::Result<String> {
         let request = VersionRequest { version: PROTOCOL_VERSION.to_owned() };
         let answer = self.client.version(request).await?.into_inner();
         Ok(format!("{} {}", answer.runtime_name, answer.runtime_version))
     }
 
-    /// Mounts the pod's volume, as at its start and at every republish.
-    pub(super) async fn mount(
-        &mut self,
-        emulator: &Emulator,
-        pod: &DemoPod,
-    ) -> Result<MountResponse, tonic::Status> {
+    /// Mounts a volume, as at the pod's start and at every republish.
+    ///
+    /// # Errors
+    /// The provider's answer.
+    pub async fn mount(&mut self, request: MountRequest) -> Result<MountResponse, tonic::Status> {
+        self.client.mount(request).await.map(tonic::Response::into_inner)
+    }
+}
+
+impl Pod<'_> {
+    /// The request that the driver makes for the pod's volume, with tokens of
+    /// both audiences.
+    pub fn request(&self, emulator: &Emulator) -> MountRequest {
+        let Pod { namespace, name, uid, service_account, parameters } = *self;
         let token = |audience| {
-            let token =
-                emulator.token(pod.namespace, pod.service_account, audience, pod.name, pod.uid, TOKEN_LIFE);
+            let token = emulator.token(namespace, service_account, audience, name, uid, TOKEN_LIFE);
             json!({ "token": token, "expirationTimestamp": "2100-01-01T00:00:00Z" })
         };
         let tokens = json!({
@@ -78,27 +99,23 @@ impl Driver {
             POD_IDENTITY_AUDIENCE: token(POD_IDENTITY_AUDIENCE),
         });
         let mut attributes = json!({
-            "csi.storage.k8s.io/pod.name": pod.name,
-            "csi.storage.k8s.io/pod.namespace": pod.namespace,
-            "csi.storage.k8s.io/pod.uid": pod.uid,
-            "csi.storage.k8s.io/serviceAccount.name": pod.service_account,
+            "csi.storage.k8s.io/pod.name": name,
+            "csi.storage.k8s.io/pod.namespace": namespace,
+            "csi.storage.k8s.io/pod.uid": uid,
+            "csi.storage.k8s.io/serviceAccount.name": service_account,
             "csi.storage.k8s.io/serviceAccount.tokens": tokens.to_string(),
             "csi.storage.k8s.io/ephemeral": "true",
-            "secretProviderClass": "demo",
+            "secretProviderClass": "class",
         });
-        for (key, value) in pod.parameters {
+        for (key, value) in parameters {
             attributes[*key] = json!(value);
         }
-        let request = MountRequest {
+        MountRequest {
             attributes: attributes.to_string(),
             secrets: "null".to_owned(),
-            target_path: format!(
-                "/var/lib/kubelet/pods/{}/volumes/kubernetes.io~csi/secrets-store/mount",
-                pod.uid
-            ),
+            target_path: format!("/var/lib/kubelet/pods/{uid}/volumes/kubernetes.io~csi/secrets-store/mount"),
             permission: "420".to_owned(),
             current_object_version: Vec::new(),
-        };
-        self.client.mount(request).await.map(tonic::Response::into_inner)
+        }
     }
 }

@@ -1,0 +1,228 @@
+//! What stands around a provider: the emulated AWS, the played Kubernetes, a
+//! folder for the socket, and the pods that ask.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::Context;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::kubernetes::{Kubernetes, kubeconfig};
+use crate::{
+    driver::Pod,
+    emulator::{Emulator, Store},
+    grpc::protocol::MountRequest,
+};
+
+/// The Region of everything.
+pub(super) const REGION: &str = "eu-central-1";
+/// The role of every service account.
+pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/bench";
+
+/// Where Linux distributions, and the image, have their certificate authorities.
+pub(super) const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Everything but the provider. AWS and Kubernetes are served by this process.
+pub(super) struct Stage {
+    /// AWS and the Pod Identity agent.
+    pub(super) emulator: Emulator,
+    /// Where they answer.
+    pub(super) aws: SocketAddr,
+    /// Kubernetes.
+    pub(super) kubernetes: Kubernetes,
+    /// The file that leads to it.
+    pub(super) kubeconfig: PathBuf,
+    folder: Folder,
+    fleets: AtomicU32,
+}
+
+/// Pods to make.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// How many.
+    pub(super) pods: u32,
+    /// Of how many service accounts, all in one namespace.
+    pub(super) accounts: u32,
+    /// How many secrets each pod mounts; all mount the same.
+    pub(super) secrets: u32,
+    /// EKS Pod Identity instead of IRSA.
+    pub(super) pod_identity: bool,
+}
+
+/// Pods that nobody has seen before, with secrets that nobody has read.
+pub(super) struct Fleet {
+    /// What the driver sends for each pod.
+    pub(super) requests: Vec<MountRequest>,
+    /// The names of the secrets.
+    pub(super) secrets: Vec<String>,
+}
+
+impl Stage {
+    /// Starts AWS and Kubernetes at these addresses, with these latencies.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on, or there is no room for files.
+    pub(super) async fn start(
+        aws: SocketAddr,
+        latency: Duration,
+        kubernetes: SocketAddr,
+        kubernetes_latency: Duration,
+    ) -> anyhow::Result<Self> {
+        let store = json!({
+            "region": REGION,
+            "roles": [{
+                "arn": ROLE,
+                "allow": [{ "actions": ["secretsmanager:GetSecretValue"], "resources": ["bench/*"] }],
+            }],
+        });
+        let emulator = Emulator::new(Store::from_yaml(&store.to_string())?);
+        emulator.set_delay(None, latency);
+        let (aws_listener, aws) = listen(aws).await?;
+        tokio::spawn(emulator.clone().serve(aws_listener, std::future::pending()));
+
+        let (kubernetes_listener, address) = listen(kubernetes).await?;
+        let kubernetes = Kubernetes::new(kubernetes_latency);
+        tokio::spawn(kubernetes.clone().serve(kubernetes_listener));
+
+        let folder = Folder::new()?;
+        let path = folder.0.join("kubeconfig");
+        let authority = folder.0.join("authority.crt");
+        if let Some(certificate) = first_certificate() {
+            std::fs::write(&authority, certificate)?;
+        }
+        std::fs::write(&path, kubeconfig(address, authority.exists().then_some(&authority)))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { emulator, aws, kubernetes, kubeconfig: path, folder, fleets: AtomicU32::new(0) })
+    }
+
+    /// A folder of the bench's own.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
+    /// Pods with names, service accounts and secrets that are new to every provider.
+    pub(super) fn fleet(&self, plan: Plan) -> Fleet {
+        let number = self.fleets.fetch_add(1, Ordering::Relaxed);
+        let namespace = format!("bench-{number}");
+        let secrets: Vec<String> =
+            (0..plan.secrets).map(|secret| format!("bench/{number}/secret-{secret}")).collect();
+        for secret in &secrets {
+            self.put(secret, 0);
+        }
+        let accounts: Vec<String> = (0..plan.accounts).map(|account| format!("account-{account}")).collect();
+        let subjects: Vec<String> =
+            accounts.iter().map(|account| format!("system:serviceaccount:{namespace}:{account}")).collect();
+        self.emulator.set_trust(ROLE, &subjects.iter().map(String::as_str).collect::<Vec<_>>());
+        for account in accounts.iter().filter(|_| plan.pod_identity) {
+            self.emulator.set_association(&namespace, account, Some(ROLE));
+        }
+        let objects = objects(&secrets);
+        let mut parameters = vec![("region", REGION), ("objects", &objects)];
+        if plan.pod_identity {
+            parameters.push(("usePodIdentity", "true"));
+        }
+        let request = |pod: u32| {
+            let pod_of = Pod {
+                namespace: &namespace,
+                name: &format!("pod-{pod}"),
+                uid: &format!("{number:08x}-0000-4000-8000-{pod:012}"),
+                service_account: &accounts[(pod % plan.accounts) as usize],
+                parameters: &parameters,
+            };
+            pod_of.request(&self.emulator)
+        };
+        Fleet { requests: (0..plan.pods).map(request).collect(), secrets }
+    }
+
+    /// Puts a new value into a secret, of the size that database credentials
+    /// have, and returns its version.
+    pub(super) fn put(&self, secret: &str, change: u32) -> String {
+        let value = json!({
+            "engine": "postgres",
+            "host": "database.cluster-c1example.eu-central-1.rds.amazonaws.com",
+            "port": 5432,
+            "username": "application",
+            "password": format!("{change:032}"),
+        });
+        self.emulator.put_secret(REGION, secret, value.to_string())
+    }
+
+    /// Forgets the calls to AWS and Kubernetes.
+    pub(super) fn reset_calls(&self) {
+        self.emulator.reset_calls();
+        self.kubernetes.reset();
+    }
+
+    /// Calls to AWS by operation, and all of them.
+    pub(super) fn aws_calls(&self) -> (BTreeMap<String, u64>, u64) {
+        let calls = self.emulator.call_counts();
+        let sum = calls.values().sum();
+        (calls, sum)
+    }
+}
+
+impl Plan {
+    /// One pod with some secrets.
+    pub(super) fn of_secrets(secrets: u32) -> Self {
+        Self { pods: 1, accounts: 1, secrets, pod_identity: false }
+    }
+
+    /// A full node: 110 pods of some service accounts with five secrets each.
+    pub(super) fn full_node(accounts: u32) -> Self {
+        Self { pods: 110, accounts, secrets: 5, pod_identity: false }
+    }
+}
+
+/// The class's `objects`, as people write it.
+fn objects(secrets: &[String]) -> String {
+    secrets.iter().fold(String::new(), |mut text, secret| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "- objectName: \"{secret}\"\n  objectType: \"secretsmanager\"\n");
+        text
+    })
+}
+
+/// Any authority will do for a cluster that is reached without TLS: a cluster
+/// has its own, and a client without one would read all of the system's.
+fn first_certificate() -> Option<String> {
+    const END: &str = "-----END CERTIFICATE-----\n";
+    let roots = std::fs::read_to_string(ROOTS).ok()?;
+    let end = roots.find(END)? + END.len();
+    Some(roots[..end].to_owned())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// A folder that is removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> anyhow::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("latchkey-bench-{}-{number}", std::process::id()));
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
