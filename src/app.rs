@@ -201,3 +201,23 @@ impl Stop {
         self.1.send_replace(true);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{sync::oneshot, task::yield_now, time::timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_is_heard_by_whoever_waits_later() {
+        let (shut_down, asked) = oneshot::channel::<()>();
+        let stop = Stop::on(async {
+            let _ = asked.await;
+        });
+        // The task runs before anybody waits, as it may on another thread.
+        yield_now().await;
+        let waiting = stop.wait();
+        shut_down.send(()).unwrap();
+        timeout(Duration::from_secs(1), waiting).await.unwrap();
+    }
+}

@@ -72,9 +72,8 @@ fn protect_memory() {
 async fn emulator(args: &crate::cli::EmulatorArgs) -> anyhow::Result<ExitCode> {
     use crate::emulator::{Emulator, Store};
     telemetry::init(args.log.format(), args.log.level());
-    let path = args.store.display();
-    let text = std::fs::read_to_string(&args.store).with_context(|| format!("cannot read {path}"))?;
-    let store = Store::from_yaml(&text).with_context(|| format!("{path} is no store"))?;
+    let store = Store::from_file(&args.store)
+        .with_context(|| format!("{} cannot be used as a store", args.store.display()))?;
     let listener = tokio::net::TcpListener::bind(args.address)
         .await
         .with_context(|| format!("cannot listen on {} (--address)", args.address))?;
