@@ -44,9 +44,9 @@ async fn a_running_provider_is_measured() {
     assert_eq!(start, [], "it runs already");
 
     let cold = Scenario::Cold.play(&settings, &stage).await.unwrap();
-    assert_eq!(value(&cold, "10 secrets: GetSecretValue"), Some(10.0));
-    assert_eq!(value(&cold, "50 secrets: AWS calls"), Some(51.0));
-    assert_eq!(value(&cold, "50 secrets: Kubernetes calls"), Some(1.0));
+    assert_eq!(value(&cold, "10 secrets, first: GetSecretValue"), Some(10.0));
+    assert_eq!(value(&cold, "50 secrets, later: AWS calls"), Some(51.0));
+    assert_eq!(value(&cold, "50 secrets, first: Kubernetes calls"), Some(1.0));
 
     let republished = Scenario::Loop.play(&settings, &stage).await.unwrap();
     assert!(value(&republished, "mounts").unwrap() > 10.0, "{republished:?}");
