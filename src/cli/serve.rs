@@ -104,7 +104,7 @@ pub struct ServeArgs {
     /// Longest JMESPath expression, at most 1024
     #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = expression_bytes, help_heading = "Limits")]
     max_expression_bytes: usize,
-    /// Largest answer; the driver's own limit is --max-call-recv-msg-size, 4 MiB
+    /// Most bytes of a mount's files; the driver's own limit is --max-call-recv-msg-size, 4 MiB
     #[arg(long, value_name = "BYTES", default_value = "4194304", help_heading = "Limits")]
     max_response_bytes: usize,
 
