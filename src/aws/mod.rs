@@ -2,14 +2,18 @@
 //! bound on calls at once, and one way to judge a failure.
 
 mod failure;
+mod per_region;
+mod permits;
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+use std::{path::PathBuf, time::Duration};
+
+use self::permits::Permits;
+pub use self::{
+    failure::{AwsFailure, FailureKind},
+    per_region::PerRegion,
+    permits::{Effort, Permit},
 };
-
+use crate::model::arn::Region;
 use aws_config::{
     AppName, BehaviorVersion, SdkConfig, retry::RetryConfig,
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
@@ -21,10 +25,6 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-
-pub use self::failure::{AwsFailure, FailureKind};
-use crate::model::arn::Region;
 
 /// Longest wait for a TCP and TLS connection. All clients use the same value,
 /// because different ones would open different connection pools.
@@ -33,12 +33,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
 /// Attempts of a mount's call in all, as the SDK's standard retry mode counts them.
 const MAX_ATTEMPTS: u32 = 3;
-/// Most calls at once of the rotation poller, which must not keep pods waiting.
-const MAX_POLLS: usize = 32;
-/// Most of them in one Region, so that one that hangs leaves room for the others.
-const MAX_POLLS_OF_REGION: usize = 16;
-/// Most Regions whose clients are kept; pod authors choose the Region.
-const MAX_REGIONS_KEPT: usize = 32;
 
 /// How AWS is reached. What is `None` comes from AWS's own environment
 /// variables (`AWS_ENDPOINT_URL…`, `AWS_USE_FIPS_ENDPOINT`, …).
@@ -97,36 +91,8 @@ pub enum AwsSetupError {
 pub struct Aws {
     config: SdkConfig,
     direct: SharedHttpClient,
-    permits: Semaphore,
-    poll_permits: Semaphore,
-    region_poll_permits: PerRegion<Arc<Semaphore>>,
+    permits: Permits,
     region_timeout: Duration,
-}
-
-/// How hard a call may try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
-    /// A pod waits: retries, and its turn as soon as there is one.
-    Mount,
-    /// Nobody waits: one attempt, so that a throttled service is asked less.
-    Poll,
-}
-
-impl Effort {
-    /// Retries of one call.
-    pub fn retries(self) -> RetryConfig {
-        match self {
-            Self::Mount => retries(),
-            Self::Poll => RetryConfig::disabled(),
-        }
-    }
-}
-
-/// A place among the calls at once.
-pub struct Permit<'a> {
-    _place: Option<SemaphorePermit<'a>>,
-    _poll: Option<SemaphorePermit<'a>>,
-    _region: Option<OwnedSemaphorePermit>,
 }
 
 impl Aws {
@@ -165,9 +131,7 @@ impl Aws {
         Ok(Self {
             config: loader.load().await,
             direct: shared(direct),
-            permits: Semaphore::new(settings.max_calls.max(1)),
-            poll_permits: Semaphore::new(MAX_POLLS),
-            region_poll_permits: PerRegion::new(),
+            permits: Permits::new(settings.max_calls),
             region_timeout: settings.region_timeout,
         })
     }
@@ -187,19 +151,11 @@ impl Aws {
         self.region_timeout
     }
 
-    /// Waits for a place among the calls at once. It is taken before the SDK is
-    /// called, because calls that queue inside the SDK cost far more memory.
-    pub async fn permit(&self, effort: Effort, region: &Region) -> Permit<'_> {
-        // The semaphores are never closed.
-        let (region, poll) = match effort {
-            Effort::Mount => (None, None),
-            Effort::Poll => {
-                let of_region = || Arc::new(Semaphore::new(MAX_POLLS_OF_REGION));
-                let permits = self.region_poll_permits.get(region, of_region);
-                (permits.acquire_owned().await.ok(), self.poll_permits.acquire().await.ok())
-            }
-        };
-        Permit { _place: self.permits.acquire().await.ok(), _poll: poll, _region: region }
+    /// Waits for a place among the calls at once, for a principal of `namespace`
+    /// that asks `region`. It is taken before the SDK is called, because calls
+    /// that queue inside the SDK cost far more memory.
+    pub async fn permit(&self, effort: Effort, region: &Region, namespace: &str) -> Permit {
+        self.permits.take(effort, region, namespace).await
     }
 }
 
@@ -256,37 +212,6 @@ fn tls_context(settings: &AwsSettings) -> Result<TlsContext, AwsSetupError> {
         path: settings.ca_bundle.clone().unwrap_or_default(),
         problem: error.to_string(),
     })
-}
-
-/// One client for each Region asked for.
-#[derive(Debug)]
-pub struct PerRegion<C> {
-    clients: Mutex<HashMap<Region, C>>,
-}
-
-impl<C: Clone> PerRegion<C> {
-    /// No client yet.
-    pub fn new() -> Self {
-        Self { clients: Mutex::new(HashMap::new()) }
-    }
-
-    /// The Region's client, made by `make` when there is none.
-    pub fn get(&self, region: &Region, make: impl FnOnce() -> C) -> C {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(region) {
-            return client.clone();
-        }
-        if clients.len() >= MAX_REGIONS_KEPT {
-            clients.clear();
-        }
-        clients.entry(region.clone()).or_insert_with(make).clone()
-    }
-}
-
-impl<C: Clone> Default for PerRegion<C> {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Irsa {
                 .await
         };
         let limit = aws.region_timeout();
-        let _permit = aws.permit(effort, region).await;
+        let _permit = aws.permit(effort, region, who.namespace).await;
         let answer = tokio::time::timeout(limit, call)
             .await
             .map_err(|_| AwsFailure::timed_out(OPERATION, region, limit))?
