@@ -24,3 +24,7 @@ binary architecture out:
 image out="target/image.tar":
     deploy/binary amd64 target/latchkey-amd64
     deploy/image {{ out }} amd64=target/latchkey-amd64
+
+# The end-to-end tests in a real cluster; needs root (tests/e2e/README.md).
+e2e *arguments:
+    tests/e2e/run {{ arguments }}

@@ -2,10 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::{
-    net::{TcpListener, UnixStream},
-    sync::{mpsc, watch},
-};
+use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
@@ -15,7 +12,7 @@ use crate::{
     cluster::{Cluster, ClusterSettings},
     grpc::{
         Provider,
-        socket::{Socket, SocketError, SocketState},
+        socket::{Socket, SocketError},
     },
     http,
     identity::{Identity, IdentitySettings},
@@ -94,6 +91,9 @@ pub enum ServeError {
         /// What the system said.
         source: io::Error,
     },
+    /// The rotation poller, which never ends by itself.
+    #[error("the rotation poller ended by a bug")]
+    Poller,
     /// The gRPC server.
     #[error("the gRPC server failed")]
     Grpc(#[from] tonic::transport::Error),
@@ -108,44 +108,38 @@ pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    // What needs no network is checked before the socket is taken: a process that
+    // cannot serve must not take it from one that does.
+    let (mounter, poller) = rooms(&config).await?;
+    let probes = match config.http_address {
+        Some(address) => {
+            Some(http::bind(address).await.map_err(|source| ServeError::Http { address, source })?)
+        }
+        None => None,
+    };
     warn_of_a_shadowing_socket(&config.socket_name);
-    // First of all, because kubelet waits for the socket while a pod starts.
     let socket = Socket::open(config.provider_volume.join(&config.socket_name)).await?;
-    let state = socket.state();
-    let stop = Stop::on(shutdown);
-    let (connections, keeper) = socket.run(stop.wait());
 
-    let served = answer(&config, connections, state, &stop).await;
+    let stop = Stop::on(shutdown);
+    let state = socket.state();
+    let (connections, keeper) = socket.run(stop.wait());
+    let provider = Provider::new(Arc::new(mounter), &config.allowed_uids).into_server();
+    let mut poller = tokio::spawn(poller.run());
+    if let Some(listener) = probes {
+        tokio::spawn(http::serve(listener, state, stop.wait()));
+    }
+    let server = Server::builder()
+        .add_service(provider)
+        .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop.wait());
+    let served = tokio::select! {
+        served = server => served.map_err(ServeError::Grpc),
+        // Without it values would grow old unseen: better to start anew.
+        _ = &mut poller => Err(ServeError::Poller),
+    };
     stop.now();
+    poller.abort();
     // The keeper removes the socket; it has nothing else left to do.
     let _ = keeper.await;
-    served
-}
-
-/// Answers the driver and the probes until `stop`.
-async fn answer(
-    config: &Config,
-    connections: mpsc::Receiver<io::Result<UnixStream>>,
-    state: watch::Receiver<SocketState>,
-    stop: &Stop,
-) -> Result<(), ServeError> {
-    let (mounter, poller) = rooms(config).await?;
-    let provider = Provider::new(Arc::new(mounter), &config.allowed_uids).into_server();
-    let poller = tokio::spawn(poller.run());
-    let probes = async {
-        let Some(address) = config.http_address else { return Ok(()) };
-        let served = async { http::serve(TcpListener::bind(address).await?, state, stop.wait()).await };
-        served.await.map_err(|source| ServeError::Http { address, source })
-    };
-    let grpc = async {
-        let incoming = ReceiverStream::new(connections);
-        Ok(Server::builder()
-            .add_service(provider)
-            .serve_with_incoming_shutdown(incoming, stop.wait())
-            .await?)
-    };
-    let served = tokio::try_join!(grpc, probes).map(|((), ())| ());
-    poller.abort();
     served
 }
 
@@ -156,7 +150,10 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
     let backend = Arc::new(Backend::new(aws));
     let values = Arc::new(Values::new(config.values.clone()));
-    let volumes = config.writer.clone().map(|writer| Arc::new(Volumes::new(writer)));
+    let volumes = config
+        .writer
+        .clone()
+        .map(|writer| Arc::new(Volumes::new(writer, config.rules.limits.max_response_bytes)));
     let mounter = Mounter {
         rules: config.rules.clone(),
         cluster,
@@ -178,24 +175,22 @@ fn warn_of_a_shadowing_socket(name: &str) {
 }
 
 /// One shutdown that several tasks wait for.
-struct Stop(watch::Sender<bool>);
+struct Stop(watch::Receiver<bool>, Arc<watch::Sender<bool>>);
 
 impl Stop {
     fn on(shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
-        let sender = watch::Sender::new(false);
-        let stop = Self(sender.clone());
+        let (sender, receiver) = watch::channel(false);
+        let sender = Arc::new(sender);
+        let stop = Self(receiver, Arc::clone(&sender));
         tokio::spawn(async move {
-            tokio::select! {
-                () = shutdown => { sender.send_replace(true); }
-                // Stopped for another reason.
-                () = sender.closed() => {}
-            }
+            shutdown.await;
+            sender.send_replace(true);
         });
         stop
     }
 
     fn wait(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut receiver = self.0.subscribe();
+        let mut receiver = self.0.clone();
         async move {
             // A closed channel means that everything stops as well.
             let _ = receiver.wait_for(|stopped| *stopped).await;
@@ -203,6 +198,27 @@ impl Stop {
     }
 
     fn now(&self) {
-        self.0.send_replace(true);
+        self.1.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "emulator")]
+mod tests {
+    use tokio::{sync::oneshot, task::yield_now, time::timeout};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_is_heard_by_whoever_waits_later() {
+        let (shut_down, asked) = oneshot::channel::<()>();
+        let stop = Stop::on(async {
+            let _ = asked.await;
+        });
+        // The task runs before anybody waits, as it may on another thread.
+        yield_now().await;
+        let waiting = stop.wait();
+        shut_down.send(()).unwrap();
+        timeout(Duration::from_secs(1), waiting).await.unwrap();
     }
 }

@@ -9,9 +9,9 @@ use kube::{
 };
 use tokio::sync::OnceCell;
 
-use crate::{
-    aws::causes,
-    model::arn::{Region, RoleArn},
+use crate::model::{
+    arn::{Region, RoleArn},
+    message::causes,
 };
 
 /// The annotation that names a service account's IAM role.

@@ -94,6 +94,14 @@ impl Asker<'_> {
         }
     }
 
+    /// Whose share of the calls at once is used.
+    fn namespace(&self) -> &str {
+        match self.who {
+            Who::Pod { principal, .. } => principal.service_account().0,
+            Who::Caller(_) => "",
+        }
+    }
+
     fn discard(&self, session: &Session) {
         if let Who::Pod { identity, principal, .. } = self.who {
             identity.discard(principal, session);
@@ -154,16 +162,26 @@ async fn read_renewing(
             .iter()
             .any(|result| result.as_ref().is_err_and(|failure| failure.kind == FailureKind::StaleCredentials))
     };
-    let mut results = backend.read(&session.credentials, region, groups, asker.effort).await;
+    let mut results =
+        backend.read(&session.credentials, region, groups, asker.namespace(), asker.effort).await;
     let again: Vec<usize> = (0..results.len()).filter(|index| stale(&results[*index])).collect();
     if !again.is_empty() {
         asker.discard(session);
         *session = asker.session().await?;
         let groups: Vec<&[Reference]> = again.iter().map(|index| groups[*index]).collect();
-        let readings = backend.read(&session.credentials, region, &groups, asker.effort).await;
+        let readings =
+            backend.read(&session.credentials, region, &groups, asker.namespace(), asker.effort).await;
         for (index, group) in again.into_iter().zip(readings) {
             results[index] = group;
         }
     }
     Ok(results)
+}
+
+/// One result for each source; without credentials the same for all.
+pub fn each<T>(results: Result<Vec<T>, IdentityError>, count: usize) -> Vec<Result<T, IdentityError>> {
+    match results {
+        Ok(results) => results.into_iter().map(Ok).collect(),
+        Err(error) => vec![error; count].into_iter().map(Err).collect(),
+    }
 }

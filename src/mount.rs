@@ -1,29 +1,29 @@
 //! The way of a mount, in reading order: parse, check the target, who is
 //! asking, fetch everything at once, shape, deliver all or nothing.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use crate::{
-    aws::{AwsFailure, FailureKind},
     cluster::{Cluster, ClusterError},
-    fetch::{ObjectResult, ReadFailure},
+    fetch::ObjectResult,
     identity::{Identity, IdentityError},
     model::{
         arn::{Region, Regions},
         file::MountFile,
-        object::{Reference, Service},
+        principal::Principal,
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
-    reading::{PodAsker, Reader},
-    shape::{ShapeError, shape},
+    reading::{PodAsker, Read, Reader},
+    shape::{NotShaped, shape_all},
     values::{Entry, Origin},
     volumes::Volumes,
     writer::WriteError,
 };
 
-/// Bytes that the protocol adds to a file's path and contents, at most:
-/// tags, lengths, mode, and the version entry.
-const ENTRY_OVERHEAD: usize = 64;
+/// Fields that are taken out without a thread of their own.
+const FEW_FIELDS: usize = 20;
 
 /// Who puts the files into the pod.
 #[derive(Clone)]
@@ -57,6 +57,10 @@ pub struct Mounter {
 pub struct Mounted {
     /// Every file with its version.
     pub files: Vec<MountFile>,
+    /// The least fresh origin of them.
+    pub origin: Origin,
+    /// Who they were read as.
+    pub principal: Principal,
     /// Whether the answer must carry the contents.
     pub driver_writes: bool,
 }
@@ -68,19 +72,17 @@ pub enum MountError {
     #[error(transparent)]
     Request(#[from] InvalidRequest),
     /// The Region is not known.
-    #[error("the Region is not known: {}", crate::aws::causes(.0))]
+    #[error("the Region is not known: {}", crate::model::message::causes(.0))]
     Region(ClusterError),
     /// The pod has no usable AWS identity.
-    #[error("{}", crate::aws::causes(.0))]
+    #[error("{}", crate::model::message::causes(.0))]
     Identity(#[from] IdentityError),
-    /// Objects could not be read or do not have the form that was asked for.
-    #[error(transparent)]
-    Objects(#[from] Box<FailedObjects>),
-    /// The answer would be larger than the driver takes.
-    #[error(transparent)]
-    Size(#[from] TooLarge),
+    /// Objects could not be read, do not have the form that was asked for, or are
+    /// too large.
+    #[error("{0}; nothing was changed in the pod")]
+    Objects(#[from] NotShaped),
     /// The files could not be written; what was mounted before is still there.
-    #[error("cannot write into the pod's volume: {}", crate::aws::causes(.0))]
+    #[error("cannot write into the pod's volume: {}", crate::model::message::causes(.0))]
     Write(#[from] WriteError),
     /// Our own deadline.
     #[error("the mount was given up after {} s (--mount-timeout); kubelet tries again", .0.as_secs())]
@@ -91,37 +93,67 @@ pub enum MountError {
 }
 
 impl Mounter {
-    /// Mounts what the request names, within the deadline.
+    /// Mounts what the request names, within the deadline and the caller's
+    /// patience, and logs what became of it.
     ///
     /// # Errors
     /// Everything that is wrong, at once; then nothing was delivered.
-    pub async fn mount(&self, raw: RawRequest) -> Result<Mounted, MountError> {
-        let request = Arc::new(MountRequest::parse(raw, &self.rules)?);
-        for warning in &request.warnings {
-            tracing::warn!(pod = %request.pod, class = %request.class, "{warning}");
-        }
-        tokio::time::timeout(self.deadline, self.carry_out(&request))
+    pub async fn mount(&self, raw: RawRequest, patience: Option<Duration>) -> Result<Mounted, MountError> {
+        let deadline = patience.map_or(self.deadline, |patience| patience.min(self.deadline));
+        let started = Instant::now();
+        let target_path = raw.target_path.clone();
+        let request = MountRequest::parse(raw, &self.rules).inspect_err(|error| {
+            tracing::error!(target_path, "mount refused: {error}");
+        })?;
+        let (pod, class) = (request.pod.clone(), request.class.clone());
+        let warnings = request.warnings.join("; ");
+        // In a box, because the compiler gives up on futures nested this deeply.
+        let result = tokio::time::timeout(deadline, Box::pin(self.carry_out(request)))
             .await
-            .unwrap_or(Err(MountError::Deadline(self.deadline)))
+            .unwrap_or(Err(MountError::Deadline(deadline)));
+        let millis = started.elapsed().as_millis();
+        // Once, and not at every republish that AWS is not asked for.
+        let warm = result.as_ref().is_ok_and(|mounted| mounted.origin == Origin::Cache);
+        if !warnings.is_empty() && !warm {
+            tracing::warn!(%pod, class, "{warnings}");
+        }
+        match &result {
+            Err(error) => tracing::error!(%pod, class, millis, "mount failed: {error}"),
+            Ok(Mounted { files, origin, principal, .. }) => {
+                let files = files.len();
+                match origin {
+                    // Every pod's every republish: too much to read about.
+                    Origin::Cache => tracing::debug!(%pod, class, %principal, files, millis, "mounted"),
+                    Origin::Aws => tracing::info!(%pod, class, %principal, files, millis, "mounted"),
+                    Origin::LastKnownGood => tracing::warn!(
+                        %pod, class, %principal, files, millis,
+                        "mounted from last known good values (stale), because AWS fails"
+                    ),
+                }
+            }
+        }
+        result
     }
 
-    async fn carry_out(&self, request: &Arc<MountRequest>) -> Result<Mounted, MountError> {
-        self.check_target(request).await?;
-        let regions = self.regions(request).await?;
-        let (principal, proof) = self.identity.principal(request).await?;
+    async fn carry_out(&self, mut request: MountRequest) -> Result<Mounted, MountError> {
+        self.check_target(&request).await?;
+        let regions = self.regions(&request).await?;
+        let (principal, proof) = self.identity.principal(&request).await?;
+        // From here on only the proof is needed; nothing may keep the pod's tokens.
+        request.tokens.clear();
         let asker = PodAsker {
             principal: &principal,
             proof: &proof,
             regions: &regions,
             interval: request.refresh_interval,
         };
-        let read = self.reader.read(&asker, &request.objects).await?;
-        if read.origin == Origin::LastKnownGood {
-            tracing::warn!(pod = %request.pod, class = %request.class, "AWS fails; last known good values are served (stale)");
-        }
-        let account = || self.identity.account(&principal);
-        let files = shape_all(request, read.objects, &principal, account)?;
-        self.deliver(request, files, read.entries).await
+        let Read { objects, origin, entries } = self.reader.read(&asker, &request.objects).await?;
+        let account = self.identity.account(&principal);
+        let limit = self.rules.limits.max_response_bytes;
+        let (request, files) = shape_aside(request, objects, principal.to_string(), account, limit).await?;
+        let files = self.deliver(request, files, entries).await?;
+        let driver_writes = matches!(self.delivery, Delivery::DriverWrites);
+        Ok(Mounted { files, origin, principal, driver_writes })
     }
 
     /// Wrong folders are refused before AWS is asked.
@@ -143,203 +175,36 @@ impl Mounter {
         Ok(Regions { primary, failover })
     }
 
+    /// Gives back the files that are in the pod, or in the answer.
     async fn deliver(
         &self,
-        request: &Arc<MountRequest>,
+        request: MountRequest,
         files: Vec<MountFile>,
         entries: Vec<Arc<Entry>>,
-    ) -> Result<Mounted, MountError> {
+    ) -> Result<Vec<MountFile>, MountError> {
         match &self.delivery {
-            Delivery::DriverWrites => {
-                TooLarge::check(&files, self.rules.limits.max_response_bytes)?;
-                Ok(Mounted { files, driver_writes: true })
-            }
-            Delivery::ProviderWrites(volumes) => {
-                volumes.mount(request, entries, files.clone()).await?;
-                Ok(Mounted { files, driver_writes: false })
-            }
+            Delivery::DriverWrites => Ok(files),
+            Delivery::ProviderWrites(volumes) => Ok(volumes.mount(request, entries, files).await?),
         }
     }
 }
 
-/// The files of all objects.
-///
-/// # Errors
-/// Every object that failed, and for whom; `account` is theirs, where it is known.
-pub fn shape_all(
-    request: &MountRequest,
-    results: Vec<ObjectResult>,
-    who: &dyn fmt::Display,
-    account: impl FnOnce() -> Option<String>,
-) -> Result<Vec<MountFile>, Box<FailedObjects>> {
-    let (mut files, mut failures) = (Vec::new(), Vec::new());
-    for (object, result) in request.objects.iter().zip(results) {
-        let cause = match result {
-            Ok(reading) => match shape(object, &reading.value, &reading.version) {
-                Ok(shaped) => {
-                    files.extend(shaped);
-                    continue;
-                }
-                Err(errors) => Cause::Shape(errors),
-            },
-            // Only "not found" makes an optional object absent; a denial never does.
-            Err(failure) if object.optional && failure.kind() == FailureKind::NotFound => continue,
-            Err(failure) => Cause::Read(failure),
-        };
-        failures.push(ObjectFailure { reference: object.reference.clone(), cause });
-    }
-    if failures.is_empty() {
-        return Ok(files);
-    }
-    Err(Box::new(FailedObjects {
-        failures,
-        objects: request.objects.len(),
-        class: format!("{}/{}", request.pod.namespace, request.class),
-        who: who.to_string(),
-        account: account(),
-    }))
-}
-
-/// Objects that failed, and for whom.
-#[derive(Debug, thiserror::Error)]
-pub struct FailedObjects {
-    /// Each of them.
-    pub failures: Vec<ObjectFailure>,
-    objects: usize,
-    class: String,
+/// Makes the files. Many fields are taken out on a thread that may be busy for
+/// long: a pod author decides how much work that is, and other pods wait here.
+async fn shape_aside(
+    request: MountRequest,
+    objects: Vec<ObjectResult>,
     who: String,
     account: Option<String>,
-}
-
-/// One object that failed.
-#[derive(Debug)]
-pub struct ObjectFailure {
-    reference: Reference,
-    /// Why.
-    pub cause: Cause,
-}
-
-/// Why an object failed.
-#[derive(Debug)]
-pub enum Cause {
-    /// It could not be read.
-    Read(ReadFailure),
-    /// Its value has another form than the class says.
-    Shape(Vec<ShapeError>),
-}
-
-impl FailedObjects {
-    fn write_failure(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        failure: &AwsFailure,
-        reference: &Reference,
-    ) -> fmt::Result {
-        write!(f, "{failure}")?;
-        let account = self.account.as_deref().unwrap_or("*");
-        match failure.kind {
-            FailureKind::Denied => {
-                let resource = resource(reference, &failure.region, account);
-                write!(f, "; missing: {} on {resource}", failure.operation)
-            }
-            FailureKind::KmsDenied => f.write_str("; missing: kms:Decrypt on the KMS key that encrypts it"),
-            FailureKind::NotFound if reference.service == Service::SecretsManager => f.write_str(
-                "; use the secret's name without the random suffix of its ARN, or the full ARN, and the Region it is in",
-            ),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for FailedObjects {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (failed, objects) = (self.failures.len(), self.objects);
-        let (class, who) = (&self.class, &self.who);
-        write!(f, "{failed} of {objects} objects of SecretProviderClass {class} failed for {who}:")?;
-        for (number, failure) in self.failures.iter().enumerate() {
-            let reference = &failure.reference;
-            write!(f, " ({}) {} {:?}: ", number + 1, reference.service, reference.to_string())?;
-            match &failure.cause {
-                Cause::Read(read) => {
-                    self.write_failure(f, &read.primary, reference)?;
-                    if let Some(failover) = &read.failover {
-                        f.write_str("; then the failover Region: ")?;
-                        self.write_failure(f, failover, reference)?;
-                    }
-                }
-                Cause::Shape(errors) => {
-                    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                    f.write_str(&texts.join("; "))?;
-                }
-            }
-            f.write_str(";")?;
-        }
-        f.write_str(" nothing was changed in the pod")
-    }
-}
-
-/// What an IAM policy must name for `reference`.
-fn resource(reference: &Reference, region: &Region, account: &str) -> String {
-    if reference.id.starts_with("arn:") {
-        return reference.id.clone();
-    }
-    let partition = region.partition();
-    match reference.service {
-        // AWS adds six random characters to a secret's name.
-        Service::SecretsManager => {
-            format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{}-??????", reference.id)
-        }
-        Service::ParameterStore => {
-            format!(
-                "arn:{partition}:ssm:{region}:{account}:parameter/{}",
-                reference.id.trim_start_matches('/')
-            )
-        }
-    }
-}
-
-/// The answer is larger than the driver takes.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the files are {sum} bytes with their names, more than the {limit} that the driver takes in one answer (its --max-call-recv-msg-size, our --max-response-bytes); the largest: {largest}"
-)]
-pub struct TooLarge {
-    sum: usize,
     limit: usize,
-    largest: String,
-}
-
-impl TooLarge {
-    fn check(files: &[MountFile], limit: usize) -> Result<(), Self> {
-        let size = |file: &MountFile| {
-            file.contents.len() + 2 * file.path.as_str().len() + file.version.len() + ENTRY_OVERHEAD
-        };
-        let sum = files.iter().map(size).sum();
-        if sum <= limit {
-            return Ok(());
-        }
-        let mut sizes: Vec<(usize, &str)> =
-            files.iter().map(|file| (file.contents.len(), file.path.as_str())).collect();
-        sizes.sort_unstable_by(|a, b| b.cmp(a));
-        let largest: Vec<String> =
-            sizes.iter().take(10).map(|(bytes, path)| format!("{path:?} {bytes} bytes")).collect();
-        Err(Self { sum, limit, largest: largest.join(", ") })
+) -> Result<(MountRequest, Vec<MountFile>), MountError> {
+    let fields: usize = request.objects.iter().map(|object| object.fields.len()).sum();
+    let work = move || {
+        let files = shape_all(&request, objects, &who, account, limit)?;
+        Ok((request, files))
+    };
+    if fields <= FEW_FIELDS {
+        return work();
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app;
-
-    #[tokio::test]
-    async fn a_mount_that_reads_nothing_is_small() {
-        let (mounter, _) = app::rooms(&app::Config::new("/nowhere")).await.unwrap();
-        let empty = String::new;
-        let raw =
-            RawRequest { attributes: empty(), secrets: empty(), target_path: empty(), permission: empty() };
-        // It is moved to a task of its own, and out of it, at every republish.
-        let bytes = size_of_val(&mounter.mount(raw));
-        assert!(bytes <= 2048, "{bytes} bytes");
-    }
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(MountError::Bug))
 }

@@ -10,7 +10,7 @@ use crate::{
     aws::Effort,
     backend::Backend,
     cache::{Found, Turn},
-    fetch::{Asker, ObjectResult, Who, fetch},
+    fetch::{Asker, ObjectResult, Who, each, fetch},
     identity::{Identity, IdentityError, Proof},
     model::{
         arn::Regions,
@@ -18,8 +18,12 @@ use crate::{
         principal::Principal,
         source::{Plan, Source},
     },
-    values::{Entry, Lost, Origin, Outcome, Settled, Values},
+    values::{Entry, Finding, Lost, Origin, Outcome, Settled, Values},
 };
+
+/// How long a mount waits for another's read while it could be served a last
+/// known good value.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads for mounts.
 pub struct Reader {
@@ -135,7 +139,17 @@ impl Reader {
             Lost::Read(_) => true,
             Lost::Session(error) => error.is_outage(),
         };
-        match wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared).await {
+        let found = wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared);
+        tokio::pin!(found);
+        let found = match tokio::time::timeout(PATIENCE, &mut found).await {
+            Ok(found) => found,
+            // AWS that does not answer the poller is an outage before it is known as one.
+            Err(_) => match wanted.entry.serve_while_waiting(wanted.required, self.values.settings()) {
+                Some(served) => return Ok(served),
+                None => found.await,
+            },
+        };
+        match found {
             Found::Result(Ok(held)) => {
                 let origin = freshness.origin_of(&held).unwrap_or(Origin::Cache);
                 Ok((held.results, origin))
@@ -181,14 +195,4 @@ impl Reader {
 struct Wanted<'a> {
     entry: Arc<Entry>,
     required: &'a [bool],
-}
-
-type Finding = Result<(Outcome, Origin), Lost>;
-
-/// One result for each source; without credentials the same for all.
-pub fn each<T>(results: Result<Vec<T>, IdentityError>, count: usize) -> Vec<Result<T, IdentityError>> {
-    match results {
-        Ok(results) => results.into_iter().map(Ok).collect(),
-        Err(error) => vec![error; count].into_iter().map(Err).collect(),
-    }
 }

@@ -14,11 +14,10 @@ use crate::{
     aws::Effort,
     backend::Backend,
     cache::Turn,
-    fetch::{Asker, Who, fetch},
+    fetch::{Asker, Who, each, fetch},
     identity::Identity,
     model::{arn::Regions, principal::Principal, source::Source},
-    reading::each,
-    values::{Entry, Values},
+    values::{Entry, Finding, Values},
     volumes::Volumes,
 };
 
@@ -55,13 +54,40 @@ impl Poller {
                     continue;
                 }
             }
-            for principal in poller.values.drop_idle() {
-                poller.identity.forget(&principal);
+            poller.drop_idle();
+            for principal in poller.identity.run_out() {
+                let poller = Arc::clone(&poller);
+                polls.spawn(async move { poller.renew(&principal).await });
             }
             for batch in batches(poller.values.due()) {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.poll(batch).await });
             }
+        }
+    }
+
+    /// Forgets what no pod asks for any more.
+    fn drop_idle(&self) {
+        for principal in self.values.drop_idle() {
+            self.identity.forget(&principal);
+        }
+        if let Some(volumes) = &self.volumes {
+            let settings = self.values.settings();
+            volumes.drop_idle(settings.idle_after.max(settings.interval * 2));
+        }
+    }
+
+    /// Renews credentials that have run out, so that a revoked trust is seen then
+    /// and not at the next read. After an outage the next read tries again.
+    async fn renew(&self, principal: &Principal) {
+        let Some(regions) = self.values.regions_of(principal) else {
+            return self.identity.forget(principal);
+        };
+        if let Err(error) = self.identity.session_for_polling(principal, &regions).await
+            && error.is_denial()
+        {
+            tracing::warn!(%principal, "all values are dropped: {error}");
+            self.values.forget(principal);
         }
     }
 
@@ -80,9 +106,8 @@ impl Poller {
         let mut changed = Vec::new();
         for ((entry, turn), result) in batch.into_iter().zip(results) {
             let settled = self.values.settle(&entry, turn, began, result);
-            if let Err(lost) = &settled.result {
-                let id = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
-                tracing::warn!(object = id, principal = %entry.principal, "polling failed: {lost}");
+            if settled.news {
+                report(&entry, &settled.result);
             }
             if settled.changed {
                 changed.push(entry);
@@ -91,6 +116,16 @@ impl Poller {
         if let Some(volumes) = self.volumes.as_ref().filter(|_| !changed.is_empty()) {
             volumes.update(&changed).await;
         }
+    }
+}
+
+/// Says once that AWS began to fail or that access was lost.
+fn report(entry: &Entry, result: &Finding) {
+    let object = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
+    let principal = &entry.principal;
+    match result {
+        Ok(_) => tracing::warn!(object, %principal, "AWS fails; the last known good value is kept"),
+        Err(lost) => tracing::warn!(object, %principal, "polling failed: {lost}"),
     }
 }
 

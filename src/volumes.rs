@@ -5,14 +5,15 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::{
-    aws::causes,
-    model::{file::MountFile, request::MountRequest, source::Plan},
-    mount::shape_all,
+    model::{file::MountFile, message::causes, request::MountRequest, source::Plan},
+    shape::{NotShaped, shape_all},
     values::{Entry, Outcome},
     writer::{KeepMtime, WriteError, Writer},
 };
@@ -20,22 +21,25 @@ use crate::{
 /// The mounted volumes of this node, as far as this process has mounted them.
 pub struct Volumes {
     writer: Writer,
+    /// Most bytes of one volume.
+    max_bytes: usize,
     mounted: Mutex<HashMap<PathBuf, Arc<Volume>>>,
 }
 
 /// One volume of one pod.
 struct Volume {
-    request: Arc<MountRequest>,
+    request: MountRequest,
     plan: Plan,
     entries: Vec<Arc<Entry>>,
+    mounted_at: Instant,
     /// One write at a time, and the last one with the newest values.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Volumes {
-    /// No volumes.
-    pub fn new(writer: Writer) -> Self {
-        Self { writer, mounted: Mutex::default() }
+    /// No volumes; each may have `max_bytes` of files.
+    pub fn new(writer: Writer, max_bytes: usize) -> Self {
+        Self { writer, max_bytes, mounted: Mutex::default() }
     }
 
     /// Whether the request's folder may be written, before anything is read for it.
@@ -48,27 +52,64 @@ impl Volumes {
     }
 
     /// Writes a mount's files, and remembers the volume, so that changes are
-    /// written there too.
+    /// written there too. Gives the files that are in the pod now: where a poll
+    /// saw a change since the mount had read, they are newer.
     ///
     /// # Errors
     /// Why the files were not written; those from before are still there.
     pub async fn mount(
         &self,
-        request: &Arc<MountRequest>,
+        request: MountRequest,
         entries: Vec<Arc<Entry>>,
         files: Vec<MountFile>,
-    ) -> Result<(), WriteError> {
-        let path = &request.target_path;
-        let known = self.mounted().get(path).cloned();
-        // A poll that writes the same volume must not put older values on top.
+    ) -> Result<Vec<MountFile>, WriteError> {
+        let path = request.target_path.clone();
+        let known = self.mounted().get(&path).cloned();
         let turn = known.as_ref().map_or_else(Arc::default, |volume| Arc::clone(&volume.turn));
         let _turn = turn.lock().await;
-        let (writer, target, uid) = (self.writer.clone(), path.clone(), request.pod.uid.clone());
-        blocking(move || writer.write(&target, &uid, &files, KeepMtime::No)).await?;
         let plan = Plan::of(&request.objects);
-        let volume = Volume { request: Arc::clone(request), plan, entries, turn: Arc::clone(&turn) };
-        self.mounted().insert(path.clone(), Arc::new(volume));
-        Ok(())
+        let uid = request.pod.uid.clone();
+        let mounted_at = Instant::now();
+        let volume = Arc::new(Volume { request, plan, entries, mounted_at, turn: Arc::clone(&turn) });
+        // From here on a poll that sees a change finds the volume, and waits for
+        // its turn. What it saw before, the entries hold.
+        let before = self.mounted().insert(path.clone(), Arc::clone(&volume));
+        let files = volume.files(self.max_bytes).and_then(Result::ok).unwrap_or(files);
+        let (writer, target) = (self.writer.clone(), path.clone());
+        let written = {
+            let files = files.clone();
+            blocking(move || writer.write(&target, &uid, &files, KeepMtime::No)).await
+        };
+        match written {
+            Ok(_) => Ok(files),
+            Err(error) => {
+                let mut mounted = self.mounted();
+                match before {
+                    Some(before) => drop(mounted.insert(path, before)),
+                    None => drop(mounted.remove(&path)),
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets volumes that nobody has mounted for so long, or for two of their
+    /// own intervals: their pods are gone.
+    pub fn drop_idle(&self, idle_after: Duration) {
+        self.mounted().retain(|_, volume| {
+            let own = volume.request.refresh_interval.unwrap_or_default() * 2;
+            volume.mounted_at.elapsed() <= idle_after.max(own)
+        });
+    }
+
+    /// Number of volumes.
+    pub fn len(&self) -> usize {
+        self.mounted().len()
+    }
+
+    /// Whether no volume is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Writes the values of `changed` entries into every pod that has them mounted.
@@ -85,12 +126,14 @@ impl Volumes {
         let _turn = volume.turn.lock().await;
         let request = &volume.request;
         let (path, uid) = (request.target_path.clone(), request.pod.uid.clone());
-        let Some(outcomes) = volume.held() else { return };
-        let objects =
-            volume.plan.places.iter().map(|(source, place)| outcomes[*source][*place].clone()).collect();
-        let files = match shape_all(request, objects, &request.pod, || None) {
-            Ok(files) => files,
-            Err(error) => {
+        // A mount that ended meanwhile may have asked for other objects.
+        if !self.mounted().get(&path).is_some_and(|current| Arc::ptr_eq(current, &volume)) {
+            return;
+        }
+        let files = match volume.files(self.max_bytes) {
+            None => return,
+            Some(Ok(files)) => files,
+            Some(Err(error)) => {
                 tracing::error!(pod = %request.pod, "a changed value was not written: {error}");
                 return;
             }
@@ -128,8 +171,13 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Volume {
-    /// What every entry holds; `None` when one was lost, so that the files stay.
-    fn held(&self) -> Option<Vec<Outcome>> {
-        self.entries.iter().map(|entry| entry.slot.held().map(|held| held.results)).collect()
+    /// The files of what every entry holds; `None` when one was lost, so that
+    /// the files stay as they are.
+    fn files(&self, limit: usize) -> Option<Result<Vec<MountFile>, NotShaped>> {
+        let held = self.entries.iter().map(|entry| entry.slot.held().map(|held| held.results));
+        let outcomes: Vec<Outcome> = held.collect::<Option<_>>()?;
+        let places = self.plan.places.iter();
+        let objects = places.map(|(source, place)| outcomes[*source][*place].clone()).collect();
+        Some(shape_all(&self.request, objects, &self.request.pod, None, limit))
     }
 }

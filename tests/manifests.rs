@@ -68,6 +68,23 @@ fn the_kubelets_folder_is_mounted_only_where_the_provider_writes() {
     assert_eq!(pods["mountPath"], "/var/lib/kubelet/pods");
 }
 
+#[test]
+fn the_program_takes_the_arguments_of_every_manifest() {
+    let mut read = 0;
+    for object in manifests().iter().flat_map(|path| objects(path)) {
+        let Some(args) = object["spec"]["template"]["spec"]["containers"][0]["args"].as_array() else {
+            continue;
+        };
+        let args = args.iter().map(|arg| arg.as_str().unwrap().replace("$(NODE_NAME)", "node-1").into());
+        let args = std::iter::once("latchkey".into()).chain(args);
+        if let Err(error) = latchkey::cli::Cli::try_from_args(args) {
+            panic!("{error}");
+        }
+        read += 1;
+    }
+    assert!(read >= 2, "only {read} manifests with arguments");
+}
+
 /// The folders of the node that a pod sees, in the order of its volumes.
 fn host_folders(pod: &Value) -> Vec<&str> {
     let volumes = pod["volumes"].as_array().unwrap();

@@ -46,6 +46,7 @@ struct Call<'a> {
     aws: &'a Aws,
     credentials: &'a Credentials,
     region: &'a Region,
+    namespace: &'a str,
     effort: Effort,
 }
 
@@ -56,16 +57,18 @@ impl Backend {
     }
 
     /// Reads groups of references at once, within the Region's time. The labels
-    /// of one secret that stand in one group are of one moment. The results
+    /// of one secret that stand in one group are of one moment. The calls count for
+    /// `namespace`. The results
     /// stand in the order of `groups`.
     pub async fn read(
         &self,
         credentials: &Credentials,
         region: &Region,
         groups: &[&[Reference]],
+        namespace: &str,
         effort: Effort,
     ) -> Vec<Vec<ReadResult>> {
-        let call = Call { aws: &self.aws, credentials, region, effort };
+        let call = Call { aws: &self.aws, credentials, region, namespace, effort };
         let parameters: Vec<&Reference> =
             groups.iter().copied().flatten().filter(|reference| is_parameter(reference)).collect();
         let secrets: Vec<&[Reference]> =
@@ -88,18 +91,16 @@ fn is_parameter(reference: &Reference) -> bool {
     reference.service == Service::ParameterStore
 }
 
-/// Runs one AWS call in its turn, within the Region's time.
+/// Runs one AWS call in its turn. The Region's time begins with the turn: to wait
+/// for a turn is not AWS's failure.
 async fn within<T>(
     call: Call<'_>,
     operation: &'static str,
     work: impl Future<Output = Result<T, AwsFailure>>,
 ) -> Result<T, AwsFailure> {
     let limit = call.aws.region_timeout();
-    let in_turn = async {
-        let _permit = call.aws.permit(call.effort).await;
-        work.await
-    };
-    tokio::time::timeout(limit, in_turn)
+    let _permit = call.aws.permit(call.effort, call.region, call.namespace).await;
+    tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| Err(AwsFailure::timed_out(operation, call.region, limit)))
 }

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ssm::{Client, config::Builder, types::Parameter};
 use aws_types::request_id::RequestId;
 use futures_util::future::join_all;
@@ -27,69 +29,98 @@ impl ParameterStore {
             return Vec::new();
         }
         let client = self.clients.get(call.region, || Client::new(&call.aws.config_for(call.region)));
-        let batches = references.chunks(BATCH).map(|batch| read_batch(call, &client, batch));
+        let caller = Caller { call, client: &client };
+        let batches = references.chunks(BATCH).map(|batch| caller.read_batch(batch));
         join_all(batches).await.into_iter().flatten().collect()
     }
 }
 
-/// Reads a batch. One parameter that is denied, or whose key is, fails the whole
-/// call; asked one by one, the healthy ones come and the error names the right one.
-async fn read_batch(call: Call<'_>, client: &Client, batch: &[&Reference]) -> Vec<ReadResult> {
-    match get_parameters(call, client, batch).await {
-        Ok(results) => results,
-        Err(failure) if batch.len() == 1 || !blames_one(failure.kind) => vec![Err(failure); batch.len()],
-        Err(_) => {
-            let singles = batch.iter().map(|reference| async {
-                let one = std::slice::from_ref(reference);
-                get_parameters(call, client, one).await.map_or_else(Err, |mut results| results.swap_remove(0))
-            });
-            join_all(singles).await
-        }
-    }
+struct Caller<'a> {
+    call: Call<'a>,
+    client: &'a Client,
 }
 
-async fn get_parameters(
-    call: Call<'_>,
-    client: &Client,
-    batch: &[&Reference],
-) -> Result<Vec<ReadResult>, AwsFailure> {
-    let mut answer = within(call, OPERATION, async {
-        let overrides =
-            Builder::new().credentials_provider(call.credentials.clone()).retry_config(call.effort.retries());
-        client
-            .get_parameters()
-            .set_names(Some(batch.iter().copied().map(asked_name).collect()))
-            .with_decryption(true)
-            .customize()
-            .config_override(overrides)
-            .send()
-            .await
-            .map_err(|error| AwsFailure::of(OPERATION, call.region, &error))
-    })
-    .await?;
-    let request_id = answer.request_id().map(str::to_owned);
-    let invalid = answer.invalid_parameters.take().unwrap_or_default();
-    let found = answer.parameters.take().unwrap_or_default();
-    let results = matched(batch, &invalid, found).into_iter().zip(batch).map(|(parameter, reference)| {
-        if let Some(parameter) = parameter {
-            return Ok(reading(parameter, request_id.clone()));
+impl Caller<'_> {
+    /// Reads a batch. One parameter that is denied, or whose key is, fails the
+    /// whole call; asked one by one, the healthy ones come and the error names
+    /// the right one. So are those whose answers cannot be told apart.
+    async fn read_batch(&self, batch: &[&Reference]) -> Vec<ReadResult> {
+        match self.get_parameters(batch).await {
+            Ok(answers) => {
+                let unclear: BTreeSet<&str> = batch
+                    .iter()
+                    .zip(&answers)
+                    .filter(|(_, answer)| answer.is_none())
+                    .map(|(reference, _)| reference.id.as_str())
+                    .collect();
+                let clear = batch.iter().zip(answers).map(|(reference, answer)| async {
+                    match answer {
+                        Some(answer) if !unclear.contains(reference.id.as_str()) => answer,
+                        None if batch.len() == 1 => Err(self.unanswered()),
+                        Some(_) | None => self.read_alone(reference).await,
+                    }
+                });
+                join_all(clear).await
+            }
+            Err(failure) if batch.len() == 1 || !blames_one(failure.kind) => vec![Err(failure); batch.len()],
+            Err(_) => join_all(batch.iter().map(|reference| self.read_alone(reference))).await,
         }
-        let named = invalid.contains(&asked_name(reference));
-        let message = if named {
-            "there is no such parameter, version or label"
-        } else {
-            "the answer holds neither the parameter nor its name among the invalid ones"
-        };
-        Err(AwsFailure {
-            kind: if named { FailureKind::NotFound } else { FailureKind::Outage },
+    }
+
+    async fn read_alone(&self, reference: &Reference) -> ReadResult {
+        let mut answers = self.get_parameters(&[reference]).await?;
+        answers.pop().flatten().unwrap_or_else(|| Err(self.unanswered()))
+    }
+
+    fn unanswered(&self) -> AwsFailure {
+        AwsFailure {
+            kind: FailureKind::Outage,
             operation: OPERATION,
-            region: call.region.clone(),
-            code: named.then(|| "InvalidParameters".to_owned()),
-            message: message.to_owned(),
-            request_id: request_id.clone(),
+            region: self.call.region.clone(),
+            code: None,
+            message: "the answer holds neither the parameter nor its name among the invalid ones".to_owned(),
+            request_id: None,
+        }
+    }
+
+    /// One call; `None` for a reference that nothing in the answer belongs to.
+    async fn get_parameters(&self, batch: &[&Reference]) -> Result<Vec<Option<ReadResult>>, AwsFailure> {
+        let call = self.call;
+        let mut answer = within(call, OPERATION, async {
+            let credentials = call.credentials.clone();
+            let overrides =
+                Builder::new().credentials_provider(credentials).retry_config(call.effort.retries());
+            self.client
+                .get_parameters()
+                .set_names(Some(batch.iter().copied().map(asked_name).collect()))
+                .with_decryption(true)
+                .customize()
+                .config_override(overrides)
+                .send()
+                .await
+                .map_err(|error| AwsFailure::of(OPERATION, call.region, &error))
         })
-    });
-    Ok(results.collect())
+        .await?;
+        let request_id = answer.request_id().map(str::to_owned);
+        let invalid = answer.invalid_parameters.take().unwrap_or_default();
+        let found = answer.parameters.take().unwrap_or_default();
+        let results = matched(batch, found).into_iter().zip(batch).map(|(parameter, reference)| {
+            if let Some(parameter) = parameter {
+                return Some(Ok(reading(parameter, request_id.clone())));
+            }
+            invalid.contains(&asked_name(reference)).then(|| {
+                Err(AwsFailure {
+                    kind: FailureKind::NotFound,
+                    operation: OPERATION,
+                    region: call.region.clone(),
+                    code: Some("InvalidParameters".to_owned()),
+                    message: "there is no such parameter, version or label".to_owned(),
+                    request_id: request_id.clone(),
+                })
+            })
+        });
+        Ok(results.collect())
+    }
 }
 
 /// Whether a failed batch may be the fault of one of its parameters.
@@ -121,43 +152,27 @@ fn selector(reference: &Reference) -> Option<&str> {
 
 /// Which parameter answers which reference. Answers come in alphabetical order,
 /// and two versions of one parameter under the same name: only name and selector
-/// together tell which was asked.
-fn matched(batch: &[&Reference], invalid: &[String], mut found: Vec<Parameter>) -> Vec<Option<Parameter>> {
-    let mut take =
-        |answers: &dyn Fn(&Parameter) -> bool| found.iter().position(answers).map(|at| found.swap_remove(at));
-    let mut matched: Vec<Option<Parameter>> = batch
-        .iter()
-        .map(|reference| take(&|parameter| is_of(parameter, reference) && has_selector(parameter, reference)))
-        .collect();
-    // Some implementations leave the selector out. What is left then is taken
-    // only where it cannot be the answer to anything else.
-    for at in 0..batch.len() {
-        let reference = batch[at];
-        if matched[at].is_some() || invalid.contains(&asked_name(reference)) {
-            continue;
-        }
-        let rivals = batch.iter().zip(&matched).filter(|(other, answer)| {
-            answer.is_none() && other.id == reference.id && other.selector.label.is_some()
-        });
-        let alone = rivals.count() <= 1;
-        matched[at] = take(&|parameter| {
-            let fits = match &reference.selector.version {
-                Some(version) => *version == parameter.version().to_string(),
-                None => alone,
-            };
-            is_of(parameter, reference) && answered_selector(parameter).is_none() && fits
-        });
-    }
-    matched
+/// together tell which was asked. AWS always answers the selector; some other
+/// implementations do not, and are understood only where one thing was asked.
+fn matched(batch: &[&Reference], mut found: Vec<Parameter>) -> Vec<Option<Parameter>> {
+    let alone = batch.len() == 1;
+    let answers = |parameter: &Parameter, reference: &Reference| {
+        let (asked, answered) = (selector(reference), answered_selector(parameter));
+        let version = reference.selector.version.as_deref();
+        let untold =
+            alone && answered.is_none() && version.is_none_or(|it| it == parameter.version().to_string());
+        is_of(parameter, reference) && (asked == answered || untold)
+    };
+    let mut take = |reference: &Reference| {
+        let at = found.iter().position(|parameter| answers(parameter, reference))?;
+        Some(found.swap_remove(at))
+    };
+    batch.iter().copied().map(&mut take).collect()
 }
 
 /// A shared parameter is asked by its ARN.
 fn is_of(parameter: &Parameter, reference: &Reference) -> bool {
     [parameter.name(), parameter.arn()].contains(&Some(reference.id.as_str()))
-}
-
-fn has_selector(parameter: &Parameter, reference: &Reference) -> bool {
-    answered_selector(parameter) == selector(reference)
 }
 
 fn answered_selector(parameter: &Parameter) -> Option<&str> {
@@ -209,9 +224,8 @@ mod tests {
 
     /// The versions that the references get.
     fn versions(batch: &[Reference], found: Vec<Parameter>) -> Vec<Option<i64>> {
-        let invalid = ["/a:gone".to_owned()];
         let batch: Vec<&Reference> = batch.iter().collect();
-        matched(&batch, &invalid, found).into_iter().map(|found| found.map(|it| it.version())).collect()
+        matched(&batch, found).into_iter().map(|found| found.map(|it| it.version())).collect()
     }
 
     #[test]
@@ -233,19 +247,18 @@ mod tests {
     }
 
     #[test]
-    fn the_current_version_never_stands_for_a_label_that_is_not_there() {
+    fn the_current_version_never_stands_for_a_label() {
         let batch = [reference("/a", None, Some("gone")), reference("arn:x:/a", None, None)];
         assert_eq!(versions(&batch, vec![parameter(3, None)]), [None, Some(3)]);
-        assert_eq!(versions(&batch[..1], vec![parameter(3, None)]), [None]);
     }
 
     #[test]
-    fn an_answer_without_a_selector_is_taken_where_it_is_unambiguous() {
-        let label = |label| reference("/a", None, Some(label));
-        assert_eq!(versions(&[label("live")], vec![parameter(3, None)]), [Some(3)]);
-        assert_eq!(versions(&[reference("/a", Some("3"), None)], vec![parameter(3, None)]), [Some(3)]);
-        assert_eq!(versions(&[reference("/a", Some("4"), None)], vec![parameter(3, None)]), [None]);
-        let two = [label("live"), label("next")];
+    fn an_answer_without_a_selector_is_taken_where_one_thing_was_asked() {
+        let alone = |version, label| versions(&[reference("/a", version, label)], vec![parameter(3, None)]);
+        assert_eq!(alone(None, Some("live")), [Some(3)]);
+        assert_eq!(alone(Some("3"), None), [Some(3)]);
+        assert_eq!(alone(Some("4"), None), [None]);
+        let two = [reference("/a", None, Some("live")), reference("/a", Some("3"), None)];
         assert_eq!(versions(&two, vec![parameter(3, None), parameter(4, None)]), [None, None]);
     }
 

@@ -35,18 +35,23 @@ impl SecretsManager {
 /// Reads one secret's labels so that they are of one moment, as far as AWS's
 /// own reads allow: one label, the others, and the first again.
 async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec<ReadResult> {
-    let [first, others @ ..] = group else { return Vec::new() };
-    if others.is_empty() {
-        return vec![read_one(call, client, first).await];
+    if let [single] = group {
+        return vec![read_one(call, client, single).await];
     }
+    let Some(first) = most_moved(group) else { return Vec::new() };
     for _ in 0..MAX_TRIES {
-        let mut results = vec![read_one(call, client, first).await];
-        if let Some(Err(failure)) = results.first().filter(|result| !is_absent_or_there(result)) {
+        let before = read_one(call, client, &group[first]).await;
+        if let Err(failure) = &before
+            && failure.kind != FailureKind::NotFound
+        {
+            // Every other label of the secret would meet the same.
             return vec![Err(failure.clone()); group.len()];
         }
-        results.extend(join_all(others.iter().map(|other| read_one(call, client, other))).await);
-        let again = read_one(call, client, first).await;
-        let unmoved = match (&results[0], &again) {
+        let others = group.iter().enumerate().filter(|(at, _)| *at != first);
+        let mut results = join_all(others.map(|(_, other)| read_one(call, client, other))).await;
+        let again = read_one(call, client, &group[first]).await;
+        results.insert(first, before);
+        let unmoved = match (&results[first], &again) {
             (Ok(before), Ok(after)) => before.version == after.version,
             (before, after) => before.is_err() && after.is_err(),
         };
@@ -65,9 +70,12 @@ async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec
     vec![Err(moved); group.len()]
 }
 
-/// Whatever else a read says, every other label of the secret would meet too.
-fn is_absent_or_there(result: &ReadResult) -> bool {
-    result.as_ref().is_ok() || result.as_ref().is_err_and(|failure| failure.kind == FailureKind::NotFound)
+/// The label whose standing still shows that AWSCURRENT and AWSPREVIOUS have
+/// not moved: one of these two, which every rotation moves.
+fn most_moved(group: &[Reference]) -> Option<usize> {
+    let at =
+        |label: Option<&str>| group.iter().position(|reference| reference.selector.label.as_deref() == label);
+    at(None).or_else(|| at(Some(PREVIOUS_LABEL))).or(if group.is_empty() { None } else { Some(0) })
 }
 
 /// One version under both AWSCURRENT and AWSPREVIOUS was read while they moved.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{AnyDuration, any_duration, poll_interval, positive_duration};
+use super::serve::{AnyDuration, any_duration, poll_interval, positive_duration};
 use crate::bench::{Scenario, Settings, Subject};
 
 /// `latchkey bench`.

@@ -51,7 +51,7 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::init(args.log().format(), args.log().level());
     protect_memory();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
-    app::serve(args.config(), terminated()?).await?;
+    app::serve(args.config()?, terminated()?).await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -72,14 +72,13 @@ fn protect_memory() {
 async fn emulator(args: &crate::cli::EmulatorArgs) -> anyhow::Result<ExitCode> {
     use crate::emulator::{Emulator, Store};
     telemetry::init(args.log.format(), args.log.level());
-    let path = args.store.display();
-    let text = std::fs::read_to_string(&args.store).with_context(|| format!("cannot read {path}"))?;
-    let store = Store::from_yaml(&text).with_context(|| format!("{path} is no store"))?;
+    let store = Store::from_file(&args.store)
+        .with_context(|| format!("{} cannot be used as a store", args.store.display()))?;
     let listener = tokio::net::TcpListener::bind(args.address)
         .await
         .with_context(|| format!("cannot listen on {} (--address)", args.address))?;
     let address = listener.local_addr()?;
-    tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address} AWS_REGION=us-east-1");
+    tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address}");
     Emulator::new(store).serve(listener, terminated()?).await?;
     Ok(ExitCode::SUCCESS)
 }

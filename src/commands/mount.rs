@@ -26,7 +26,7 @@ use crate::{
         source::{Plan, Source},
         yaml::{self, Content, Node},
     },
-    mount::shape_all,
+    shape::shape_all,
 };
 
 /// Mode of a file whose object names none, as the driver has it.
@@ -57,7 +57,7 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let sources: Vec<&Source> = plan.sources.iter().collect();
     let results = fetch(&Backend::new(aws), &asker, &sources).await?;
     let objects = plan.places.iter().map(|(source, place)| results[*source][*place].clone()).collect();
-    let files = shape_all(&request, objects, &"your own AWS credentials", || None)?;
+    let files = shape_all(&request, objects, &"your own AWS credentials", None, usize::MAX)?;
 
     if let Some(folder) = &args.output {
         for file in &files {

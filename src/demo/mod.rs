@@ -8,7 +8,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -23,6 +23,11 @@ use crate::{
 };
 
 const REGION: &str = "eu-central-1";
+/// Short, so that nobody waits.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the played driver republishes, and how long it does so.
+const REPUBLISH_PAUSE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads as a role, by IRSA.
 const WEB: Pod<'static> = Pod {
@@ -85,22 +90,31 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     ))?;
 
     say("1. Pod shop/web-7d4b9 starts. IRSA: its service account takes on role/shop.\n")?;
-    let first = mount(&mut driver, &emulator, &WEB).await?;
+    mount(&mut driver, &emulator, &WEB).await?;
 
     say("2. Pod billing/worker-0 starts. EKS Pod Identity: the agent gives its credentials.\n")?;
     mount(&mut driver, &emulator, &WORKER).await?;
 
-    say("3. Somebody rotates shop/database: a new version, and AWSCURRENT moves to it.")?;
+    say("3. The driver republishes shop/web-7d4b9, as it does every minute or so: nothing has changed,")?;
+    say("   and nothing is asked again.\n")?;
+    let before = republish(&mut driver, &emulator, |_| true).await?;
+
+    say("4. Somebody rotates shop/database: a new version, and AWSCURRENT moves to it. Latchkey polls")?;
+    say(&format!(
+        "   once an interval ({POLL_INTERVAL:?} here, 2 min by default); the next republish has it:\n"
+    ))?;
     emulator.put_secret(
         REGION,
         "shop/database",
         r#"{"username":"shop","password":"next-week","db-port":5432}"#,
     );
-    say("   At the next republish the driver calls again:\n")?;
-    let second = mount(&mut driver, &emulator, &WEB).await?;
-    say(&changes(&first, &second))?;
+    let after =
+        republish(&mut driver, &emulator, |answer| answer.object_version != before.object_version).await?;
+    say(&files(&after))?;
+    say(&changes(&before, &after))?;
 
-    say("4. A pod of service account billing/worker asks for a secret that its role may not read:\n")?;
+    say("5. A pod of service account billing/worker asks for a secret that its role may not read:
+")?;
     match driver.mount(NOSY.request(&emulator)).await {
         Ok(_) => anyhow::bail!("a secret was given to a pod that may not read it"),
         Err(status) => say(&format!("{}\n", wrapped(&format!("{:?}: {}", status.code(), status.message()))))?,
@@ -117,6 +131,7 @@ fn config(folder: &Path, aws: &str) -> Config {
     config.allowed_uids = vec![rustix::process::geteuid().as_raw()];
     config.aws.endpoint_url = Some(aws.to_owned());
     config.identity.agent = AgentSettings::at(aws);
+    config.values.interval = POLL_INTERVAL;
     config
 }
 
@@ -126,11 +141,37 @@ async fn mount(driver: &mut Driver, emulator: &Emulator, pod: &Pod<'_>) -> anyho
     let started = Instant::now();
     let answer = driver.mount(pod.request(emulator)).await?;
     let millis = started.elapsed().as_secs_f64() * 1000.0;
+    say(&files(&answer))?;
+    say(&format!("   {millis:.1} ms; AWS calls: {}\n", calls(emulator)))?;
+    Ok(answer)
+}
+
+/// Republishes the first pod until `enough`, and prints what the last one cost.
+async fn republish(
+    driver: &mut Driver,
+    emulator: &Emulator,
+    enough: impl Fn(&MountResponse) -> bool,
+) -> anyhow::Result<MountResponse> {
+    let began = Instant::now();
+    loop {
+        emulator.reset_calls();
+        let started = Instant::now();
+        let answer = driver.mount(WEB.request(emulator)).await?;
+        if enough(&answer) {
+            let millis = started.elapsed().as_secs_f64() * 1000.0;
+            say(&format!("   {millis:.1} ms; AWS calls: {}\n", calls(emulator)))?;
+            return Ok(answer);
+        }
+        anyhow::ensure!(began.elapsed() < PATIENCE, "the rotated value does not arrive");
+        tokio::time::sleep(REPUBLISH_PAUSE).await;
+    }
+}
+
+/// How many calls of which operations the emulated AWS has seen.
+fn calls(emulator: &Emulator) -> String {
     let calls: Vec<String> =
         emulator.call_counts().into_iter().map(|(operation, count)| format!("{count} {operation}")).collect();
-    say(&files(&answer))?;
-    say(&format!("   {millis:.1} ms; AWS calls: {}\n", calls.join(", ")))?;
-    Ok(answer)
+    if calls.is_empty() { "none".to_owned() } else { calls.join(", ") }
 }
 
 /// A table of files; the contents may be shown, because they are made up.

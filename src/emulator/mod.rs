@@ -27,6 +27,7 @@ mod clock;
 mod control;
 mod faults;
 mod ids;
+mod jwks;
 mod parameters;
 mod parameters_api;
 mod request;
@@ -64,6 +65,7 @@ use self::{
     calls::CallLog,
     faults::Faults,
     request::Incoming,
+    store::IssuerTrust,
     tokens::{Issuers, Signer, TokenSubject, Unchecked},
     world::World,
 };
@@ -122,12 +124,14 @@ impl Emulator {
         let world = store.world(clock.now()).unwrap_or_else(|_| World::empty());
         let signer = Signer::new(world.ids.key());
         let mut issuers = Issuers::new(signer.clone());
-        for issuer in store.issuers() {
-            match issuer.signature {
-                store::IssuerSignature::Unchecked => {
-                    issuers.trust(issuer.issuer.clone(), Arc::new(Unchecked));
-                }
-            }
+        for (issuer, trust) in store.issuers() {
+            issuers.trust(
+                issuer.to_owned(),
+                match trust {
+                    IssuerTrust::Keys(keys) => Arc::new(keys.clone()),
+                    IssuerTrust::Unchecked => Arc::new(Unchecked),
+                },
+            );
         }
         Self {
             inner: Arc::new(Inner {

@@ -4,11 +4,16 @@
 
 mod build;
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use serde::Deserialize;
 
-use super::parameters::ParameterType;
+use super::{jwks::Jwks, parameters::ParameterType};
 
 /// What exists when the emulator starts.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,6 +38,14 @@ pub struct Store {
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// Its file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// It is not the YAML that a store is written in.
     #[error("the store is not readable YAML")]
     Yaml(#[source] Box<serde_yaml::Error>),
@@ -60,15 +73,30 @@ struct StaticKey {
 /// A token issuer other than the emulator itself, such as a real cluster.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Issuer {
-    pub(super) issuer: String,
-    /// Must be `unchecked`: its tokens are believed without a look at their signature.
-    pub(super) signature: IssuerSignature,
+struct Issuer {
+    issuer: String,
+    /// Its keys, as its `/openid/v1/jwks` serves them: a file, beside the store's
+    /// own unless its path is absolute.
+    jwks_file: Option<PathBuf>,
+    /// `unchecked`: its tokens are believed without a look at their signature.
+    signature: Option<IssuerSignature>,
+    /// What the two above come to, once the file is read.
+    #[serde(skip)]
+    trust: Option<IssuerTrust>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum IssuerSignature {
+enum IssuerSignature {
+    Unchecked,
+}
+
+/// How the signatures of an issuer's tokens are judged.
+#[derive(Clone, Debug)]
+pub(super) enum IssuerTrust {
+    /// By these keys.
+    Keys(Jwks),
+    /// Not at all.
     Unchecked,
 }
 
@@ -196,20 +224,59 @@ impl<T> std::fmt::Debug for Concealed<T> {
 }
 
 impl Store {
-    /// Reads a store and checks that all of it can be.
+    /// Reads a store from a file.
+    ///
+    /// # Errors
+    /// As [`from_yaml`](Self::from_yaml), and when a file cannot be read.
+    pub fn from_file(path: &Path) -> Result<Self, StoreError> {
+        Self::parse(&read(path)?, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Reads a store and checks that all of it can be. Files that it names are
+    /// looked for in the working directory.
     ///
     /// # Errors
     /// When the text is not YAML, has a key that no store has, or says something
     /// impossible, such as one label on two versions.
     pub fn from_yaml(text: &str) -> Result<Self, StoreError> {
-        let store: Self = serde_yaml::from_str(text).map_err(|error| StoreError::Yaml(Box::new(error)))?;
+        Self::parse(text, Path::new(""))
+    }
+
+    fn parse(text: &str, folder: &Path) -> Result<Self, StoreError> {
+        let mut store: Self =
+            serde_yaml::from_str(text).map_err(|error| StoreError::Yaml(Box::new(error)))?;
+        for issuer in &mut store.issuers {
+            issuer.trust = Some(issuer.read_trust(folder)?);
+        }
         store.world(SystemTime::now())?;
         Ok(store)
     }
 
-    pub(super) fn issuers(&self) -> &[Issuer] {
-        &self.issuers
+    /// The issuers whose tokens are believed, and how they are verified.
+    pub(super) fn issuers(&self) -> impl Iterator<Item = (&str, &IssuerTrust)> {
+        self.issuers.iter().filter_map(|issuer| Some((issuer.issuer.as_str(), issuer.trust.as_ref()?)))
     }
+}
+
+impl Issuer {
+    fn read_trust(&self, folder: &Path) -> Result<IssuerTrust, StoreError> {
+        let wrong = |reason| StoreError::Entry { entry: format!("issuer {}", self.issuer), reason };
+        match (&self.jwks_file, self.signature) {
+            (None, Some(IssuerSignature::Unchecked)) => Ok(IssuerTrust::Unchecked),
+            (Some(file), None) => {
+                let path = folder.join(file);
+                let keys = Jwks::from_json(&read(&path)?);
+                keys.map(IssuerTrust::Keys).map_err(|error| wrong(format!("{} {error}", path.display())))
+            }
+            (None, None) | (Some(_), Some(_)) => {
+                Err(wrong("needs either `jwksFile` or `signature: unchecked`".to_owned()))
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, StoreError> {
+    std::fs::read_to_string(path).map_err(|source| StoreError::Read { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -235,11 +302,27 @@ mod tests {
             ("secrets: [{name: a, value: x}, {name: a, value: y}]", "secret a: is there twice"),
             ("parameters: [{name: a}]", "parameter a: needs either"),
             ("roles: [{arn: nonsense}]", "role nonsense: is not the ARN"),
+            ("issuers: [{issuer: https://a}]", "issuer https://a: needs either"),
+            ("issuers: [{issuer: b, jwksFile: x, signature: unchecked}]", "issuer b: needs either"),
+            ("issuers: [{issuer: c, jwksFile: Cargo.toml}]", "issuer c: Cargo.toml is no JSON Web Key Set"),
+            ("issuers: [{issuer: d, jwksFile: no/such}]", "cannot read no/such"),
         ] {
             let error = Store::from_yaml(yaml).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
         assert!(matches!(Store::from_yaml("nonsense: 1"), Err(StoreError::Yaml(_))));
+    }
+
+    #[test]
+    fn an_issuers_keys_are_read_from_beside_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.yaml");
+        std::fs::write(&path, "issuers: [{issuer: https://cluster, jwksFile: keys.json}]").unwrap();
+        assert!(matches!(Store::from_file(&path), Err(StoreError::Read { .. })));
+        std::fs::write(folder.path().join("keys.json"), include_str!("jwks/keys.json")).unwrap();
+        let store = Store::from_file(&path).unwrap();
+        let trusted: Vec<_> = store.issuers().collect();
+        assert!(matches!(trusted[..], [("https://cluster", IssuerTrust::Keys(_))]));
     }
 
     #[test]

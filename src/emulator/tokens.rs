@@ -14,7 +14,7 @@ use super::ids::stable_uuid;
 pub const ISSUER: &str = "https://oidc.emulator.test";
 
 /// Verifies the signatures of one issuer's tokens. The emulator's own are
-/// HMAC-SHA256; a verifier for RS256 against the JWKS of a real cluster fits here.
+/// HMAC-SHA256, a real cluster's RS256.
 pub trait SignatureVerifier: Send + Sync {
     /// Whether `signature` is `issuer`'s over `signed` (`header.payload`), given
     /// the header's `alg` and `kid`.

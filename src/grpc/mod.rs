@@ -3,7 +3,7 @@
 pub mod socket;
 mod status;
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, time::Duration};
 
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
@@ -31,6 +31,8 @@ pub const PROTOCOL_VERSION: &str = "v1alpha1";
 pub const RUNTIME_NAME: &str = "latchkey";
 /// Largest request that is read. The driver's own limit is the same.
 const MAX_REQUEST_BYTES: usize = 4 << 20;
+/// What an answer needs of the time that the driver waits.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Stands for a mount without files, because the driver refuses an empty list.
 const NOTHING_MOUNTED: &str = "latchkey-nothing-to-mount";
 
@@ -79,7 +81,7 @@ impl CsiDriverProvider for Provider {
 
     async fn mount(&self, request: Request<MountRequest>) -> Result<Response<MountResponse>, Status> {
         self.check_caller(&request)?;
-        let started = Instant::now();
+        let patience = caller_patience(&request);
         let request = request.into_inner();
         let raw = RawRequest {
             attributes: request.attributes,
@@ -87,25 +89,32 @@ impl CsiDriverProvider for Provider {
             target_path: request.target_path,
             permission: request.permission,
         };
-        let target = raw.target_path.clone();
         let mounter = Arc::clone(&self.mounter);
         // A task of its own: a panic ends the task, not the connection, and a
         // caller that goes away does not leave a mount half done.
-        let task = tokio::spawn(async move { mounter.mount(raw).await });
+        let task = tokio::spawn(async move { mounter.mount(raw, patience).await });
         let result = task.await.unwrap_or(Err(MountError::Bug));
-        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        match result {
-            Ok(mounted) => {
-                tracing::info!(target_path = target, files = mounted.files.len(), millis, "mounted");
-                Ok(Response::new(answer(mounted)))
-            }
-            Err(error) => {
-                let status = status_of(&error);
-                tracing::error!(target_path = target, code = ?status.code(), millis, "mount failed: {error}");
-                Err(status)
-            }
-        }
+        result.map(|mounted| Response::new(answer(mounted))).map_err(|error| status_of(&error))
     }
+}
+
+/// How long the driver still waits, less what an answer needs. Were its time to
+/// run out first, the answer would be Canceled, which kubelet takes for "not
+/// final": the pod may then start with an empty volume.
+fn caller_patience<T>(request: &Request<T>) -> Option<Duration> {
+    let text = request.metadata().get("grpc-timeout")?.to_str().ok()?;
+    let (value, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let value: u64 = value.parse().ok()?;
+    let patience = match unit {
+        "H" => Duration::from_secs(value.checked_mul(3600)?),
+        "M" => Duration::from_secs(value.checked_mul(60)?),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    };
+    Some(patience.saturating_sub(ANSWER_TIME).max(patience / 2))
 }
 
 fn answer(mounted: Mounted) -> MountResponse {

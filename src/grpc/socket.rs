@@ -6,6 +6,7 @@
 //! stops). What is not ours is never deleted and never fought over.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     io,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -142,17 +143,13 @@ impl Socket {
         if self.bound.is_some() {
             tracing::warn!(socket = %self.path.display(), "another program removed our socket; it is bound again");
         }
-        let temporary = self.path.with_extension(format!("sock.{}", std::process::id()));
+        // The process id would not do: in its container, every Latchkey has the same.
+        let unique = RandomState::new().hash_one(std::process::id());
+        let temporary = self.path.with_extension(format!("sock.{unique:x}"));
         let failed = |action| {
             let path = self.path.clone();
             move |source| SocketError { action, path, source }
         };
-        match std::fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed("replace a leftover of")(error));
-            }
-            _ => {}
-        }
         let listener = UnixListener::bind(&temporary).map_err(failed("bind"))?;
         let renamed = std::fs::set_permissions(&temporary, std::fs::Permissions::from_mode(0o600))
             .and_then(|()| std::fs::symlink_metadata(&temporary))
@@ -224,7 +221,10 @@ fn inode_of(path: &Path) -> Result<Option<Inode>, SocketError> {
 
 /// Who answers on the socket; `None` when nobody does.
 async fn runtime_name(path: &Path) -> Option<String> {
-    if let Ok(Err(_)) = tokio::time::timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await {
+    // Any other error, such as a full backlog, comes from somebody who lives.
+    if let Ok(Err(error)) = tokio::time::timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await
+        && matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+    {
         return None;
     }
     // Somebody listens. Whoever does not say a name is somebody else.

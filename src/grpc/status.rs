@@ -10,7 +10,8 @@ use crate::{
     aws::FailureKind,
     cluster::ClusterError,
     identity::IdentityError,
-    mount::{Cause, FailedObjects, MountError},
+    mount::MountError,
+    shape::{Cause, FailedObjects, NotShaped},
 };
 
 /// Longest message of a status. HTTP/2 headers carry it, and percent-encoded.
@@ -26,8 +27,8 @@ fn code_of(error: &MountError) -> Code {
         MountError::Request(_) => Code::InvalidArgument,
         MountError::Region(error) => code_of_cluster(error),
         MountError::Identity(error) => code_of_identity(error),
-        MountError::Objects(objects) => code_of_objects(objects),
-        MountError::Size(_) | MountError::Write(_) => Code::FailedPrecondition,
+        MountError::Objects(NotShaped::Objects(objects)) => code_of_objects(objects),
+        MountError::Objects(NotShaped::Size(_)) | MountError::Write(_) => Code::FailedPrecondition,
         MountError::Deadline(_) | MountError::Bug => Code::Internal,
     }
 }

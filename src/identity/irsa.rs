@@ -67,7 +67,6 @@ impl Irsa {
         let client = self.clients.get(region, || Client::new(&aws.config_for(region)));
         let seconds = age.clamp(MIN_SESSION, MAX_SESSION).as_secs();
         let call = async {
-            let _permit = aws.permit(effort).await;
             client
                 .assume_role_with_web_identity()
                 .role_arn(who.role.as_str())
@@ -80,6 +79,7 @@ impl Irsa {
                 .await
         };
         let limit = aws.region_timeout();
+        let _permit = aws.permit(effort, region, who.namespace).await;
         let answer = tokio::time::timeout(limit, call)
             .await
             .map_err(|_| AwsFailure::timed_out(OPERATION, region, limit))?

@@ -1,21 +1,18 @@
 //! Who is asking: from a pod's tokens to the principal it acts as, and to that
 //! principal's AWS credentials.
 
+mod accepted;
 mod irsa;
 mod pod_identity;
 mod proof;
 mod roles;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use aws_credential_types::Credentials;
 use tokio::time::Instant;
 
-use self::roles::Roles;
+use self::{accepted::Accepted, roles::Roles};
 pub use self::{
     pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT},
     proof::Proof,
@@ -28,7 +25,7 @@ use crate::{
     model::{
         arn::{Arn, Regions, RoleArn},
         principal::Principal,
-        request::MountRequest,
+        request::{AddressType, MountRequest},
         token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE, TokenDigest},
     },
 };
@@ -150,8 +147,7 @@ pub struct Identity {
     irsa: irsa::Irsa,
     agent: pod_identity::Agent,
     sessions: Slots<Principal, Session, Failed>,
-    /// The newest token of each principal that AWS has accepted.
-    accepted: Mutex<HashMap<Principal, Proof>>,
+    accepted: Accepted,
 }
 
 /// A failure and the token that met it.
@@ -159,6 +155,9 @@ pub struct Identity {
 struct Failed {
     error: IdentityError,
     token: TokenDigest,
+    regions: Regions,
+    address_type: AddressType,
+    effort: Effort,
 }
 
 impl Identity {
@@ -170,7 +169,7 @@ impl Identity {
             irsa: irsa::Irsa::default(),
             agent: pod_identity::Agent::new(&aws, &settings.agent),
             sessions: Slots::new(),
-            accepted: Mutex::default(),
+            accepted: Accepted::default(),
             aws,
             settings,
         }
@@ -193,6 +192,7 @@ impl Identity {
                 Principal::PodIdentity { namespace, service_account, pod_uid }
             }
         };
+        self.accepted.offer(&principal, &proof);
         Ok((principal, proof))
     }
 
@@ -229,11 +229,31 @@ impl Identity {
         regions: &Regions,
         effort: Effort,
     ) -> Result<Session, IdentityError> {
+        let session = self.session_by(principal, proof, regions, effort).await;
+        if session.as_ref().is_err_and(IdentityError::is_denial) {
+            self.forget(principal);
+        }
+        session
+    }
+
+    /// As [`Self::session`]; a denial is left to the caller.
+    async fn session_by(
+        &self,
+        principal: &Principal,
+        proof: &Proof,
+        regions: &Regions,
+        effort: Effort,
+    ) -> Result<Session, IdentityError> {
         let now = Instant::now();
         let digest = proof.token.digest();
-        // An outage met by one token would meet every other; a denial may be
-        // the fault of that token alone.
-        let shared = |failed: &Failed| failed.token == digest || failed.error.is_outage();
+        // An outage met by one token would meet every other that asks at the same
+        // place as hard; a denial may be the fault of that token alone.
+        let shared = |failed: &Failed| {
+            let alike = failed.regions == *regions
+                && failed.address_type == proof.address_type
+                && (failed.effort == effort || effort == Effort::Poll);
+            alike && (failed.token == digest || failed.error.is_outage())
+        };
         let fetch = async || {
             self.sessions.sweep(|session| session.usable_until > now);
             let fetched = match principal {
@@ -252,26 +272,23 @@ impl Identity {
                     failure: Box::new(failure),
                 },
                 token: digest,
+                regions: regions.clone(),
+                address_type: proof.address_type,
+                effort,
             })
         };
         let fetch = async || {
             let session = self.session_of(fetch().await?);
-            self.accept(principal, proof);
+            let now = unix_seconds(self.clock.now());
+            self.accepted.accept(principal, proof, session.usable_until, now);
             Ok(session)
         };
         let usable = |session: &Session| session.usable_until > now;
-        let error = match self.sessions.get_or_fetch(principal, usable, shared, fetch).await {
-            Ok(session) => return Ok(session),
-            Err(failed) => failed.error,
-        };
-        if error.is_denial() {
-            self.forget(principal);
-        }
-        Err(error)
+        self.sessions.get_or_fetch(principal, usable, shared, fetch).await.map_err(|failed| failed.error)
     }
 
     /// Credentials for reading without a pod that asks: with the newest token
-    /// that AWS has accepted.
+    /// that AWS accepts.
     ///
     /// # Errors
     /// [`IdentityError::NoToken`] when none is valid any more, or what STS or the
@@ -281,19 +298,29 @@ impl Identity {
         principal: &Principal,
         regions: &Regions,
     ) -> Result<Session, IdentityError> {
-        let proof = self.accepted().get(principal).cloned();
-        let proof = proof
-            .filter(|proof| proof.expires_at > unix_seconds(self.clock.now()))
-            .ok_or(IdentityError::NoToken)?;
-        let session = self.session(principal, &proof, regions, Effort::Poll).await;
-        match session {
-            Err(error) if !error.is_outage() && !error.is_denial() => {
-                // The token is not accepted any more; a newer one may be.
-                self.forget(principal);
-                Err(IdentityError::NoToken)
+        let mut tokens =
+            self.accepted.tokens(principal, unix_seconds(self.clock.now())).into_iter().peekable();
+        while let Some(proof) = tokens.next() {
+            let last = tokens.peek().is_none();
+            match self.session_by(principal, &proof, regions, Effort::Poll).await {
+                Err(error) if !error.is_outage() && !last => {
+                    // It may be forged. The token that was accepted before has the last word.
+                    self.accepted.refuse(principal, proof.token.digest());
+                }
+                Err(error) if !error.is_outage() => {
+                    self.forget(principal);
+                    return Err(if error.is_denial() { error } else { IdentityError::NoToken });
+                }
+                session => return session,
             }
-            session => session,
         }
+        Err(IdentityError::NoToken)
+    }
+
+    /// The principals whose credentials have run out since the last call. Who
+    /// renews them then sees a revoked trust in time, however rarely is read.
+    pub fn run_out(&self) -> Vec<Principal> {
+        self.accepted.run_out(Instant::now())
     }
 
     /// The AWS account that the principal belongs to, where it is known.
@@ -314,21 +341,7 @@ impl Identity {
     /// has asked for it for long.
     pub fn forget(&self, principal: &Principal) {
         self.sessions.forget(principal, |_| true);
-        self.accepted().remove(principal);
-    }
-
-    fn accept(&self, principal: &Principal, proof: &Proof) {
-        let now = unix_seconds(self.clock.now());
-        let mut accepted = self.accepted();
-        accepted.retain(|_, proof| proof.expires_at > now);
-        match accepted.get(principal) {
-            Some(newer) if newer.expires_at >= proof.expires_at => {}
-            Some(_) | None => drop(accepted.insert(principal.clone(), proof.clone())),
-        }
-    }
-
-    fn accepted(&self) -> MutexGuard<'_, HashMap<Principal, Proof>> {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.accepted.forget(principal);
     }
 
     fn session_of(&self, fetched: Fetched) -> Session {
@@ -355,6 +368,11 @@ impl IdentityError {
     /// Whether STS or the agent did not answer the question at all.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind.is_outage())
+    }
+
+    /// Whether STS or the agent throttles.
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::Throttled)
     }
 
     /// Whether STS or the agent refused the principal itself, not only a token.

@@ -23,8 +23,13 @@ use serde::Deserialize;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, printable, retries, timeouts},
-    model::{arn::Region, request::AddressType, token::Token},
+    aws::{Aws, AwsFailure, FailureKind, retries, timeouts},
+    model::{
+        arn::Region,
+        message::{causes, printable},
+        request::AddressType,
+        token::Token,
+    },
 };
 
 const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity agent";
@@ -174,8 +179,7 @@ impl Endpoint {
                 let status = response.status().as_u16();
                 if status >= 500 || status == 429 {
                     // An error lets the retry strategy see the status.
-                    let text = response.body().bytes().map(plain_text).unwrap_or_default();
-                    return Err(OrchestratorError::other(format!("HTTP {status}: {text}")));
+                    return Err(OrchestratorError::other(format!("HTTP {status}")));
                 }
                 let body = response.body().bytes().unwrap_or_default().to_vec().into();
                 Ok(Answer { status, body })
@@ -188,7 +192,7 @@ impl Endpoint {
         let refused = |kind, code: Option<&str>, message: String| Refusal {
             kind,
             code: code.map(str::to_owned),
-            message: format!("{} answered {}", self.url, message.replace(token.expose(), "<token>")),
+            message: format!("{} answered {message}", self.url),
         };
         let answer = match self.operation.invoke(token.clone()).await {
             Ok(answer) => answer,
@@ -196,20 +200,25 @@ impl Endpoint {
                 let message = match &error {
                     SdkError::TimeoutError(_) => "not in time".to_owned(),
                     SdkError::DispatchFailure(failure) => {
-                        let cause = failure.as_connector_error().map(|error| crate::aws::causes(error));
+                        let cause = failure.as_connector_error().map(|error| causes(error));
                         format!("nothing: {}", cause.unwrap_or_default())
                     }
                     SdkError::ResponseError(answer) => {
-                        let body = answer.raw().body().bytes().map(plain_text).unwrap_or_default();
+                        let body = answer
+                            .raw()
+                            .body()
+                            .bytes()
+                            .map(|body| plain_text(body, token))
+                            .unwrap_or_default();
                         format!("HTTP {}: {body}", answer.raw().status())
                     }
-                    other => format!("nothing that could be read: {}", crate::aws::causes(other)),
+                    other => format!("nothing that could be read: {}", causes(other)),
                 };
                 return Err(refused(FailureKind::Outage, None, printable(&message)));
             }
         };
         if answer.status != 200 {
-            let text = plain_text(&answer.body);
+            let text = plain_text(&answer.body, token);
             let code = AGENT_CODES.iter().find(|(code, _)| text.contains(code));
             // Without AWS's code it is the agent, or something in its place, that
             // fails, and says nothing about permissions.
@@ -264,8 +273,10 @@ fn fetched(body: &[u8]) -> Option<Fetched> {
     Some(Fetched { credentials, account: given.account_id })
 }
 
-fn plain_text(body: &[u8]) -> String {
-    printable(&String::from_utf8_lossy(body))
+/// What an answer says, on one line; the token, should it be echoed, is cut out
+/// before the text is shortened.
+fn plain_text(body: &[u8], token: &Token) -> String {
+    printable(&String::from_utf8_lossy(body).replace(token.expose(), "<token>"))
 }
 
 /// A refused or missing answer, before it is known for which Region it was asked.

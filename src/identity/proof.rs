@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Longest token; kubelet's have about 1 KiB.
+const MAX_TOKEN_BYTES: usize = 16 << 10;
+
 /// A pod's own token, and how to reach the one who exchanges it.
 #[derive(Clone, Debug)]
 pub struct Proof {
@@ -40,6 +43,10 @@ impl Proof {
             return Err(IdentityError::TokenMissing { audience, sent });
         };
         let unfit = |problem: String| Err(IdentityError::TokenUnfit { audience, problem });
+        let text = token.expose();
+        if text.len() > MAX_TOKEN_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return unfit("it is no token".to_owned());
+        }
         let Some(claims) = token.claims() else { return unfit("it is not a JWT".to_owned()) };
         let pod = &request.pod;
         let expected = format!("system:serviceaccount:{}:{}", pod.namespace, pod.service_account);

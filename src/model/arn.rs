@@ -39,10 +39,15 @@ pub struct Region(String);
 impl Region {
     /// `None` when `text` cannot be a Region's name.
     pub fn parse(text: &str) -> Option<Self> {
+        // As every Region of every partition: words of letters, then a number. An
+        // "s3-us-west-2" would name a host that a customer may own.
         let shaped = text.len() <= 32
-            && text.split('-').count() >= 2
-            && text.split('-').all(|part| {
-                !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+            && text.rsplit_once('-').is_some_and(|(words, number)| {
+                let letters = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+                words.contains('-')
+                    && words.split('-').all(letters)
+                    && !number.is_empty()
+                    && number.bytes().all(|b| b.is_ascii_digit())
             });
         shaped.then(|| Self(text.to_owned()))
     }
@@ -146,7 +151,19 @@ mod tests {
         for good in ["us-east-1", "cn-north-1", "us-gov-west-1", "us-isob-east-1", "eusc-de-east-1"] {
             assert!(Region::parse(good).is_some(), "{good}");
         }
-        for bad in ["", "x", "evil.example/", "us-east-1.evil", "US-EAST-1", "us--1", "us-east-1#", "a@b-c"] {
+        for bad in [
+            "",
+            "x",
+            "evil.example/",
+            "us-east-1.evil",
+            "US-EAST-1",
+            "us--1",
+            "us-east-1#",
+            "a@b-c",
+            "s3-us-west-2",
+            "us-east",
+            "us-1",
+        ] {
             assert!(Region::parse(bad).is_none(), "{bad}");
         }
         assert_eq!(Region::parse("cn-north-1").unwrap().partition(), "aws-cn");

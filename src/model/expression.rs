@@ -21,6 +21,11 @@ const MAX_GROWTH: f64 = 256.0;
 /// exhausted stack would end the process.
 const MAX_OPERATORS: usize = 128;
 
+/// Most steps of a plain path: each of them reads what is left of the text.
+const MAX_STEPS: usize = 64;
+/// Largest step of a slice; the `jmespath` crate overflows beyond 32 bits.
+const MAX_SLICE_STEP: i32 = 1_000_000;
+
 /// What to take out of a secret.
 #[derive(Clone, Debug)]
 pub struct Expression {
@@ -52,7 +57,9 @@ pub enum ExpressionError {
         limit: usize,
     },
     /// So many operators that evaluating them could exhaust the stack.
-    #[error("has {0} operators and brackets; {MAX_OPERATORS} are the most")]
+    #[error(
+        "has {0} operators and brackets, or steps; {MAX_OPERATORS}, and {MAX_STEPS} steps of a plain path, are the most"
+    )]
     Deep(usize),
     /// Not JMESPath.
     #[error("is not a JMESPath expression: {0}")]
@@ -91,6 +98,9 @@ impl Expression {
             return Err(ExpressionError::Long { bytes: text.len(), limit });
         }
         if let Some(steps) = plain_steps(text) {
+            if steps.len() > MAX_STEPS {
+                return Err(ExpressionError::Deep(steps.len()));
+            }
             return Ok(Self { text: text.to_owned(), way: Way::Plain(steps) });
         }
         let operators = text.chars().filter(|c| "([{!&.|<>=".contains(*c)).count();
@@ -98,7 +108,14 @@ impl Expression {
             return Err(ExpressionError::Deep(operators));
         }
         let compiled = jmespath::compile(text).map_err(|error| {
-            ExpressionError::Syntax(format!("{} at column {}", reason(&error.reason), error.column + 1))
+            let place = format!("{} at column {}", reason(&error.reason), error.column + 1);
+            let bare = text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+            let hint = if bare {
+                format!("; for a literal top-level key write key: {text} instead of path")
+            } else {
+                String::new()
+            };
+            ExpressionError::Syntax(place + &hint)
         })?;
         if growth(compiled.as_ast()) > MAX_GROWTH {
             return Err(ExpressionError::Growth);
@@ -106,9 +123,15 @@ impl Expression {
         Ok(Self { text: text.to_owned(), way: Way::Computed(compiled) })
     }
 
-    /// A literal top-level key, whatever characters it has.
-    pub fn key(name: &str) -> Self {
-        Self { text: name.to_owned(), way: Way::Plain(vec![Step::Name(name.to_owned())]) }
+    /// A literal top-level key of at most `limit` bytes, whatever characters it has.
+    ///
+    /// # Errors
+    /// When it is too long.
+    pub fn key(name: &str, limit: usize) -> Result<Self, ExpressionError> {
+        if name.len() > limit {
+            return Err(ExpressionError::Long { bytes: name.len(), limit });
+        }
+        Ok(Self { text: name.to_owned(), way: Way::Plain(vec![Step::Name(name.to_owned())]) })
     }
 
     /// The expression or key as it was written.
@@ -237,13 +260,19 @@ fn reason(reason: &ErrorReason) -> String {
     }
 }
 
-/// An upper bound of a result's size over its input's size.
+/// An upper bound of the size of everything that is made on the way to a
+/// result, over the input's size; infinite where there is none.
 fn growth(ast: &Ast) -> f64 {
+    let at_least_one = |size: f64| size.max(1.0);
     match ast {
-        Ast::Identity { .. } | Ast::Field { .. } | Ast::Index { .. } | Ast::Slice { .. } => 1.0,
-        Ast::Comparison { .. } | Ast::Not { .. } => 1.0,
+        Ast::Identity { .. } | Ast::Field { .. } | Ast::Index { .. } => 1.0,
+        Ast::Slice { step, .. } if step.unsigned_abs() > MAX_SLICE_STEP.unsigned_abs() => f64::INFINITY,
+        Ast::Slice { .. } => 1.0,
+        // Its result is small, but both sides are made in full.
+        Ast::Comparison { lhs, rhs, .. } => at_least_one(growth(lhs) + growth(rhs)),
+        Ast::Not { node, .. } => at_least_one(growth(node)),
         // A literal's size does not depend on the input, which may be one byte.
-        Ast::Literal { value, .. } => value.to_string().len().max(1) as f64,
+        Ast::Literal { value, .. } => at_least_one(value.to_string().len() as f64),
         Ast::Expref { ast, .. } | Ast::Flatten { node: ast, .. } | Ast::ObjectValues { node: ast, .. } => {
             growth(ast)
         }
@@ -251,21 +280,25 @@ fn growth(ast: &Ast) -> f64 {
         Ast::MultiHash { elements, .. } => {
             elements.iter().map(|pair| growth(&pair.value) + pair.key.len() as f64).sum()
         }
-        Ast::Condition { then, .. } => growth(then),
+        Ast::Condition { predicate, then, .. } => growth(predicate) + growth(then),
         Ast::And { lhs, rhs, .. } | Ast::Or { lhs, rhs, .. } => growth(lhs) + growth(rhs),
         Ast::Projection { lhs, rhs, .. } | Ast::Subexpr { lhs, rhs, .. } => growth(lhs) * growth(rhs),
-        Ast::Function { name, args, .. } => function_growth(name, args),
+        Ast::Function { name, args, .. } => at_least_one(function_growth(name, args)),
     }
 }
 
 fn function_growth(name: &str, args: &[Ast]) -> f64 {
     let sizes = args.iter().map(growth);
-    match name {
-        // The glue or the mapped expression meets every element.
-        "join" | "map" => sizes.product(),
+    match (name, args) {
+        // A literal glue stands between all elements; one that comes from the
+        // secret makes the result as large as the secret's square.
+        ("join", [Ast::Literal { .. }, array]) => growth(&args[0]) * growth(array) + growth(array),
+        ("join", _) => f64::INFINITY,
+        // The mapped expression meets every element.
+        ("map", _) => sizes.product(),
         // A control character becomes six characters, `\u0001`.
-        "to_string" => 6.0 * sizes.sum::<f64>(),
-        _ => sizes.sum::<f64>().max(1.0),
+        ("to_string", _) => 6.0 * sizes.sum::<f64>(),
+        _ => sizes.sum::<f64>(),
     }
 }
 

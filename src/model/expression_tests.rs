@@ -51,9 +51,9 @@ fn a_computed_result_prints_as_json() {
 
 #[test]
 fn a_literal_key_needs_no_quoting() {
-    let value = Expression::key("db-password").extract(SECRET.as_bytes()).unwrap().unwrap();
+    let value = Expression::key("db-password", 99).unwrap().extract(SECRET.as_bytes()).unwrap().unwrap();
     assert_eq!(value.expose(), b"p");
-    assert!(Expression::key("nested.list").extract(SECRET.as_bytes()).unwrap().is_none());
+    assert!(Expression::key("nested.list", 99).unwrap().extract(SECRET.as_bytes()).unwrap().is_none());
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn errors_never_quote_the_value() {
         .extract(format!("{{\"a\":\"{canary}\"}}").as_bytes())
         .unwrap_err();
     assert_eq!(error, ExtractError::Evaluation("abs(a)".to_owned()));
-    assert_eq!(Expression::key("a").extract(&[0xff, 0xfe]).unwrap_err(), ExtractError::NotText);
+    assert_eq!(Expression::key("a", 99).unwrap().extract(&[0xff, 0xfe]).unwrap_err(), ExtractError::NotText);
 }
 
 #[test]
@@ -82,6 +82,20 @@ fn hostile_expressions_are_refused_before_anything_is_fetched() {
     assert!(matches!(parse("a["), Err(ExpressionError::Syntax(_))));
     let doubling = vec!["[@,@]|[]"; 20].join("|");
     assert_eq!(parse(&doubling).unwrap_err(), ExpressionError::Growth);
+    let compared = format!("({}) == `1`", vec!["[@,@,@,@]|[]"; 14].join("|"));
+    for hostile in [
+        compared.as_str(),
+        "!([@,@,@,@]|[]|[@,@,@,@]|[]|[@,@,@,@]|[]|[@,@,@,@]|[]|[@,@,@,@]|[])",
+        "a[?[@,@,@,@]|[]|[@,@,@,@]|[]|[@,@,@,@]|[]|[@,@,@,@]|[]|[@,@,@,@]]",
+        "join(a, b)",
+        "join(join(a, b), c)",
+        "a[1::2147483647]",
+    ] {
+        assert_eq!(parse(hostile).unwrap_err(), ExpressionError::Growth, "{hostile}");
+    }
+    assert!(parse("join(', ', hosts)").is_ok());
+    assert!(matches!(parse(&vec!["a"; 65].join(".")), Err(ExpressionError::Deep(65))));
+    assert!(matches!(Expression::key("abc", 2), Err(ExpressionError::Long { bytes: 3, limit: 2 })));
     let quoting = format!("{}@{}", "to_string([".repeat(8), "])".repeat(8));
     assert_eq!(parse(&quoting).unwrap_err(), ExpressionError::Growth);
     assert_eq!(parse(&"[".repeat(129)).unwrap_err(), ExpressionError::Deep(129));

@@ -1,12 +1,14 @@
 //! What every room speaks of. Knows no other room, no runtime, no AWS, no Kubernetes.
 
 pub mod arn;
+mod attributes;
 pub mod encoding;
 pub mod expression;
 mod fields;
 pub mod file;
 pub mod file_path;
 pub mod go_text;
+pub mod message;
 pub mod object;
 pub mod principal;
 pub mod request;

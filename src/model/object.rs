@@ -12,6 +12,7 @@ use super::{
     fields::Fields,
     file::FileMode,
     file_path::FilePath,
+    message::shortened,
     request::{Limits, Mistakes},
     yaml::{Content, Node},
 };
@@ -142,7 +143,7 @@ impl Object {
         let place = format!("objects[{index}] (line {})", node.line);
         let mut fields = Fields::of(node, &place, mistakes)?;
         let name = fields.text("objectName", mistakes).unwrap_or_default();
-        let place = if name.is_empty() { place } else { format!("{place} {name:?}") };
+        let place = if name.is_empty() { place } else { format!("{place} {:?}", shortened(&name)) };
         fields.rename(place.clone());
 
         let object_type = fields.text("objectType", mistakes).unwrap_or_default();
@@ -177,7 +178,8 @@ impl Object {
 
     /// Every file that the object may bring, with the name to report it by.
     pub fn paths(&self) -> impl Iterator<Item = (&FilePath, String)> {
-        let whole = (&self.path, format!("{:?}", self.reference.id));
+        let id = shortened(&self.reference.id);
+        let whole = (&self.path, format!("{id:?}"));
         let fields = self.fields.iter().map(|field| {
             (&field.path, format!("jmesPath {:?} of {:?}", field.expression.as_str(), self.reference.id))
         });
@@ -343,7 +345,9 @@ fn json_field(
         (Some(path), None) => Expression::jmes_path(&path, class.limits.max_expression_bytes)
             .map_err(|error| mistakes.add(&place, format!("path {error}")))
             .ok(),
-        (None, Some(key)) => Some(Expression::key(&key)),
+        (None, Some(key)) => Expression::key(&key, class.limits.max_expression_bytes)
+            .map_err(|error| mistakes.add(&place, format!("key {error}")))
+            .ok(),
         (None, None) => {
             mistakes.add(&place, "path (a JMESPath expression) or key (a literal top-level key) is missing");
             None
@@ -382,7 +386,14 @@ fn file_path(
     };
     FilePath::parse(&translated)
         .map_err(|error| {
-            mistakes.add(place, format!("{key} {name:?} gives the file name {translated:?}, which {error}"))
+            mistakes.add(
+                place,
+                format!(
+                    "{key} {:?} gives the file name {:?}, which {error}",
+                    shortened(name),
+                    shortened(&translated)
+                ),
+            )
         })
         .ok()
 }

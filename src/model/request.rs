@@ -6,17 +6,17 @@ use zeroize::Zeroize;
 
 use super::{
     arn::{Arn, Region, RoleArn},
+    attributes::Attributes,
     file::FileMode,
-    go_text,
     object::{Class, Object},
-    token::{Tokens, parse_tokens},
+    token::Tokens,
     yaml::{self, Content},
 };
 
-const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
-const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";
-/// Shortest `refreshInterval`.
-const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(15);
+/// Longest `objects`: about 500 bytes for each of 500 objects.
+const MAX_OBJECTS_BYTES: usize = 256 << 10;
+/// Longest message of one mistake.
+const MAX_MISTAKE_CHARS: usize = 600;
 /// Most mistakes that one answer spells out.
 const MAX_SHOWN: usize = 20;
 
@@ -138,8 +138,12 @@ pub struct MountRequest {
 pub struct InvalidRequest {
     /// The SecretProviderClass as `namespace/name`, where known.
     pub class: String,
-    /// Place and problem of each.
+    /// How many there are.
+    pub count: usize,
+    /// Place and problem of each, of the first ones only where there are many.
     pub mistakes: Vec<String>,
+    /// What is odd beside them, and may be the reason: a misspelt key.
+    pub warnings: Vec<String>,
 }
 
 impl std::error::Error for InvalidRequest {}
@@ -150,23 +154,31 @@ impl fmt::Display for InvalidRequest {
         if !self.class.is_empty() {
             write!(f, " (SecretProviderClass {} and the pod's volumeAttributes)", self.class)?;
         }
-        if let [only] = self.mistakes.as_slice() {
-            return write!(f, ": {only}");
+        match self.mistakes.as_slice() {
+            [only] => write!(f, ": {only}")?,
+            many => {
+                write!(f, ", {} mistakes:", self.count)?;
+                for (number, mistake) in many.iter().enumerate() {
+                    let separator = if number == 0 { "" } else { ";" };
+                    write!(f, "{separator} ({}) {mistake}", number + 1)?;
+                }
+                match self.count.saturating_sub(many.len()) {
+                    0 => {}
+                    more => write!(f, " and {more} more")?,
+                }
+            }
         }
-        write!(f, ", {} mistakes:", self.mistakes.len())?;
-        for (number, mistake) in self.mistakes.iter().take(MAX_SHOWN).enumerate() {
-            write!(f, " ({}) {mistake};", number + 1)?;
+        for warning in self.warnings.iter() {
+            write!(f, "; also {warning}")?;
         }
-        match self.mistakes.len().saturating_sub(MAX_SHOWN) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
-        }
+        Ok(())
     }
 }
 
 /// Collects mistakes and warnings, so that one answer names them all.
 #[derive(Debug, Default)]
 pub struct Mistakes {
+    count: usize,
     found: Vec<String>,
     warnings: Vec<String>,
 }
@@ -174,13 +186,34 @@ pub struct Mistakes {
 impl Mistakes {
     /// Something that makes the request invalid.
     pub fn add(&mut self, place: &str, problem: impl fmt::Display) {
-        self.found.push(format!("{place}: {problem}"));
+        self.count += 1;
+        // What nobody will read is only counted: a manifest must not become a
+        // thousand times its own size in messages.
+        if self.found.len() < MAX_SHOWN {
+            self.found.push(cut(format!("{place}: {problem}")));
+        }
+    }
+
+    /// Whether there is a mistake.
+    fn any(&self) -> bool {
+        self.count > 0
     }
 
     /// Something that is only odd.
     pub fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
+        if self.warnings.len() < MAX_SHOWN {
+            self.warnings.push(cut(warning));
+        }
     }
+}
+
+/// A message about a long text needs its beginning only.
+fn cut(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MAX_MISTAKE_CHARS) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 impl MountRequest {
@@ -207,6 +240,9 @@ impl MountRequest {
         let use_pod_identity = attributes.use_pod_identity(&mut mistakes);
         let address_type = attributes.address_type(&mut mistakes);
         let role_arn = attributes.role_arn(rules.allow_role_arn, &mut mistakes);
+        if use_pod_identity == Some(true) && role_arn.is_some() {
+            mistakes.warn("roleArn is ignored, because usePodIdentity is \"true\"".to_owned());
+        }
         let refresh_interval = attributes.refresh_interval(rules.max_refresh_interval, &mut mistakes);
         let default_mode = default_mode(&raw.permission, &mut mistakes);
         if region.is_some() && region == failover_region {
@@ -227,9 +263,14 @@ impl MountRequest {
         check_collisions(&objects, &mut mistakes);
         attributes.warn_of_the_rest(&mut mistakes);
 
-        if !mistakes.found.is_empty() {
+        if mistakes.any() {
             let class = if class.is_empty() { class } else { format!("{}/{class}", pod.namespace) };
-            return Err(InvalidRequest { class, mistakes: mistakes.found });
+            return Err(InvalidRequest {
+                class,
+                count: mistakes.count,
+                mistakes: mistakes.found,
+                warnings: mistakes.warnings,
+            });
         }
         Ok(Self {
             pod,
@@ -267,150 +308,16 @@ impl MountRequest {
                 );
             }
         }
-        if mistakes.found.is_empty() {
+        if !mistakes.any() {
             return Ok(());
         }
         Err(InvalidRequest {
             class: format!("{}/{}", self.pod.namespace, self.class),
+            count: mistakes.count,
             mistakes: mistakes.found,
+            warnings: Vec::new(),
         })
     }
-}
-
-/// The request's attributes that have not been taken yet.
-struct Attributes {
-    texts: BTreeMap<String, String>,
-    tokens: Tokens,
-}
-
-impl Attributes {
-    fn read(raw: &RawRequest, mistakes: &mut Mistakes) -> Self {
-        let mut texts = object_of_texts(&raw.attributes, "attributes", mistakes);
-        // Driver 1.6 copies its choice into the attributes; from Kubernetes
-        // 1.35 on kubelet may send the tokens among the secrets alone.
-        let tokens = texts.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty()).or_else(|| {
-            let empty = matches!(raw.secrets.trim(), "" | "null");
-            let mut secrets =
-                if empty { BTreeMap::new() } else { object_of_texts(&raw.secrets, "secrets", mistakes) };
-            let tokens = secrets.remove(TOKENS_KEY);
-            secrets.values_mut().for_each(Zeroize::zeroize);
-            tokens
-        });
-        let parsed = tokens.map_or_else(Tokens::new, |mut json| {
-            let parsed = parse_tokens(&json);
-            json.zeroize();
-            parsed.unwrap_or_else(|| {
-                mistakes.add(TOKENS_KEY, "is not a JSON object of audience to {token, expirationTimestamp}");
-                Tokens::new()
-            })
-        });
-        Self { texts, tokens: parsed }
-    }
-
-    /// A parameter; empty counts as missing, as for Go's string maps.
-    fn take(&mut self, key: &str) -> Option<String> {
-        self.texts.remove(key).filter(|text| !text.is_empty())
-    }
-
-    fn kubelet(&mut self, key: &str, mistakes: &mut Mistakes) -> String {
-        let key = format!("{KUBELET_PREFIX}{key}");
-        let text = self.take(&key).unwrap_or_default();
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
-        if text.is_empty() {
-            mistakes.add(&key, "is missing: the CSIDriver object needs podInfoOnMount: true");
-        } else if text.len() > 253 || !text.bytes().all(allowed) || text.contains("..") {
-            mistakes.add(&key, format!("{text:?} is not a Kubernetes name"));
-        }
-        text
-    }
-
-    fn region(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<Region> {
-        let text = self.take(key)?;
-        let region = Region::parse(&text);
-        if region.is_none() {
-            mistakes.add(key, format!("{text:?} is not a Region's name"));
-        }
-        region
-    }
-
-    fn translation(&mut self, mistakes: &mut Mistakes) -> Option<char> {
-        let Some(text) = self.take("pathTranslation") else { return Some('_') };
-        if text.eq_ignore_ascii_case("false") {
-            return None;
-        }
-        let mut chars = text.chars();
-        if let (Some(only), None) = (chars.next(), chars.next()) {
-            return Some(only);
-        }
-        mistakes.add("pathTranslation", format!("{text:?} is neither a single character nor \"False\""));
-        None
-    }
-
-    fn use_pod_identity(&mut self, mistakes: &mut Mistakes) -> Option<bool> {
-        let text = self.take("usePodIdentity")?;
-        let choice = go_text::parse_bool(&text);
-        if choice.is_none() {
-            mistakes.add("usePodIdentity", format!("{text:?} is neither \"true\" nor \"false\""));
-        }
-        choice
-    }
-
-    fn address_type(&mut self, mistakes: &mut Mistakes) -> AddressType {
-        let text = self.take("preferredAddressType").unwrap_or_default().to_ascii_lowercase();
-        match text.as_str() {
-            "ipv4" => AddressType::Ipv4,
-            "ipv6" => AddressType::Ipv6,
-            "" | "auto" => AddressType::Auto,
-            // AWS's own provider takes anything else for "auto".
-            other => {
-                mistakes.warn(format!(
-                    "preferredAddressType {other:?} is none of ipv4, ipv6, auto; auto is used"
-                ));
-                AddressType::Auto
-            }
-        }
-    }
-
-    fn role_arn(&mut self, allowed: bool, mistakes: &mut Mistakes) -> Option<RoleArn> {
-        let text = self.take("roleArn")?;
-        if !allowed {
-            mistakes.add("roleArn", "is not allowed here (--allow-role-arn=false); annotate the ServiceAccount with eks.amazonaws.com/role-arn");
-            return None;
-        }
-        let role = RoleArn::parse(&text);
-        if role.is_none() {
-            mistakes.add("roleArn", format!("{text:?} is not arn:<partition>:iam::<account>:role/<name>"));
-        }
-        role
-    }
-
-    fn refresh_interval(&mut self, most: Duration, mistakes: &mut Mistakes) -> Option<Duration> {
-        let text = self.take("refreshInterval")?;
-        let interval = go_text::parse_duration(&text);
-        let fitting = interval.filter(|interval| (MIN_REFRESH_INTERVAL..=most).contains(interval));
-        if fitting.is_none() {
-            let (least, most) = (go_text::show_duration(MIN_REFRESH_INTERVAL), go_text::show_duration(most));
-            mistakes.add("refreshInterval", format!("{text:?} is not a duration between {least} and {most} (--max-refresh-interval), such as \"1m30s\""));
-        }
-        fitting
-    }
-
-    fn warn_of_the_rest(&mut self, mistakes: &mut Mistakes) {
-        for (key, mut text) in std::mem::take(&mut self.texts) {
-            text.zeroize();
-            if !key.starts_with(KUBELET_PREFIX) {
-                mistakes.warn(format!("unknown parameter {key:?} is ignored"));
-            }
-        }
-    }
-}
-
-/// serde_json's own message may quote a token, so only the place is told.
-fn object_of_texts(json: &str, field: &str, mistakes: &mut Mistakes) -> BTreeMap<String, String> {
-    serde_json::from_str(json).unwrap_or_else(|error| {
-        mistakes.add(field, format!("is not a JSON object of texts (column {})", error.column()));
-        BTreeMap::new()
-    })
 }
 
 fn default_mode(permission: &str, mistakes: &mut Mistakes) -> FileMode {
@@ -422,6 +329,10 @@ fn default_mode(permission: &str, mistakes: &mut Mistakes) -> FileMode {
 }
 
 fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
+    if text.len() > MAX_OBJECTS_BYTES {
+        mistakes.add("objects", format!("has {} bytes; {MAX_OBJECTS_BYTES} are the most", text.len()));
+        return Vec::new();
+    }
     let node = match yaml::read(text) {
         Ok(None) => return Vec::new(),
         Ok(Some(node)) => node,
@@ -437,11 +348,17 @@ fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<
             mistakes.add("objects", format!("has {count} entries; {most} are the most (--max-objects)"));
             Vec::new()
         }
-        Content::List(entries) => entries
-            .iter()
-            .enumerate()
-            .filter_map(|(index, entry)| Object::parse(entry, index, class, mistakes))
-            .collect(),
+        Content::List(entries) => {
+            let parse = |(index, entry)| Object::parse(entry, index, class, mistakes);
+            let objects: Vec<Object> = entries.iter().enumerate().filter_map(parse).collect();
+            let files: usize = objects.iter().map(|object| 1 + object.fields.len()).sum();
+            let most = class.limits.max_objects;
+            if files > most {
+                mistakes
+                    .add("objects", format!("asks for {files} files; {most} are the most (--max-objects)"));
+            }
+            objects
+        }
         Content::Scalar { .. } | Content::Map(_) => {
             mistakes.add("objects", "must be a list (each entry starts with \"- objectName:\")");
             Vec::new()

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::attributes::TOKENS_KEY;
 use crate::model::object::{Selector, Service};
 
 /// A request whose attributes are the given ones on top of a pod's.

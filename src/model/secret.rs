@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The bytes of a secret. Clones share one buffer, which is zeroized when the
 /// last of them is dropped. Neither `Debug` nor any other formatting shows it.
@@ -13,7 +13,12 @@ pub struct SecretValue(Bytes);
 impl SecretValue {
     /// Takes the bytes over; no copy of them is left behind.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Bytes::from_owner(Zeroizing::new(bytes)))
+        Self::owned_by(bytes)
+    }
+
+    /// Wipes the owner when the last clone is dropped.
+    fn owned_by(owner: impl Zeroize + AsRef<[u8]> + Send + 'static) -> Self {
+        Self(Bytes::from_owner(Zeroizing::new(owner)))
     }
 
     /// The bytes, for the one who delivers or decodes them.
@@ -51,7 +56,53 @@ impl fmt::Debug for SecretValue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// A buffer that tells what is in it when it has been wiped.
+    struct Observed {
+        buffer: Vec<u8>,
+        seen: Arc<Mutex<Option<Vec<u8>>>>,
+    }
+
+    impl AsRef<[u8]> for Observed {
+        fn as_ref(&self) -> &[u8] {
+            &self.buffer
+        }
+    }
+
+    impl Zeroize for Observed {
+        fn zeroize(&mut self) {
+            self.buffer.as_mut_slice().zeroize();
+            *self.seen.lock().unwrap() = Some(self.buffer.clone());
+        }
+    }
+
+    #[test]
+    fn the_buffer_is_wiped_when_the_last_clone_is_dropped_and_not_before() {
+        let seen = Arc::default();
+        let observed = Observed { buffer: b"canary".to_vec(), seen: Arc::clone(&seen) };
+        let value = SecretValue::owned_by(observed);
+        let (clone, shared) = (value.clone(), value.to_shared_bytes());
+        drop(value);
+        let part = shared.slice(1..3);
+        drop(shared);
+        assert_eq!(*seen.lock().unwrap(), None);
+        assert_eq!((clone.expose(), &part[..]), (&b"canary"[..], &b"an"[..]));
+        drop(part);
+        drop(clone);
+        assert_eq!(seen.lock().unwrap().as_deref(), Some(&[0; 6][..]));
+    }
+
+    #[test]
+    fn the_bytes_are_taken_over_and_not_copied() {
+        let bytes = b"canary".to_vec();
+        let at = bytes.as_ptr();
+        let value = SecretValue::new(bytes);
+        assert_eq!(value.expose().as_ptr(), at);
+        assert_eq!(value.to_shared_bytes().as_ptr(), at);
+    }
 
     #[test]
     fn debug_shows_nothing_of_the_value() {

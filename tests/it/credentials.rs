@@ -13,7 +13,7 @@ const STS_CALL: &str = "AssumeRoleWithWebIdentity";
 const AGENT_CALL: &str = "PodIdentityCredentials";
 
 async fn world() -> World {
-    let world = World::start().await;
+    let world = World::uncached().await;
     world.secret("shop/db", "x");
     world
 }

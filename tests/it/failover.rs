@@ -11,7 +11,7 @@ const OBJECTS: &str = "
 
 /// The same names in both Regions, with values that tell the Region.
 async fn world() -> World {
-    let world = World::start().await;
+    let world = World::uncached().await;
     for region in [REGION, FAILOVER] {
         world.emulator.put_secret(region, "shop/db", region.to_owned());
         world.emulator.put_parameter(region, "/shop/level", ParameterType::String, region);
@@ -107,7 +107,7 @@ async fn failover_arns_are_of_the_failover_region() {
 
 #[tokio::test(start_paused = true)]
 async fn failover_404_or_403_does_not_break_a_healthy_primary() {
-    let world = World::start().await;
+    let world = World::uncached().await;
     world.secret("shop/db", REGION);
     world.parameter("/shop/level", REGION);
     // Nothing is there in the failover Region.
@@ -123,7 +123,7 @@ async fn failover_404_or_403_does_not_break_a_healthy_primary() {
 
 #[tokio::test(start_paused = true)]
 async fn a_primary_that_denies_or_does_not_have_it_never_asks_the_failover() {
-    let world = World::start().await;
+    let world = World::uncached().await;
     for region in [REGION, FAILOVER] {
         world.emulator.put_secret(region, "shop/denied", "x".to_owned());
         world.emulator.put_secret(region, "shop/deleted", "x".to_owned());
@@ -175,7 +175,7 @@ async fn a_denial_of_the_failover_is_named_beside_the_primarys_outage() {
 
 #[tokio::test(start_paused = true)]
 async fn an_optional_secret_is_not_absent_only_because_the_failover_lacks_it() {
-    let world = World::start().await;
+    let world = World::uncached().await;
     world.secret("shop/db", "x");
     let objects = "- {objectName: shop/db, objectType: secretsmanager, optional: true}";
     assert_eq!(world.mount(&request(objects)).await.paths(), ["shop_db"]);

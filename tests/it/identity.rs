@@ -12,7 +12,7 @@ use crate::harness::{Behaviour, Pod, Request, STS, WEB, WORKER, World, assert_sa
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
 async fn world() -> World {
-    let world = World::start().await;
+    let world = World::uncached().await;
     world.secret("shop/db", "x");
     world
 }

@@ -44,10 +44,10 @@ async fn mount_all(world: &World, tenants: &[(String, String)], pods_each: usize
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_identity_ever_gets_anothers_value() {
     let world = World::start().await;
-    let tenants: Vec<_> = (0..40).map(|number| tenant(&world, number, number % 2 == 0)).collect();
-    mount_all(&world, &tenants, 5).await;
+    let tenants: Vec<_> = (0..30).map(|number| tenant(&world, number, number % 2 == 0)).collect();
+    mount_all(&world, &tenants, 4).await;
     // Once more with credentials that are held, and with some that are void.
-    mount_all(&world, &tenants, 5).await;
+    mount_all(&world, &tenants, 4).await;
     world.emulator.expire_sessions();
     mount_all(&world, &tenants, 3).await;
 }

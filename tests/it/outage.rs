@@ -30,7 +30,7 @@ fn outages() -> [FaultKind; 8] {
 
 #[tokio::test(start_paused = true)]
 async fn every_outage_of_every_service_is_internal_and_in_time() {
-    let world = World::start().await;
+    let world = World::uncached().await;
     world.secret("shop/db", "hunter2");
     world.parameter("/shop/level", "info");
     for (operation, request, named) in [

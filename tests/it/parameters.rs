@@ -38,7 +38,11 @@ async fn region_says_where_to_read() {
 
 #[tokio::test(start_paused = true)]
 async fn without_region_the_nodes_label_is_read_once() {
-    let world = World::with(|config| config.cluster.node_name = Some("node-1".to_owned())).await;
+    let world = World::with(|config| {
+        config.cluster.node_name = Some("node-1".to_owned());
+        config.values.max_bytes = 0;
+    })
+    .await;
     world.kubernetes.add_node("node-1", &json!({ "topology.kubernetes.io/region": "eu-central-1" }));
     world.emulator.put_secret("eu-central-1", "shop/db", "central".to_owned());
     for _ in 0..2 {
@@ -212,7 +216,7 @@ async fn a_class_without_files_mounts_with_a_version_that_the_driver_accepts() {
 
 #[tokio::test(start_paused = true)]
 async fn encoding_decodes_the_whole_value() {
-    let world = World::start().await;
+    let world = World::uncached().await;
     for (encoding, text) in [("base64", "AAH/+g=="), ("base64url", "AAH_-g"), ("hex", "0001fFfa")] {
         world.secret("shop/db", text);
         let objects = format!("- {{objectName: shop/db, objectType: secretsmanager, encoding: {encoding}}}");

@@ -34,6 +34,21 @@
 {{- with .Values.maxCredentialAge }}
 {{- $args = append $args (printf "--max-credential-age=%s" .) }}
 {{- end }}
+{{- with .Values.rotationPollInterval }}
+{{- $args = append $args (printf "--rotation-poll-interval=%s" .) }}
+{{- end }}
+{{- with .Values.maxRefreshInterval }}
+{{- $args = append $args (printf "--max-refresh-interval=%s" .) }}
+{{- end }}
+{{- with .Values.maxStale }}
+{{- $args = append $args (printf "--max-stale=%s" .) }}
+{{- end }}
+{{- with .Values.idleAfter }}
+{{- $args = append $args (printf "--idle-after=%s" .) }}
+{{- end }}
+{{- with .Values.cacheMaxBytes }}
+{{- $args = append $args (printf "--cache-max-bytes=%d" (int .)) }}
+{{- end }}
 {{- with .Values.maxAwsCalls }}
 {{- $args = append $args (printf "--max-aws-calls=%d" (int .)) }}
 {{- end }}

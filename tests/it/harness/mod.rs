@@ -6,6 +6,10 @@
 
 mod driver;
 mod kubernetes;
+mod logs;
+mod rooms;
+mod tee;
+mod time;
 
 use std::{
     net::SocketAddr,
@@ -25,6 +29,10 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 pub(crate) use self::{
     driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
     kubernetes::{Behaviour, Kubernetes},
+    logs::Log,
+    rooms::Rooms,
+    tee::Tee,
+    time::{GRACE, INTERVAL, pass, seconds},
 };
 
 /// The store's account.
@@ -59,17 +67,23 @@ impl World {
         Self::with(|_| {}).await
     }
 
+    /// The world in which every mount asks AWS, for tests of the asking itself.
+    pub(crate) async fn uncached() -> Self {
+        Self::with(|config| config.values.max_bytes = 0).await
+    }
+
     /// The world with a changed configuration.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         Self::of(Store::default(), change).await
     }
 
     /// The world with provider-writes delivery into any file system.
-    pub(crate) async fn provider_writes() -> Self {
+    pub(crate) async fn provider_writes(change: impl FnOnce(&mut Config)) -> Self {
         let mut kubelet = PathBuf::new();
         let world = Self::with(|config| {
             kubelet = config.provider_volume.join("kubelet");
             config.writer = Some(Writer::new(&kubelet, FileSystem::Any));
+            change(config);
         });
         let world = world.await;
         std::fs::create_dir(&kubelet).unwrap();
@@ -162,6 +176,14 @@ impl World {
     /// Stops the provider and gives what `serve` gave.
     pub(crate) async fn stop(&mut self) -> Result<(), ServeError> {
         self.provider.stop().await
+    }
+
+    /// Starts the provider anew with a changed configuration.
+    pub(crate) async fn restart(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop().await.unwrap();
+        change(&mut self.config);
+        self.provider = Provider::start(self.config.clone());
+        self.driver = Driver::connect(&self.socket()).await;
     }
 }
 

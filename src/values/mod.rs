@@ -4,9 +4,10 @@
 //! An entry belongs to one principal, so that nothing read as one identity is
 //! ever served to another. What leaves is zeroized when its last user is done.
 
+mod entry;
+
 use std::{
     collections::{HashMap, hash_map::RandomState},
-    fmt,
     hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,17 +15,16 @@ use std::{
 
 use tokio::time::Instant;
 
+use self::entry::Pace;
+pub use self::entry::{Entry, Freshness, Held, Lost, Origin, Outcome};
 use crate::{
-    aws::{FailureKind, causes},
+    aws::FailureKind,
     cache::{Slot, Turn},
     fetch::{ObjectResult, met_outage},
     identity::IdentityError,
     model::{arn::Regions, principal::Principal, source::Source},
 };
 
-/// A mount reads by itself only what is older than its interval and this, so
-/// that the poller has time to be first.
-const GRACE: Duration = Duration::from_secs(2);
 /// What an entry costs beside its values, about.
 const ENTRY_BYTES: usize = 1024;
 /// First pause after a poll that met an outage.
@@ -56,151 +56,6 @@ impl Default for ValueSettings {
     }
 }
 
-/// What one read of a source gave: readings, or absences of optional objects.
-pub type Outcome = Arc<[ObjectResult]>;
-
-/// A source's results and when they were asked for.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// One for each reference of the source.
-    pub results: Outcome,
-    /// When the read began.
-    pub read_at: Instant,
-}
-
-/// Why a source has no results.
-#[derive(Clone, Debug)]
-pub enum Lost {
-    /// There were no credentials.
-    Session(IdentityError),
-    /// AWS's answers.
-    Read(Outcome),
-}
-
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Session(error) => f.write_str(&causes(error)),
-            Self::Read(outcome) => {
-                let failures: Vec<String> = outcome
-                    .iter()
-                    .filter_map(|result| result.as_ref().err())
-                    .map(|failure| failure.failover.as_ref().unwrap_or(&failure.primary).to_string())
-                    .collect();
-                f.write_str(&failures.join("; "))
-            }
-        }
-    }
-}
-
-/// Where results come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// The cache had them.
-    Cache,
-    /// AWS was asked for this mount.
-    Aws,
-    /// AWS fails; these are the last known good ones.
-    LastKnownGood,
-}
-
-/// One source as one principal sees it.
-#[derive(Debug)]
-pub struct Entry {
-    /// Whose it is.
-    pub principal: Principal,
-    /// Where it is read.
-    pub regions: Regions,
-    /// What is read.
-    pub source: Source,
-    /// The results, fetched by one for all.
-    pub slot: Slot<Held, Lost>,
-    pace: Mutex<Pace>,
-}
-
-/// When an entry was asked for, and when it is read again. While its lock is
-/// held, no other lock is taken.
-#[derive(Debug)]
-struct Pace {
-    /// The smallest interval that a mount asked for.
-    interval: Duration,
-    asked_at: Instant,
-    /// For each reference whether some mount cannot do without it.
-    required: Vec<bool>,
-    /// `None` until it was read, and while no token is valid.
-    next_poll: Option<Instant>,
-    /// Reads in a row that met an outage.
-    outages: u32,
-    /// What the entry counts for in the table.
-    bytes: usize,
-}
-
-/// Which held results a mount may be given.
-#[derive(Clone, Copy)]
-pub struct Freshness<'a> {
-    /// For each reference whether the mount cannot do without it.
-    pub required: &'a [bool],
-    interval: Duration,
-    max_stale: Option<Duration>,
-}
-
-impl Freshness<'_> {
-    /// Where results of that age come from; `None` when AWS must be asked.
-    pub fn origin_of(&self, held: &Held) -> Option<Origin> {
-        let mut missing =
-            held.results.iter().zip(self.required).filter(|(result, required)| result.is_err() && **required);
-        let age = held.read_at.elapsed();
-        if missing.next().is_some() {
-            None
-        } else if age <= self.interval + GRACE {
-            Some(Origin::Cache)
-        } else if self.max_stale.is_some_and(|most| age <= most) {
-            Some(Origin::LastKnownGood)
-        } else {
-            None
-        }
-    }
-}
-
-impl Entry {
-    /// What a mount may be given now.
-    pub fn freshness<'a>(&self, required: &'a [bool], settings: &ValueSettings) -> Freshness<'a> {
-        let pace = self.pace();
-        let max_stale = (pace.outages > 0).then_some(settings.max_stale);
-        Freshness { required, interval: pace.interval, max_stale }
-    }
-
-    /// What a mount is given without asking AWS.
-    pub fn serve(&self, freshness: Freshness<'_>) -> Option<(Outcome, Origin)> {
-        let held = self.slot.held()?;
-        freshness.origin_of(&held).map(|origin| (held.results, origin))
-    }
-
-    fn required(&self) -> Vec<bool> {
-        self.pace().required.clone()
-    }
-
-    fn pace(&self) -> MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    fn bytes(&self) -> usize {
-        self.results.iter().flatten().map(|reading| reading.value.len()).sum()
-    }
-
-    /// Whether the other holds the same values of the same versions.
-    fn is_same_as(&self, other: &Self) -> bool {
-        self.results.len() == other.results.len()
-            && self.results.iter().zip(other.results.iter()).all(|pair| match pair {
-                (Ok(one), Ok(other)) => one.version == other.version && one.value == other.value,
-                (Err(_), Err(_)) => true,
-                (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
-            })
-    }
-}
-
 /// Entries by where and what they read.
 type Sources = HashMap<Regions, HashMap<Source, Arc<Entry>>>;
 
@@ -219,13 +74,25 @@ pub struct Values {
     phases: RandomState,
 }
 
+/// What an asker is given.
+pub type Finding = Result<(Outcome, Origin), Lost>;
+
 /// What a finished read means for the entry.
 #[derive(Debug)]
 pub struct Settled {
     /// What its asker is given.
-    pub result: Result<(Outcome, Origin), Lost>,
+    pub result: Finding,
     /// Whether the values differ from those held before.
     pub changed: bool,
+    /// Whether the entry's fate has turned: AWS began to fail, access was lost.
+    pub news: bool,
+}
+
+/// What an entry counts for without its values: it is in the table as a key,
+/// too, and a pod author chooses how long its names are.
+fn empty_bytes(source: &Source) -> usize {
+    let names = source.primary.iter().chain(&source.failover).map(|reference| reference.id.len());
+    ENTRY_BYTES + 2 * names.sum::<usize>()
 }
 
 impl Table {
@@ -238,7 +105,7 @@ impl Table {
     }
 
     fn insert(&mut self, entry: &Arc<Entry>) {
-        self.bytes += ENTRY_BYTES;
+        self.bytes += entry.pace().bytes;
         let sources = self.principals.entry(entry.principal.clone()).or_default();
         sources.entry(entry.regions.clone()).or_default().insert(entry.source.clone(), Arc::clone(entry));
     }
@@ -246,10 +113,13 @@ impl Table {
     /// Drops the entry and what it holds; its value is zeroized when no mount
     /// uses it any more.
     fn remove(&mut self, entry: &Entry) {
+        drop(entry.slot.take_if(|_| true));
         let Some(sources) = self.principals.get_mut(&entry.principal) else { return };
         let Some(entries) = sources.get_mut(&entry.regions) else { return };
-        if entries.remove(&entry.source).is_some() {
-            self.bytes = self.bytes.saturating_sub(entry.pace().bytes);
+        // It may be another entry by now: whoever lost access has lost that, too.
+        if let Some(removed) = entries.remove(&entry.source) {
+            self.bytes = self.bytes.saturating_sub(removed.pace().bytes);
+            drop(removed.slot.take_if(|_| true));
         }
         if entries.is_empty() {
             sources.remove(&entry.regions);
@@ -257,7 +127,27 @@ impl Table {
         if sources.is_empty() {
             self.principals.remove(&entry.principal);
         }
-        drop(entry.slot.take_if(|_| true));
+    }
+
+    /// Removes what was asked for longest ago while there is too much.
+    fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) {
+        if self.bytes <= max_bytes {
+            return;
+        }
+        let mut oldest: Vec<(bool, Instant, Arc<Entry>)> = self
+            .entries()
+            .map(|entry| (Arc::ptr_eq(entry, newest), entry.pace().asked_at, Arc::clone(entry)))
+            .collect();
+        // The newest goes last: it goes only when it is too large alone.
+        oldest.sort_by_key(|(is_newest, asked_at, _)| (*is_newest, *asked_at));
+        // A little more than needed, so that not every read has to sort again.
+        let target = max_bytes - max_bytes / 16;
+        for (_, _, entry) in oldest {
+            if self.bytes <= target {
+                break;
+            }
+            self.remove(&entry);
+        }
     }
 }
 
@@ -286,6 +176,9 @@ impl Values {
         if let Some(entry) = table.get(principal, regions, source) {
             let mut pace = entry.pace();
             pace.asked_at = now;
+            if std::mem::take(&mut pace.waits_for_token) {
+                pace.next_poll = Some(now);
+            }
             pace.required.iter_mut().zip(required).for_each(|(known, required)| *known |= required);
             if interval < pace.interval {
                 pace.interval = interval;
@@ -299,16 +192,10 @@ impl Values {
             regions: regions.clone(),
             source: source.clone(),
             slot: Slot::new(),
-            pace: Mutex::new(Pace {
-                interval,
-                asked_at: now,
-                required: required.to_vec(),
-                next_poll: None,
-                outages: 0,
-                bytes: ENTRY_BYTES,
-            }),
+            pace: Mutex::new(Pace::new(interval, now, required, empty_bytes(source))),
         });
         table.insert(&entry);
+        table.evict(&entry, self.settings.max_bytes);
         entry
     }
 
@@ -324,15 +211,17 @@ impl Values {
             Ok(results) => results.into(),
             Err(IdentityError::NoToken) => return self.wait_for_token(entry, turn),
             Err(error) if error.is_outage() => {
-                return self.outage(entry, turn, Lost::Session(error), false);
+                let throttled = error.is_throttled();
+                return self.outage(entry, turn, Lost::Session(error), throttled);
             }
             Err(error) => {
                 if error.is_denial() {
                     self.forget(&entry.principal);
                 }
+                self.remove_empty(entry);
                 let lost = Lost::Session(error);
                 entry.slot.fail(turn, lost.clone());
-                return Settled { result: Err(lost), changed: false };
+                return Settled { result: Err(lost), changed: false, news: true };
             }
         };
         if met_outage(&results) {
@@ -350,14 +239,14 @@ impl Values {
             self.table().remove(entry);
             let lost = Lost::Read(results);
             entry.slot.fail(turn, lost.clone());
-            return Settled { result: Err(lost), changed: false };
+            return Settled { result: Err(lost), changed: false, news: true };
         }
         self.store(entry, turn, Held { results, read_at: began })
     }
 
     fn store(&self, entry: &Arc<Entry>, turn: Turn, held: Held) -> Settled {
         let results = Arc::clone(&held.results);
-        let (read_at, bytes) = (held.read_at, ENTRY_BYTES + held.bytes());
+        let (read_at, bytes) = (held.read_at, empty_bytes(&entry.source) + held.bytes());
         let before = entry.slot.held();
         let changed = before.as_ref().is_some_and(|before| !before.is_same_as(&held));
         drop(entry.slot.succeed(turn, held));
@@ -373,16 +262,18 @@ impl Values {
             });
         }
         self.count(entry, bytes);
-        Settled { result: Ok((results, Origin::Aws)), changed }
+        Settled { result: Ok((results, Origin::Aws)), changed, news: false }
     }
 
     /// The last known good value is served while AWS fails; only the poller tries
     /// again, and less and less often.
     fn outage(&self, entry: &Entry, turn: Turn, lost: Lost, throttled: bool) -> Settled {
         let known = entry.slot.held().is_some();
+        let news;
         {
             let mut pace = entry.pace();
             pace.outages = pace.outages.saturating_add(1);
+            news = pace.outages == 1;
             let doublings = pace.outages.min(MAX_DOUBLINGS);
             let pause = if throttled {
                 // A throttled service is asked less, not more.
@@ -392,18 +283,25 @@ impl Values {
             };
             pace.next_poll = known.then(|| Instant::now() + pause);
         }
+        if !known {
+            self.remove_empty(entry);
+        }
         entry.slot.fail(turn, lost.clone());
         let required = entry.required();
         let result = entry.serve(entry.freshness(&required, &self.settings)).ok_or(lost);
-        Settled { result, changed: false }
+        Settled { result, changed: false, news }
     }
 
     /// The entry keeps what it has until the next mount brings a token.
     fn wait_for_token(&self, entry: &Entry, turn: Turn) -> Settled {
-        entry.pace().next_poll = None;
+        {
+            let mut pace = entry.pace();
+            pace.next_poll = None;
+            pace.waits_for_token = true;
+        }
         let lost = Lost::Session(IdentityError::NoToken);
         entry.slot.fail(turn, lost.clone());
-        Settled { result: Err(lost), changed: false }
+        Settled { result: Err(lost), changed: false, news: false }
     }
 
     /// Entries whose poll is due.
@@ -443,8 +341,20 @@ impl Values {
         (table.entries().count(), table.bytes)
     }
 
-    /// Counts an entry's new size, and evicts what was asked for longest ago
-    /// while there is too much.
+    /// An entry that never held anything is of no use to anybody but those who
+    /// wait for it now, and they have it.
+    fn remove_empty(&self, entry: &Entry) {
+        if entry.slot.held().is_none() {
+            self.table().remove(entry);
+        }
+    }
+
+    /// Where the principal reads, or one of these places.
+    pub fn regions_of(&self, principal: &Principal) -> Option<Regions> {
+        self.table().principals.get(principal)?.keys().next().cloned()
+    }
+
+    /// Counts an entry's new size.
     fn count(&self, newest: &Arc<Entry>, bytes: usize) {
         let mut table = self.table();
         let kept = table.get(&newest.principal, &newest.regions, &newest.source);
@@ -455,23 +365,7 @@ impl Values {
         }
         let before = std::mem::replace(&mut newest.pace().bytes, bytes);
         table.bytes = table.bytes.saturating_sub(before) + bytes;
-        if table.bytes <= self.settings.max_bytes {
-            return;
-        }
-        let mut oldest: Vec<(bool, Instant, Arc<Entry>)> = table
-            .entries()
-            .map(|entry| (Arc::ptr_eq(entry, newest), entry.pace().asked_at, Arc::clone(entry)))
-            .collect();
-        // The newest goes last: it goes only when it is too large alone.
-        oldest.sort_by_key(|(is_newest, asked_at, _)| (*is_newest, *asked_at));
-        // A little more than needed, so that not every read has to sort again.
-        let target = self.settings.max_bytes - self.settings.max_bytes / 16;
-        for (_, _, entry) in oldest {
-            if table.bytes <= target {
-                break;
-            }
-            table.remove(&entry);
-        }
+        table.evict(newest, self.settings.max_bytes);
     }
 
     /// Between a half and one interval, the same for all entries of a principal,

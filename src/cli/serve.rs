@@ -1,12 +1,11 @@
-//! The command line: every subcommand, flag and environment variable.
+//! The flags of `latchkey serve`.
 
-#[cfg(feature = "emulator")]
-mod bench;
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+use anyhow::Context;
+use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-
+use super::{LogArgs, region};
 use crate::{
     app::Config,
     aws::AwsSettings,
@@ -17,97 +16,9 @@ use crate::{
         go_text::{parse_bool, parse_duration},
         request::{Limits, Rules},
     },
-    telemetry::LogFormat,
     values::ValueSettings,
     writer::{FileSystem, Writer},
 };
-
-#[cfg(feature = "emulator")]
-pub use self::bench::BenchArgs;
-
-const AFTER_HELP: &str = "\
-Try it without a cluster or an AWS account:  latchkey demo
-Every flag of serve can also be set by an environment variable: --log-format is LATCHKEY_LOG_FORMAT.
-AWS is reached as AWS's own tools do it: AWS_REGION, AWS_ENDPOINT_URL[_SECRETS_MANAGER|_SSM|_STS],
-AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, AWS_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR,
-HTTPS_PROXY, NO_PROXY.";
-
-/// The AWS provider for the Kubernetes Secrets Store CSI Driver: Secrets Manager
-/// secrets and Parameter Store parameters as files in pods, read as each pod's
-/// own AWS identity.
-#[derive(Debug, Parser)]
-#[command(name = "latchkey", version, after_help = AFTER_HELP, max_term_width = 100)]
-pub struct Cli {
-    /// What to do; `serve` when nothing is named.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The subcommands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Answer the Secrets Store CSI Driver on this node (the default)
-    Serve(Box<ServeArgs>),
-    /// Mount secrets of a SecretProviderClass with your own AWS credentials
-    Mount(MountArgs),
-    /// See it work: an emulated AWS, a real provider, two pods, a rotation
-    #[cfg(feature = "emulator")]
-    Demo,
-    /// Serve an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
-    #[cfg(feature = "emulator")]
-    Emulator(EmulatorArgs),
-    /// Measure a provider's speed, AWS calls, CPU and memory against an emulated AWS
-    #[cfg(feature = "emulator")]
-    Bench(Box<BenchArgs>),
-}
-
-/// `latchkey mount`.
-#[derive(Debug, Args)]
-pub struct MountArgs {
-    /// A YAML file with a SecretProviderClass
-    pub file: PathBuf,
-    /// Write the files into this folder; without it, only a table is shown
-    #[arg(long, value_name = "FOLDER")]
-    pub output: Option<PathBuf>,
-    /// The Region, where the class names none [default: AWS_REGION or your profile's]
-    #[arg(long, value_parser = region)]
-    pub region: Option<Region>,
-}
-
-/// `latchkey emulator`.
-#[cfg(feature = "emulator")]
-#[derive(Debug, Args)]
-pub struct EmulatorArgs {
-    /// The secrets, parameters and roles that exist at the start, a YAML file
-    #[arg(long, value_name = "FILE")]
-    pub store: PathBuf,
-    /// Where to listen; use 0.0.0.0:4566 inside a cluster
-    #[arg(long, default_value = "127.0.0.1:4566")]
-    pub address: SocketAddr,
-    /// Logs.
-    #[command(flatten)]
-    pub log: LogArgs,
-}
-
-/// Logs.
-#[derive(Debug, Args)]
-pub struct LogArgs {
-    /// Form of a log line
-    #[arg(long, value_enum, default_value = "text", help_heading = "Logs")]
-    pub log_format: LogFormatArg,
-    /// Least important line that is logged
-    #[arg(long, default_value = "info", help_heading = "Logs", value_parser = ["error", "warn", "info", "debug", "trace"])]
-    pub log_level: String,
-}
-
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormatArg {
-    /// For a person
-    Text,
-    /// One JSON object a line
-    Json,
-}
 
 /// `latchkey serve`.
 #[derive(Debug, Args)]
@@ -137,13 +48,13 @@ pub struct ServeArgs {
     mount_timeout: Duration,
 
     /// Region of classes that name none [env: AWS_REGION]
-    #[arg(long, value_parser = optional_region, help_heading = "AWS")]
+    #[arg(long, value_name = "REGION", value_parser = optional_region, help_heading = "AWS")]
     region: Option<OptionalRegion>,
     /// Region of this pod's node, from the downward API; used after --region
-    #[arg(long, value_parser = optional_region, help_heading = "AWS")]
+    #[arg(long, value_name = "REGION", value_parser = optional_region, help_heading = "AWS")]
     pod_region: Option<OptionalRegion>,
     /// Most AWS calls at once
-    #[arg(long, value_name = "COUNT", default_value = "64", help_heading = "AWS")]
+    #[arg(long, value_name = "COUNT", default_value = "64", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "AWS")]
     max_aws_calls: usize,
     /// Longest that one Region may take for a read, retries included
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = positive_duration, help_heading = "AWS")]
@@ -165,7 +76,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value = "33554432", help_heading = "Rotation and outages")]
     cache_max_bytes: usize,
 
-    /// Longest use of credentials: a revoked trust ends within it
+    /// Longest use of credentials: a revoked trust ends within it. STS gives sessions of 15 minutes to 1 hour
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
     max_credential_age: Duration,
     /// Whether a SecretProviderClass may name its IRSA role itself (roleArn)
@@ -178,13 +89,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", value_parser = optional_duration, help_heading = "Identity")]
     pod_identity_http_timeout: Option<OptionalDuration>,
     /// Who shares Pod Identity credentials: nobody, or the pods of a service account
-    #[arg(long, value_enum, default_value = "pod", help_heading = "Identity")]
+    #[arg(long, value_name = "SCOPE", value_enum, default_value = "pod", help_heading = "Identity")]
     pod_identity_cache_scope: CacheScope,
     /// The node's name, to read its Region where nothing else names one
-    #[arg(long, value_name = "NAME", help_heading = "Identity")]
+    #[arg(long, value_name = "NAME", help_heading = "Kubernetes")]
     node_name: Option<String>,
     /// A kubeconfig file [default: the pod's service account, else KUBECONFIG]
-    #[arg(long, value_name = "FILE", help_heading = "Identity")]
+    #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
     kubeconfig: Option<PathBuf>,
 
     /// Most objects of one SecretProviderClass
@@ -193,7 +104,7 @@ pub struct ServeArgs {
     /// Longest JMESPath expression, at most 1024
     #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = expression_bytes, help_heading = "Limits")]
     max_expression_bytes: usize,
-    /// Largest answer; the driver's own limit is --max-call-recv-msg-size, 4 MiB
+    /// Most bytes of a mount's files; the driver's own limit is --max-call-recv-msg-size, 4 MiB
     #[arg(long, value_name = "BYTES", default_value = "4194304", help_heading = "Limits")]
     max_response_bytes: usize,
 
@@ -208,7 +119,7 @@ pub struct ServeArgs {
     eks_addon_version: Option<String>,
     /// No effect: a service account is read rarely enough to need no limit
     #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
-    qps: Option<u32>,
+    qps: Option<f64>,
     /// No effect, like --qps
     #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
     burst: Option<u32>,
@@ -229,78 +140,9 @@ struct OptionalRegion(Option<Region>);
 #[derive(Clone, Copy, Debug)]
 struct OptionalDuration(Option<Duration>);
 #[derive(Clone, Copy, Debug)]
-struct AnyDuration(Duration);
+pub(super) struct AnyDuration(pub(super) Duration);
 #[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
-
-impl Cli {
-    /// Reads the process's arguments; exits with clap's own message and status
-    /// at `--help`, `--version` and mistakes.
-    pub fn from_args() -> Self {
-        match Self::try_from_args(std::env::args_os()) {
-            Ok(cli) => cli,
-            Err(error) => error.exit(),
-        }
-    }
-
-    fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let command = with_environment(Self::command());
-        let args = as_go_would_take_them(args, &command);
-        Self::from_arg_matches(&command.try_get_matches_from(args)?)
-    }
-}
-
-/// Every flag of serve has an environment variable; an empty one counts as unset.
-fn with_environment(command: clap::Command) -> clap::Command {
-    command.mut_subcommand("serve", |serve| {
-        serve.mut_args(|arg| {
-            let Some(name) = arg.get_long() else { return arg };
-            let variable = format!("LATCHKEY_{}", name.replace('-', "_").to_uppercase());
-            let set = std::env::var_os(&variable).is_some_and(|value| !value.is_empty());
-            if set { arg.env(variable).hide_env_values(true) } else { arg }
-        })
-    })
-}
-
-/// Single-dash flags, as Go's flag package takes them, and `serve` when no
-/// subcommand is named: manifests of AWS's own provider work unchanged.
-fn as_go_would_take_them(args: impl IntoIterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
-    let mut args = args.into_iter();
-    let mut taken: Vec<OsString> = args.next().into_iter().collect();
-    let rest: Vec<OsString> = args.map(with_two_dashes).collect();
-    let first = rest.first().and_then(|first| first.to_str()).unwrap_or_default();
-    let named = first == "help" || command.get_subcommands().any(|subcommand| subcommand.get_name() == first);
-    if !named && !matches!(first, "-h" | "--help" | "-V" | "--version") {
-        taken.push("serve".into());
-    }
-    taken.extend(rest);
-    taken
-}
-
-fn with_two_dashes(arg: OsString) -> OsString {
-    match arg.to_str() {
-        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
-            format!("-{text}").into()
-        }
-        _ => arg,
-    }
-}
-
-impl LogArgs {
-    /// The form of a line.
-    pub fn format(&self) -> LogFormat {
-        match self.log_format {
-            LogFormatArg::Text => LogFormat::Text,
-            LogFormatArg::Json => LogFormat::Json,
-        }
-    }
-
-    /// The least important level.
-    pub fn level(&self) -> tracing::Level {
-        // clap has checked the text.
-        self.log_level.parse().unwrap_or(tracing::Level::INFO)
-    }
-}
 
 impl ServeArgs {
     /// How to log.
@@ -309,10 +151,16 @@ impl ServeArgs {
     }
 
     /// What to serve.
-    pub fn config(&self) -> Config {
+    ///
+    /// # Errors
+    /// When an environment variable of AWS has no usable value.
+    pub fn config(&self) -> anyhow::Result<Config> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let flag = |region: &Option<OptionalRegion>| region.as_ref().and_then(|region| region.0.clone());
-        let aws_region = || variable("AWS_REGION").and_then(|text| Region::parse(&text));
+        let aws_region = match variable("AWS_REGION") {
+            Some(text) => Some(region(&text).map_err(anyhow::Error::msg).context("AWS_REGION")?),
+            None => None,
+        };
         let agent =
             self.pod_identity_endpoint.as_deref().map_or_else(AgentSettings::default, AgentSettings::at);
         let timeout = self.pod_identity_http_timeout.and_then(|timeout| timeout.0).unwrap_or(agent.timeout);
@@ -321,7 +169,7 @@ impl ServeArgs {
             Some(version) if !version.is_empty() => format!("latchkey-{version}"),
             Some(_) | None => defaults.app_name.clone(),
         };
-        Config {
+        Ok(Config {
             provider_volume: self.provider_volume.clone(),
             socket_name: self.socket_name.clone(),
             allowed_uids: self.allowed_uids.clone(),
@@ -336,7 +184,7 @@ impl ServeArgs {
                 },
                 allow_role_arn: self.allow_role_arn,
                 max_refresh_interval: self.max_refresh_interval,
-                default_region: flag(&self.region).or_else(aws_region).or_else(|| flag(&self.pod_region)),
+                default_region: flag(&self.region).or(aws_region).or_else(|| flag(&self.pod_region)),
             },
             aws: AwsSettings {
                 ca_bundle: variable("AWS_CA_BUNDLE").map(PathBuf::from),
@@ -363,12 +211,8 @@ impl ServeArgs {
                 node_name: self.node_name.clone(),
             },
             mount_timeout: self.mount_timeout,
-        }
+        })
     }
-}
-
-fn region(text: &str) -> Result<Region, String> {
-    Region::parse(text).ok_or_else(|| format!("{text:?} is not a Region's name, such as eu-central-1"))
 }
 
 fn optional_region(text: &str) -> Result<OptionalRegion, String> {
@@ -383,20 +227,20 @@ fn boolean(text: &str) -> Result<bool, String> {
     parse_bool(text).ok_or_else(|| "true or false is expected".to_owned())
 }
 
-fn positive_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| "a duration such as 250ms, 90s or 1m30s is expected".to_owned())
 }
 
-fn any_duration(text: &str) -> Result<AnyDuration, String> {
+pub(super) fn any_duration(text: &str) -> Result<AnyDuration, String> {
     parse_duration(text)
         .map(AnyDuration)
         .ok_or_else(|| "a duration such as 90s, 1h or 0 is expected".to_owned())
 }
 
 /// AWS is asked once an interval for each value: below this it gets expensive.
-fn poll_interval(text: &str) -> Result<Duration, String> {
+pub(super) fn poll_interval(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|interval| *interval >= Duration::from_secs(1))
         .ok_or_else(|| "a duration of at least 1s, such as 2m, is expected".to_owned())
@@ -443,63 +287,4 @@ fn http_address(text: &str) -> Result<HttpAddress, String> {
     address.parse().map(|address| HttpAddress(Some(address))).map_err(|_| {
         "an address such as :8989, 127.0.0.1:8989 or [::1]:8989 is expected, or \"off\"".to_owned()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn serve(args: &[&str]) -> Result<Config, clap::Error> {
-        let args = std::iter::once("latchkey").chain(args.iter().copied()).map(OsString::from);
-        match Cli::try_from_args(args)?.command {
-            Command::Serve(serve) => Ok(serve.config()),
-            other => panic!("not serve: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_command_is_well_formed() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn no_subcommand_is_serve_and_go_flags_are_taken() {
-        for args in [
-            &["-provider-volume=/x", "--driver-writes-secrets=false", "-qps=5", "-burst", "10"][..],
-            &["serve", "--provider-volume", "/x", "--driver-writes-secrets=F"][..],
-        ] {
-            let config = serve(args).unwrap();
-            assert_eq!(config.provider_volume, PathBuf::from("/x"));
-            assert!(config.writer.is_some());
-        }
-        assert!(serve(&["--driver-writes-secrets"]).unwrap().writer.is_none());
-        assert!(serve(&[]).unwrap().writer.is_none());
-    }
-
-    #[test]
-    fn unusable_values_are_refused_with_what_is_expected() {
-        for (args, expected) in [
-            (&["--mount-timeout=1"][..], "duration"),
-            (&["--mount-timeout=0s"], "duration"),
-            (&["--socket-name=../x.sock"], ".sock"),
-            (&["--region=EU"], "Region"),
-            (&["--http-address=x"], "address"),
-            (&["--max-expression-bytes=4096"], "1024"),
-            (&["--driver-writes-secrets=maybe"], "true or false"),
-            (&["--log-level=loud"], "debug"),
-            (&["--nonsense"], "--nonsense"),
-        ] {
-            let error = serve(args).unwrap_err().to_string();
-            assert!(error.contains(expected), "{args:?}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_agents_timeout_is_gos_text_or_empty() {
-        let timeout = |text: &str| {
-            serve(&[&format!("--pod-identity-http-timeout={text}")]).unwrap().identity.agent.timeout
-        };
-        assert_eq!(timeout("250ms"), Duration::from_millis(250));
-        assert_eq!(timeout(""), AgentSettings::default().timeout);
-    }
 }

@@ -1,0 +1,211 @@
+//! What a failed AWS call means, and what a person needs to follow it up.
+
+use std::{error::Error, fmt, time::Duration};
+
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
+
+use crate::model::{
+    arn::Region,
+    message::{causes, printable},
+};
+
+/// What a failed AWS call means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// AWS, or the way to it, does not work: 5xx, time-out, connection, or an
+    /// answer that is not AWS's.
+    Outage,
+    /// AWS throttles, after retries: an outage that asking more makes worse.
+    Throttled,
+    /// The credentials are expired or unknown: get new ones and try again.
+    StaleCredentials,
+    /// The caller's token is not accepted.
+    TokenRefused,
+    /// A permission is missing.
+    Denied,
+    /// The permission to use the KMS key is missing.
+    KmsDenied,
+    /// There is no such secret, parameter or version.
+    NotFound,
+    /// It is there and cannot be read now: scheduled for deletion, key disabled.
+    Unusable,
+    /// AWS takes the request for wrong.
+    Invalid,
+}
+
+/// A failed AWS call, with what a person needs to follow it up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsFailure {
+    /// What it means.
+    pub kind: FailureKind,
+    /// The API operation.
+    pub operation: &'static str,
+    /// Where.
+    pub region: Region,
+    /// AWS's error code, where there is one.
+    pub code: Option<String>,
+    /// AWS's message, or what happened instead of an answer.
+    pub message: String,
+    /// AWS's request id: the key into CloudTrail.
+    pub request_id: Option<String>,
+}
+
+impl FailureKind {
+    /// Whether AWS did not answer the question at all, so that the failover
+    /// Region or the last known good value may answer in its place.
+    pub fn is_outage(self) -> bool {
+        matches!(self, Self::Outage | Self::Throttled)
+    }
+}
+
+impl Error for AwsFailure {}
+
+impl fmt::Display for AwsFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {} failed: ", self.operation, self.region)?;
+        if let Some(code) = &self.code {
+            write!(f, "{code}: ")?;
+        }
+        f.write_str(&self.message)?;
+        match &self.request_id {
+            Some(id) => write!(f, " (request id {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl AwsFailure {
+    /// Judges an SDK error.
+    pub fn of<E>(operation: &'static str, region: &Region, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let request_id = error.request_id().map(printable);
+        let (kind, code, message) = match error {
+            SdkError::ServiceError(answer) => {
+                let (code, message) = (answer.err().code(), answer.err().message().unwrap_or_default());
+                let status = answer.raw().status().as_u16();
+                (kind_of(status, code, message), code.map(printable), message_of(status, message))
+            }
+            SdkError::TimeoutError(_) => (FailureKind::Outage, None, "no answer in time".to_owned()),
+            SdkError::DispatchFailure(failure) => {
+                let cause = failure.as_connector_error().map_or_else(String::new, |error| causes(error));
+                (FailureKind::Outage, None, format!("the endpoint was not reached: {cause}"))
+            }
+            // What could not be read is not repeated: it may hold a part of a value.
+            SdkError::ResponseError(answer) => {
+                let status = answer.raw().status();
+                (FailureKind::Outage, None, format!("the answer (HTTP {status}) could not be read"))
+            }
+            other => {
+                (FailureKind::Invalid, None, format!("the request could not be made: {}", causes(other)))
+            }
+        };
+        Self { kind, operation, region: region.clone(), code, message: printable(&message), request_id }
+    }
+
+    /// An answer of AWS that lacks what it promises.
+    pub fn unreadable(operation: &'static str, region: &Region) -> Self {
+        Self::outage(operation, region, "the answer holds no credentials".to_owned())
+    }
+
+    /// A read that was given up after the Region's time.
+    pub fn timed_out(operation: &'static str, region: &Region, after: Duration) -> Self {
+        Self::outage(operation, region, format!("no answer within {} s", after.as_secs()))
+    }
+
+    fn outage(operation: &'static str, region: &Region, message: String) -> Self {
+        let region = region.clone();
+        Self { kind: FailureKind::Outage, operation, region, code: None, message, request_id: None }
+    }
+}
+
+fn message_of(status: u16, message: &str) -> String {
+    if message.is_empty() { format!("HTTP {status} without a message") } else { message.to_owned() }
+}
+
+/// Codes of Secrets Manager, Systems Manager, STS and of AWS's front ends:
+/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>
+fn kind_of(status: u16, code: Option<&str>, message: &str) -> FailureKind {
+    // Answers without an AWS code come from something between us and AWS.
+    let Some(code) = code else { return FailureKind::Outage };
+    match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "TooManyRequestsException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "BandwidthLimitExceeded"
+        | "LimitExceededException" => FailureKind::Throttled,
+        "IDPCommunicationError" => FailureKind::Outage,
+        "ExpiredTokenException" if message.contains("Token expired") => FailureKind::TokenRefused,
+        "ExpiredToken"
+        | "ExpiredTokenException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "RequestExpired"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException" => FailureKind::StaleCredentials,
+        "InvalidIdentityToken" | "IDPRejectedClaim" => FailureKind::TokenRefused,
+        "AccessDeniedException" | "AccessDenied" if message.contains("Access to KMS") => {
+            FailureKind::KmsDenied
+        }
+        "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "OptInRequired" => FailureKind::Denied,
+        "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" => {
+            FailureKind::NotFound
+        }
+        "InvalidRequestException" if message.contains("deletion") || message.contains("deleted") => {
+            FailureKind::Unusable
+        }
+        "DecryptionFailure" | "InvalidKeyId" => FailureKind::Unusable,
+        _ if status == 429 => FailureKind::Throttled,
+        _ if status >= 500 => FailureKind::Outage,
+        _ => FailureKind::Invalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_mean_what_aws_documents() {
+        for (status, code, message, kind) in [
+            (500, Some("InternalServiceError"), "", FailureKind::Outage),
+            (400, Some("ThrottlingException"), "Rate exceeded", FailureKind::Throttled),
+            (403, None, "<html>proxy</html>", FailureKind::Outage),
+            (400, Some("AccessDeniedException"), "Access to KMS is not allowed", FailureKind::KmsDenied),
+            (400, Some("AccessDeniedException"), "User: x is not authorized", FailureKind::Denied),
+            (
+                400,
+                Some("ExpiredTokenException"),
+                "The security token included in the request is expired",
+                FailureKind::StaleCredentials,
+            ),
+            (
+                400,
+                Some("ExpiredTokenException"),
+                "Token expired: current date/time 1 must be before the expiration date/time 0",
+                FailureKind::TokenRefused,
+            ),
+            (
+                400,
+                Some("InvalidRequestException"),
+                "You can't perform this operation on the secret because it was marked for deletion.",
+                FailureKind::Unusable,
+            ),
+            (400, Some("InvalidRequestException"), "other", FailureKind::Invalid),
+            (400, Some("ResourceNotFoundException"), "", FailureKind::NotFound),
+        ] {
+            assert_eq!(kind_of(status, code, message), kind, "{code:?} {message}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The command line: every subcommand, flag and environment variable.
+
+#[cfg(feature = "emulator")]
+mod bench;
+mod serve;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+#[cfg(feature = "emulator")]
+pub use self::bench::BenchArgs;
+pub use self::serve::ServeArgs;
+use crate::{model::arn::Region, telemetry::LogFormat};
+
+const AFTER_HELP: &str = "\
+Try it without a cluster or an AWS account:  latchkey demo
+Every flag of serve can also be set by an environment variable: --log-format is LATCHKEY_LOG_FORMAT.
+AWS is reached as AWS's own tools do it: AWS_REGION, AWS_ENDPOINT_URL[_SECRETS_MANAGER|_SSM|_STS],
+AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, AWS_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR,
+HTTPS_PROXY, NO_PROXY.";
+
+/// The AWS provider for the Kubernetes Secrets Store CSI Driver: Secrets Manager
+/// secrets and Parameter Store parameters as files in pods, read as each pod's
+/// own AWS identity.
+#[derive(Debug, Parser)]
+#[command(name = "latchkey", version, after_help = AFTER_HELP, max_term_width = 100, override_usage = "latchkey [COMMAND] [OPTIONS]")]
+pub struct Cli {
+    /// What to do; `serve` when nothing is named.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer the Secrets Store CSI Driver on this node (the default)
+    Serve(Box<ServeArgs>),
+    /// Mount secrets of a SecretProviderClass with your own AWS credentials
+    Mount(MountArgs),
+    /// See it work: an emulated AWS, a real provider, two pods, a rotation
+    #[cfg(feature = "emulator")]
+    Demo,
+    /// Serve an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
+    #[cfg(feature = "emulator")]
+    Emulator(EmulatorArgs),
+    /// Measure a provider's speed, AWS calls, CPU and memory against an emulated AWS
+    #[cfg(feature = "emulator")]
+    Bench(Box<BenchArgs>),
+}
+
+/// `latchkey mount`.
+#[derive(Debug, Args)]
+pub struct MountArgs {
+    /// A YAML file with a SecretProviderClass
+    pub file: PathBuf,
+    /// Write the files into this folder; without it, only a table is shown
+    #[arg(long, value_name = "FOLDER")]
+    pub output: Option<PathBuf>,
+    /// The Region, where the class names none [default: AWS_REGION or your profile's]
+    #[arg(long, value_parser = region)]
+    pub region: Option<Region>,
+}
+
+/// `latchkey emulator`.
+#[cfg(feature = "emulator")]
+#[derive(Debug, Args)]
+pub struct EmulatorArgs {
+    /// The secrets, parameters and roles that exist at the start, a YAML file
+    #[arg(long, value_name = "FILE")]
+    pub store: PathBuf,
+    /// Where to listen; use 0.0.0.0:4566 inside a cluster
+    #[arg(long, default_value = "127.0.0.1:4566")]
+    pub address: std::net::SocketAddr,
+    /// Logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Logs.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// Form of a log line
+    #[arg(long, value_enum, default_value = "text", help_heading = "Logs")]
+    pub log_format: LogFormatArg,
+    /// Least important line that is logged
+    #[arg(long, default_value = "info", help_heading = "Logs", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log_level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormatArg {
+    /// For a person
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl Cli {
+    /// Reads the process's arguments; exits with clap's own message and status
+    /// at `--help`, `--version` and mistakes.
+    pub fn from_args() -> Self {
+        match Self::try_from_args(std::env::args_os()) {
+            Ok(cli) => cli,
+            Err(error) => error.exit(),
+        }
+    }
+
+    /// Reads arguments, the program's name first.
+    ///
+    /// # Errors
+    /// clap's own, with what was expected.
+    pub fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let command = with_environment(Self::command());
+        let args = as_go_would_take_them(args, &command);
+        Self::from_arg_matches(&command.try_get_matches_from(args)?)
+    }
+}
+
+/// Every flag of serve has an environment variable; an empty one counts as unset.
+fn with_environment(command: clap::Command) -> clap::Command {
+    command.mut_subcommand("serve", |serve| {
+        serve.mut_args(|arg| {
+            let Some(name) = arg.get_long() else { return arg };
+            let variable = format!("LATCHKEY_{}", name.replace('-', "_").to_uppercase());
+            let set = std::env::var_os(&variable).is_some_and(|value| !value.is_empty());
+            if set { arg.env(variable).hide_env_values(true) } else { arg }
+        })
+    })
+}
+
+/// Single-dash flags, as Go's flag package takes them, and `serve` when no
+/// subcommand is named: manifests of AWS's own provider work unchanged.
+fn as_go_would_take_them(args: impl IntoIterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
+    let mut args = args.into_iter();
+    let mut taken: Vec<OsString> = args.next().into_iter().collect();
+    let rest: Vec<OsString> = args.map(with_two_dashes).collect();
+    let first = rest.first().and_then(|first| first.to_str()).unwrap_or_default();
+    let named = first == "help" || command.get_subcommands().any(|subcommand| subcommand.get_name() == first);
+    if !named && !matches!(first, "-h" | "--help" | "-V" | "--version") {
+        taken.push("serve".into());
+    }
+    taken.extend(rest);
+    taken
+}
+
+fn with_two_dashes(arg: OsString) -> OsString {
+    match arg.to_str() {
+        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
+            format!("-{text}").into()
+        }
+        _ => arg,
+    }
+}
+
+impl LogArgs {
+    /// The form of a line.
+    pub fn format(&self) -> LogFormat {
+        match self.log_format {
+            LogFormatArg::Text => LogFormat::Text,
+            LogFormatArg::Json => LogFormat::Json,
+        }
+    }
+
+    /// The least important level.
+    pub fn level(&self) -> tracing::Level {
+        // clap has checked the text.
+        self.log_level.parse().unwrap_or(tracing::Level::INFO)
+    }
+}
+
+fn region(text: &str) -> Result<Region, String> {
+    Region::parse(text).ok_or_else(|| format!("{text:?} is not a Region's name, such as eu-central-1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{app::Config, identity::AgentSettings};
+
+    fn serve(args: &[&str]) -> Result<Config, clap::Error> {
+        let args = std::iter::once("latchkey").chain(args.iter().copied()).map(OsString::from);
+        match Cli::try_from_args(args)?.command {
+            Command::Serve(serve) => Ok(serve.config().unwrap()),
+            other => panic!("not serve: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_subcommand_is_serve_and_go_flags_are_taken() {
+        for args in [
+            &["-provider-volume=/x", "--driver-writes-secrets=false", "-qps=5", "-burst", "10"][..],
+            &["serve", "--provider-volume", "/x", "--driver-writes-secrets=F"][..],
+        ] {
+            let config = serve(args).unwrap();
+            assert_eq!(config.provider_volume, PathBuf::from("/x"));
+            assert!(config.writer.is_some());
+        }
+        assert!(serve(&["--driver-writes-secrets"]).unwrap().writer.is_none());
+        assert!(serve(&[]).unwrap().writer.is_none());
+    }
+
+    #[test]
+    fn unusable_values_are_refused_with_what_is_expected() {
+        for (args, expected) in [
+            (&["--mount-timeout=1"][..], "duration"),
+            (&["--mount-timeout=0s"], "duration"),
+            (&["--socket-name=../x.sock"], ".sock"),
+            (&["--region=EU"], "Region"),
+            (&["--http-address=x"], "address"),
+            (&["--max-expression-bytes=4096"], "1024"),
+            (&["--driver-writes-secrets=maybe"], "true or false"),
+            (&["--log-level=loud"], "debug"),
+            (&["--nonsense"], "--nonsense"),
+        ] {
+            let error = serve(args).unwrap_err().to_string();
+            assert!(error.contains(expected), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_agents_timeout_is_gos_text_or_empty() {
+        let timeout = |text: &str| {
+            serve(&[&format!("--pod-identity-http-timeout={text}")]).unwrap().identity.agent.timeout
+        };
+        assert_eq!(timeout("250ms"), Duration::from_millis(250));
+        assert_eq!(timeout(""), AgentSettings::default().timeout);
+    }
+}

@@ -1,0 +1,140 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn value_of(yaml: &str) -> String {
+    let node = read(yaml).unwrap().unwrap();
+    let Content::Map(entries) = node.content else { panic!("no map: {yaml}") };
+    match &entries.last().unwrap().1.content {
+        Content::Null => String::new(),
+        Content::Scalar { text, .. } => text.clone(),
+        other => panic!("no scalar: {other:?}"),
+    }
+}
+
+#[test]
+fn unquoted_scalars_become_text_as_go_prints_them() {
+    for (written, text) in [
+        ("3", "3"),
+        ("+7", "7"),
+        ("0x1f", "31"),
+        ("0o17", "15"),
+        ("010", "8"),
+        ("0b11", "3"),
+        ("1_000", "1000"),
+        ("0644", "420"),
+        ("-5", "-5"),
+        ("yes", "true"),
+        ("No", "false"),
+        ("ON", "true"),
+        ("off", "false"),
+        ("y", "true"),
+        ("N", "false"),
+        ("True", "true"),
+        ("FALSE", "false"),
+        ("1.0", "1"),
+        ("1.10", "1.1"),
+        ("1e6", "1e+06"),
+        ("0.5", "0.5"),
+        ("123456.0", "123456"),
+        ("1234567.0", "1.234567e+06"),
+        ("0.00001", "1e-05"),
+        (".inf", "+Inf"),
+        ("-.inf", "-Inf"),
+        ("123456789012345678901234567890", "123456789012345678901234567890"),
+        ("2024-01-01", "2024-01-01"),
+        ("12:30:00", "12:30:00"),
+        ("1:30", "1:30"),
+        ("~", ""),
+        ("null", ""),
+        ("", ""),
+        ("'yes'", "yes"),
+        ("\"0644\"", "0644"),
+        ("\"1.0\"", "1.0"),
+        ("plain text", "plain text"),
+    ] {
+        assert_eq!(value_of(&format!("k: {written}")), text, "{written}");
+    }
+}
+
+#[test]
+fn an_unquoted_number_keeps_its_spelling() {
+    let node = read("a: 0644\nb: 420\nc: '0644'").unwrap().unwrap();
+    let Content::Map(entries) = node.content else { panic!() };
+    let numbers: Vec<_> = entries
+        .iter()
+        .map(|(_, node)| match &node.content {
+            Content::Scalar { number, .. } => number.as_deref(),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(numbers, [Some("0644"), Some("420"), None]);
+    assert_eq!(entries[2].1.line, 3);
+}
+
+#[test]
+fn duplicates_merges_and_marks_read_as_go_reads_them() {
+    assert_eq!(value_of("k: a\nk: b"), "b");
+    assert_eq!(value_of("\u{feff}k: a\r\n"), "a");
+    assert_eq!(value_of("k: a\n---\nk: b"), "a");
+    let node = read("- &base {x: '1'}\n- {<<: *base, y: '2'}").unwrap().unwrap();
+    let Content::List(items) = node.content else { panic!() };
+    let Content::Map(entries) = &items[1].content else { panic!() };
+    let mut keys: Vec<_> = entries.iter().map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["x", "y"]);
+    assert_eq!(read("").unwrap(), None);
+}
+
+#[test]
+fn a_merge_after_a_key_overrides_it() {
+    for (own, text) in [
+        ("{k: own, <<: {k: merged}}", "merged"),
+        ("{<<: {k: merged}, k: own}", "own"),
+        ("{<<: [{k: first}, {k: second}]}", "first"),
+    ] {
+        assert_eq!(value_of(own), text, "{own}");
+    }
+}
+
+#[test]
+fn bombs_and_garbage_are_errors_with_a_place() {
+    let bomb = format!(
+        "a: &a [{}]\n{}",
+        "x,".repeat(50),
+        (0..9)
+            .map(|i| {
+                let (new, old) = (char::from(b'b' + i), char::from(b'a' + i));
+                format!("{new}: &{new} [{}]\n", format!("*{old},").repeat(20))
+            })
+            .collect::<String>()
+    );
+    assert!(read(&bomb).is_err());
+    assert!(read(&"[".repeat(10_000)).is_err());
+    assert_eq!(read("a: b\n c: d\n").unwrap_err().line, 2);
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}") {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn both_ways_of_reading_agree(
+        lines in prop::collection::vec(
+            "( {0,4}|- |  - |- \\{|\\[)([a-cé]|on|<<|0644|1e3|\"ü x\"|'y'|\\*n|&n x|~|!!str 7|\\|)(: |:\n|, |\\}|\\]| #é)?([a-c]|no|0x1f|.5|\"\\\\u00e4\"|\\*n|>|\\{|\\[|---|\\.\\.\\.)?(\\}|\\])?",
+            0..8,
+        )
+    ) {
+        let text = lines.join("\n");
+        if let Some(node) = read_in_place(&text) {
+            prop_assert_eq!(read_first(&text), Ok(Some(node)), "{:?}", text);
+        }
+    }
+
+    #[test]
+    fn quoted_text_is_never_changed(text in "[a-zA-Z0-9 ._:/+-]{0,30}") {
+        prop_assert_eq!(value_of(&format!("k: \"{text}\"")), text);
+    }
+}

@@ -1,0 +1,128 @@
+//! Objects that failed: each of them, with what a person must do.
+
+use std::fmt;
+
+use super::ShapeError;
+use crate::{
+    aws::{AwsFailure, FailureKind},
+    fetch::ReadFailure,
+    model::{
+        arn::Region,
+        message::shortened,
+        object::{Reference, Service},
+    },
+};
+
+/// Most objects that one message spells out.
+const MAX_SHOWN: usize = 20;
+
+/// Objects that failed, and for whom.
+#[derive(Debug, thiserror::Error)]
+pub struct FailedObjects {
+    /// Each of them.
+    pub failures: Vec<ObjectFailure>,
+    pub(super) objects: usize,
+    pub(super) class: String,
+    pub(super) who: String,
+    pub(super) account: Option<String>,
+}
+
+/// One object that failed.
+#[derive(Debug)]
+pub struct ObjectFailure {
+    pub(super) reference: Reference,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why an object failed.
+#[derive(Debug)]
+pub enum Cause {
+    /// It could not be read.
+    Read(ReadFailure),
+    /// Its value has another form than the class says.
+    Shape(Vec<ShapeError>),
+}
+
+impl FailedObjects {
+    fn write_failure(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        failure: &AwsFailure,
+        reference: &Reference,
+    ) -> fmt::Result {
+        write!(f, "{failure}")?;
+        let account = self.account.as_deref().unwrap_or("*");
+        match failure.kind {
+            FailureKind::Denied => {
+                let resource = resource(reference, &failure.region, account);
+                write!(f, "; missing: {} on {resource}", failure.operation)?;
+                if failure.message.contains("explicit deny") {
+                    f.write_str(" (a policy denies it explicitly: a grant alone does not help)")?;
+                }
+                Ok(())
+            }
+            FailureKind::KmsDenied => f.write_str("; missing: kms:Decrypt on the KMS key that encrypts it"),
+            FailureKind::NotFound if reference.service == Service::SecretsManager => f.write_str(
+                "; use the secret's name without the random suffix of its ARN, or the full ARN, and the Region it is in",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for FailedObjects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (failed, objects) = (self.failures.len(), self.objects);
+        let (class, who) = (&self.class, &self.who);
+        write!(f, "{failed} of {objects} objects of SecretProviderClass {class} failed for {who}:")?;
+        for (number, failure) in self.failures.iter().take(MAX_SHOWN).enumerate() {
+            let reference = &failure.reference;
+            let separator = if number == 0 { "" } else { ";" };
+            write!(
+                f,
+                "{separator} ({}) {} {:?}: ",
+                number + 1,
+                reference.service,
+                shortened(&reference.to_string())
+            )?;
+            match &failure.cause {
+                Cause::Read(read) => {
+                    self.write_failure(f, &read.primary, reference)?;
+                    if let Some(failover) = &read.failover {
+                        f.write_str("; then the failover Region: ")?;
+                        self.write_failure(f, failover, reference)?;
+                    }
+                }
+                Cause::Shape(errors) => {
+                    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                    f.write_str(&texts.join("; "))?;
+                }
+            }
+        }
+        match self.failures.len().saturating_sub(MAX_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+/// What an IAM policy must name for `reference`.
+fn resource(reference: &Reference, region: &Region, account: &str) -> String {
+    if reference.id.starts_with("arn:") {
+        return reference.id.clone();
+    }
+    let partition = region.partition();
+    match reference.service {
+        // AWS adds six random characters to a secret's name.
+        Service::SecretsManager => {
+            format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{}-??????", reference.id)
+        }
+        Service::ParameterStore => {
+            format!(
+                "arn:{partition}:ssm:{region}:{account}:parameter/{}",
+                reference.id.trim_start_matches('/')
+            )
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Files that are more than one mount may have.
+
+use crate::model::file::MountFile;
+
+/// Bytes that the protocol adds to a file's path and contents, at most: tags,
+/// lengths, mode, and the version entry.
+const ENTRY_OVERHEAD: usize = 64;
+
+/// The files are more than one mount may have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the files are {sum} bytes with their names, more than the {limit} that one mount may have (--max-response-bytes; the driver takes as much as its --max-call-recv-msg-size says); the largest: {largest}"
+)]
+pub struct TooLarge {
+    sum: usize,
+    limit: usize,
+    largest: String,
+}
+
+impl TooLarge {
+    /// Names the largest of the files up to the one that was too much.
+    pub(super) fn new(files: &[MountFile], limit: usize) -> Self {
+        let sum = files.iter().map(size_of).sum();
+        let mut sizes: Vec<(usize, &str)> =
+            files.iter().map(|file| (file.contents.len(), file.path.as_str())).collect();
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        let largest: Vec<String> =
+            sizes.iter().take(10).map(|(bytes, path)| format!("{path:?} {bytes} bytes")).collect();
+        Self { sum, limit, largest: largest.join(", ") }
+    }
+}
+
+/// What a file takes of an answer.
+pub(super) fn size_of(file: &MountFile) -> usize {
+    file.contents.len() + 2 * file.path.as_str().len() + file.version.len() + ENTRY_OVERHEAD
+}

@@ -1,0 +1,349 @@
+//! Who may know whom: the rules of the rooms in `src/`, read from the sources.
+//!
+//! A rule that is in the way is changed here, in the open, with its reason.
+
+#![cfg(test)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A room (a module right below `src/`) and the rooms that it may use.
+const ROOMS: &[(&str, &[&str])] = &[
+    // What all speak of; knows nobody.
+    ("model", &[]),
+    ("cache", &[]),
+    ("clock", &[]),
+    ("telemetry", &[]),
+    ("aws", &["model"]),
+    ("cluster", &["model"]),
+    ("backend", &["aws", "model"]),
+    ("identity", &["aws", "cache", "clock", "cluster", "model"]),
+    ("fetch", &["aws", "backend", "identity", "model"]),
+    // Failures are shaped too: what AWS said becomes what a person must do.
+    ("shape", &["aws", "fetch", "model"]),
+    ("writer", &["model"]),
+    ("values", &["aws", "cache", "fetch", "identity", "model"]),
+    ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "values"]),
+    ("volumes", &["model", "shape", "values", "writer"]),
+    ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "values", "volumes"]),
+    ("mount", &["cluster", "fetch", "identity", "model", "reading", "shape", "values", "volumes", "writer"]),
+    ("grpc", &["aws", "cluster", "identity", "model", "mount", "shape"]),
+    ("http", &["grpc", "telemetry"]),
+    // Wiring and commands see everything but the emulator, except where they start it.
+    ("app", &[ANY]),
+    ("cli", &[ANY]),
+    ("commands", &[ANY, EMULATOR]),
+    ("demo", &[ANY, EMULATOR]),
+    ("bench", &[ANY, EMULATOR]),
+    // Plays the driver for demo and bench.
+    ("driver", &["grpc", "model", EMULATOR]),
+    ("main", &[ANY, EMULATOR]),
+    // Stands on its own: it must not share a mistake with what it tests.
+    (EMULATOR, &["clock"]),
+];
+const ANY: &str = "*";
+const EMULATOR: &str = "emulator";
+
+/// Crates (`aws_*` is a prefix) and the rooms that may name them.
+const CRATES: &[(&str, &[&str])] = &[
+    ("aws_*", &["aws", "identity", "backend", "commands", EMULATOR]),
+    ("kube", &["cluster", "app", "commands"]),
+    ("k8s_openapi", &["cluster", "app", "commands"]),
+    ("tonic", &["grpc", "app", "driver", "demo", "bench"]),
+    ("clap", &["cli"]),
+    ("axum", &["http", "emulator", "bench"]),
+    ("rustix", &["writer", "commands", "demo", "bench"]),
+    ("jmespath", &["model"]),
+    ("anyhow", &["main", "app", "cli", "commands", "demo", "bench", "driver"]),
+];
+
+/// Crates that `model` must never name: it is pure.
+const IMPURE: &[&str] =
+    &["tokio", "tonic", "kube", "k8s_openapi", "axum", "http", "hyper_util", "rustix", "tracing", "clap"];
+
+/// The most lines of a file.
+const MAX_LINES: usize = 400;
+
+/// Files that are longer: how long, and why.
+const LONG_FILES: &[(&str, usize, &str)] = &[];
+
+/// One source file without comments, literals and its unit tests.
+struct Source {
+    /// Relative to `src/`.
+    path: String,
+    room: String,
+    /// Words and punctuation of the code.
+    tokens: Vec<String>,
+    lines: usize,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.sort();
+    assert!(files.len() > 20, "only {} files were found in {}", files.len(), root.display());
+    files
+        .into_iter()
+        .map(|file| {
+            let path = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+            let text = fs::read_to_string(&file).unwrap();
+            let room = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
+            let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+            Source { tokens: tokens(code), room, lines: text.lines().count(), path }
+        })
+        .filter(|source| !is_test(&source.path))
+        .collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn is_test(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.contains("/tests/")
+}
+
+/// Words and punctuation, `::` as one; no comments, no literals.
+fn tokens(code: &str) -> Vec<String> {
+    let chars: Vec<char> = code.chars().collect();
+    let (mut tokens, mut at) = (Vec::new(), 0);
+    while let Some(&c) = chars.get(at) {
+        let next = chars.get(at + 1).copied();
+        let rest = &chars[at..];
+        if c == '/' && next == Some('/') {
+            at += rest.iter().position(|c| *c == '\n').unwrap_or(rest.len());
+        } else if let Some(length) = raw_string(rest) {
+            at += length;
+        } else if c == '"' {
+            at += string(rest);
+        } else if c == '\'' && (next == Some('\\') || chars.get(at + 2) == Some(&'\'')) {
+            let escaped = usize::from(next == Some('\\'));
+            at += 2 + escaped + rest[2 + escaped..].iter().position(|c| *c == '\'').unwrap_or(0) + 1;
+        } else if c.is_alphanumeric() || c == '_' {
+            let length = rest.iter().take_while(|c| c.is_alphanumeric() || **c == '_').count();
+            tokens.push(rest[..length].iter().collect());
+            at += length;
+        } else if c == ':' && next == Some(':') {
+            tokens.push("::".to_owned());
+            at += 2;
+        } else {
+            if !c.is_whitespace() {
+                tokens.push(c.to_string());
+            }
+            at += 1;
+        }
+    }
+    tokens
+}
+
+/// Length of the string literal that `rest` starts with.
+fn string(rest: &[char]) -> usize {
+    let mut at = 1;
+    while at < rest.len() && rest[at] != '"' {
+        at += if rest[at] == '\\' { 2 } else { 1 };
+    }
+    at + 1
+}
+
+/// Length of the raw string literal that `rest` starts with, if it does.
+fn raw_string(rest: &[char]) -> Option<usize> {
+    let body = rest.strip_prefix(&['b']).unwrap_or(rest).strip_prefix(&['r'])?;
+    let hashes = body.iter().take_while(|c| **c == '#').count();
+    if body.get(hashes) != Some(&'"') {
+        return None;
+    }
+    let end: Vec<char> = std::iter::once('"').chain(std::iter::repeat_n('#', hashes)).collect();
+    let start = rest.len() - body.len() + hashes + 1;
+    let length = rest[start..].windows(end.len()).position(|window| window == end)?;
+    Some(start + length + end.len())
+}
+
+/// The rooms that a file names by `crate::room` or `crate::{room, …}`.
+fn rooms_used(source: &Source) -> BTreeSet<&str> {
+    let tokens: Vec<&str> = source.tokens.iter().map(String::as_str).collect();
+    let mut used = BTreeSet::new();
+    for at in 0..tokens.len() {
+        // The binary names the library by its name.
+        let of_crate = tokens[at] == "crate" || source.room == "main" && tokens[at] == "latchkey";
+        if !of_crate || tokens.get(at + 1) != Some(&"::") {
+            continue;
+        }
+        if tokens.get(at + 2) != Some(&"{") {
+            used.extend(tokens.get(at + 2));
+            continue;
+        }
+        let mut depth = 0;
+        for (before, token) in tokens[at + 2..].iter().zip(&tokens[at + 3..]) {
+            match *before {
+                "{" => depth += 1,
+                "}" => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+            if depth == 1 && matches!(*before, "{" | ",") && *token != "}" {
+                used.insert(*token);
+            }
+        }
+    }
+    used.remove("self");
+    used
+}
+
+/// Whether a file names a crate: `name::…`, not as a part of a longer path.
+fn names_crate(source: &Source, name: &str) -> Option<String> {
+    let tokens = &source.tokens;
+    let found = (0..tokens.len()).find(|&at| {
+        let fits = match name.strip_suffix('*') {
+            Some(prefix) => tokens[at].starts_with(prefix),
+            None => tokens[at] == name,
+        };
+        let starts = at == 0 || tokens[at - 1] != "::";
+        let of_crate =
+            tokens.get(at + 1).is_some_and(|next| next == "::") || at > 0 && tokens[at - 1] == "use";
+        fits && starts && of_crate
+    });
+    found.map(|at| tokens[at].clone())
+}
+
+/// All problems in one message.
+fn assert_none(problems: &[String], advice: &str) {
+    assert!(problems.is_empty(), "\n{}\n\n{advice}\n", problems.join("\n"));
+}
+
+#[test]
+fn every_room_knows_only_whom_it_may() {
+    let rooms: BTreeMap<&str, &[&str]> = ROOMS.iter().copied().collect();
+    let mut problems = Vec::new();
+    for source in sources() {
+        if source.room == "lib" {
+            continue;
+        }
+        let Some(may) = rooms.get(source.room.as_str()) else {
+            problems.push(format!("src/{}: the room `{}` has no line in ROOMS", source.path, source.room));
+            continue;
+        };
+        for used in rooms_used(&source) {
+            let any = may.contains(&ANY) && used != EMULATOR;
+            // Only rooms count; `crate::Item` of the root does not.
+            if used != source.room && rooms.contains_key(used) && !any && !may.contains(&used) {
+                problems.push(format!("src/{}: `{}` must not use `crate::{used}`", source.path, source.room));
+            }
+        }
+    }
+    assert_none(&problems, "Move what is needed to a room that both may use, or change ROOMS with a reason.");
+}
+
+#[test]
+fn no_two_rooms_need_each_other() {
+    let mut left: BTreeMap<&str, BTreeSet<&str>> = ROOMS
+        .iter()
+        .filter(|(_, may)| !may.contains(&ANY))
+        .map(|(room, may)| (*room, may.iter().copied().collect()))
+        .collect();
+    loop {
+        let free: Vec<&str> = left.iter().filter(|(_, may)| may.is_empty()).map(|(room, _)| *room).collect();
+        if free.is_empty() {
+            break;
+        }
+        left.retain(|room, _| !free.contains(room));
+        left.values_mut().for_each(|may| may.retain(|room| !free.contains(room)));
+    }
+    assert!(left.is_empty(), "these rooms of ROOMS form a circle: {left:?}");
+}
+
+#[test]
+fn foreign_crates_stay_in_their_rooms() {
+    let mut problems = Vec::new();
+    for source in sources() {
+        for (name, rooms) in CRATES {
+            if let Some(found) = names_crate(&source, name)
+                && !rooms.contains(&source.room.as_str())
+            {
+                problems.push(format!("src/{}: `{found}` belongs to {rooms:?}", source.path));
+            }
+        }
+        if source.room == "model" {
+            let impure = IMPURE.iter().chain(&["aws_*"]).filter_map(|name| names_crate(&source, name));
+            problems
+                .extend(impure.map(|name| format!("src/{}: `model` must not name `{name}`", source.path)));
+        }
+    }
+    assert_none(
+        &problems,
+        "Wrap what is needed in the room that owns the crate, or change CRATES with a reason.",
+    );
+}
+
+#[test]
+fn nothing_unwraps_and_nothing_is_unsafe() {
+    let mut problems = Vec::new();
+    for source in sources() {
+        for pair in source.tokens.windows(3) {
+            let called = pair[0] == "." && pair[2] == "(";
+            if called && matches!(pair[1].as_str(), "unwrap" | "expect") {
+                problems.push(format!("src/{}: .{}(…) ends the node's provider", source.path, pair[1]));
+            }
+        }
+        if source.tokens.iter().any(|token| token == "unsafe") {
+            problems.push(format!("src/{}: unsafe", source.path));
+        }
+    }
+    assert_none(
+        &problems,
+        "Return an error that names the object; a mutex is locked by `unwrap_or_else(PoisonError::into_inner)`.",
+    );
+}
+
+#[test]
+fn files_stay_short_enough_to_be_read() {
+    let mut problems = Vec::new();
+    let sources = sources();
+    for source in &sources {
+        let listed = LONG_FILES.iter().find(|(path, _, _)| *path == source.path);
+        let most = listed.map_or(MAX_LINES, |(_, lines, _)| *lines);
+        if source.lines > most {
+            problems.push(format!("src/{}: {} lines, {most} are the most", source.path, source.lines));
+        }
+    }
+    for (path, _, _) in LONG_FILES {
+        if !sources.iter().any(|source| source.path == *path && source.lines > MAX_LINES) {
+            problems.push(format!("src/{path} is not long any more: take it out of LONG_FILES"));
+        }
+    }
+    assert_none(
+        &problems,
+        "Split by what the parts are about, or list the file in LONG_FILES with a reason.",
+    );
+}
+
+#[test]
+fn the_reader_of_sources_sees_what_it_should() {
+    let source = |room: &str, code: &str| Source {
+        path: format!("{room}.rs"),
+        room: room.to_owned(),
+        tokens: tokens(code),
+        lines: 1,
+    };
+    let code = "use crate::{aws::{Aws, cluster::x}, model::arn, self};\nfn f() { crate::writer::go(\"crate::mount\") } // crate::grpc\n";
+    let rooms = source("x", code);
+    assert_eq!(rooms_used(&rooms).into_iter().collect::<Vec<_>>(), ["aws", "model", "writer"]);
+    let named =
+        source("x", r##"use aws_sdk_sts::Client; let a = r#"kube::x"#; let b = '"'; x::tonic::y(); "##);
+    assert_eq!(names_crate(&named, "aws_*").as_deref(), Some("aws_sdk_sts"));
+    assert_eq!((names_crate(&named, "kube"), names_crate(&named, "tonic")), (None, None));
+    assert!(names_crate(&source("x", "use kube::Client;"), "kube").is_some());
+    assert!(source("x", "let a = b.unwrap();").tokens.windows(2).any(|pair| pair == [".", "unwrap"]));
+}

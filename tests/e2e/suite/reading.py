@@ -1,0 +1,134 @@
+"""Pods read their secrets as themselves, and see new values."""
+
+import base64
+import statistics
+
+from . import kube
+from .cases import case
+from .kube import ROTATES_WITHIN
+from .pods import host, password
+from .tools import expect, has, now_ms, same, until
+
+
+@case()
+def irsa_pod_reads_both_services(t, ns):
+    """An annotated ServiceAccount's real projected token buys its role; nothing else does."""
+    t.aws.forget_calls()
+    ns.secret_class("class", [password(ns.name), host(ns.name)])
+    pod = ns.pod(reads=["password", "host"]).ready()
+    same(pod.read("password"), "first", "the secret in the pod")
+    same(pod.read("host"), "db.example", "the parameter in the pod")
+    subject = f"system:serviceaccount:{ns.name}:irsa"
+    given = [(call["principal"], call["status"]) for call in t.aws.calls("AssumeRoleWithWebIdentity", ns.name)]
+    same(given, [(subject, 200)], "what STS was asked")
+    read = t.aws.calls("GetSecretValue", ns.name)[-1]
+    same(read["region"], "eu-central-1", "the Region, which only the node's label says")
+    has(read["principal"], f"assumed-role/{ns.name}/")
+
+    # The emulator looks at signatures as STS does: the same token, bent in one place, is refused.
+    token = kube.kubectl("create", "token", "irsa", f"--namespace={ns.name}", "--audience=sts.amazonaws.com").strip()
+    same(t.aws.assume_with(token, ns.name)[0], 200, "STS's answer to the token")
+    signed, _, signature = token.rpartition(".")
+    bent = f"{signed}.{signature[:20]}{'A' if signature[20] != 'A' else 'B'}{signature[21:]}"
+    has(t.aws.assume_with(bent, ns.name)[1], "InvalidIdentityToken")
+
+
+@case()
+def pod_identity_pod_reads_both_services(t, ns):
+    """The agent, asked with the pod's own token, gives the associated role."""
+    t.aws.forget_calls()
+    ns.secret_class("class", [password(ns.name), host(ns.name)], usePodIdentity="true")
+    pod = ns.pod(account="pod-identity", reads=["password", "host"]).ready()
+    same(pod.read("password"), "first", "the secret in the pod")
+    same(pod.read("host"), "db.example", "the parameter in the pod")
+    asked = t.aws.calls("PodIdentityCredentials", ns.name)
+    same(asked[0]["principal"], f"system:serviceaccount:{ns.name}:pod-identity", "whom the agent was asked for")
+    same(t.aws.calls("AssumeRoleWithWebIdentity", ns.name), [], "calls to STS")
+    has(t.aws.calls("GetSecretValue", ns.name)[-1]["principal"], f"assumed-role/{ns.name}/eks-e2e-")
+
+
+@case("driver", "provider")
+def created_pod_reads_its_file(t, ns):
+    """From the creation of a pod to its first read, one pod after the other, one new file set each."""
+    ns.password()
+    for number in range(7):
+        pod = ns.pod(f"app-{number}")
+        pod.ready()
+        t.figure(f"pod created → file read, {t.mode} writes (s)", (pod.first("first") - pod.created) / 1000)
+
+
+@case("driver", "provider")
+def rotation_reaches_the_pod(t, ns):
+    """A new value is in the running pod, whole, and the pod is the same."""
+    ns.password()
+    pod = ns.pod().ready()
+    uid = pod.uid()
+    texts = ["first"]
+    for number in range(4):
+        texts.append(f"value-{number}")
+        t.aws.put_secret(ns.secret(), texts[-1])
+        changed = now_ms()
+        seconds = (pod.first(texts[-1], within=ROTATES_WITHIN) - changed) / 1000
+        t.figure(f"value changed → in the pod, {t.mode} writes (s)", seconds)
+    same([one.text.strip('"') for one in pod.saw("password")], texts, "what the pod saw, in order")
+    pod.untouched_since(uid)
+    statuses = kube.get("secretproviderclasspodstatus", f"{pod.name}-{ns.name}-class", ns.name)
+    same([one["id"] for one in statuses["status"]["objects"]], ["password"], "the objects in the pod's status")
+
+
+@case()
+def current_beside_previous(t, ns):
+    """AWSCURRENT and AWSPREVIOUS of one secret, and both move on with a rotation."""
+    t.aws.put_secret(ns.secret(), "second")
+    previous = {**password(ns.name), "objectAlias": "previous", "objectVersionLabel": "AWSPREVIOUS"}
+    ns.secret_class("class", [password(ns.name), previous])
+    pod = ns.pod(reads=["password", "previous"]).ready()
+    same((pod.read("password"), pod.read("previous")), ("second", "first"), "current and previous")
+    t.aws.put_secret(ns.secret(), "third")
+    pod.first("third", within=ROTATES_WITHIN)
+    pod.first("second", file="previous", within=20)
+    same((pod.read("password"), pod.read("previous")), ("third", "second"), "current and previous")
+
+
+@case()
+def synced_secret_follows(t, ns):
+    """A Kubernetes Secret that the driver makes of the mount follows a rotation."""
+    ns.password(secret_objects=[{
+        "secretName": "synced", "type": "Opaque", "data": [{"objectName": "password", "key": "token"}]}])
+    ns.pod().ready()
+    def synced(text):
+        data = kube.get("secrets", namespace=ns.name)
+        found = [one["data"]["token"] for one in data if one["metadata"]["name"] == "synced"]
+        return found == [base64.b64encode(text.encode()).decode()]
+    until("the Secret holds the value", lambda: synced("first"), 30)
+    t.aws.put_secret(ns.secret(), "second")
+    changed = now_ms()
+    until("the Secret holds the new value", lambda: synced("second"), ROTATES_WITHIN + 15, every=0.3)
+    t.note(f"the Secret followed after {(now_ms() - changed) / 1000:.1f} s")
+
+
+@case()
+def thirty_pods_at_once(t, ns):
+    """A node's worth of pods: all ready, and the median of them soon."""
+    ns.password()
+    t.aws.forget_calls()
+    pods = ns.pods([f"app-{number}" for number in range(30)])
+    waits = [(pod.first("first", within=120) - pod.created) / 1000 for pod in pods]
+    calls = {name: len(t.aws.calls(name, ns.name)) for name in ("AssumeRoleWithWebIdentity", "GetSecretValue")}
+    middle = statistics.median(waits)
+    t.note(f"read after {min(waits):.1f} to {max(waits):.1f} s, median {middle:.1f} s; AWS calls {calls}")
+    same([text for pod in pods for text in pod.mount_failures()], [], "failed mounts")
+
+
+@case()
+def recreated_pod_reads_the_newest(t, ns):
+    """A pod of the same name, deleted and created again after a rotation, has the new value, at once or soon."""
+    ns.password()
+    first = ns.pod().ready()
+    first.delete()
+    t.aws.put_secret(ns.secret(), "second")
+    again = ns.pod().ready()
+    texts = {one.text.strip('"') for one in again.saw("password")}
+    expect(texts <= {"first", "second"}, f"the new pod saw {texts}")
+    again.first("second", within=ROTATES_WITHIN)
+    again.delete()

@@ -1,0 +1,286 @@
+//! The cache stays within its bounds, whatever pods ask for, and what leaves it
+//! is gone.
+
+use std::{
+    fmt::Write,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use latchkey::{
+    backend::Reading,
+    emulator::FaultKind,
+    fetch::ObjectResult,
+    model::{
+        arn::{Region, Regions},
+        object::{Reference, Selector, Service},
+        principal::Principal,
+        secret::SecretValue,
+        source::Source,
+    },
+    reading::Read,
+    values::{ValueSettings, Values},
+};
+use tonic::Code;
+
+use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, Rooms, WEB, World, assert_says, pass, seconds};
+
+const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+const READ: &str = "GetSecretValue";
+const IDLE: Duration = Duration::from_secs(600);
+
+fn objects(numbers: std::ops::Range<usize>) -> String {
+    numbers.fold(String::new(), |mut objects, number| {
+        writeln!(objects, "- {{objectName: many/{number}, objectType: secretsmanager}}").unwrap();
+        objects
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_mount_asks_for_is_dropped_and_no_longer_polled() {
+    let world = World::start().await;
+    world.secret("shop/db", "one");
+    let rooms = Rooms::beside(&world, ValueSettings::default()).await;
+    rooms.read(&world, &Request::new(SECRET)).await.map(drop).unwrap();
+    pass(IDLE).await;
+    assert_eq!(rooms.values.size().0, 1);
+    seconds(2).await;
+    assert_eq!(rooms.values.size(), (0, 0));
+    world.emulator.reset_calls();
+    pass(10 * INTERVAL).await;
+    assert_eq!(world.all_calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_stays_for_two_of_its_intervals_at_least() {
+    let world = World::start().await;
+    world.secret("shop/db", "one");
+    let settings = ValueSettings { idle_after: Duration::from_secs(1), ..ValueSettings::default() };
+    let rooms = Rooms::beside(&world, settings).await;
+    for (refresh, stays) in [(None, 2 * INTERVAL), (Some("10m"), Duration::from_secs(1200))] {
+        let mut request = Request::new(SECRET);
+        if let Some(refresh) = refresh {
+            request = request.parameter("refreshInterval", refresh);
+        }
+        rooms.read(&world, &request).await.map(drop).unwrap();
+        pass(stays).await;
+        assert_eq!(rooms.values.size().0, 1, "{refresh:?}");
+        seconds(2).await;
+        assert_eq!(rooms.values.size().0, 0, "{refresh:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn mounts_work_as_ever_while_the_byte_bound_evicts() {
+    let world = World::start().await;
+    for number in 0..200 {
+        world.secret(&format!("many/{number}"), &format!("{number:0>3000}"));
+    }
+    let max_bytes = 200_000;
+    let settings = ValueSettings { max_bytes, ..ValueSettings::default() };
+    let rooms = Rooms::beside(&world, settings).await;
+    for pod in 0..3 {
+        for chunk in 0..4 {
+            let request =
+                Request::of_pod(Pod::numbered("pay", "worker", pod), &objects(chunk * 50..(chunk + 1) * 50));
+            let read = rooms.read(&world, &request.parameter("usePodIdentity", "true")).await.unwrap();
+            for (number, object) in read.objects.into_iter().enumerate() {
+                let expected = format!("{:0>3000}", chunk * 50 + number);
+                assert_eq!(object.unwrap().value.expose(), expected.as_bytes());
+            }
+            assert!(rooms.values.size().1 <= max_bytes);
+        }
+    }
+    // And while what is left is polled.
+    for _ in 0..INTERVAL.as_secs() {
+        seconds(1).await;
+        assert!(rooms.values.size().1 <= max_bytes);
+    }
+    assert!(rooms.values.size().0 > 40, "the bound is used");
+    pass(IDLE).await;
+    assert_eq!(rooms.values.size(), (0, 0), "the sum is exact");
+}
+
+/// Puts a value of so many bytes into the cache, as a read would.
+fn put(values: &Values, number: usize, bytes: usize) {
+    let principal = Principal::PodIdentity {
+        namespace: "pay".to_owned(),
+        service_account: format!("worker-{}", number % 100),
+        pod_uid: None,
+    };
+    let regions = Regions { primary: Region::parse(REGION).unwrap(), failover: None };
+    let reference = Reference {
+        service: Service::SecretsManager,
+        id: format!("many/{number}"),
+        selector: Selector::default(),
+    };
+    let source = Source { primary: vec![reference.clone()], failover: vec![reference] };
+    let entry = values.entry(&principal, &regions, &source, INTERVAL, &[true]);
+    let reading = Reading {
+        value: SecretValue::new(vec![7; bytes]),
+        version: number.to_string(),
+        arn: String::new(),
+        request_id: None,
+    };
+    let turn = entry.slot.try_turn().unwrap();
+    let settled = values.settle(&entry, turn, tokio::time::Instant::now(), Ok(vec![Ok(reading)]));
+    assert!(settled.result.is_ok(), "what was read is served, kept or not");
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_secrets_never_exceed_the_byte_bound() {
+    let settings = ValueSettings { max_bytes: 1 << 20, ..ValueSettings::default() };
+    let values = Values::new(settings);
+    for number in 0..10_000 {
+        // From nothing to the most that Secrets Manager holds.
+        put(&values, number, number * 7919 % 65_536);
+        let (entries, bytes) = values.size();
+        assert!(bytes <= 1 << 20, "{entries} entries with {bytes} bytes");
+        if number % 100 == 0 {
+            seconds(1).await;
+        }
+    }
+    assert!(values.size().1 > 900_000, "the bound is used: {:?}", values.size());
+    pass(IDLE + Duration::from_secs(1)).await;
+    values.drop_idle();
+    assert_eq!(values.size(), (0, 0), "the sum is exact");
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_without_a_value_count_too() {
+    let world = World::start().await;
+    world.fault(READ, FaultKind::InternalError);
+    let max_bytes = 100_000;
+    let settings = ValueSettings { max_bytes, ..ValueSettings::default() };
+    let rooms = Rooms::beside(&world, settings).await;
+    for chunk in 0..5 {
+        let request = Request::new(&objects(chunk * 100..(chunk + 1) * 100));
+        let read = rooms.read(&world, &request).await.unwrap();
+        assert!(read.objects.iter().all(Result::is_err));
+        let (entries, bytes) = rooms.values.size();
+        assert!(bytes <= max_bytes, "{entries} entries with {bytes} bytes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_larger_than_the_bound_is_mounted_and_not_kept() {
+    let world = World::start().await;
+    world.secret("shop/db", &"x".repeat(60_000));
+    let settings = ValueSettings { max_bytes: 10_000, ..ValueSettings::default() };
+    let rooms = Rooms::beside(&world, settings).await;
+    for _ in 0..2 {
+        let read = rooms.read(&world, &Request::new(SECRET)).await.unwrap();
+        assert!(read.objects[0].is_ok());
+        assert_eq!(rooms.values.size(), (0, 0));
+    }
+}
+
+/// Watches the value that the cache holds for the one object of a read.
+fn watched(read: Read) -> Weak<[ObjectResult]> {
+    let held = read.entries[0].slot.held().expect("the cache holds it");
+    Arc::downgrade(&held.results)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_revoked_or_replaced_is_alive_nowhere() {
+    type Act = fn(&World);
+    let acts: [(&str, Act, Duration); 3] = [
+        ("idle", |_| {}, IDLE),
+        ("denied", |world| world.emulator.deny(WEB, "*", "*"), INTERVAL),
+        ("replaced", |world| drop(world.secret("shop/db", "two")), INTERVAL),
+    ];
+    for (name, act, after) in acts {
+        let world = World::start().await;
+        world.secret("shop/db", "one");
+        let rooms = Rooms::beside(&world, ValueSettings::default()).await;
+        let value = watched(rooms.read(&world, &Request::new(SECRET)).await.unwrap());
+        assert!(value.upgrade().is_some());
+        act(&world);
+        pass(after + GRACE).await;
+        assert!(value.upgrade().is_none(), "{name}: somebody still holds the value");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_evicted_is_alive_nowhere() {
+    let world = World::start().await;
+    world.secret("shop/db", "one");
+    world.secret("many/0", &"x".repeat(5_000));
+    let settings = ValueSettings { max_bytes: 6_500, ..ValueSettings::default() };
+    let rooms = Rooms::beside(&world, settings).await;
+    let value = watched(rooms.read(&world, &Request::new(SECRET)).await.unwrap());
+    assert!(value.upgrade().is_some());
+    rooms.read(&world, &Request::new(&objects(0..1))).await.map(drop).unwrap();
+    assert!(value.upgrade().is_none(), "somebody still holds the value");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
+    let world = World::start().await;
+    for number in 0..200 {
+        world.secret(&format!("many/{number}"), &"x".repeat(1_000));
+    }
+    world.emulator.set_delay(Some(READ), Duration::from_millis(100));
+    let max_bytes = 20_000;
+    let settings = ValueSettings { max_bytes, ..ValueSettings::default() };
+    let rooms = Rooms::beside(&world, settings).await;
+    let requests: Vec<Request> =
+        (0..20).map(|chunk| Request::new(&objects(chunk * 10..(chunk + 1) * 10))).collect();
+    let reads = join_all(requests.iter().map(|request| rooms.read(&world, request))).await;
+    let reads: Vec<Read> = reads.into_iter().map(Result::unwrap).collect();
+    assert!(reads.iter().flat_map(|read| &read.objects).all(Result::is_ok));
+    assert!(rooms.values.size().1 <= max_bytes);
+    let held = reads.iter().flat_map(|read| &read.entries).filter(|entry| entry.slot.held().is_some());
+    assert_eq!(held.count(), rooms.values.size().0, "only what counts is held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_ends_after_its_entry_was_dropped_does_not_upset_the_sum() {
+    let world = World::start().await;
+    world.secret("shop/db", "one");
+    let settings = ValueSettings { idle_after: Duration::ZERO, ..ValueSettings::default() };
+    let rooms = Rooms::beside(&world, settings).await;
+    let request = Request::new(SECRET).parameter("refreshInterval", "15s");
+    for round in 0..20 {
+        rooms.read(&world, &request).await.map(drop).unwrap();
+        // The poll at fifteen seconds lasts until after the entry is idle, and
+        // then it is denied, while another entry with another size is in place.
+        world.emulator.set_delay(Some(READ), Duration::from_secs(5));
+        seconds(27).await;
+        world.emulator.set_delay(Some(READ), Duration::ZERO);
+        world.secret("shop/db", &"x".repeat(100 * (round + 1)));
+        rooms.read(&world, &request).await.map(drop).unwrap();
+        world.emulator.deny(WEB, "*", "*");
+        seconds(40).await;
+        assert_eq!(rooms.values.size(), (0, 0), "round {round}");
+        world.emulator.allow(WEB, "*", "*");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_interval_out_of_bounds_is_a_mistake_that_is_named() {
+    let world = World::start().await;
+    world.secret("shop/db", "one");
+    for bad in ["14s", "14.999s", "0", "-1m", "61m", "1h1ns", "2000h", "soon", "15", "99999999999h"] {
+        let status = world.refusal(&Request::new(SECRET).parameter("refreshInterval", bad)).await;
+        let says = ["refreshInterval", &format!("{bad:?}"), "--max-refresh-interval"];
+        assert_says(&status, Code::InvalidArgument, &says);
+    }
+    assert_eq!(world.all_calls(), 0);
+    // An empty one counts as unset, as every parameter does.
+    for good in ["", "15s", "1m30s", "1h", "60m", "0.5m"] {
+        world.mount(&Request::new(SECRET).parameter("refreshInterval", good)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_hundred_objects_mount_and_one_more_is_a_mistake() {
+    let world = World::start().await;
+    for number in 0..501 {
+        world.secret(&format!("many/{number}"), "x");
+    }
+    assert_eq!(world.mount(&Request::new(&objects(0..500))).await.paths().len(), 500);
+    let status = world.refusal(&Request::new(&objects(0..501))).await;
+    assert_says(&status, Code::InvalidArgument, &["501", "500"]);
+}

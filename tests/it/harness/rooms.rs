@@ -1,0 +1,71 @@
+//! The rooms behind the socket, for tests that look at what the cache holds.
+
+use std::sync::Arc;
+
+use latchkey::{
+    aws::Aws,
+    backend::Backend,
+    cluster::Cluster,
+    identity::{Identity, IdentityError},
+    model::{
+        arn::Regions,
+        request::{MountRequest, RawRequest, Rules},
+    },
+    reading::{PodAsker, Read, Reader},
+    rotation::Poller,
+    values::{ValueSettings, Values},
+};
+use tokio::task::JoinHandle;
+
+use super::{Request, World};
+
+/// A reader of values with its poller, beside the world's own provider.
+pub(crate) struct Rooms {
+    pub(crate) values: Arc<Values>,
+    identity: Arc<Identity>,
+    reader: Reader,
+    poller: JoinHandle<()>,
+}
+
+impl Rooms {
+    /// Reads from the world's AWS.
+    pub(crate) async fn beside(world: &World, settings: ValueSettings) -> Self {
+        let aws = Arc::new(Aws::load(&world.config.aws).await.unwrap());
+        let cluster = Arc::new(Cluster::new(world.config.cluster.clone()));
+        let identity = Arc::new(Identity::new(Arc::clone(&aws), cluster, world.config.identity.clone()));
+        let backend = Arc::new(Backend::new(aws));
+        let values = Arc::new(Values::new(settings));
+        let reader = Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values));
+        let (polled, asked) = (Arc::clone(&values), Arc::clone(&identity));
+        let poller = Poller { identity: asked, backend, values: polled, volumes: None };
+        Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
+    }
+
+    /// The request as a mount takes it.
+    pub(crate) fn parsed(world: &World, request: &Request) -> MountRequest {
+        let message = request.message(&world.emulator);
+        let raw = RawRequest {
+            attributes: message.attributes,
+            secrets: message.secrets,
+            target_path: message.target_path,
+            permission: message.permission,
+        };
+        MountRequest::parse(raw, &Rules::default()).unwrap()
+    }
+
+    /// Reads what the request's pod mounts.
+    pub(crate) async fn read(&self, world: &World, request: &Request) -> Result<Read, IdentityError> {
+        let request = Self::parsed(world, request);
+        let regions = Regions { primary: request.region.clone().unwrap(), failover: None };
+        let (principal, proof) = self.identity.principal(&request).await?;
+        let interval = request.refresh_interval;
+        let asker = PodAsker { principal: &principal, proof: &proof, regions: &regions, interval };
+        self.reader.read(&asker, &request.objects).await
+    }
+}
+
+impl Drop for Rooms {
+    fn drop(&mut self) {
+        self.poller.abort();
+    }
+}

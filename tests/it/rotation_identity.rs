@@ -1,0 +1,270 @@
+//! Whose token the poller uses, and whose role a service account has: neither
+//! a forged token nor an old role is ever believed.
+
+use std::{sync::Arc, time::Duration};
+
+use data_encoding::BASE64URL_NOPAD;
+use latchkey::emulator::{Emulator, FaultKind, SignatureVerifier, Store};
+use tonic::Code;
+
+use crate::harness::{
+    Behaviour, GRACE, INTERVAL, POD_IDENTITY, Pod, Request, STS, World, assert_says, pass, seconds,
+};
+
+const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+const STS_CALL: &str = "AssumeRoleWithWebIdentity";
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn world() -> World {
+    let world = World::start().await;
+    world.secret("shop/db", "one");
+    world
+}
+
+/// The same request with a token that claims everything right for a very long
+/// time, signed by somebody else.
+fn forged(request: &Request, audience: &str) -> Request {
+    let Pod { namespace, service_account, name, uid } = &request.pod;
+    let forger = Emulator::new(Store::default());
+    let token = forger.token(namespace, service_account, audience, name, uid, 100 * HOUR);
+    request.clone().token(audience, &token)
+}
+
+/// The same request with a good token of this length.
+fn with_token_for(world: &World, request: &Request, audience: &str, ttl: Duration) -> Request {
+    let Pod { namespace, service_account, name, uid } = &request.pod;
+    let token = world.emulator.token(namespace, service_account, audience, name, uid, ttl);
+    request.clone().token(audience, &token)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_token_does_not_stop_the_poller() {
+    for (request, audience) in [(Request::new(SECRET), STS), (Request::pod_identity(SECRET), POD_IDENTITY)] {
+        let world = World::with(|config| config.identity.share_pod_identity = true).await;
+        world.secret("shop/db", "0");
+        world.mount(&request).await;
+        let mut forger = request.clone();
+        forger.pod.uid = "00000000-0000-4000-8000-000000006666".to_owned();
+        let forger = forged(&forger, audience);
+        // Over many renewals of the credentials, the forged token is always the last.
+        for round in 1..=30 {
+            let value = round.to_string();
+            world.secret("shop/db", &value);
+            world.mount(&request).await;
+            let _ = world.try_mount(&forger).await;
+            pass(INTERVAL + GRACE).await;
+            assert_eq!(world.mount_at_once(&request).await.text("shop_db"), value, "{audience}");
+        }
+        world.emulator.expire_sessions();
+        world.secret("shop/db", "last");
+        let _ = world.try_mount(&forger).await;
+        pass(INTERVAL + GRACE).await;
+        assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "last");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_token_brings_no_value_that_was_not_read_before() {
+    let world = world().await;
+    let good = Request::new(SECRET);
+    let bad = forged(&good, STS);
+    let status = world.refusal(&bad).await;
+    assert_says(&status, Code::Unauthenticated, &["InvalidIdentityToken"]);
+    let (refused, mounted) = tokio::join!(world.try_mount(&bad), world.try_mount(&good));
+    assert_eq!(mounted.unwrap().text("shop_db"), "one");
+    // What its own service account has read already may be served.
+    assert!(refused.is_err_and(|status| status.code() == Code::Unauthenticated));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forged_token_takes_nothing_away() {
+    let world = world().await;
+    let good = Request::new(SECRET);
+    world.mount(&good).await;
+    world.emulator.expire_sessions();
+    pass(Duration::from_secs(50)).await;
+    let more =
+        forged(&good, STS).parameter("objects", "- {objectName: shop/other, objectType: secretsmanager}");
+    world.secret("shop/other", "x");
+    assert_eq!(world.refusal(&more).await.code(), Code::Unauthenticated);
+    let calls = world.all_calls();
+    world.mount_at_once(&good).await;
+    assert_eq!(world.all_calls(), calls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sts_sees_only_tokens_that_are_offered_by_pods_and_the_accepted_one_last() {
+    let world = world().await;
+    let good = with_token_for(&world, &Request::new(SECRET), STS, HOUR);
+    world.mount(&good).await;
+    let bad = forged(&good, STS);
+    world.mount(&bad).await;
+    world.emulator.reset_calls();
+    // Credentials are renewed once in this time.
+    world.republish(&[bad], Duration::from_secs(15 * 60)).await;
+    world.mount(&good).await;
+    let errors: Vec<Option<String>> = world
+        .emulator
+        .calls()
+        .into_iter()
+        .filter(|call| call.operation == STS_CALL)
+        .map(|call| call.error)
+        .collect();
+    assert_eq!(errors, [Some("InvalidIdentityToken".to_owned()), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_token_has_expired_the_entry_waits_for_the_next_mount_and_goes_on() {
+    let world = world().await;
+    let request = Request::new(SECRET);
+    world.mount(&with_token_for(&world, &request, STS, Duration::from_secs(300))).await;
+    // Credentials are needed anew, and nobody has a token.
+    pass(Duration::from_secs(310)).await;
+    world.emulator.expire_sessions();
+    world.emulator.reset_calls();
+    pass(Duration::from_secs(240)).await;
+    let refused = world.emulator.calls().into_iter().filter(|call| call.operation == STS_CALL).count();
+    assert_eq!(refused, 0, "an expired token was sent");
+    world.secret("shop/db", "two");
+    assert_eq!(world.mount(&request).await.text("shop_db"), "two");
+    world.emulator.reset_calls();
+    world.republish(&[request], 5 * INTERVAL + GRACE).await;
+    assert_eq!(world.calls("GetSecretValue"), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_goes_on_for_hours_with_the_tokens_of_the_republishes() {
+    let world = world().await;
+    let request = Request::new(SECRET);
+    world.mount(&request).await;
+    world.republish(std::slice::from_ref(&request), 2 * INTERVAL).await;
+    world.emulator.reset_calls();
+    world.republish(std::slice::from_ref(&request), 120 * INTERVAL).await;
+    assert_eq!(world.calls("GetSecretValue"), 120);
+    // Four hours of sessions of a quarter of an hour, renewed a minute early.
+    assert!((16..=18).contains(&world.calls(STS_CALL)), "{}", world.calls(STS_CALL));
+    assert!(world.emulator.calls().iter().all(|call| call.error.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_account_is_read_once_an_interval_at_most() {
+    let world = world().await;
+    let requests: Vec<Request> =
+        (0..5).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+    for request in &requests {
+        world.mount(request).await;
+    }
+    assert_eq!(world.kubernetes.reads().len(), 1);
+    world.republish(&requests, 10 * INTERVAL).await;
+    assert!(world.kubernetes.reads().len() <= 11, "{}", world.kubernetes.reads().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_is_remembered_while_kubernetes_is_down_and_never_becomes_pod_identity() {
+    for behaviour in [Behaviour::Refuse(500), Behaviour::Hang, Behaviour::Garbage] {
+        let world = world().await;
+        // shop/web has an association too, with a role that must not be used.
+        world.emulator.set_association("shop", "web", Some(crate::harness::WORKER));
+        let request = Request::new(SECRET);
+        world.mount(&request).await;
+        world.kubernetes.behave(behaviour);
+        world.secret("shop/db", "two");
+        for _ in 0..10 {
+            seconds(200).await;
+            world.mount(&request).await;
+        }
+        assert_eq!(world.mount(&request).await.text("shop_db"), "two");
+        // Longer than what Kubernetes said is believed: an error, and no other identity.
+        pass(HOUR).await;
+        let status = world.refusal(&request).await;
+        assert_eq!(status.code(), Code::Internal, "{behaviour:?}: {status}");
+        assert_eq!(world.calls("PodIdentityCredentials"), 0, "{behaviour:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_role_while_kubernetes_is_down_never_becomes_pod_identity() {
+    for behaviour in [
+        Behaviour::Refuse(500),
+        Behaviour::Refuse(403),
+        Behaviour::Refuse(404),
+        Behaviour::Refuse(401),
+        Behaviour::Hang,
+        Behaviour::Garbage,
+    ] {
+        let world = world().await;
+        world.emulator.set_association("shop", "web", Some(crate::harness::WORKER));
+        world.kubernetes.behave(behaviour);
+        world.refusal(&Request::new(SECRET)).await;
+        assert_eq!(world.all_calls(), 0, "{behaviour:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_account_made_anew_is_not_given_the_role_of_the_old_one() {
+    let world = world().await;
+    world.emulator.trust_issuer(CLUSTER, Arc::new(Anything));
+    let request = Request::new(SECRET);
+    world.mount(&with_account_uid(&request, "11111111-0000-4000-8000-000000000001")).await;
+    // Deleted and made again without the annotation, at once.
+    world.kubernetes.add_account("shop", "web");
+    let status = world.refusal(&with_account_uid(&request, "22222222-0000-4000-8000-000000000002")).await;
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+    // With Kubernetes down it is not given the old one either.
+    world.kubernetes.annotate("shop", "web", crate::harness::WEB);
+    let third = with_account_uid(&request, "33333333-0000-4000-8000-000000000003");
+    world.kubernetes.behave(Behaviour::Refuse(500));
+    assert_eq!(world.refusal(&third).await.code(), Code::Internal);
+}
+
+/// The issuer of tokens that name the account's uid, too.
+const CLUSTER: &str = "https://oidc.cluster.test";
+
+/// Takes every signature.
+struct Anything;
+
+impl SignatureVerifier for Anything {
+    fn verify(&self, _: &str, _: Option<&str>, _: &[u8], _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// The same request with a token that names the account's uid.
+fn with_account_uid(request: &Request, uid: &str) -> Request {
+    let claims = serde_json::json!({
+        "sub": "system:serviceaccount:shop:web",
+        "aud": [STS],
+        "exp": 4_000_000_000_u64,
+        "iss": CLUSTER,
+        "kubernetes.io": {
+            "namespace": "shop",
+            "pod": { "name": request.pod.name, "uid": request.pod.uid },
+            "serviceaccount": { "name": "web", "uid": uid },
+        },
+    });
+    let part = |json: serde_json::Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
+    let token = format!("{}.{}.c2ln", part(serde_json::json!({ "alg": "RS256" })), part(claims));
+    request.clone().token(STS, &token)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_that_a_pod_provokes_reaches_only_its_own_service_account() {
+    let world = world().await;
+    let tenant = crate::harness::WORKER;
+    world.kubernetes.annotate("other", "app", tenant);
+    world.emulator.set_trust(tenant, &["system:serviceaccount:other:app"]);
+    let other = Request::of_pod(Pod::numbered("other", "app", 5), SECRET);
+    world.mount(&other).await;
+    // shop/web asks for the other one's role, again and again.
+    let thief = Request::new(SECRET).parameter("roleArn", tenant);
+    for _ in 0..5 {
+        assert_eq!(world.refusal(&thief).await.code(), Code::PermissionDenied);
+    }
+    let calls = world.all_calls();
+    world.mount_at_once(&other).await;
+    assert_eq!(world.all_calls(), calls);
+    world.fault("GetSecretValue", FaultKind::Hang);
+    pass(INTERVAL + Duration::from_secs(10)).await;
+    world.mount_at_once(&other).await;
+    assert_eq!(world.refusal(&thief).await.code(), Code::PermissionDenied);
+}

@@ -1,0 +1,290 @@
+//! AWS fails: last known good values are served at once, only the poller asks
+//! again and less often, and all of it ends when AWS is back or max-stale is over.
+
+use std::time::Duration;
+
+use latchkey::emulator::{Fault, FaultKind};
+use tokio::time::Instant;
+use tonic::Code;
+
+use crate::harness::{
+    FAILOVER, GRACE, INTERVAL, Log, Pod, REGION, Request, World, assert_says, pass, seconds,
+};
+
+const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+const STALE: &str = "last known good values (stale)";
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn outages() -> [FaultKind; 7] {
+    [
+        FaultKind::InternalError,
+        FaultKind::Error { status: 503, code: "ServiceUnavailable".to_owned(), message: "later".to_owned() },
+        FaultKind::Throttle,
+        FaultKind::Reset,
+        FaultKind::Hang,
+        FaultKind::GarbageBody,
+        FaultKind::TruncatedBody,
+    ]
+}
+
+async fn world() -> World {
+    let world = World::start().await;
+    world.secret("shop/db", "one");
+    world
+}
+
+/// The longest wait for the poller's next try once AWS is back.
+fn longest_pause(kind: &FaultKind) -> Duration {
+    if *kind == FaultKind::Throttle { 8 * INTERVAL } else { INTERVAL }
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_known_good_values_are_served_at_once_in_every_outage_until_aws_is_back() {
+    for kind in outages() {
+        let (world, log) = (world().await, Log::collect());
+        let request = Request::new(SECRET);
+        world.mount(&request).await;
+        world.secret("shop/db", "two");
+        let fault = world.emulator.inject(Fault::new(kind.clone()));
+        // By now the poller has met it.
+        pass(INTERVAL + Duration::from_secs(10)).await;
+        log.take();
+        for _ in 0..10 {
+            assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one", "{kind:?}");
+            assert!(log.take().contains(STALE), "{kind:?} is not marked as stale");
+            seconds(80).await;
+        }
+        world.emulator.remove_fault(fault);
+        pass(longest_pause(&kind)).await;
+        log.take();
+        assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two", "{kind:?}");
+        assert!(!log.take().contains(STALE), "{kind:?} is over");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_poller_tries_again_and_with_a_pause() {
+    for kind in outages() {
+        let world = world().await;
+        let requests: Vec<Request> =
+            (0..10).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+        for request in &requests {
+            world.mount(request).await;
+        }
+        world.republish(&requests, 2 * INTERVAL).await;
+        world.emulator.inject(Fault::new(kind.clone()).operation("GetSecretValue"));
+        world.emulator.reset_calls();
+        world.republish(&requests, 15 * INTERVAL).await;
+        let calls = world.calls("GetSecretValue");
+        let most = if kind == FaultKind::Throttle { 14 } else { 15 * 4 };
+        assert!((3..=most).contains(&calls), "{kind:?}: {calls} calls in fifteen intervals");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_sts_is_asked_less_than_once_an_interval() {
+    let world = world().await;
+    let request = Request::new(SECRET);
+    world.mount(&request).await;
+    world.fault("AssumeRoleWithWebIdentity", FaultKind::Throttle);
+    world.emulator.expire_sessions();
+    pass(2 * INTERVAL).await;
+    world.emulator.reset_calls();
+    world.republish(&[request], 15 * INTERVAL).await;
+    let calls = world.calls("AssumeRoleWithWebIdentity");
+    assert!((1..15).contains(&calls), "{calls} calls in fifteen intervals");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_max_stale_fails_mounts_and_not_before() {
+    let max_stale = Duration::from_secs(20 * 60);
+    for kind in [FaultKind::InternalError, FaultKind::Throttle] {
+        let world = World::with(|config| config.values.max_stale = max_stale).await;
+        world.secret("shop/db", "one");
+        let request = Request::new(SECRET);
+        world.mount(&request).await;
+        world.emulator.inject(Fault::new(kind));
+        pass(INTERVAL).await;
+        let rest = max_stale - INTERVAL - Duration::from_secs(1);
+        world.republish(std::slice::from_ref(&request), rest).await;
+        world.mount_at_once(&request).await;
+        seconds(2).await;
+        let status = world.refusal(&request).await;
+        assert_says(&status, Code::Internal, &["failed"]);
+        world.emulator.clear_faults();
+        // Who meets a poll that fails just now shares its failure.
+        seconds(1).await;
+        assert_eq!(world.mount(&request).await.text("shop_db"), "one");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn max_stale_zero_serves_nothing_stale() {
+    let world = World::with(|config| config.values.max_stale = Duration::ZERO).await;
+    world.secret("shop/db", "one");
+    let request = Request::new(SECRET);
+    world.mount(&request).await;
+    world.fault("GetSecretValue", FaultKind::InternalError);
+    pass(INTERVAL + GRACE + Duration::from_secs(1)).await;
+    assert_eq!(world.refusal(&request).await.code(), Code::Internal);
+    world.emulator.clear_faults();
+    world.mount(&request).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_sts_or_the_agent_does_not_reach_the_pods_that_run() {
+    for (operation, request) in [
+        ("AssumeRoleWithWebIdentity", Request::new(SECRET)),
+        ("PodIdentityCredentials", Request::pod_identity(SECRET)),
+    ] {
+        for kind in [FaultKind::InternalError, FaultKind::Hang, FaultKind::Reset, FaultKind::GarbageBody] {
+            let world = world().await;
+            world.mount(&request).await;
+            world.fault(operation, kind.clone());
+            // Longer than credentials live. Whoever comes while the poller still
+            // waits for its first answer, waits with it.
+            let mut waited = Vec::new();
+            for _ in 0..18 {
+                seconds(80).await;
+                let began = Instant::now();
+                world.mount(&request).await;
+                waited.extend(Some(began.elapsed()).filter(|wait| *wait > Duration::from_millis(100)));
+            }
+            let patience = Duration::from_secs(10);
+            assert!(waited.len() <= 1 && waited.iter().all(|wait| *wait <= patience), "{kind:?}: {waited:?}");
+            world.secret("shop/db", "two");
+            world.emulator.clear_faults();
+            pass(INTERVAL + GRACE).await;
+            let answer = world.mount_at_once(&request).await;
+            assert_eq!(answer.text("shop_db"), "two", "{operation} {kind:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_a_tokens_life_ends_as_soon_as_aws_is_back() {
+    let world = World::with(|config| config.values.max_stale = 4 * HOUR).await;
+    world.secret("shop/db", "one");
+    let request = Request::new(SECRET);
+    world.mount(&request).await;
+    world.fault("AssumeRoleWithWebIdentity", FaultKind::InternalError);
+    world.fault("GetSecretValue", FaultKind::InternalError);
+    // The token that AWS accepted has expired by then; those of the republishes
+    // have not, and no mount ever waits for AWS.
+    for _ in 0..100 {
+        seconds(80).await;
+        world.mount_at_once(&request).await;
+    }
+    world.secret("shop/db", "two");
+    world.emulator.clear_faults();
+    pass(INTERVAL).await;
+    world.mount(&request).await;
+    pass(GRACE).await;
+    assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_pod_starts_in_an_outage_where_its_service_accounts_values_are_known() {
+    let world = World::with(|config| config.identity.share_pod_identity = true).await;
+    world.secret("shop/db", "one");
+    for known in [Request::new(SECRET), Request::pod_identity(SECRET)] {
+        world.mount(&known).await;
+    }
+    world.emulator.inject(Fault::new(FaultKind::Hang));
+    pass(INTERVAL + Duration::from_secs(20)).await;
+    let irsa = Request::of_pod(Pod::numbered("shop", "web", 77), SECRET);
+    assert_eq!(world.mount_at_once(&irsa).await.text("shop_db"), "one");
+    let pod_identity = Request::of_pod(Pod::numbered("pay", "worker", 78), SECRET);
+    let pod_identity = pod_identity.parameter("usePodIdentity", "true");
+    assert_eq!(world.mount_at_once(&pod_identity).await.text("shop_db"), "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_pod_whose_own_credentials_count_fails_in_an_outage_and_says_why() {
+    let world = world().await;
+    world.mount(&Request::pod_identity(SECRET)).await;
+    world.fault("PodIdentityCredentials", FaultKind::InternalError);
+    pass(INTERVAL).await;
+    let new = Request::of_pod(Pod::numbered("pay", "worker", 78), SECRET).parameter("usePodIdentity", "true");
+    let says = ["pay/worker", "Is the eks-pod-identity-agent running on this node?"];
+    assert_says(&world.refusal(&new).await, Code::Internal, &says);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_was_never_read_fails_in_an_outage_and_the_others_are_not_held_up() {
+    let world = world().await;
+    world.secret("shop/new", "x");
+    let known = Request::new(SECRET);
+    world.mount(&known).await;
+    world.fault("GetSecretValue", FaultKind::InternalError);
+    pass(INTERVAL + GRACE).await;
+    let more = Request::new(&format!("{SECRET}\n- {{objectName: shop/new, objectType: secretsmanager}}"));
+    assert_says(&world.refusal(&more).await, Code::Internal, &["1 of 2 objects", "shop/new"]);
+    world.mount_at_once(&known).await;
+    // A later mount asks again by itself.
+    world.emulator.clear_faults();
+    assert_eq!(world.mount(&more).await.text("shop_new"), "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_poller_asks_the_failover_region_too() {
+    let world = world().await;
+    world.emulator.put_secret(FAILOVER, "shop/db", "one".to_owned());
+    let request = Request::new(SECRET).parameter("failoverRegion", FAILOVER);
+    world.mount(&request).await;
+    world.emulator.inject(Fault::new(FaultKind::InternalError).region(REGION));
+    world.emulator.put_secret(FAILOVER, "shop/db", "two".to_owned());
+    pass(INTERVAL + GRACE).await;
+    assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two");
+    // And once an interval from then on, both of them.
+    world.emulator.reset_calls();
+    world.republish(std::slice::from_ref(&request), 5 * INTERVAL).await;
+    assert_eq!(world.calls("GetSecretValue"), 2 * 5);
+    world.secret("shop/db", "three");
+    world.emulator.clear_faults();
+    pass(INTERVAL + GRACE).await;
+    assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "three");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failover_region_that_lacks_or_denies_the_secret_takes_nothing_away() {
+    for denied in [false, true] {
+        let world = world().await;
+        if denied {
+            world.emulator.put_secret(FAILOVER, "shop/db", "other".to_owned());
+            let code = "AccessDeniedException".to_owned();
+            let kind = FaultKind::Error { status: 400, code, message: "not authorized".to_owned() };
+            world.emulator.inject(Fault::new(kind).region(FAILOVER));
+        }
+        let request = Request::new(SECRET).parameter("failoverRegion", FAILOVER);
+        world.mount(&request).await;
+        world.emulator.inject(Fault::new(FaultKind::InternalError).region(REGION));
+        for _ in 0..20 {
+            seconds(80).await;
+            assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_region_does_not_keep_the_poller_from_another() {
+    let world = World::start().await;
+    let mut hanging = Vec::new();
+    for number in 0..100 {
+        world.secret(&format!("many/{number}"), "x");
+        hanging.push(format!("- {{objectName: many/{number}, objectType: secretsmanager}}"));
+    }
+    let hanging = Request::new(&hanging.join("\n"));
+    world.emulator.put_secret(FAILOVER, "shop/db", "one".to_owned());
+    let healthy = Request::new(SECRET).parameter("region", FAILOVER);
+    world.mount(&hanging).await;
+    world.mount(&healthy).await;
+    world.emulator.inject(Fault::new(FaultKind::Hang).region(REGION));
+    for round in 0..10 {
+        let value = round.to_string();
+        world.emulator.put_secret(FAILOVER, "shop/db", value.clone());
+        pass(INTERVAL + GRACE + Duration::from_secs(2)).await;
+        assert_eq!(world.mount_at_once(&healthy).await.text("shop_db"), value);
+        world.mount(&hanging).await;
+    }
+}
