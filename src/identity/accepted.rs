@@ -11,6 +11,10 @@ use tokio::time::Instant;
 use super::Proof;
 use crate::model::{principal::Principal, token::TokenDigest};
 
+/// Pods of one principal whose tokens are kept. Of one pod only the last is,
+/// so that a pod with forged ones does not crowd out the others.
+const MAX_OFFERS: usize = 4;
+
 /// What is known of each principal that AWS has accepted once.
 #[derive(Default)]
 pub(super) struct Accepted {
@@ -20,9 +24,10 @@ pub(super) struct Accepted {
 struct Known {
     /// The newest token that AWS has accepted.
     proof: Proof,
-    /// The last token that a mount brought since. It may be forged: it never
-    /// takes the accepted one's place before AWS has accepted it, too.
-    offered: Option<Proof>,
+    /// The tokens that mounts brought since, by pod uid, the last one first. They
+    /// may be forged: none takes the accepted one's place before AWS has
+    /// accepted it, too.
+    offered: Vec<(String, Proof)>,
     /// When the credentials run out; `None` once that was told.
     renew_at: Option<Instant>,
 }
@@ -41,18 +46,20 @@ impl Accepted {
                 }
             }
             None => {
-                let new = Known { proof: proof.clone(), offered: None, renew_at };
+                let new = Known { proof: proof.clone(), offered: Vec::new(), renew_at };
                 known.insert(principal.clone(), new);
             }
         }
     }
 
-    /// A mount brought this token.
-    pub(super) fn offer(&self, principal: &Principal, proof: &Proof) {
+    /// A pod's mount brought this token.
+    pub(super) fn offer(&self, principal: &Principal, pod_uid: &str, proof: &Proof) {
         if let Some(known) = self.known().get_mut(principal)
             && proof.expires_at > known.proof.expires_at
         {
-            known.offered = Some(proof.clone());
+            known.offered.retain(|(pod, _)| pod != pod_uid);
+            known.offered.truncate(MAX_OFFERS - 1);
+            known.offered.insert(0, (pod_uid.to_owned(), proof.clone()));
         }
     }
 
@@ -60,14 +67,16 @@ impl Accepted {
     pub(super) fn tokens(&self, principal: &Principal, now: u64) -> Vec<Proof> {
         let known = self.known();
         let Some(known) = known.get(principal) else { return Vec::new() };
-        let tokens = known.offered.iter().chain([&known.proof]);
+        let newer = known.offered.iter().map(|(_, proof)| proof);
+        let newer = newer.filter(|proof| proof.expires_at > known.proof.expires_at);
+        let tokens = newer.chain([&known.proof]);
         tokens.filter(|proof| proof.expires_at > now).cloned().collect()
     }
 
     /// AWS does not accept what a mount offered.
     pub(super) fn refuse(&self, principal: &Principal, token: TokenDigest) {
         if let Some(known) = self.known().get_mut(principal) {
-            known.offered.take_if(|offered| offered.token.digest() == token);
+            known.offered.retain(|(_, offered)| offered.token.digest() != token);
         }
     }
 
@@ -91,6 +100,7 @@ impl Accepted {
 
 impl Known {
     fn expires_at(&self) -> u64 {
-        self.offered.as_ref().map_or(0, |offered| offered.expires_at).max(self.proof.expires_at)
+        let offered = self.offered.iter().map(|(_, proof)| proof.expires_at);
+        offered.fold(self.proof.expires_at, u64::max)
     }
 }

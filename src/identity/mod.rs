@@ -192,7 +192,7 @@ impl Identity {
                 Principal::PodIdentity { namespace, service_account, pod_uid }
             }
         };
-        self.accepted.offer(&principal, &proof);
+        self.accepted.offer(&principal, &request.pod.uid, &proof);
         Ok((principal, proof))
     }
 

@@ -9,9 +9,10 @@ use std::{
 
 use futures_util::future::join_all;
 use latchkey::{
+    aws::{AwsFailure, FailureKind},
     backend::Reading,
     emulator::FaultKind,
-    fetch::ObjectResult,
+    fetch::{ObjectResult, ReadFailure},
     model::{
         arn::{Region, Regions},
         object::{Reference, Selector, Service},
@@ -20,8 +21,9 @@ use latchkey::{
         source::Source,
     },
     reading::Read,
-    values::{ValueSettings, Values},
+    values::{Entry, ValueSettings, Values},
 };
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, Rooms, WEB, World, assert_says, pass, seconds};
@@ -103,7 +105,7 @@ async fn mounts_work_as_ever_while_the_byte_bound_evicts() {
 }
 
 /// Puts a value of so many bytes into the cache, as a read would.
-fn put(values: &Values, number: usize, bytes: usize) {
+fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
     let principal = Principal::PodIdentity {
         namespace: "pay".to_owned(),
         service_account: format!("worker-{}", number % 100),
@@ -124,8 +126,9 @@ fn put(values: &Values, number: usize, bytes: usize) {
         request_id: None,
     };
     let turn = entry.slot.try_turn().unwrap();
-    let settled = values.settle(&entry, turn, tokio::time::Instant::now(), Ok(vec![Ok(reading)]));
+    let settled = values.settle(&entry, turn, Instant::now(), Ok(vec![Ok(reading)]));
     assert!(settled.result.is_ok(), "what was read is served, kept or not");
+    entry
 }
 
 #[tokio::test(start_paused = true)]
@@ -236,26 +239,29 @@ async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_that_ends_after_its_entry_was_dropped_does_not_upset_the_sum() {
-    let world = World::start().await;
-    world.secret("shop/db", "one");
-    let settings = ValueSettings { idle_after: Duration::ZERO, ..ValueSettings::default() };
-    let rooms = Rooms::beside(&world, settings).await;
-    let request = Request::new(SECRET).parameter("refreshInterval", "15s");
-    for round in 0..20 {
-        rooms.read(&world, &request).await.map(drop).unwrap();
-        // The poll at fifteen seconds lasts until after the entry is idle, and
-        // then it is denied, while another entry with another size is in place.
-        world.emulator.set_delay(Some(READ), Duration::from_secs(5));
-        seconds(27).await;
-        world.emulator.set_delay(Some(READ), Duration::ZERO);
-        world.secret("shop/db", &"x".repeat(100 * (round + 1)));
-        rooms.read(&world, &request).await.map(drop).unwrap();
-        world.emulator.deny(WEB, "*", "*");
-        seconds(40).await;
-        assert_eq!(rooms.values.size(), (0, 0), "round {round}");
-        world.emulator.allow(WEB, "*", "*");
-    }
+async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_sum() {
+    let values = Values::new(ValueSettings::default());
+    let old = put(&values, 1, 1_000);
+    let turn = old.slot.try_turn().unwrap();
+    pass(IDLE + Duration::from_secs(1)).await;
+    values.drop_idle();
+    let new = put(&values, 1, 50_000);
+    put(&values, 2, 10);
+    let failure = AwsFailure {
+        kind: FailureKind::Denied,
+        operation: READ,
+        region: Region::parse(REGION).unwrap(),
+        code: None,
+        message: String::new(),
+        request_id: None,
+    };
+    let denied = Err(ReadFailure { primary: Box::new(failure), failover: None });
+    values.settle(&old, turn, Instant::now(), Ok(vec![denied]));
+    assert!(new.slot.held().is_none(), "whoever lost access has lost that, too");
+    assert_eq!(values.size().0, 1);
+    pass(IDLE + Duration::from_secs(1)).await;
+    values.drop_idle();
+    assert_eq!(values.size(), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

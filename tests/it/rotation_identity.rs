@@ -43,6 +43,8 @@ async fn a_forged_token_does_not_stop_the_poller() {
         let world = World::with(|config| config.identity.share_pod_identity = true).await;
         world.secret("shop/db", "0");
         world.mount(&request).await;
+        // A mount that had to ask by itself would be seen by this.
+        world.emulator.set_delay(None, Duration::from_millis(250));
         let mut forger = request.clone();
         forger.pod.uid = "00000000-0000-4000-8000-000000006666".to_owned();
         let forger = forged(&forger, audience);
