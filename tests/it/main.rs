@@ -26,6 +26,7 @@ mod rotation_changed;
 mod rotation_identity;
 mod rotation_outage;
 mod rotation_revoked;
+mod rotation_unmounted;
 mod rotation_written;
 mod second_opinion;
 mod silence;

@@ -1,0 +1,86 @@
+//! The poller and the driver's umount at the same time, on a real tmpfs. It takes
+//! root and a mount namespace of its own, and says so where it cannot run.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use latchkey::writer::{FileSystem, Writer};
+
+use crate::harness::{GRACE, INTERVAL, Log, Pod, Request, World, pass};
+
+const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+/// The kubelet folder, where the test runs in its own mount namespace.
+const KUBELET: &str = "LATCHKEY_TEST_KUBELET";
+const NAME: &str = "rotation_unmounted::a_volume_can_be_unmounted_while_the_poller_writes";
+
+fn request(kubelet: &Path) -> (Request, PathBuf) {
+    let request = Request::of_pod(Pod::numbered("shop", "web", 1), SECRET);
+    let volume = format!("pods/{}/volumes/kubernetes.io~csi/secrets/mount", request.pod.uid);
+    let folder = kubelet.join(volume);
+    (request.target(&folder), folder)
+}
+
+#[test]
+fn a_volume_can_be_unmounted_while_the_poller_writes() {
+    if let Some(kubelet) = env::var_os(KUBELET) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        return runtime.unwrap().block_on(unmounted(Path::new(&kubelet)));
+    }
+    let kubelet = tempfile::tempdir().unwrap();
+    let (_, folder) = request(kubelet.path());
+    fs::create_dir_all(&folder).unwrap();
+    let probe = Command::new("unshare").args(["-m", "true"]).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        println!("SKIPPED {NAME}: it takes root and unshare to mount a tmpfs");
+        return;
+    }
+    let run = r#"mount -t tmpfs -o mode=0755 tmpfs "$1" && exec "$0" --exact "$2" --nocapture"#;
+    let child = Command::new("unshare")
+        .args(["-m", "sh", "-c", run])
+        .arg(env::current_exe().unwrap())
+        .arg(&folder)
+        .arg(NAME)
+        .env(KUBELET, kubelet.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout) + String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
+
+async fn unmounted(kubelet: &Path) {
+    let writer = Writer::new(kubelet, FileSystem::TmpfsMountRoot);
+    let world = World::with(|config| config.writer = Some(writer)).await;
+    world.secret("shop/db", "one");
+    let (request, folder) = request(kubelet);
+    world.mount(&request).await;
+    world.secret("shop/db", "two");
+    let log = Log::collect();
+    // The driver's part, on a thread of its own: the write goes on for a moment
+    // after the new file is there, because the replaced ones stay for readers.
+    let driver = thread::spawn({
+        let folder = folder.clone();
+        move || {
+            let patience = Instant::now() + Duration::from_secs(20);
+            while fs::read_to_string(folder.join("shop_db")).unwrap() != "two" {
+                assert!(Instant::now() < patience, "the change was not written");
+                thread::yield_now();
+            }
+            Command::new("umount").arg(&folder).output().unwrap().status.success()
+        }
+    });
+    pass(INTERVAL + GRACE).await;
+    assert!(driver.join().unwrap(), "an open file kept the driver from unmounting");
+    let lines = log.take();
+    assert!(lines.contains("rotation written") && !lines.contains("ERROR"), "{lines}");
+    fs::remove_dir(&folder).unwrap();
+    // At the next change the pod is forgotten.
+    world.secret("shop/db", "three");
+    pass(INTERVAL + GRACE).await;
+    let lines = log.take();
+    assert!(lines.contains("the pod is gone") && !lines.contains("ERROR"), "{lines}");
+}
