@@ -121,9 +121,9 @@ async fn a_rotation_in_the_middle_of_a_mount_gives_one_version_or_the_other() {
     }
 }
 
-/// Rotates a thousand times while pods mount these labels, and checks that
-/// what they get was under these labels at one moment.
-async fn rotated_a_thousand_times(labels: &[&str], refresh: &str) -> usize {
+/// Rotates many times while pods mount these labels, and checks that what they
+/// get was under these labels at one moment; gives the number of mounts.
+async fn rotated(labels: &[&str], rotations: u32) -> usize {
     let (world, numbers) = (World::start().await, Numbers(Cell::new(11)));
     world.secret("shop/db", "0");
     world.secret("shop/db", "1");
@@ -136,10 +136,10 @@ async fn rotated_a_thousand_times(labels: &[&str], refresh: &str) -> usize {
             format!("- {{{object}, objectAlias: {label}, objectVersionLabel: {label}}}")
         })
         .collect();
-    let request = Request::new(&objects.join("\n")).parameter("refreshInterval", refresh);
+    let request = Request::new(&objects.join("\n")).parameter("refreshInterval", "15s");
     let rotated = Cell::new(false);
     let rotate = async {
-        for round in 2..=1000 {
+        for round in 2..=rotations {
             pass(Duration::from_millis(numbers.below(4_000))).await;
             world.secret("shop/db", &round.to_string());
         }
@@ -168,17 +168,16 @@ async fn rotated_a_thousand_times(labels: &[&str], refresh: &str) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn current_and_previous_are_of_one_moment_during_a_thousand_rotations() {
-    let mounts = [["AWSCURRENT", "AWSPREVIOUS"], ["AWSPREVIOUS", "AWSCURRENT"]];
-    for labels in mounts {
-        let mounted = rotated_a_thousand_times(&labels, "15s").await;
-        assert!(mounted > 300, "only {mounted} mounts: the test shows little");
-    }
+    let mounted = rotated(&["AWSCURRENT", "AWSPREVIOUS"], 1000).await;
+    assert!(mounted > 300, "only {mounted} mounts: the test shows little");
 }
 
 #[tokio::test(start_paused = true)]
-async fn current_and_previous_are_of_one_moment_beside_a_label_that_stays() {
-    let mounted = rotated_a_thousand_times(&["NEXT", "AWSPREVIOUS", "AWSCURRENT"], "15s").await;
-    assert!(mounted > 300, "only {mounted} mounts: the test shows little");
+async fn the_order_in_which_a_class_names_the_labels_does_not_matter() {
+    for labels in [&["AWSPREVIOUS", "AWSCURRENT"][..], &["NEXT", "AWSPREVIOUS", "AWSCURRENT"]] {
+        let mounted = rotated(labels, 500).await;
+        assert!(mounted > 150, "only {mounted} mounts: the test shows little");
+    }
 }
 
 #[tokio::test(start_paused = true)]

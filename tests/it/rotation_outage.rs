@@ -67,7 +67,7 @@ async fn only_the_poller_tries_again_and_with_a_pause() {
     for kind in outages() {
         let world = world().await;
         let requests: Vec<Request> =
-            (0..10).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+            (0..3).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
         for request in &requests {
             world.mount(request).await;
         }
