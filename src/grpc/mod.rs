@@ -90,12 +90,17 @@ impl CsiDriverProvider for Provider {
             permission: request.permission,
         };
         let mounter = Arc::clone(&self.mounter);
-        // A task of its own: a panic ends the task, not the connection, and a
-        // caller that goes away does not leave a mount half done.
-        let task = tokio::spawn(async move { mounter.mount(raw, patience).await });
-        let result = task.await.unwrap_or(Err(MountError::Bug));
+        let result = in_a_task_of_its_own(async move { mounter.mount(raw, patience).await }).await;
         result.map(|mounted| Response::new(answer(mounted))).map_err(|error| status_of(&error))
     }
+}
+
+/// A panic ends the task, not the connection, and a caller that goes away does
+/// not leave a mount half done.
+async fn in_a_task_of_its_own(
+    mount: impl Future<Output = Result<Mounted, MountError>> + Send + 'static,
+) -> Result<Mounted, MountError> {
+    tokio::spawn(mount).await.unwrap_or(Err(MountError::Bug))
 }
 
 /// How long the driver still waits, less what an answer needs. Were its time to
@@ -134,4 +139,35 @@ fn answer(mounted: Mounted) -> MountResponse {
         contents: file.contents.to_shared_bytes(),
     });
     MountResponse { object_version, error: None, files: files.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_internal_and_quotes_nothing() {
+        let result = in_a_task_of_its_own(async { panic!("canary-4711") }).await;
+        let status = status_of(&result.unwrap_err());
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("canary"), "{status}");
+        let next = in_a_task_of_its_own(async { Err(MountError::Deadline(Duration::from_secs(1))) }).await;
+        assert!(matches!(next, Err(MountError::Deadline(_))));
+    }
+
+    #[test]
+    fn the_drivers_patience_is_kept_with_time_for_an_answer() {
+        let patience = |text: &str| {
+            let mut request = Request::new(());
+            request.metadata_mut().insert("grpc-timeout", text.parse().unwrap());
+            caller_patience(&request)
+        };
+        assert_eq!(patience("30S"), Some(Duration::from_secs(25)));
+        assert_eq!(patience("119999m"), Some(Duration::from_millis(114_999)));
+        assert_eq!(patience("4S"), Some(Duration::from_secs(2)));
+        assert_eq!(patience("x"), None);
+        assert_eq!(caller_patience(&Request::new(())), None);
+    }
 }
