@@ -92,7 +92,7 @@ fn sources() -> Vec<Source> {
             let path = file.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
             let text = fs::read_to_string(&file).unwrap();
             let room = path.split('/').next().unwrap().trim_end_matches(".rs").to_owned();
-            let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+            let code = text.split("\n#[cfg(test)]\n").next().unwrap();
             Source { tokens: tokens(code), room, lines: text.lines().count(), path }
         })
         .filter(|source| !is_test(&source.path))

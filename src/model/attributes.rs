@@ -7,7 +7,7 @@ use zeroize::Zeroize;
 use super::{
     arn::{Region, RoleArn},
     go_text,
-    request::{AddressType, Mistakes, RawRequest},
+    mistakes::Mistakes,
     token::{Tokens, parse_tokens},
 };
 
@@ -16,6 +16,30 @@ const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
 pub(super) const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 /// Shortest `refreshInterval`.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The driver's four fields as they arrive. They hold tokens: no `Debug`.
+pub struct RawRequest {
+    /// JSON object of texts.
+    pub attributes: String,
+    /// JSON object of texts, `null` or empty.
+    pub secrets: String,
+    /// The mount's folder.
+    pub target_path: String,
+    /// JSON number: the default file mode.
+    pub permission: String,
+}
+
+/// Which of the Pod Identity agent's addresses to ask.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum AddressType {
+    /// IPv4, and IPv6 when that does not answer.
+    #[default]
+    Auto,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
 
 /// The request's attributes that have not been taken yet.
 pub(super) struct Attributes {

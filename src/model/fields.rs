@@ -4,7 +4,7 @@ use super::{
     encoding::Encoding,
     file::FileMode,
     go_text,
-    request::Mistakes,
+    mistakes::Mistakes,
     yaml::{Content, Node},
 };
 

@@ -9,6 +9,7 @@ pub mod file;
 pub mod file_path;
 pub mod go_text;
 pub mod message;
+mod mistakes;
 pub mod object;
 pub mod principal;
 pub mod request;

@@ -13,7 +13,7 @@ use super::{
     file::FileMode,
     file_path::FilePath,
     message::shortened,
-    request::{Limits, Mistakes},
+    mistakes::{Limits, Mistakes},
     yaml::{Content, Node},
 };
 

@@ -8,34 +8,18 @@ use super::{
     arn::{Arn, Region, RoleArn},
     attributes::Attributes,
     file::FileMode,
+    mistakes::Mistakes,
     object::{Class, Object},
     token::Tokens,
     yaml::{self, Content},
 };
+pub use super::{
+    attributes::{AddressType, RawRequest},
+    mistakes::Limits,
+};
 
 /// Longest `objects`: about 500 bytes for each of 500 objects.
 const MAX_OBJECTS_BYTES: usize = 256 << 10;
-/// Longest message of one mistake.
-const MAX_MISTAKE_CHARS: usize = 600;
-/// Most mistakes that one answer spells out.
-const MAX_SHOWN: usize = 20;
-
-/// Bounds on what one SecretProviderClass may ask for.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Most entries of `objects`.
-    pub max_objects: usize,
-    /// Longest JMESPath expression, in bytes.
-    pub max_expression_bytes: usize,
-    /// Largest answer, in bytes; the driver refuses more than 4 MiB by default.
-    pub max_response_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_objects: 500, max_expression_bytes: 1024, max_response_bytes: 4 << 20 }
-    }
-}
 
 /// What the operator of the provider decides about every request.
 #[derive(Clone, Debug)]
@@ -61,18 +45,6 @@ impl Default for Rules {
     }
 }
 
-/// The driver's four fields as they arrive. They hold tokens: no `Debug`.
-pub struct RawRequest {
-    /// JSON object of texts.
-    pub attributes: String,
-    /// JSON object of texts, `null` or empty.
-    pub secrets: String,
-    /// The mount's folder.
-    pub target_path: String,
-    /// JSON number: the default file mode.
-    pub permission: String,
-}
-
 /// The pod that mounts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pod {
@@ -90,18 +62,6 @@ impl fmt::Display for Pod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
-}
-
-/// Which of the Pod Identity agent's addresses to ask.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum AddressType {
-    /// IPv4, and IPv6 when that does not answer.
-    #[default]
-    Auto,
-    /// IPv4 only.
-    Ipv4,
-    /// IPv6 only.
-    Ipv6,
 }
 
 /// A checked Mount request.
@@ -173,47 +133,6 @@ impl fmt::Display for InvalidRequest {
         }
         Ok(())
     }
-}
-
-/// Collects mistakes and warnings, so that one answer names them all.
-#[derive(Debug, Default)]
-pub struct Mistakes {
-    count: usize,
-    found: Vec<String>,
-    warnings: Vec<String>,
-}
-
-impl Mistakes {
-    /// Something that makes the request invalid.
-    pub fn add(&mut self, place: &str, problem: impl fmt::Display) {
-        self.count += 1;
-        // What nobody will read is only counted: a manifest must not become a
-        // thousand times its own size in messages.
-        if self.found.len() < MAX_SHOWN {
-            self.found.push(cut(format!("{place}: {problem}")));
-        }
-    }
-
-    /// Whether there is a mistake.
-    fn any(&self) -> bool {
-        self.count > 0
-    }
-
-    /// Something that is only odd.
-    pub fn warn(&mut self, warning: String) {
-        if self.warnings.len() < MAX_SHOWN {
-            self.warnings.push(cut(warning));
-        }
-    }
-}
-
-/// A message about a long text needs its beginning only.
-fn cut(mut message: String) -> String {
-    if let Some((end, _)) = message.char_indices().nth(MAX_MISTAKE_CHARS) {
-        message.truncate(end);
-        message.push('…');
-    }
-    message
 }
 
 impl MountRequest {
