@@ -1,7 +1,12 @@
 //! Plays the Secrets Store CSI Driver, for the demo and the benchmarks: makes the
 //! requests that it makes, over the socket that it uses.
 
-use std::{path::Path, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use serde_json::json;
@@ -117,5 +122,35 @@ impl Pod<'_> {
             permission: "420".to_owned(),
             current_object_version: Vec::new(),
         }
+    }
+}
+
+/// A folder of its own for a provider's socket, removed at the end.
+pub(crate) struct SocketFolder(PathBuf);
+
+impl SocketFolder {
+    /// Only its owner may look into it.
+    ///
+    /// # Errors
+    /// When the system's folder for temporary files takes no more.
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let unique = RandomState::new().hash_one(std::process::id());
+        let path = std::env::temp_dir().join(format!("latchkey-{unique:x}"));
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for SocketFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use super::kubernetes::{Kubernetes, kubeconfig};
 use crate::{
-    driver::Pod,
+    driver::{Pod, SocketFolder},
     emulator::{Emulator, Store},
     grpc::protocol::MountRequest,
 };
@@ -39,7 +39,7 @@ pub(super) struct Stage {
     pub(super) kubernetes: Kubernetes,
     /// The file that leads to it.
     pub(super) kubeconfig: PathBuf,
-    folder: Folder,
+    folder: SocketFolder,
     fleets: AtomicU32,
 }
 
@@ -91,9 +91,9 @@ impl Stage {
         let kubernetes = Kubernetes::new(kubernetes_latency);
         tokio::spawn(kubernetes.clone().serve(kubernetes_listener));
 
-        let folder = Folder::new()?;
-        let path = folder.0.join("kubeconfig");
-        let authority = folder.0.join("authority.crt");
+        let folder = SocketFolder::new()?;
+        let path = folder.path().join("kubeconfig");
+        let authority = folder.path().join("authority.crt");
         if let Some(certificate) = first_certificate() {
             std::fs::write(&authority, certificate)?;
         }
@@ -104,7 +104,7 @@ impl Stage {
 
     /// A folder of the bench's own.
     pub(super) fn folder(&self) -> &Path {
-        &self.folder.0
+        self.folder.path()
     }
 
     /// Pods with names, service accounts and secrets that are new to every provider.
@@ -202,27 +202,4 @@ async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
-}
-
-/// A folder that is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> anyhow::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("latchkey-bench-{}-{number}", std::process::id()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }

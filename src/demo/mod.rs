@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::Write as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     app::{self, Config},
-    driver::{Driver, Pod},
+    driver::{Driver, Pod, SocketFolder},
     emulator::{Emulator, Store},
     grpc::protocol::MountResponse,
     identity::AgentSettings,
@@ -74,12 +74,12 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     let aws = format!("http://{}", listener.local_addr()?);
     tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
 
-    let folder = Folder::new()?;
+    let folder = SocketFolder::new()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let provider = tokio::spawn(app::serve(config(&folder.0, &aws), async {
+    let provider = tokio::spawn(app::serve(config(folder.path(), &aws), async {
         let _ = stopped.await;
     }));
-    let socket = folder.0.join("aws.sock");
+    let socket = folder.path().join("aws.sock");
     let mut driver = Driver::connect(&socket).await?;
 
     say(&format!("An emulated AWS answers on {aws}."))?;
@@ -219,25 +219,4 @@ fn wrapped(text: &str) -> String {
 
 fn say(text: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{text}")
-}
-
-/// A folder for the socket, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> anyhow::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("latchkey-demo-{}", std::process::id()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
