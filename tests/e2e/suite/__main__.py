@@ -8,21 +8,24 @@ import pathlib
 import statistics
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from . import examples, kube, living, moving, outages, reading, refusing  # noqa: F401 # they register their cases
 from .aws import Aws
-from .cases import MODES, Cluster, chosen, run_case
+from .cases import ALONE, DRIVER_WRITES, STAGES, THROUGHOUT, TOGETHER, Cluster, chosen, run_case
+from .kube import POLL_INTERVAL, REPUBLISH_PERIOD
 from .pods import Namespace
 from .tools import Stopwatch
 
-# In this order: where the driver writes, where the provider does, what changes the driver.
-ORDER = ["driver", "", "provider", "last"]
-LAST = "provider-down-for-130-seconds"
+# How many cases run at once that disturb nobody. They mostly wait.
+TOGETHER_AT_ONCE = 5
 # What must hold, in seconds: (figure, which of its values, bar).
 BARS = [
     ("up: built programs → Ready node, driver, provider (s)", max, 90),
     ("pod created → file read, driver writes (s)", statistics.median, 3),
     ("pod created → file read, provider writes (s)", statistics.median, 3),
+    ("value changed → in the pod, driver writes (s)", max, POLL_INTERVAL + REPUBLISH_PERIOD),
+    ("value changed → in the pod, provider writes (s)", max, POLL_INTERVAL + 2),
 ]
 
 
@@ -31,10 +34,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--state")
     parser.add_argument("--began", type=float)
+    parser.add_argument("--ascp")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
-    cases = sorted(chosen(arguments.only), key=lambda one: ORDER.index("last" if one.name == LAST else one.mode))
+    cases = chosen(arguments.only, arguments.ascp or arguments.list)
     if arguments.list:
         print(*(one.name for one in cases), sep="\n")
         return
@@ -45,20 +49,13 @@ def run_all(cases, arguments):
     """Runs the cases and prints the figures; gives whether all passed."""
     state = pathlib.Path(arguments.state)
     watch = Stopwatch()
-    cluster = set_up(cases, state, arguments.began)
+    cluster = set_up(cases, state, arguments)
     passed = 0
-    mode = "driver"
-    for one in cases:
-        wanted = one.mode or "driver"
-        if wanted != mode:
-            cluster.latchkey.install(MODES[wanted])
-            mode = wanted
-        cluster.mode = mode
-        well = run_case(one, cluster, Namespace)
-        passed += well
-        if not well:
-            # Whatever it left half done must not fail the next ones too.
-            restore(cluster, mode)
+    for stage in STAGES:
+        own = [one for one in cases if one.stage == stage]
+        if own:
+            install(cluster, stage)
+            passed += run_stage(own, cluster)
     too_slow = print_figures(cluster.figures)
     failed = len(cases) - passed + too_slow
     print(f"{len(cases)} cases in {watch():.0f} s")
@@ -67,7 +64,28 @@ def run_all(cases, arguments):
     return failed == 0
 
 
-def set_up(cases, state, began):
+def run_stage(cases, cluster):
+    """Runs the cases of a stage, each in its company; gives how many passed."""
+    def run(one):
+        return run_case(one, cluster, Namespace)
+
+    def keeping(company):
+        return [one for one in cases if one.company == company]
+
+    with ThreadPoolExecutor() as pool:
+        throughout = [pool.submit(run, one) for one in keeping(THROUGHOUT)]
+        with ThreadPoolExecutor(TOGETHER_AT_ONCE) as together:
+            results = list(together.map(run, keeping(TOGETHER)))
+        for one in keeping(ALONE):
+            if not all(results):
+                # Whatever a failed one left half done must not fail the next ones too.
+                restore(cluster)
+            results.append(run(one))
+        results += [one.result() for one in throughout]
+    return sum(results)
+
+
+def set_up(cases, state, arguments):
     """AWS, the driver and Latchkey, by their own charts."""
     root = kube.ROOT
     cache = state.parent
@@ -80,24 +98,34 @@ def set_up(cases, state, began):
         latchkey=kube.Release(),
         driver_chart=str(driver / "chart"),
         plain_provider=kube.PlainProvider(str(driver / "plain-provider"), state / "logs" / "plain-provider.log"),
+        ascp=kube.Ascp(arguments.ascp),
     )
-    kube.install_driver(cluster.driver_chart)
-    cluster.latchkey.install(MODES["driver"])
-    cluster.figure(BARS[0][0], time.time() - began)
-    print(f"up: node, driver, provider from {root.name or root} after {time.time() - began:.1f} s", flush=True)
+    install(cluster, DRIVER_WRITES)
+    cluster.figure(BARS[0][0], time.time() - arguments.began)
+    print(f"up: node, driver, provider from {root.name or root} after {time.time() - arguments.began:.1f} s", flush=True)
     return cluster
 
 
-def restore(cluster, mode):
+def install(cluster, stage):
+    """Driver and Latchkey as the stage wants them."""
+    if cluster.stage is None or cluster.stage.driver_interval != stage.driver_interval:
+        kube.install_driver(cluster.driver_chart, stage.driver_interval)
+    if cluster.stage is None or cluster.stage.writer != stage.writer:
+        cluster.latchkey.install(stage.writer)
+    cluster.stage = stage
+
+
+def restore(cluster):
     """Everything as a case may expect it."""
     try:
         if cluster.aws.process.poll() is not None:
             cluster.aws.start()
         if cluster.plain_provider.process and cluster.plain_provider.process.poll() is None:
             cluster.plain_provider.stop()
+        cluster.ascp.uninstall()
         if kube.kubectl("get", "--raw", "/readyz", check=False) != "ok":
             kube.ApiServer.start()
-        cluster.latchkey.install(MODES[mode])
+        cluster.latchkey.install(cluster.writer)
     except AssertionError as failure:
         print(f"           and the cluster was not put back: {failure}", flush=True)
 

@@ -10,7 +10,7 @@ from .tools import Failed, expect, until
 ACCOUNT = "111122223333"
 ADMINISTRATOR = "AKIAADMINISTRATOR001"
 # Both in the cluster's network only. The emulator answers as AWS and as Pod Identity agent alike.
-ENDPOINT, PORT = "10.90.0.1", 80
+ENDPOINT, AGENT, PORT = "10.90.0.1", "169.254.170.23", 80
 REGION = "eu-central-1"
 
 
@@ -95,10 +95,6 @@ class Aws(Emulator):
         """The calls of an operation so far that are for a case: the provider still reads for earlier ones."""
         calls = json.loads(self.request("GET", "/_emulator/calls")[1])["calls"]
         return [call for call in calls if call["operation"] == operation and case in str(call["targets"])]
-
-    def forget_calls(self):
-        """Starts the record of calls anew."""
-        self.request("DELETE", "/_emulator/calls")
 
     def assume_with(self, token, case):
         """STS's answer to a web identity token."""

@@ -7,14 +7,15 @@ import re
 import signal
 import subprocess
 
-from .aws import ENDPOINT
+from .aws import ENDPOINT, REGION
 from .tools import Failed, expect, run, until
 
 SYSTEM = "kube-system"
 # How old a value may be that Latchkey gives out, in seconds.
 POLL_INTERVAL = 5
-# When a new value must have arrived at the latest: the interval above, the kubelet's of 5 s, the driver's of 2 s,
-# and a machine that is busy with other things.
+# How often the kubelet calls the driver for a pod, in seconds: syncFrequency and up to half of it more.
+REPUBLISH_PERIOD = 7.5
+# When a new value must have arrived at the latest in any case, also while other cases keep the machine busy.
 ROTATES_WITHIN = 45
 SOCKETS = pathlib.Path("/run/secrets-store-csi-providers")
 SOCKET = SOCKETS / "aws.sock"
@@ -49,7 +50,7 @@ def helm(*arguments, check=True):
     return run("helm", *arguments, f"--namespace={SYSTEM}", check=check)
 
 
-def install_driver(chart, poll="2s"):
+def install_driver(chart, poll):
     """Installs or changes the driver, with rotation and both audiences, and waits until the kubelet knows it."""
     helm(
         "upgrade", "--install", "csi", chart,
@@ -70,19 +71,26 @@ def rolled_out(daemon_set):
 class Release:
     """A release of Latchkey's chart."""
 
-    def __init__(self, name="latchkey", socket=SOCKET):
+    def __init__(self, name="latchkey", socket=SOCKET, *values):
         self.name, self.socket = name, socket
         self.values = [
+            *values,
             f"--set=endpointUrl=http://{ENDPOINT}",
             f"--set=socketName={socket.name}",
             f"--set=rotationPollInterval={POLL_INTERVAL}s",
         ]
 
-    def install(self, *values):
-        """Installs or upgrades it with these values beside the usual ones, and waits until it serves."""
+    def install(self, writer, *values):
+        """Installs or upgrades it with these values beside the usual ones, and waits until it serves.
+        The writer of the files is "driver" or "provider"."""
+        self.install_without_waiting(writer, *values)
+        self.ready()
+
+    def install_without_waiting(self, writer, *values):
+        """Installs or upgrades it."""
+        values = [f"driverWritesSecrets={str(writer == 'driver').lower()}", *values]
         own = [f"--set={value}" for value in values]
         helm("upgrade", "--install", self.name, str(ROOT / "charts/latchkey"), *self.values, *own)
-        self.ready()
 
     def ready(self):
         """Waits until the newest pod is ready and its socket is there."""
@@ -162,6 +170,27 @@ class ApiServer:
         program = str(ROOT / "tests/e2e/cluster/parts/api-server")
         subprocess.Popen([program], start_new_session=True, stdin=subprocess.DEVNULL)
         until("the API server answers", lambda: kubectl("get", "--raw", "/readyz", check=False) == "ok", 60)
+
+
+class Ascp:
+    """AWS's own provider, by its own chart, with the emulator as its AWS."""
+
+    def __init__(self, chart):
+        self.chart = chart
+        self.daemon_set = "aws-secrets-store-csi-driver-provider-aws"
+
+    def install(self):
+        """Installs it beside the driver that is there, and waits until it serves."""
+        helm("install", "aws", self.chart, f"--set=secrets-store-csi-driver.install=false,awsRegion={REGION}")
+        # Its chart has no value for an endpoint.
+        kubectl("set", "env", f"--namespace={SYSTEM}", f"daemonset/{self.daemon_set}",
+                f"AWS_ENDPOINT_URL=http://{ENDPOINT}")
+        rolled_out(self.daemon_set)
+        until("its socket is there", SOCKET.is_socket, 20)
+
+    def uninstall(self):
+        """Removes it and waits until its pods have gone."""
+        helm("uninstall", "aws", "--wait", check=False)
 
 
 class PlainProvider:

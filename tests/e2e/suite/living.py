@@ -5,7 +5,7 @@ import socket
 import time
 
 from . import kube
-from .cases import MODES, case
+from .cases import ALONE, DRIVER_WRITES, PROVIDER_WRITES, case
 from .kube import SOCKET, SOCKETS, Release
 from .socket_watch import SocketWatch
 from .tools import Stopwatch, expect, same, until
@@ -13,7 +13,7 @@ from .tools import Stopwatch, expect, same, until
 ROLLOUTS = 4
 
 
-@case("driver", "provider")
+@case(DRIVER_WRITES, PROVIDER_WRITES)
 def provider_has_no_powers(t, _ns):
     """uid 0 without a capability, no new privileges, seccomp, a root that is read-only."""
     process = pathlib.Path("/proc") / str(t.latchkey.process())
@@ -26,10 +26,10 @@ def provider_has_no_powers(t, _ns):
     root = next(mount for mount in mounts if mount[4] == "/")
     expect("ro" in root[5].split(","), f"the root is not read-only: {root}")
     pods = [mount[4] for mount in mounts if mount[4].startswith("/var/lib/kubelet")]
-    same(bool(pods), t.mode == "provider", f"whether the pods' folders are there: {pods}")
+    same(bool(pods), t.writer == "provider", f"whether the pods' folders are there: {pods}")
 
 
-@case("driver", "provider")
+@case(DRIVER_WRITES, PROVIDER_WRITES, company=ALONE)
 def killed_while_pods_start(t, ns):
     """SIGKILL twice while ten pods start: every pod starts, nothing is left half."""
     ns.password()
@@ -48,7 +48,7 @@ def killed_while_pods_start(t, ns):
     t.latchkey.ready()
 
 
-@case("driver", "provider")
+@case(DRIVER_WRITES, PROVIDER_WRITES, company=ALONE)
 def rolling_update_while_pods_start(t, ns):
     """Rollouts while pods start all the time: no mount fails, the socket is there at every look."""
     ns.password()
@@ -75,13 +75,13 @@ def rolling_update_while_pods_start(t, ns):
     expect(counts["sockets"] > ROLLOUTS, "the socket was not replaced: nothing was watched")
 
 
-@case()
+@case(company=ALONE)
 def upgrade_rollback_uninstall(t, ns):
     """Helm's ways: each leaves a provider that serves; the last leaves nothing, and running pods their files."""
     ns.password()
     pod = ns.pod("before").ready()
     uid = pod.uid()
-    t.latchkey.install(MODES["provider"], "logLevel=debug")
+    t.latchkey.install("provider", "logLevel=debug")
     ns.pod("upgraded").ready()
     kube.helm("rollback", t.latchkey.name)
     t.latchkey.ready()
@@ -99,27 +99,27 @@ def upgrade_rollback_uninstall(t, ns):
     until("the kubelet has the pod", lambda: without.state()["status"].get("conditions"), 30)
     expect(without.saw() == [], "a pod started without a provider")
     pod.untouched_since(uid)
-    t.latchkey.install(MODES["driver"])
+    t.latchkey.install("driver")
     watch = Stopwatch()
     without.ready()
     t.note(f"the pod that waited is ready {watch():.1f} s after the provider is")
 
 
-@case()
+@case(company=ALONE)
 def stale_socket_is_replaced(t, ns):
     """A socket that a killed provider left behind is nobody's: the next provider takes its place."""
     t.latchkey.uninstall()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(SOCKET))
     expect(SOCKET.is_socket(), "there is no stale socket to be replaced")
-    t.latchkey.install(MODES["driver"])
+    t.latchkey.install("driver")
     ns.password()
     watch = Stopwatch()
     ns.pod().ready()
     t.note(f"a pod was ready {watch():.1f} s after its creation")
 
 
-@case()
+@case(company=ALONE)
 def deleted_socket_is_bound_again(t, ns):
     """Another provider's removal deletes our socket while we run: it is back soon, and pods start."""
     ns.password()
@@ -134,7 +134,7 @@ def deleted_socket_is_bound_again(t, ns):
     expect("is bound again" in t.latchkey.log(), "the log does not say so")
 
 
-@case()
+@case(company=ALONE)
 def other_provider_on_the_same_socket(t, ns):
     """Another provider starts, deletes our socket and binds its own: it is named and not fought over. When it goes
     and deletes the socket once more, we serve again."""
@@ -158,7 +158,7 @@ def other_provider_on_the_same_socket(t, ns):
 def two_providers_side_by_side(t, ns):
     """A second release with another socket name; each serves its own classes, and the going of one is no matter."""
     beside = Release("beside", SOCKETS / "latchkey.sock")
-    beside.install("driverWritesSecrets=false")
+    beside.install("provider")
     ns.password("class-aws")
     ns.password("class-latchkey", provider="latchkey")
     of_aws, of_latchkey = ns.pod("of-aws", of="class-aws"), ns.pod("of-latchkey", of="class-latchkey")
@@ -169,7 +169,7 @@ def two_providers_side_by_side(t, ns):
     # In this order: the driver calls a provider that has gone for two minutes, and so long its pods cannot go either.
     of_latchkey.delete()
     beside.uninstall()
-    same([one.name for one in SOCKETS.iterdir()], ["aws.sock"], "the sockets left")
+    same([one.socket.exists() for one in (t.latchkey, beside)], [True, False], "whether the sockets are there")
     ns.pod("of-aws-later", of="class-aws").ready()
 
 

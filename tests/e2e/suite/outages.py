@@ -4,13 +4,14 @@ import socket
 import time
 
 from . import kube
-from .cases import MODES, case
-from .kube import ROTATES_WITHIN, SOCKET
+from .aws import AGENT
+from .cases import ALONE, DRIVER_WRITES, PROVIDER_WRITES, THROUGHOUT, case
+from .kube import ROTATES_WITHIN, SOCKETS, Release
 from .refusing import READ
 from .tools import Stopwatch, expect, has, now_ms, same, until
 
 
-@case()
+@case(company=ALONE)
 def kubernetes_api_down_for_a_while(t, ns):
     """Running pods keep their files, the provider lives on, and afterwards everything goes on."""
     ns.password()
@@ -31,12 +32,15 @@ def kubernetes_api_down_for_a_while(t, ns):
     same(t.latchkey.restarts(), restarts, "restarts of the provider")
 
 
-@case()
+@case(company=ALONE)
 def aws_down_for_a_while(t, ns):
-    """Running pods keep their files and a new one of theirs starts from the last known good; a pod whose secret was
-    never read here says in its event why it waits, and starts when AWS is back."""
+    """Running pods keep their files, and a new one of theirs starts by IRSA from the last known good. A pod whose
+    secret was never read here, and one by Pod Identity, whose credentials are its own, say in their events why they
+    wait, and start when AWS is back."""
     ns.password()
     pod = ns.pod().ready()
+    ns.password("by-pod-identity", usePodIdentity="true")
+    ns.pod("runs-by-pod-identity", of="by-pod-identity", account="pod-identity").ready()
     uid, restarts = pod.uid(), t.latchkey.restarts()
     t.aws.stop()
     # A class whose secret this node has never read: no last known good can stand in for it.
@@ -45,49 +49,53 @@ def aws_down_for_a_while(t, ns):
     text = waiting.mount_failure("Internal", "was not reached", within=100)
     t.note(text)
     has(text, f"{ns.name}/login", READ, "Connection refused")
+    waiting_for_the_agent = ns.pod("waits-for-the-agent", of="by-pod-identity", account="pod-identity")
+    text = waiting_for_the_agent.mount_failure("Internal", "Pod Identity", within=100)
+    t.note(text)
+    has(text, f"http://{AGENT}", "Connection refused")
     same(pod.read(), "first", "the file of the running pod")
     same(ns.pod("from-last-known-good").ready().read(), "first", "the file of a pod created meanwhile")
     t.aws.start()
     watch = Stopwatch()
     waiting.ready()
-    t.note(f"the pod that waited is ready {watch():.1f} s after AWS is back")
+    waiting_for_the_agent.ready()
+    t.note(f"the pods that waited are ready {watch():.1f} s after AWS is back")
     t.aws.put_secret(ns.secret(), "second")
     pod.first("second", within=ROTATES_WITHIN)
     pod.untouched_since(uid)
     same(t.latchkey.restarts(), restarts, "restarts of the provider")
 
 
-@case()
+@case(PROVIDER_WRITES, company=THROUGHOUT)
 def provider_down_for_130_seconds(t, ns):
     """The trap of a long driver interval: the kubelet gives a first mount up after two minutes, and the driver
     may then take the empty folder for one that it has filled. What happens is recorded; that the pod is never
     served half a set, and that a new pod is served at once, must hold."""
-    kube.install_driver(t.driver_chart, poll="5m")
+    late = Release("late", SOCKETS / "late.sock")
+    ns.password(provider="late")
+    with socket.socket(socket.AF_UNIX) as dead:
+        # Nobody listens here: the driver waits for it instead of failing at once.
+        dead.bind(str(late.socket))
+    pod = ns.pod()
+    time.sleep(130)
+    t.note(f"while it was down: {pod.mount_failures()}")
+    late.install("driver")
     try:
-        ns.password()
-        t.latchkey.uninstall()
-        with socket.socket(socket.AF_UNIX) as dead:
-            # Nobody listens here: the driver waits for it instead of failing at once.
-            dead.bind(str(SOCKET))
-        pod = ns.pod()
-        time.sleep(130)
-        t.note(f"while it was down: {pod.mount_failures()}")
-        t.latchkey.install(MODES["driver"])
-        try:
-            pod.ready()
-            seen = [one.text for one in pod.saw()]
-        except AssertionError:
-            seen = ["not ready after another 130 s"]
-        t.note(f"the pod that met the outage saw {seen}")
-        expect(seen in (['"first"'], ["MISSING"], ["not ready after another 130 s"]), f"it saw {seen}")
-        after = ns.pod("after").ready()
-        same(after.read(), "first", "a pod created afterwards")
-    finally:
-        kube.install_driver(t.driver_chart)
-        t.latchkey.install(MODES["driver"])
+        pod.ready()
+        seen = [one.text for one in pod.saw()]
+    except AssertionError:
+        seen = ["not ready after another 130 s"]
+    t.note(f"the pod that met the outage saw {seen}")
+    expect(seen in (['"first"'], ["MISSING"], ["not ready after another 130 s"]), f"it saw {seen}")
+    after = ns.pod("after").ready()
+    same(after.read(), "first", "a pod created afterwards")
+    # In this order: the driver calls a provider that has gone for two minutes, and so long its pods cannot go either.
+    pod.delete()
+    after.delete()
+    late.uninstall()
 
 
-@case("driver", "provider")
+@case(DRIVER_WRITES, PROVIDER_WRITES)
 def deleted_pods_do_not_hang(t, ns):
     """Pods whose mounts were written again and again go at once when deleted: nothing holds their mounts."""
     ns.password()
@@ -101,7 +109,7 @@ def deleted_pods_do_not_hang(t, ns):
     expect(len(mounted) == len(pods), f"not a mount for each pod: {mounted}")
     watch = Stopwatch()
     kube.kubectl("delete", "pods", "--all", f"--namespace={ns.name}", "--timeout=60s")
-    t.figure(f"six pods deleted → gone, {t.mode} writes (s)", watch())
+    t.figure(f"six pods deleted → gone, {t.writer} writes (s)", watch())
     until("the mounts have gone", lambda: not set(mounted) & set(all_mounts()), 30)
 
 

@@ -4,7 +4,7 @@ import base64
 import statistics
 
 from . import kube
-from .cases import case
+from .cases import ALONE, DRIVER_WRITES, PROVIDER_WRITES, case
 from .kube import ROTATES_WITHIN
 from .pods import host, password
 from .tools import expect, has, now_ms, same, until
@@ -13,7 +13,6 @@ from .tools import expect, has, now_ms, same, until
 @case()
 def irsa_pod_reads_both_services(t, ns):
     """An annotated ServiceAccount's real projected token buys its role; nothing else does."""
-    t.aws.forget_calls()
     ns.secret_class("class", [password(ns.name), host(ns.name)])
     pod = ns.pod(reads=["password", "host"]).ready()
     same(pod.read("password"), "first", "the secret in the pod")
@@ -36,7 +35,6 @@ def irsa_pod_reads_both_services(t, ns):
 @case()
 def pod_identity_pod_reads_both_services(t, ns):
     """The agent, asked with the pod's own token, gives the associated role."""
-    t.aws.forget_calls()
     ns.secret_class("class", [password(ns.name), host(ns.name)], usePodIdentity="true")
     pod = ns.pod(account="pod-identity", reads=["password", "host"]).ready()
     same(pod.read("password"), "first", "the secret in the pod")
@@ -47,17 +45,17 @@ def pod_identity_pod_reads_both_services(t, ns):
     has(t.aws.calls("GetSecretValue", ns.name)[-1]["principal"], f"assumed-role/{ns.name}/eks-e2e-")
 
 
-@case("driver", "provider")
+@case(DRIVER_WRITES, PROVIDER_WRITES, company=ALONE)
 def created_pod_reads_its_file(t, ns):
     """From the creation of a pod to its first read, one pod after the other, one new file set each."""
     ns.password()
     for number in range(7):
         pod = ns.pod(f"app-{number}")
         pod.ready()
-        t.figure(f"pod created → file read, {t.mode} writes (s)", (pod.first("first") - pod.created) / 1000)
+        t.figure(f"pod created → file read, {t.writer} writes (s)", (pod.first("first") - pod.created) / 1000)
 
 
-@case("driver", "provider")
+@case(DRIVER_WRITES, PROVIDER_WRITES)
 def rotation_reaches_the_pod(t, ns):
     """A new value is in the running pod, whole, and the pod is the same."""
     ns.password()
@@ -69,7 +67,7 @@ def rotation_reaches_the_pod(t, ns):
         t.aws.put_secret(ns.secret(), texts[-1])
         changed = now_ms()
         seconds = (pod.first(texts[-1], within=ROTATES_WITHIN) - changed) / 1000
-        t.figure(f"value changed → in the pod, {t.mode} writes (s)", seconds)
+        t.figure(f"value changed → in the pod, {t.writer} writes (s)", seconds)
     same([one.text.strip('"') for one in pod.saw("password")], texts, "what the pod saw, in order")
     pod.untouched_since(uid)
     statuses = kube.get("secretproviderclasspodstatus", f"{pod.name}-{ns.name}-class", ns.name)
@@ -107,11 +105,10 @@ def synced_secret_follows(t, ns):
     t.note(f"the Secret followed after {(now_ms() - changed) / 1000:.1f} s")
 
 
-@case()
+@case(company=ALONE)
 def thirty_pods_at_once(t, ns):
     """A node's worth of pods: all ready, and the median of them soon."""
     ns.password()
-    t.aws.forget_calls()
     pods = ns.pods([f"app-{number}" for number in range(30)])
     waits = [(pod.first("first", within=120) - pod.created) / 1000 for pod in pods]
     calls = {name: len(t.aws.calls(name, ns.name)) for name in ("AssumeRoleWithWebIdentity", "GetSecretValue")}

@@ -58,7 +58,6 @@ def permission_lost_while_running_keeps_the_file(t, ns):
     pod = ns.pod().ready()
     t.aws.policy("deny", ns.name, READ, ns.secret())
     t.aws.put_secret(ns.secret(), "second")
-    t.aws.forget_calls()
     def denied():
         return [call for call in t.aws.calls("GetSecretValue", ns.name) if call["error"]]
     until("a read is denied", denied, ROTATES_WITHIN)
