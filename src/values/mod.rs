@@ -7,6 +7,7 @@
 mod entry;
 
 use std::{
+    cmp::Reverse,
     collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -129,26 +130,40 @@ impl Table {
         }
     }
 
-    /// Removes what was asked for longest ago while there is too much.
+    /// Removes, while there is too much, what was asked for longest ago of the
+    /// namespace that holds most: nobody's large secrets push out another's.
     fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) {
         if self.bytes <= max_bytes {
             return;
         }
-        let mut oldest: Vec<(bool, Instant, Arc<Entry>)> = self
-            .entries()
-            .map(|entry| (Arc::ptr_eq(entry, newest), entry.pace().asked_at, Arc::clone(entry)))
-            .collect();
-        // The newest goes last: it goes only when it is too large alone.
-        oldest.sort_by_key(|(is_newest, asked_at, _)| (*is_newest, *asked_at));
+        let mut namespaces: HashMap<String, Holding> = HashMap::new();
+        for entry in self.entries() {
+            let (namespace, _) = entry.principal.service_account();
+            let holding = namespaces.entry(namespace.to_owned()).or_default();
+            let pace = entry.pace();
+            holding.bytes += pace.bytes;
+            // The newest goes last: it goes only when it is too large alone.
+            holding.entries.push((Arc::ptr_eq(entry, newest), pace.asked_at, Arc::clone(entry)));
+        }
+        for holding in namespaces.values_mut() {
+            holding.entries.sort_by_key(|(is_newest, asked_at, _)| Reverse((*is_newest, *asked_at)));
+        }
         // A little more than needed, so that not every read has to sort again.
         let target = max_bytes - max_bytes / 16;
-        for (_, _, entry) in oldest {
-            if self.bytes <= target {
-                break;
-            }
-            self.remove(&entry);
+        while self.bytes > target {
+            let Some(heaviest) = namespaces.values_mut().max_by_key(|holding| holding.bytes) else { break };
+            let Some((_, _, oldest)) = heaviest.entries.pop() else { break };
+            heaviest.bytes -= oldest.pace().bytes;
+            self.remove(&oldest);
         }
     }
+}
+
+/// What a namespace has in the table, by when it was asked for; latest first.
+#[derive(Default)]
+struct Holding {
+    bytes: usize,
+    entries: Vec<(bool, Instant, Arc<Entry>)>,
 }
 
 impl Values {

@@ -219,6 +219,23 @@ async fn what_is_evicted_is_alive_nowhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_namespaces_secrets_do_not_push_out_anothers() {
+    let world = World::start().await;
+    world.secret("shop/db", "one");
+    let settings = ValueSettings { max_bytes: 100_000, ..ValueSettings::default() };
+    let rooms = Rooms::beside(&world, settings).await;
+    rooms.read(&world, &Request::new(SECRET)).await.map(drop).unwrap();
+    seconds(1).await;
+    for number in 0..100 {
+        put(&rooms.values, number, 3_000);
+    }
+    assert!(rooms.values.size().0 > 20, "the bound is used");
+    world.emulator.reset_calls();
+    rooms.read(&world, &Request::new(SECRET)).await.map(drop).unwrap();
+    assert_eq!(world.all_calls(), 0, "its value is still there, though asked for longest ago");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
     let world = World::start().await;
     for number in 0..200 {
