@@ -20,8 +20,10 @@ use axum::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::stage::ROLE;
 use crate::cluster::ROLE_ANNOTATION;
+
+/// The role of every service account.
+pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/bench";
 
 /// Answers for every service account; clones share the count.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use anyhow::Context;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::kubernetes::{Kubernetes, kubeconfig};
+use super::kubernetes::{Kubernetes, ROLE, kubeconfig};
 use crate::{
     driver::{Pod, SocketFolder},
     emulator::{Emulator, Store},
@@ -23,8 +23,6 @@ use crate::{
 
 /// The Region of everything.
 pub(super) const REGION: &str = "eu-central-1";
-/// The role of every service account.
-pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/bench";
 
 /// Where Linux distributions, and the image, have their certificate authorities.
 pub(super) const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";

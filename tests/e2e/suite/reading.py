@@ -17,6 +17,9 @@ def irsa_pod_reads_both_services(t, ns):
     pod = ns.pod(reads=["password", "host"]).ready()
     same(pod.read("password"), "first", "the secret in the pod")
     same(pod.read("host"), "db.example", "the parameter in the pod")
+    driver = kube.get("csidriver", "secrets-store.csi.k8s.io")["spec"]
+    where = "secrets" if driver.get("serviceAccountTokenInSecrets") else "attributes"
+    t.note(f"tokens come in the mount request's {where}")
     subject = f"system:serviceaccount:{ns.name}:irsa"
     given = [(call["principal"], call["status"]) for call in t.aws.calls("AssumeRoleWithWebIdentity", ns.name)]
     same(given, [(subject, 200)], "what STS was asked")
