@@ -9,8 +9,8 @@ use crate::{
     identity::{Identity, IdentityError, Proof, Session},
     model::{
         arn::{Region, Regions},
-        object::Reference,
         principal::Principal,
+        reference::Reference,
         source::Source,
     },
 };

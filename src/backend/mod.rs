@@ -11,7 +11,7 @@ use crate::{
     aws::{Aws, AwsFailure, Effort},
     model::{
         arn::Region,
-        object::{Reference, Service},
+        reference::{Reference, Service},
         secret::SecretValue,
     },
 };

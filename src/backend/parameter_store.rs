@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use super::{Call, ReadResult, Reading, within};
 use crate::{
     aws::{AwsFailure, FailureKind, PerRegion},
-    model::{object::Reference, secret::SecretValue},
+    model::{reference::Reference, secret::SecretValue},
 };
 
 const OPERATION: &str = "ssm:GetParameters";
@@ -206,7 +206,7 @@ fn secret_version(source_result: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::object::{Selector, Service};
+    use crate::model::reference::{Selector, Service};
 
     fn reference(id: &str, version: Option<&str>, label: Option<&str>) -> Reference {
         let selector = Selector { version: version.map(str::to_owned), label: label.map(str::to_owned) };

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::{Call, ReadResult, Reading, within};
 use crate::{
     aws::{AwsFailure, FailureKind, PerRegion},
-    model::{object::Reference, secret::SecretValue},
+    model::{reference::Reference, secret::SecretValue},
 };
 
 const OPERATION: &str = "secretsmanager:GetSecretValue";

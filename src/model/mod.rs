@@ -12,6 +12,7 @@ pub mod message;
 mod mistakes;
 pub mod object;
 pub mod principal;
+pub mod reference;
 pub mod request;
 pub mod secret;
 pub mod source;

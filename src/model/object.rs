@@ -3,10 +3,8 @@
 //! Keys, defaults and file names are those of AWS's own provider:
 //! <https://github.com/aws/secrets-store-csi-driver-provider-aws#secretproviderclass-options>
 
-use std::fmt;
-
 use super::{
-    arn::{Arn, Region},
+    arn::Region,
     encoding::Encoding,
     expression::Expression,
     fields::Fields,
@@ -14,79 +12,9 @@ use super::{
     file_path::FilePath,
     message::shortened,
     mistakes::{Limits, Mistakes},
+    reference::{Reference, Selector},
     yaml::{Content, Node},
 };
-
-/// The AWS service that holds an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Service {
-    /// AWS Secrets Manager.
-    SecretsManager,
-    /// AWS Systems Manager Parameter Store.
-    ParameterStore,
-}
-
-impl Service {
-    /// As an ARN names the service.
-    fn of_arn(service: &str) -> Option<Self> {
-        match service {
-            "secretsmanager" => Some(Self::SecretsManager),
-            "ssm" => Some(Self::ParameterStore),
-            _ => None,
-        }
-    }
-
-    /// As `objectType` names it.
-    fn of_type(object_type: &str) -> Option<Self> {
-        match object_type {
-            "secretsmanager" => Some(Self::SecretsManager),
-            "ssmparameter" => Some(Self::ParameterStore),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SecretsManager => "Secrets Manager",
-            Self::ParameterStore => "Parameter Store",
-        })
-    }
-}
-
-/// Which version of an object; neither set means the current one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Selector {
-    /// Secrets Manager VersionId, or a parameter's version number.
-    pub version: Option<String>,
-    /// Secrets Manager staging label, or a parameter's label.
-    pub label: Option<String>,
-}
-
-/// What to ask AWS for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Reference {
-    /// The service that holds it.
-    pub service: Service,
-    /// Name or ARN, without a parameter's version selector.
-    pub id: String,
-    /// Which version.
-    pub selector: Selector,
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id)?;
-        if let Some(version) = &self.selector.version {
-            write!(f, " version {version}")?;
-        }
-        if let Some(label) = &self.selector.label {
-            write!(f, " label {label}")?;
-        }
-        Ok(())
-    }
-}
 
 /// One object to mount.
 #[derive(Clone, Debug)]
@@ -157,23 +85,21 @@ impl Object {
         let entries = fields.node("jmesPath").cloned();
         fields.warn_of_the_rest(mistakes);
 
-        let reference =
-            reference(&place, &name, &object_type, Selector { version, label }, class.region, mistakes);
-        let failover = failover.and_then(|node| {
-            let primary = reference.as_ref()?;
-            failover_reference(&place, &node, primary, alias.is_some(), &object_type, class, mistakes)
+        let reference = Reference::parse(
+            &place,
+            &name,
+            &object_type,
+            Selector { version, label },
+            class.region,
+            mistakes,
+        );
+        let failover = reference.as_ref().and_then(|primary| {
+            let node = failover.as_ref();
+            failover_reference(&place, node, primary, alias.is_some(), &object_type, class, mistakes)
         });
         let path = file_path(&place, "objectName", alias.as_deref(), &name, class.translation, mistakes);
         let fields = entries.map_or_else(Vec::new, |node| json_fields(&place, &node, mode, class, mistakes));
-        Some(Self {
-            reference: reference?,
-            failover: failover.flatten(),
-            path: path?,
-            mode,
-            encoding,
-            optional,
-            fields,
-        })
+        Some(Self { reference: reference?, failover, path: path?, mode, encoding, optional, fields })
     }
 
     /// Every file that the object may bring, with the name to report it by.
@@ -187,113 +113,48 @@ impl Object {
     }
 }
 
-/// Checks `objectName` against `objectType`, its ARN's service and the Region.
-fn reference(
-    place: &str,
-    name: &str,
-    object_type: &str,
-    mut selector: Selector,
-    region: Option<&Region>,
-    mistakes: &mut Mistakes,
-) -> Option<Reference> {
-    if name.is_empty() {
-        mistakes.add(place, "objectName is missing");
-        return None;
-    }
-    if name.len() > 2048 || name.chars().any(char::is_control) {
-        mistakes.add(place, "objectName must have at most 2048 bytes and no control characters");
-        return None;
-    }
-    let arn = name.starts_with("arn:").then(|| Arn::parse(name));
-    if arn == Some(None) {
-        mistakes.add(place, "objectName is not a whole ARN: arn:partition:service:region:account:resource");
-        return None;
-    }
-    let arn = arn.flatten();
-    if let (Some(arn), Some(region)) = (arn, region)
-        && arn.region != region.as_str()
-    {
-        mistakes.add(place, format!("the ARN is of Region {:?}, but Region {region} is asked", arn.region));
-    }
-    let by_arn = arn.map(|arn| (arn.service, Service::of_arn(arn.service)));
-    let service = match (object_type, by_arn) {
-        ("", None) => {
-            Err("objectType is missing: secretsmanager or ssmparameter (only an ARN needs none)".to_owned())
-        }
-        ("", Some((other, None))) => {
-            Err(format!("the ARN is of service {other:?}; secretsmanager and ssm are read"))
-        }
-        ("", Some((_, Some(service)))) => Ok(service),
-        (text, by_arn) => match Service::of_type(text) {
-            None => Err(format!("objectType {text:?} is neither secretsmanager nor ssmparameter")),
-            Some(service) if by_arn.is_some_and(|(_, of_arn)| of_arn != Some(service)) => {
-                Err(format!("objectType {text:?} does not agree with the ARN's service"))
-            }
-            Some(service) => Ok(service),
-        },
-    };
-    let service = service.map_err(|problem| mistakes.add(place, problem)).ok()?;
-    let mut id = name.to_owned();
-    if service == Service::ParameterStore {
-        if let Some((bare, inline)) = inline_selector(name, arn) {
-            if selector != Selector::default() {
-                mistakes.add(place, format!("objectName already selects {inline:?}; objectVersion or objectVersionLabel cannot select again"));
-            }
-            let number = inline.bytes().all(|b| b.is_ascii_digit());
-            let (version, label) = if number { (Some(inline), None) } else { (None, Some(inline)) };
-            selector = Selector { version: version.map(str::to_owned), label: label.map(str::to_owned) };
-            id = bare.to_owned();
-        }
-        if selector.version.is_some() && selector.label.is_some() {
-            mistakes.add(place, "a parameter takes objectVersion or objectVersionLabel, not both");
-        }
-    }
-    Some(Reference { service, id, selector })
-}
-
-/// `/name:selector` and `arn:…:parameter/name:selector`: no parameter's own
-/// name may hold a colon.
-fn inline_selector<'a>(name: &'a str, arn: Option<Arn<'a>>) -> Option<(&'a str, &'a str)> {
-    let (bare, selector) = name.rsplit_once(':')?;
-    let within = arn.is_none_or(|arn| arn.resource.contains(':'));
-    (within && !bare.is_empty() && !selector.is_empty()).then_some((bare, selector))
-}
-
-/// `failoverObject`: what the failover Region is asked for instead.
-#[allow(clippy::option_option, reason = "the inner option is an entry that names nothing")]
+/// `failoverObject`: what the failover Region is asked for, where it differs.
 fn failover_reference(
     place: &str,
-    node: &Node,
+    node: Option<&Node>,
     primary: &Reference,
     has_alias: bool,
     object_type: &str,
     class: &Class<'_>,
     mistakes: &mut Mistakes,
-) -> Option<Option<Reference>> {
-    let place = format!("{place} failoverObject");
-    let mut fields = Fields::of(node, &place, mistakes)?;
-    let name = fields.text("objectName", mistakes);
-    let version = fields.text("objectVersion", mistakes);
-    let label = fields.text("objectVersionLabel", mistakes);
-    fields.warn_of_the_rest(mistakes);
+) -> Option<Reference> {
+    let own_place = format!("{place} failoverObject");
+    let (mut name, mut selector) = (None, Selector::default());
+    if let Some(node) = node {
+        let mut fields = Fields::of(node, &own_place, mistakes)?;
+        name = fields.text("objectName", mistakes);
+        selector.version = fields.text("objectVersion", mistakes);
+        selector.label = fields.text("objectVersionLabel", mistakes);
+        fields.warn_of_the_rest(mistakes);
+    }
+    let same_version = selector.version == primary.selector.version;
     // As in AWS's own provider: without a name only a version may still differ.
-    let selector = Selector {
-        version: version.clone().or_else(|| primary.selector.version.clone()),
-        label: label.or_else(|| primary.selector.label.clone()),
-    };
+    selector.version = selector.version.or_else(|| primary.selector.version.clone());
+    selector.label = selector.label.or_else(|| primary.selector.label.clone());
     let Some(name) = name else {
-        return Some((selector != primary.selector).then(|| Reference { selector, ..primary.clone() }));
+        if let Some(region) = class.failover_region
+            && primary.id.starts_with("arn:")
+        {
+            mistakes.add(place, format!("objectName is an ARN, and an ARN is of one Region: failoverRegion {region} needs a failoverObject with an objectName of its own"));
+        }
+        return (selector != primary.selector).then(|| Reference { selector, ..primary.clone() });
     };
     if !has_alias {
-        mistakes.add(&place, "objectAlias is needed on the object, so that both Regions mount the same file");
+        mistakes
+            .add(&own_place, "objectAlias is needed on the object, so that both Regions mount the same file");
     }
     if class.failover_region.is_none() {
-        mistakes.add(&place, "the class has no failoverRegion");
+        mistakes.add(&own_place, "the class has no failoverRegion");
     }
-    if version != primary.selector.version {
-        mistakes.add(&place, "objectVersion must be the same for both Regions");
+    if !same_version {
+        mistakes.add(&own_place, "objectVersion must be the same for both Regions");
     }
-    Some(reference(&place, &name, object_type, selector, class.failover_region, mistakes))
+    Reference::parse(&own_place, &name, object_type, selector, class.failover_region, mistakes)
 }
 
 fn json_fields(

@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::attributes::TOKENS_KEY;
-use crate::model::object::{Selector, Service};
+use crate::model::reference::{Selector, Service};
 
 /// A request whose attributes are the given ones on top of a pod's.
 fn parse_with(
@@ -220,6 +220,14 @@ fn failover_objects_follow_the_rules_of_awss_own_provider() {
         (
             "- {objectName: a, objectType: secretsmanager, objectAlias: x, failoverObject: {objectName: 'arn:aws:secretsmanager:us-east-1:111122223333:secret:b'}}",
             "us-west-2",
+        ),
+        (
+            "- {objectName: 'arn:aws:secretsmanager:us-east-1:111122223333:secret:a'}",
+            "is of one Region: failoverRegion us-west-2 needs a failoverObject",
+        ),
+        (
+            "- {objectName: 'arn:aws:secretsmanager:us-east-1:111122223333:secret:a', failoverObject: {objectVersionLabel: L}}",
+            "is of one Region",
         ),
     ] {
         let error = class(entry).unwrap_err();

@@ -1,6 +1,9 @@
 //! What is read together: one object, or one secret under several labels.
 
-use super::object::{Object, Reference, Selector, Service};
+use super::{
+    object::Object,
+    reference::{Reference, Selector, Service},
+};
 
 /// The label that a secret is read by when none is named.
 const CURRENT_LABEL: &str = "AWSCURRENT";

@@ -9,7 +9,7 @@ use crate::{
     model::{
         arn::Region,
         message::shortened,
-        object::{Reference, Service},
+        reference::{Reference, Service},
     },
 };
 

@@ -15,8 +15,8 @@ use latchkey::{
     fetch::{ObjectResult, ReadFailure},
     model::{
         arn::{Region, Regions},
-        object::{Reference, Selector, Service},
         principal::Principal,
+        reference::{Reference, Selector, Service},
         secret::SecretValue,
         source::Source,
     },

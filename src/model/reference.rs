@@ -1,0 +1,156 @@
+//! What to ask AWS for: a secret or a parameter, in which version.
+
+use std::fmt;
+
+use super::{
+    arn::{Arn, Region},
+    mistakes::Mistakes,
+};
+
+/// The AWS service that holds an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Service {
+    /// AWS Secrets Manager.
+    SecretsManager,
+    /// AWS Systems Manager Parameter Store.
+    ParameterStore,
+}
+
+impl Service {
+    /// As an ARN names the service.
+    fn of_arn(service: &str) -> Option<Self> {
+        match service {
+            "secretsmanager" => Some(Self::SecretsManager),
+            "ssm" => Some(Self::ParameterStore),
+            _ => None,
+        }
+    }
+
+    /// As `objectType` names it.
+    fn of_type(object_type: &str) -> Option<Self> {
+        match object_type {
+            "secretsmanager" => Some(Self::SecretsManager),
+            "ssmparameter" => Some(Self::ParameterStore),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SecretsManager => "Secrets Manager",
+            Self::ParameterStore => "Parameter Store",
+        })
+    }
+}
+
+/// Which version of an object; neither set means the current one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Selector {
+    /// Secrets Manager VersionId, or a parameter's version number.
+    pub version: Option<String>,
+    /// Secrets Manager staging label, or a parameter's label.
+    pub label: Option<String>,
+}
+
+/// What to ask AWS for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    /// The service that holds it.
+    pub service: Service,
+    /// Name or ARN, without a parameter's version selector.
+    pub id: String,
+    /// Which version.
+    pub selector: Selector,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)?;
+        if let Some(version) = &self.selector.version {
+            write!(f, " version {version}")?;
+        }
+        if let Some(label) = &self.selector.label {
+            write!(f, " label {label}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Reference {
+    /// Checks `objectName` against `objectType`, its ARN's service and the Region.
+    pub(super) fn parse(
+        place: &str,
+        name: &str,
+        object_type: &str,
+        mut selector: Selector,
+        region: Option<&Region>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        if name.is_empty() {
+            mistakes.add(place, "objectName is missing");
+            return None;
+        }
+        if name.len() > 2048 || name.chars().any(char::is_control) {
+            mistakes.add(place, "objectName must have at most 2048 bytes and no control characters");
+            return None;
+        }
+        let arn = name.starts_with("arn:").then(|| Arn::parse(name));
+        if arn == Some(None) {
+            mistakes
+                .add(place, "objectName is not a whole ARN: arn:partition:service:region:account:resource");
+            return None;
+        }
+        let arn = arn.flatten();
+        if let (Some(arn), Some(region)) = (arn, region)
+            && arn.region != region.as_str()
+        {
+            mistakes
+                .add(place, format!("the ARN is of Region {:?}, but Region {region} is asked", arn.region));
+        }
+        let by_arn = arn.map(|arn| (arn.service, Service::of_arn(arn.service)));
+        let service = match (object_type, by_arn) {
+            ("", None) => {
+                Err("objectType is missing: secretsmanager or ssmparameter (only an ARN needs none)"
+                    .to_owned())
+            }
+            ("", Some((other, None))) => {
+                Err(format!("the ARN is of service {other:?}; secretsmanager and ssm are read"))
+            }
+            ("", Some((_, Some(service)))) => Ok(service),
+            (text, by_arn) => match Service::of_type(text) {
+                None => Err(format!("objectType {text:?} is neither secretsmanager nor ssmparameter")),
+                Some(service) if by_arn.is_some_and(|(_, of_arn)| of_arn != Some(service)) => {
+                    Err(format!("objectType {text:?} does not agree with the ARN's service"))
+                }
+                Some(service) => Ok(service),
+            },
+        };
+        let service = service.map_err(|problem| mistakes.add(place, problem)).ok()?;
+        let mut id = name.to_owned();
+        if service == Service::ParameterStore {
+            if let Some((bare, inline)) = inline_selector(name, arn) {
+                if selector != Selector::default() {
+                    mistakes.add(place, format!("objectName already selects {inline:?}; objectVersion or objectVersionLabel cannot select again"));
+                }
+                let number = inline.bytes().all(|b| b.is_ascii_digit());
+                let (version, label) = if number { (Some(inline), None) } else { (None, Some(inline)) };
+                selector = Selector { version: version.map(str::to_owned), label: label.map(str::to_owned) };
+                id = bare.to_owned();
+            }
+            if selector.version.is_some() && selector.label.is_some() {
+                mistakes.add(place, "a parameter takes objectVersion or objectVersionLabel, not both");
+            }
+        }
+        Some(Self { service, id, selector })
+    }
+}
+
+/// `/name:selector` and `arn:…:parameter/name:selector`: no parameter's own
+/// name may hold a colon.
+fn inline_selector<'a>(name: &'a str, arn: Option<Arn<'a>>) -> Option<(&'a str, &'a str)> {
+    let (bare, selector) = name.rsplit_once(':')?;
+    let within = arn.is_none_or(|arn| arn.resource.contains(':'));
+    (within && !bare.is_empty() && !selector.is_empty()).then_some((bare, selector))
+}
