@@ -6,7 +6,10 @@ mod serve;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue},
+};
 
 #[cfg(feature = "emulator")]
 pub use self::bench::BenchArgs;
@@ -113,9 +116,26 @@ impl Cli {
     /// clap's own, with what was expected.
     pub fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let command = with_environment(Self::command());
-        let args = as_go_would_take_them(args, &command);
-        Self::from_arg_matches(&command.try_get_matches_from(args)?)
+        let args = as_go_would_take_them(args);
+        let matches = command.try_get_matches_from(&args).map_err(|error| named_as_given(error, &args))?;
+        Self::from_arg_matches(&matches)
     }
+}
+
+fn variable_of(flag: &str) -> String {
+    format!("LATCHKEY_{}", flag.replace('-', "_").to_uppercase())
+}
+
+/// An unusable value of an environment variable is not blamed on its flag.
+fn named_as_given(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(blamed)) = error.get(ContextKind::InvalidArg) else { return error };
+    let flag = blamed.split([' ', '=']).next().unwrap_or_default().to_owned();
+    let given = args.iter().any(|arg| arg.to_str().is_some_and(|arg| arg.split('=').next() == Some(&flag)));
+    let variable = variable_of(flag.trim_start_matches('-'));
+    if !given && std::env::var_os(&variable).is_some() {
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
 }
 
 /// Every flag of serve has an environment variable; an empty one counts as unset.
@@ -123,7 +143,7 @@ fn with_environment(command: clap::Command) -> clap::Command {
     command.mut_subcommand("serve", |serve| {
         serve.mut_args(|arg| {
             let Some(name) = arg.get_long() else { return arg };
-            let variable = format!("LATCHKEY_{}", name.replace('-', "_").to_uppercase());
+            let variable = variable_of(name);
             let set = std::env::var_os(&variable).is_some_and(|value| !value.is_empty());
             if set { arg.env(variable).hide_env_values(true) } else { arg }
         })
@@ -132,13 +152,13 @@ fn with_environment(command: clap::Command) -> clap::Command {
 
 /// Single-dash flags, as Go's flag package takes them, and `serve` when no
 /// subcommand is named: manifests of AWS's own provider work unchanged.
-fn as_go_would_take_them(args: impl IntoIterator<Item = OsString>, command: &clap::Command) -> Vec<OsString> {
+fn as_go_would_take_them(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args = args.into_iter();
     let mut taken: Vec<OsString> = args.next().into_iter().collect();
     let rest: Vec<OsString> = args.map(with_two_dashes).collect();
     let first = rest.first().and_then(|first| first.to_str()).unwrap_or_default();
-    let named = first == "help" || command.get_subcommands().any(|subcommand| subcommand.get_name() == first);
-    if !named && !matches!(first, "-h" | "--help" | "-V" | "--version") {
+    let is_flag = first.is_empty() || first.starts_with('-');
+    if is_flag && !matches!(first, "-h" | "--help" | "-V" | "--version") {
         taken.push("serve".into());
     }
     taken.extend(rest);
@@ -206,6 +226,12 @@ mod tests {
         }
         assert!(serve(&["--driver-writes-secrets"]).unwrap().writer.is_none());
         assert!(serve(&[]).unwrap().writer.is_none());
+    }
+
+    #[test]
+    fn a_command_that_does_not_exist_is_named() {
+        let error = serve(&["moutn"]).unwrap_err().to_string();
+        assert!(error.contains("subcommand 'moutn'") && error.contains("'mount'"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod harness;
 mod cache_bounds;
 mod cache_fresh;
 mod cache_shared;
+mod command_line;
 mod credentials;
 mod denied;
 mod examples;
