@@ -32,8 +32,7 @@ def running_pod_is_taken_over(t, ns):
     t.note(f"a rotation reached it after {(pod.first('second', within=ROTATES_WITHIN) - changed) / 1000:.1f} s")
 
     pod.untouched_since(uid)
-    seen = {file: [one.text.strip('"') for one in pod.saw(file)] for file in ("password", "host")}
-    t.note(f"a file was missing for {gaps(pod)} ms; the reader saw {seen} in {max(one.reads for one in pod.saw())} reads")
+    seen = seen_by_the_reader(t, pod)
     expect(set(seen["password"]) <= {"first", "second", "MISSING"}, "the reader saw something else")
     expect(set(seen["host"]) <= {"db.example", "MISSING"}, "the reader saw something else")
     if t.writer == "provider":
@@ -65,7 +64,7 @@ def moves_from_ascp_and_back(t, ns):
     t.ascp.uninstall()
     t.latchkey.ready()
     until("the files are Latchkey's", lambda: kinds(pod).get("password") == "symbolic link", 60, every=0.3)
-    t.note(f"a rotation by Latchkey: {rotate('third'):.1f} s; files missing for {gaps(pod)} ms")
+    t.note(f"a rotation by Latchkey: {rotate('third'):.1f} s")
     same(ns.pod("started-by-latchkey", **of_both).ready().read(), "third", "the file of a pod started by Latchkey")
 
     t.ascp.install()
@@ -75,17 +74,20 @@ def moves_from_ascp_and_back(t, ns):
     started_by_ascp = ns.pod("started-by-ascp", **of_both).ready()
     same(started_by_ascp.read(), "fourth", "the file of a pod started by AWS's provider")
     pod.untouched_since(uid)
-    seen = {file: [one.text.strip('"') for one in pod.saw(file)] for file in of_both["reads"]}
-    t.note(f"the reader saw {seen} in {max(one.reads for one in pod.saw())} reads, files missing for {gaps(pod)} ms")
+    seen_by_the_reader(t, pod)
     kube.kubectl("delete", "pods", "--all", f"--namespace={ns.name}", "--timeout=60s")
     t.ascp.uninstall()
     t.latchkey.install(t.writer)
 
 
-def gaps(pod):
-    """For how many milliseconds each a file was not there, as its reader saw it."""
-    sights = [pod.saw(file) for file in ("password", "host")]
-    return [then.ms - missing.ms for seen in sights for missing, then in zip(seen, seen[1:]) if missing.text == "MISSING"]
+def seen_by_the_reader(t, pod):
+    """What its reader saw in each file, in order; noted with how many milliseconds a file was missing each time."""
+    sights = {file: pod.saw(file) for file in ("password", "host")}
+    gaps = [then.ms - missing.ms for those in sights.values() for missing, then in zip(those, those[1:])
+            if missing.text == "MISSING"]
+    seen = {file: [one.text.strip('"') for one in those] for file, those in sights.items()}
+    t.note(f"the reader saw {seen} in {max(one.reads for one in pod.saw())} reads; a file was missing for {gaps} ms")
+    return seen
 
 
 def kinds(pod):
