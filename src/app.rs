@@ -16,12 +16,15 @@ use crate::{
     },
     http,
     identity::{Identity, IdentitySettings},
+    memory::{self, Memory},
     model::request::Rules,
     mount::{Delivery, Mounter},
     reading::Reader,
     rotation::Poller,
+    shares::Shares,
     values::{ValueSettings, Values},
-    volumes::Volumes,
+    volumes::{self, Volumes},
+    workers::Workers,
     writer::Writer,
 };
 
@@ -53,6 +56,10 @@ pub struct Config {
     pub cluster: ClusterSettings,
     /// The most that one mount may take.
     pub mount_timeout: Duration,
+    /// Most mounts under way at once.
+    pub max_mounts: usize,
+    /// Most bytes of memory of the whole process.
+    pub memory_limit: usize,
 }
 
 impl Config {
@@ -70,6 +77,8 @@ impl Config {
             values: ValueSettings::default(),
             cluster: ClusterSettings::default(),
             mount_timeout: Duration::from_secs(60),
+            max_mounts: 256,
+            memory_limit: memory::DEFAULT_LIMIT,
         }
     }
 }
@@ -150,11 +159,22 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
     let backend = Arc::new(Backend::new(aws));
     let values = Arc::new(Values::new(config.values.clone()));
-    let volumes = config
-        .writer
-        .clone()
-        .map(|writer| Arc::new(Volumes::new(writer, config.rules.limits.max_response_bytes)));
+    let memory = Memory::of(config.memory_limit, config.writer.is_some());
+    let (workers, answers) = (Workers::new(), Shares::new(memory.answers));
+    let volumes = config.writer.clone().map(|writer| {
+        Arc::new(Volumes::new(volumes::Means {
+            writer,
+            workers: Arc::clone(&workers),
+            max_bytes: config.rules.limits.max_response_bytes,
+            files: Arc::clone(&answers),
+            max_kept: memory.volumes,
+        }))
+    });
     let mounter = Mounter {
+        workers,
+        places: Shares::new(config.max_mounts),
+        requests: Shares::new(memory.requests),
+        answers,
         rules: config.rules.clone(),
         cluster,
         identity: Arc::clone(&identity),

@@ -178,7 +178,9 @@ impl Shares {
 impl State {
     /// The namespace's name, shared with what is known of it.
     fn name(&self, namespace: &str) -> Arc<str> {
-        self.namespaces.get_key_value(namespace).map_or_else(|| namespace.into(), |(known, _)| Arc::clone(known))
+        self.namespaces
+            .get_key_value(namespace)
+            .map_or_else(|| namespace.into(), |(known, _)| Arc::clone(known))
     }
 
     fn forget_if_idle(&mut self, namespace: &Arc<str>) {
@@ -214,6 +216,11 @@ impl Share {
             self.amount -= surplus;
             self.of.give_back(&self.namespace, surplus);
         }
+    }
+
+    /// Becomes one with another share of the same namespace.
+    pub fn merge(&mut self, mut other: Self) {
+        self.amount += std::mem::take(&mut other.amount);
     }
 
     /// How much it is.

@@ -1,6 +1,6 @@
 //! The driver's Mount request as typed values, or every mistake that it has.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use zeroize::Zeroize;
 
@@ -89,7 +89,7 @@ pub struct MountRequest {
     /// `refreshInterval`: how old a served value may be.
     pub refresh_interval: Option<Duration>,
     /// What to mount.
-    pub objects: Vec<Object>,
+    pub objects: Arc<[Object]>,
     /// The pod's tokens.
     pub tokens: Tokens,
     /// The mount's folder.
@@ -205,11 +205,17 @@ impl MountRequest {
             address_type,
             role_arn,
             refresh_interval,
-            objects,
+            objects: objects.into(),
             tokens: attributes.tokens,
             target_path: PathBuf::from(raw.target_path),
             warnings: mistakes.warnings,
         })
+    }
+
+    /// The memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let objects = self.objects.iter().map(Object::bytes).sum::<usize>();
+        size_of::<Self>() + self.target_path.as_os_str().len() + objects
     }
 
     /// Repeats the checks that need the primary Region, for a Region that was
@@ -222,7 +228,7 @@ impl MountRequest {
         if self.failover_region.as_ref() == Some(region) {
             mistakes.add("failoverRegion", format!("is the same as the node's Region {region}"));
         }
-        for object in &self.objects {
+        for object in self.objects.iter() {
             let arn = Arn::parse(&object.reference.id);
             if let Some(arn) = arn.filter(|arn| arn.region != region.as_str()) {
                 let id = &object.reference.id;
@@ -336,7 +342,10 @@ fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
         } else if next.strip_prefix(path).is_some_and(|below| below.starts_with('/')) {
             mistakes.add(
                 "objects",
-                format!("{owner} mounts the file {:?}, which {next_owner} needs as a folder", shortened(path)),
+                format!(
+                    "{owner} mounts the file {:?}, which {next_owner} needs as a folder",
+                    shortened(path)
+                ),
             );
         }
     }

@@ -5,6 +5,7 @@
 //! ever served to another. What leaves is zeroized when its last user is done.
 
 mod entry;
+mod outcome;
 
 use std::{
     cmp::Reverse,
@@ -17,7 +18,10 @@ use std::{
 use tokio::time::Instant;
 
 use self::entry::Pace;
-pub use self::entry::{Entry, Freshness, Held, Lost, Origin, Outcome};
+pub use self::{
+    entry::{Entry, Freshness, Held, Lost, Origin},
+    outcome::{Found, Outcome, Parts, PartsKey},
+};
 use crate::{
     aws::FailureKind,
     cache::{Slot, Turn},
@@ -26,8 +30,10 @@ use crate::{
     model::{arn::Regions, principal::Principal, source::Source},
 };
 
-/// What an entry costs beside its values, about.
+/// What an entry costs beside its references and values, about.
 const ENTRY_BYTES: usize = 1024;
+/// What a result costs beside its value: version, ARN, request id.
+const RESULT_BYTES: usize = 512;
 /// First pause after a poll that met an outage.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 /// Most doublings of a pause.
@@ -90,10 +96,10 @@ pub struct Settled {
 }
 
 /// What an entry counts for without its values: it is in the table as a key,
-/// too, and a pod author chooses how long its names are.
+/// too, and a pod author chooses how many names it has and how long they are.
 fn empty_bytes(source: &Source) -> usize {
-    let names = source.primary.iter().chain(&source.failover).map(|reference| reference.id.len());
-    ENTRY_BYTES + 2 * names.sum::<usize>()
+    let references = source.primary.iter().chain(&source.failover);
+    ENTRY_BYTES + references.map(|reference| 2 * reference.bytes() + RESULT_BYTES).sum::<usize>()
 }
 
 impl Table {
@@ -259,11 +265,14 @@ impl Values {
         self.store(entry, turn, Held { results, read_at: began })
     }
 
-    fn store(&self, entry: &Arc<Entry>, turn: Turn, held: Held) -> Settled {
-        let results = Arc::clone(&held.results);
-        let (read_at, bytes) = (held.read_at, empty_bytes(&entry.source) + held.bytes());
+    fn store(&self, entry: &Arc<Entry>, turn: Turn, mut held: Held) -> Settled {
         let before = entry.slot.held();
         let changed = before.as_ref().is_some_and(|before| !before.is_same_as(&held));
+        if let Some(before) = before.as_ref().filter(|_| !changed) {
+            held.results.keep_parts_of(&before.results);
+        }
+        let results = held.results.clone();
+        let (read_at, bytes) = (held.read_at, empty_bytes(&entry.source) + held.bytes());
         drop(entry.slot.succeed(turn, held));
         {
             let mut pace = entry.pace();
@@ -367,6 +376,13 @@ impl Values {
     /// Where the principal reads, or one of these places.
     pub fn regions_of(&self, principal: &Principal) -> Option<Regions> {
         self.table().principals.get(principal)?.keys().next().cloned()
+    }
+
+    /// Counts an entry anew, after something was taken out of its values.
+    pub fn recount(&self, entry: &Arc<Entry>) {
+        if let Some(held) = entry.slot.held() {
+            self.count(entry, empty_bytes(&entry.source) + held.bytes());
+        }
     }
 
     /// Counts an entry's new size.
