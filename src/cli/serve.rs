@@ -100,7 +100,7 @@ pub struct ServeArgs {
     kubeconfig: Option<PathBuf>,
 
     /// The container's memory limit, which is divided among values, mounts and volumes
-    #[arg(long, value_name = "BYTES", default_value = "134217728", value_parser = memory_limit, help_heading = "Limits")]
+    #[arg(long, value_name = "BYTES", default_value = "134217728", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
     memory_limit: usize,
     /// Most mounts under way at once; one namespace gets half of them
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
@@ -242,13 +242,6 @@ fn optional_bytes(text: &str) -> Result<OptionalBytes, String> {
     }
     let bytes = text.parse().map_err(|_| "a number of bytes is expected".to_owned());
     bytes.map(|bytes| OptionalBytes(Some(bytes)))
-}
-
-/// Below this nothing could be mounted.
-fn memory_limit(text: &str) -> Result<usize, String> {
-    const LEAST: usize = 64 << 20;
-    let bytes = text.parse().ok().filter(|bytes| *bytes >= LEAST);
-    bytes.ok_or_else(|| format!("a number of bytes, at least {LEAST} (64 MiB), is expected"))
 }
 
 fn boolean(text: &str) -> Result<bool, String> {

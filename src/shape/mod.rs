@@ -223,3 +223,6 @@ impl Shaping {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,4 +32,5 @@ mod rotation_written;
 mod second_opinion;
 mod silence;
 mod socket;
+mod tenants;
 mod throughput;
