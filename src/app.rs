@@ -31,6 +31,14 @@ use crate::{
 /// Folder of an older driver, which the driver still searches first.
 const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
 
+/// Requests of one connection at once. Far more than may be mounted at once: one
+/// that waits costs little, and must not keep another from being heard.
+const MAX_STREAMS: u32 = 2048;
+/// Bytes of a request that may arrive before it is its turn to be read; of all
+/// requests of a connection together as much as 64 of them.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
+
 /// Everything that the operator decides.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -138,6 +146,9 @@ pub async fn serve(
         tokio::spawn(http::serve(listener, state, stop.wait()));
     }
     let server = Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .add_service(provider)
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop.wait());
     let served = tokio::select! {
