@@ -189,11 +189,22 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         rules: config.rules.clone(),
         cluster,
         identity: Arc::clone(&identity),
-        reader: Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values)),
+        reader: Reader::new(
+            Arc::clone(&identity),
+            Arc::clone(&backend),
+            Arc::clone(&values),
+            Shares::new(memory.reads),
+            max_value_bytes(&config.rules),
+        ),
         delivery: volumes.clone().map_or(Delivery::DriverWrites, Delivery::ProviderWrites),
         deadline: config.mount_timeout,
     };
     Ok((mounter, Poller { identity, backend, values, volumes }))
+}
+
+/// Most bytes of values for one mount: hexadecimal ones become half as large.
+fn max_value_bytes(rules: &Rules) -> usize {
+    2 * rules.limits.max_response_bytes
 }
 
 /// The driver looks into the old folder first, so a dead socket there hides

@@ -14,8 +14,8 @@ use crate::{
         principal::Principal,
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
-    reading::{PodAsker, Read, Reader},
-    shape::{NotShaped, Shaped, Shaping, Subject},
+    reading::{NotRead, PodAsker, Read, Reader},
+    shape::{NotShaped, Shaped, Shaping, Subject, TooLarge},
     shares::{Refused, Share, Shares},
     values::{Entry, Found, Origin},
     volumes::{VolumeError, Volumes},
@@ -71,9 +71,16 @@ pub struct Mounted {
     pub origin: Origin,
     /// Who they were read as.
     pub principal: Principal,
-    /// The memory of the contents that the answer must carry, to be kept until
-    /// they are sent. `None` when they are in the pod already.
-    pub answer: Option<Share>,
+    /// The memory of the contents that the answer must carry. `None` when they are
+    /// in the pod already.
+    pub answer: Option<AnswerMemory>,
+}
+
+/// The memory of an answer, to be kept until it is sent.
+#[derive(Debug)]
+pub struct AnswerMemory {
+    _values: Option<Share>,
+    _files: Share,
 }
 
 /// Why nothing was mounted.
@@ -207,7 +214,8 @@ impl Mounter {
             regions: &regions,
             interval: request.refresh_interval,
         };
-        let Read { objects, origin, entries } = self.reader.read(&asker, &request.objects).await?;
+        let read = self.reader.read(&asker, &request.objects).await;
+        let Read { objects, origin, entries, memory } = read.map_err(|error| self.not_read(error))?;
         let subject = Subject {
             class: format!("{namespace}/{}", request.class),
             who: principal.to_string(),
@@ -215,8 +223,8 @@ impl Mounter {
         };
         let (files, answer) = match &self.delivery {
             Delivery::DriverWrites => {
-                let (files, answer) = self.shape(&request, objects, &entries, subject).await?;
-                (files, Some(answer))
+                let (files, shaped) = self.shape(&request, objects, &entries, subject).await?;
+                (files, Some(AnswerMemory { _values: memory, _files: shaped }))
             }
             Delivery::ProviderWrites(volumes) => {
                 let shaped = volumes.mount(request, entries.clone(), objects, subject).await?;
@@ -244,6 +252,16 @@ impl Mounter {
         self.recount(&shaped, entries);
         memory.shrink_to(2 * shaped.bytes());
         Ok((shaped.files, memory))
+    }
+
+    fn not_read(&self, error: NotRead) -> MountError {
+        match error {
+            NotRead::Session(error) => error.into(),
+            NotRead::TooLarge(values) => {
+                let limit = self.rules.limits.max_response_bytes;
+                NotShaped::Size(TooLarge::of_values(&values, limit)).into()
+            }
+        }
     }
 
     /// What was taken out of values is kept with them, and counts.

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("shape", &["aws", "fetch", "model", "values", "workers"]),
     ("writer", &["model"]),
     ("values", &["aws", "cache", "fetch", "identity", "model"]),
-    ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "values"]),
+    ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "shares", "values"]),
     ("volumes", &["model", "shape", "shares", "values", "workers", "writer"]),
     ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "values", "volumes"]),
     (
@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "writer",
         ],
     ),
-    ("grpc", &["aws", "cluster", "identity", "memory", "model", "mount", "shape", "shares"]),
+    ("grpc", &["aws", "cluster", "identity", "memory", "model", "mount", "shape"]),
     ("http", &["grpc", "telemetry"]),
     // Wiring and commands see everything but the emulator, except where they start it.
     ("app", &[ANY]),

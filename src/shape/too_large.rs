@@ -24,8 +24,17 @@ impl TooLarge {
     /// Names the largest of the files up to the one that was too much.
     pub(super) fn new(files: &[MountFile], limit: usize) -> Self {
         let sum = files.iter().map(size_of).sum();
-        let mut sizes: Vec<(usize, &str)> =
-            files.iter().map(|file| (file.contents.len(), file.path.as_str())).collect();
+        let sizes = files.iter().map(|file| (file.contents.len(), file.path.as_str()));
+        Self::of(sum, limit, sizes.collect())
+    }
+
+    /// The values alone are more already, of which these were read.
+    pub fn of_values(values: &[(String, usize)], limit: usize) -> Self {
+        let sum = values.iter().map(|(_, bytes)| bytes).sum();
+        Self::of(sum, limit, values.iter().map(|(name, bytes)| (*bytes, name.as_str())).collect())
+    }
+
+    fn of(sum: usize, limit: usize, mut sizes: Vec<(usize, &str)>) -> Self {
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         let largest: Vec<String> =
             sizes.iter().take(10).map(|(bytes, path)| format!("{path:?} {bytes} bytes")).collect();
