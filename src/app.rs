@@ -19,6 +19,7 @@ use crate::{
     model::request::Rules,
     mount::{Delivery, Mounter},
     reading::Reader,
+    refusals::Refusals,
     rotation::Poller,
     values::{ValueSettings, Values},
     volumes::Volumes,
@@ -154,15 +155,17 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         .writer
         .clone()
         .map(|writer| Arc::new(Volumes::new(writer, config.rules.limits.max_response_bytes)));
+    let refusals = Arc::new(Refusals::default());
     let mounter = Mounter {
         rules: config.rules.clone(),
         cluster,
         identity: Arc::clone(&identity),
         reader: Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values)),
         delivery: volumes.clone().map_or(Delivery::DriverWrites, Delivery::ProviderWrites),
+        refusals: Arc::clone(&refusals),
         deadline: config.mount_timeout,
     };
-    Ok((mounter, Poller { identity, backend, values, volumes }))
+    Ok((mounter, Poller { identity, backend, values, volumes, refusals }))
 }
 
 /// The driver looks into the old folder first, so a dead socket there hides

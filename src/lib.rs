@@ -29,6 +29,7 @@ pub mod identity;
 pub mod model;
 pub mod mount;
 pub mod reading;
+pub mod refusals;
 pub mod rotation;
 pub mod shape;
 pub mod telemetry;

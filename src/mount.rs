@@ -12,10 +12,12 @@ use crate::{
     model::{
         arn::{Region, Regions},
         file::MountFile,
+        message::{logged, quoted},
         principal::Principal,
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
     reading::{PodAsker, Read, Reader},
+    refusals::Refusals,
     shape::{NotShaped, shape_all},
     values::{Entry, Origin},
     volumes::Volumes,
@@ -47,6 +49,8 @@ pub struct Mounter {
     pub reader: Reader,
     /// Who writes the files.
     pub delivery: Delivery,
+    /// What was refused lately, so that the log does not repeat it.
+    pub refusals: Arc<Refusals>,
     /// The most that one mount may take. It must end well before kubelet's two
     /// minutes, because a mount that kubelet gives up may start the pod empty.
     pub deadline: Duration,
@@ -101,9 +105,12 @@ impl Mounter {
     pub async fn mount(&self, raw: RawRequest, patience: Option<Duration>) -> Result<Mounted, MountError> {
         let deadline = patience.map_or(self.deadline, |patience| patience.min(self.deadline));
         let started = Instant::now();
-        let target_path = raw.target_path.clone();
+        let target_path = quoted(&raw.target_path).to_string();
         let request = MountRequest::parse(raw, &self.rules).inspect_err(|error| {
-            tracing::error!(target_path, "mount refused: {error}");
+            let (text, namespace) = (logged(error), error.class.split('/').next().unwrap_or_default());
+            if let Some(untold) = self.refusals.tell(namespace, &error.class, &text) {
+                tracing::error!(%target_path, "mount refused: {text}{untold}");
+            }
         })?;
         let (pod, class) = (request.pod.clone(), request.class.clone());
         let warnings = request.warnings.join("; ");
@@ -114,11 +121,19 @@ impl Mounter {
         let millis = started.elapsed().as_millis();
         // Once, and not at every republish that AWS is not asked for.
         let warm = result.as_ref().is_ok_and(|mounted| mounted.origin == Origin::Cache);
-        if !warnings.is_empty() && !warm {
-            tracing::warn!(%pod, class, "{warnings}");
+        if !warnings.is_empty()
+            && !warm
+            && let Some(untold) = self.refusals.tell(&pod.namespace, &class, &warnings)
+        {
+            tracing::warn!(%pod, class, "{warnings}{untold}");
         }
         match &result {
-            Err(error) => tracing::error!(%pod, class, millis, "mount failed: {error}"),
+            Err(error) => {
+                let text = logged(error);
+                if let Some(untold) = self.refusals.tell(&pod.namespace, &class, &text) {
+                    tracing::error!(%pod, class, millis, "mount failed: {text}{untold}");
+                }
+            }
             Ok(Mounted { files, origin, principal, .. }) => {
                 let files = files.len();
                 match origin {

@@ -12,7 +12,12 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::{
-    model::{file::MountFile, message::causes, request::MountRequest, source::Plan},
+    model::{
+        file::MountFile,
+        message::{causes, logged},
+        request::MountRequest,
+        source::Plan,
+    },
     shape::{NotShaped, shape_all},
     values::{Entry, Outcome},
     writer::{KeepMtime, WriteError, Writer},
@@ -134,6 +139,7 @@ impl Volumes {
             None => return,
             Some(Ok(files)) => files,
             Some(Err(error)) => {
+                let error = logged(&error);
                 tracing::error!(pod = %request.pod, "a changed value was not written: {error}");
                 return;
             }
@@ -147,7 +153,8 @@ impl Volumes {
             }
             // The next mount or the next change tries again.
             Err(error) => {
-                tracing::error!(pod = %request.pod, "a changed value was not written: {}", causes(&error));
+                let error = logged(&causes(&error));
+                tracing::error!(pod = %request.pod, "a changed value was not written: {error}");
             }
         }
     }

@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cache", &[]),
     ("clock", &[]),
     ("telemetry", &[]),
+    ("refusals", &[]),
     ("aws", &["model"]),
     ("cluster", &["model"]),
     ("backend", &["aws", "model"]),
@@ -28,8 +29,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("values", &["aws", "cache", "fetch", "identity", "model"]),
     ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "values"]),
     ("volumes", &["model", "shape", "values", "writer"]),
-    ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "values", "volumes"]),
-    ("mount", &["cluster", "fetch", "identity", "model", "reading", "shape", "values", "volumes", "writer"]),
+    ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "refusals", "values", "volumes"]),
+    (
+        "mount",
+        &[
+            "cluster", "fetch", "identity", "model", "reading", "refusals", "shape", "values", "volumes",
+            "writer",
+        ],
+    ),
     ("grpc", &["aws", "cluster", "identity", "model", "mount", "shape"]),
     ("http", &["grpc", "telemetry"]),
     // Wiring and commands see everything but the emulator, except where they start it.

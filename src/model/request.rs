@@ -8,6 +8,7 @@ use super::{
     arn::{Arn, Region, RoleArn},
     attributes::Attributes,
     file::FileMode,
+    message::quoted,
     mistakes::Mistakes,
     object::{Class, Object},
     token::Tokens,
@@ -152,7 +153,7 @@ impl MountRequest {
             uid: attributes.kubelet("pod.uid", &mut mistakes),
             service_account: attributes.kubelet("serviceAccount.name", &mut mistakes),
         };
-        let class = attributes.take("secretProviderClass").unwrap_or_default();
+        let class = attributes.class(&mut mistakes);
         let region = attributes.region("region", &mut mistakes).or_else(|| rules.default_region.clone());
         let failover_region = attributes.region("failoverRegion", &mut mistakes);
         let translation = attributes.translation(&mut mistakes);
@@ -186,9 +187,9 @@ impl MountRequest {
             let class = if class.is_empty() { class } else { format!("{}/{class}", pod.namespace) };
             return Err(InvalidRequest {
                 class,
-                count: mistakes.count,
-                mistakes: mistakes.found,
-                warnings: mistakes.warnings,
+                count: mistakes.found.count,
+                mistakes: mistakes.found.texts,
+                warnings: mistakes.warnings.into_texts(),
             });
         }
         Ok(Self {
@@ -203,7 +204,7 @@ impl MountRequest {
             objects,
             tokens: attributes.tokens,
             target_path: PathBuf::from(raw.target_path),
-            warnings: mistakes.warnings,
+            warnings: mistakes.warnings.into_texts(),
         })
     }
 
@@ -220,11 +221,9 @@ impl MountRequest {
         for object in &self.objects {
             let arn = Arn::parse(&object.reference.id);
             if let Some(arn) = arn.filter(|arn| arn.region != region.as_str()) {
-                let id = &object.reference.id;
-                mistakes.add(
-                    id,
-                    format!("the ARN is of Region {:?}, but the node's Region {region} is asked", arn.region),
-                );
+                let (id, of) = (quoted(&object.reference.id), quoted(arn.region));
+                let problem = format!("the ARN is of Region {of}, but the node's Region {region} is asked");
+                mistakes.add(&id.to_string(), problem);
             }
         }
         if !mistakes.any() {
@@ -232,8 +231,8 @@ impl MountRequest {
         }
         Err(InvalidRequest {
             class: format!("{}/{}", self.pod.namespace, self.class),
-            count: mistakes.count,
-            mistakes: mistakes.found,
+            count: mistakes.found.count,
+            mistakes: mistakes.found.texts,
             warnings: Vec::new(),
         })
     }
@@ -242,7 +241,8 @@ impl MountRequest {
 fn default_mode(permission: &str, mistakes: &mut Mistakes) -> FileMode {
     let bits = serde_json::from_str::<u32>(permission).ok();
     bits.and_then(FileMode::new).unwrap_or_else(|| {
-        mistakes.add("permission", format!("{permission:?} is not a file mode of at most 511 (0777)"));
+        mistakes
+            .add("permission", format!("{} is not a file mode of at most 511 (0777)", quoted(permission)));
         FileMode::OWNER_READ
     })
 }
@@ -293,8 +293,8 @@ fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
             mistakes.add(
                 "objects",
                 format!(
-                    "{first} and {owner} both mount the file {:?}; give one an objectAlias",
-                    path.as_str()
+                    "{first} and {owner} both mount the file {}; give one an objectAlias",
+                    quoted(path.as_str())
                 ),
             );
         } else {
@@ -305,8 +305,9 @@ fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
         let mut folders = path.match_indices('/').map(|(end, _)| &path[..end]);
         let folder = folders.find_map(|folder| owners.get_key_value(folder));
         if let Some((file, first)) = folder {
+            let file = quoted(file);
             mistakes
-                .add("objects", format!("{first} mounts the file {file:?}, which {owner} needs as a folder"));
+                .add("objects", format!("{first} mounts the file {file}, which {owner} needs as a folder"));
         }
     }
 }

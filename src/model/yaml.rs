@@ -5,7 +5,7 @@
 //! scalar that stands unquoted knows how it was written, so that `0644` can be
 //! told from `420` and a thirty-digit number keeps its digits.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{
@@ -13,8 +13,10 @@ use serde_yaml::{
     options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy},
 };
 
-/// Deepest nesting that is read.
-const MAX_DEPTH: usize = 64;
+/// Deepest nesting that is read; a SecretProviderClass needs 7. The parser and
+/// this file recurse, and an exhausted stack would end the process: a debug build
+/// takes up to 60 KiB a level, and a thread has 2 MiB.
+const MAX_DEPTH: usize = 12;
 /// Most nodes that are read, aliases expanded.
 const MAX_NODES: usize = 20_000;
 
@@ -202,11 +204,11 @@ impl Resolver {
             Raw::Text(text) => self.text(&span, text),
             Raw::List(items) => Content::List(items.into_iter().map(|item| self.node(item)).collect()),
             Raw::Map(entries) => {
-                let mut map = Vec::new();
+                let mut map = Mapping::default();
                 for (key, value) in entries {
-                    merge(&mut map, key, self.node(value));
+                    map.put(key, self.node(value));
                 }
-                Content::Map(map)
+                Content::Map(map.entries)
             }
         };
         Node { line: raw.referenced.line(), content }
@@ -241,25 +243,37 @@ impl Resolver {
     }
 }
 
-/// Puts an entry into a mapping as Go does: the last of equal keys wins, and a
-/// `<<` overrides what stands before it. In a list of merged mappings the first wins.
-fn merge(map: &mut Vec<(String, Node)>, key: String, value: Node) {
-    match (key.as_str(), value.content) {
-        ("<<", Content::Map(entries)) => {
-            for (key, value) in entries {
-                merge(map, key, value);
+/// The entries of a mapping, found by their keys.
+#[derive(Default)]
+struct Mapping {
+    entries: Vec<(String, Node)>,
+    places: HashMap<String, usize>,
+}
+
+impl Mapping {
+    /// Puts an entry as Go does: the last of equal keys wins, and a `<<` overrides
+    /// what stands before it. In a list of merged mappings the first wins.
+    fn put(&mut self, key: String, value: Node) {
+        match (key.as_str(), value.content) {
+            ("<<", Content::Map(entries)) => {
+                for (key, value) in entries {
+                    self.put(key, value);
+                }
             }
-        }
-        ("<<", Content::List(items)) => {
-            for item in items.into_iter().rev() {
-                merge(map, "<<".to_owned(), item);
+            ("<<", Content::List(items)) => {
+                for item in items.into_iter().rev() {
+                    self.put("<<".to_owned(), item);
+                }
             }
-        }
-        (_, content) => {
-            let node = Node { line: value.line, content };
-            match map.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, known)) => *known = node,
-                None => map.push((key, node)),
+            (_, content) => {
+                let node = Node { line: value.line, content };
+                match self.places.get(&key) {
+                    Some(place) => self.entries[*place].1 = node,
+                    None => {
+                        self.places.insert(key.clone(), self.entries.len());
+                        self.entries.push((key, node));
+                    }
+                }
             }
         }
     }
