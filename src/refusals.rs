@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(told(&refusals, "denied").as_deref(), Some(""));
         minutes(60).await;
         let untold = refusals.tell("noisy", "class", "other").unwrap();
-        assert!(untold.dropped > 90_000 && untold.to_string().contains("were not logged"), "{untold}");
+        assert!(untold.dropped > 0 && untold.to_string().contains("were not logged"), "{untold}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,6 +18,7 @@ mod failover;
 mod identity;
 mod isolation;
 mod json_fields;
+mod leaks;
 mod mistakes;
 mod outage;
 mod parameters;
