@@ -20,6 +20,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("shares", &[]),
     ("telemetry", &[]),
     ("workers", &[]),
+    ("refusals", &[]),
     ("aws", &["model"]),
     ("cluster", &["model"]),
     ("backend", &["aws", "model"]),
@@ -31,12 +32,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("values", &["aws", "cache", "fetch", "identity", "model"]),
     ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "shares", "values"]),
     ("volumes", &["model", "shape", "shares", "values", "workers", "writer"]),
-    ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "values", "volumes"]),
+    ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "refusals", "values", "volumes"]),
     (
         "mount",
         &[
-            "cluster", "identity", "model", "reading", "shape", "shares", "values", "volumes", "workers",
-            "writer",
+            "cluster", "identity", "model", "reading", "refusals", "shape", "shares", "values", "volumes",
+            "workers", "writer",
         ],
     ),
     ("grpc", &["aws", "cluster", "identity", "memory", "model", "mount", "shape"]),

@@ -22,6 +22,7 @@ use crate::{
     model::{
         arn::{Region, Regions},
         file::MountFile,
+        message::quoted,
         request::{MountRequest, RawRequest, Rules},
         source::{Plan, Source},
         yaml::{self, Content, Node},
@@ -91,7 +92,7 @@ impl SecretProviderClass {
         }
         match text_at(&root, &["spec", "provider"]).as_deref() {
             Some("aws" | "latchkey") => {}
-            other => bail!("spec.provider is {:?}, not \"aws\"", other.unwrap_or_default()),
+            other => bail!("spec.provider is {}, not \"aws\"", quoted(other.unwrap_or_default())),
         }
         let parameters = match at(&root, &["spec", "parameters"]).map(|node| &node.content) {
             Some(Content::Map(entries)) => entries.iter().map(|(key, node)| {

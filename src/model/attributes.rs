@@ -7,6 +7,7 @@ use zeroize::Zeroize;
 use super::{
     arn::{Region, RoleArn},
     go_text,
+    message::quoted,
     mistakes::Mistakes,
     token::{Tokens, parse_tokens},
 };
@@ -90,20 +91,29 @@ impl Attributes {
     pub(super) fn kubelet(&mut self, key: &str, mistakes: &mut Mistakes) -> String {
         let key = format!("{KUBELET_PREFIX}{key}");
         let text = self.take(&key).unwrap_or_default();
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
         if text.is_empty() {
             mistakes.add(&key, "is missing: the CSIDriver object needs podInfoOnMount: true");
-        } else if text.len() > 253 || !text.bytes().all(allowed) || text.contains("..") {
-            mistakes.add(&key, format!("{text:?} is not a Kubernetes name"));
+        } else if !is_kubernetes_name(&text) {
+            mistakes.add(&key, format!("{} is not a Kubernetes name", quoted(&text)));
         }
         text
+    }
+
+    /// The SecretProviderClass's name, where the driver tells it.
+    pub(super) fn class(&mut self, mistakes: &mut Mistakes) -> String {
+        let text = self.take("secretProviderClass").unwrap_or_default();
+        if text.is_empty() || is_kubernetes_name(&text) {
+            return text;
+        }
+        mistakes.add("secretProviderClass", format!("{} is not a Kubernetes name", quoted(&text)));
+        String::new()
     }
 
     pub(super) fn region(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<Region> {
         let text = self.take(key)?;
         let region = Region::parse(&text);
         if region.is_none() {
-            mistakes.add(key, format!("{text:?} is not a Region's name"));
+            mistakes.add(key, format!("{} is not a Region's name", quoted(&text)));
         }
         region
     }
@@ -117,7 +127,8 @@ impl Attributes {
         if let (Some(only), None) = (chars.next(), chars.next()) {
             return Some(only);
         }
-        mistakes.add("pathTranslation", format!("{text:?} is neither a single character nor \"False\""));
+        mistakes
+            .add("pathTranslation", format!("{} is neither a single character nor \"False\"", quoted(&text)));
         None
     }
 
@@ -125,7 +136,7 @@ impl Attributes {
         let text = self.take("usePodIdentity")?;
         let choice = go_text::parse_bool(&text);
         if choice.is_none() {
-            mistakes.add("usePodIdentity", format!("{text:?} is neither \"true\" nor \"false\""));
+            mistakes.add("usePodIdentity", format!("{} is neither \"true\" nor \"false\"", quoted(&text)));
         }
         choice
     }
@@ -139,7 +150,8 @@ impl Attributes {
             // AWS's own provider takes anything else for "auto".
             other => {
                 mistakes.warn(format!(
-                    "preferredAddressType {other:?} is none of ipv4, ipv6, auto; auto is used"
+                    "preferredAddressType {} is none of ipv4, ipv6, auto; auto is used",
+                    quoted(other)
                 ));
                 AddressType::Auto
             }
@@ -154,7 +166,10 @@ impl Attributes {
         }
         let role = RoleArn::parse(&text);
         if role.is_none() {
-            mistakes.add("roleArn", format!("{text:?} is not arn:<partition>:iam::<account>:role/<name>"));
+            mistakes.add(
+                "roleArn",
+                format!("{} is not arn:<partition>:iam::<account>:role/<name>", quoted(&text)),
+            );
         }
         role
     }
@@ -165,7 +180,7 @@ impl Attributes {
         let fitting = interval.filter(|interval| (MIN_REFRESH_INTERVAL..=most).contains(interval));
         if fitting.is_none() {
             let (least, most) = (go_text::show_duration(MIN_REFRESH_INTERVAL), go_text::show_duration(most));
-            mistakes.add("refreshInterval", format!("{text:?} is not a duration between {least} and {most} (--max-refresh-interval), such as \"1m30s\""));
+            mistakes.add("refreshInterval", format!("{} is not a duration between {least} and {most} (--max-refresh-interval), such as \"1m30s\"", quoted(&text)));
         }
         fitting
     }
@@ -174,10 +189,15 @@ impl Attributes {
         for (key, mut text) in std::mem::take(&mut self.texts) {
             text.zeroize();
             if !key.starts_with(KUBELET_PREFIX) {
-                mistakes.warn(format!("unknown parameter {key:?} is ignored"));
+                mistakes.warn(format!("unknown parameter {} is ignored", quoted(&key)));
             }
         }
     }
+}
+
+fn is_kubernetes_name(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    text.len() <= 253 && text.bytes().all(allowed) && !text.contains("..")
 }
 
 /// serde_json's own message may quote a token, so only the place is told.

@@ -7,6 +7,7 @@ pub mod expression;
 mod fields;
 pub mod file;
 pub mod file_path;
+pub mod foreign;
 pub mod go_text;
 pub mod message;
 mod mistakes;

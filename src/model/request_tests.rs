@@ -42,6 +42,16 @@ fn file_names(attributes: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
+fn a_class_whose_name_is_none_is_refused_and_its_name_not_repeated_elsewhere() {
+    for name in ["a\nb", "A", "a/b", &"x".repeat(300)] {
+        let error = parse(&[("secretProviderClass", name)]).unwrap_err();
+        assert_eq!(error.class, "");
+        assert!(error.mistakes[0].starts_with("secretProviderClass: "), "{error}");
+        assert!(error.mistakes[0].len() < 260, "{error}");
+    }
+}
+
+#[test]
 fn file_names_are_those_of_awss_own_provider() {
     let named = "- {objectName: /a/b, objectType: ssmparameter}";
     assert_eq!(file_names(&[("objects", named)]), ["_a_b"]);

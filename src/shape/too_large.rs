@@ -1,6 +1,6 @@
 //! Files that are more than one mount may have.
 
-use crate::model::{file::MountFile, object::Object};
+use crate::model::{file::MountFile, message::quoted, object::Object};
 
 /// Bytes that the protocol adds to a file's path and contents, at most: tags,
 /// lengths, mode, and the version entry.
@@ -37,7 +37,7 @@ impl TooLarge {
     fn of(sum: usize, limit: usize, mut sizes: Vec<(usize, &str)>) -> Self {
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         let largest: Vec<String> =
-            sizes.iter().take(10).map(|(bytes, path)| format!("{path:?} {bytes} bytes")).collect();
+            sizes.iter().take(10).map(|(bytes, path)| format!("{} {bytes} bytes", quoted(path))).collect();
         Self { sum, limit, largest: largest.join(", ") }
     }
 }

@@ -248,8 +248,8 @@ async fn very_many_mistakes_are_counted_and_fit_an_answer() {
     let world = World::start().await;
     let objects = "- {objectName: a}\n".repeat(100);
     let status = world.refusal(&Request::new(&objects)).await;
-    assert_says(&status, Code::InvalidArgument, &["100 mistakes", "and 80 more"]);
+    assert_says(&status, Code::InvalidArgument, &["100 mistakes", "and 72 more"]);
     let wide = format!("- {{objectName: '{}', objectType: x, objectAlias: a}}\n", "ü".repeat(900)).repeat(20);
     let status = world.refusal(&Request::new(&wide)).await;
-    assert_says(&status, Code::InvalidArgument, &["20 mistakes", "the provider's log has the rest"]);
+    assert_says(&status, Code::InvalidArgument, &["20 mistakes", "and 10 more"]);
 }

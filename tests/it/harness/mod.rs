@@ -195,6 +195,12 @@ pub(crate) async fn serve_emulator(emulator: &Emulator) -> String {
     format!("http://{address}")
 }
 
+/// An address that no other test uses: each has a loopback address of its own.
+pub(crate) async fn free_address(loopback: [u8; 4]) -> SocketAddr {
+    let listener = TcpListener::bind(SocketAddr::from((loopback, 0))).await.unwrap();
+    listener.local_addr().unwrap()
+}
+
 /// A provider that serves.
 pub(crate) struct Provider {
     shutdown: Option<oneshot::Sender<()>>,

@@ -40,7 +40,8 @@ impl Rooms {
         let reader =
             Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values), memory, 8 << 20);
         let (polled, asked) = (Arc::clone(&values), Arc::clone(&identity));
-        let poller = Poller { identity: asked, backend, values: polled, volumes: None };
+        let poller =
+            Poller { identity: asked, backend, values: polled, volumes: None, refusals: Arc::default() };
         Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
     }
 
