@@ -3,7 +3,7 @@
 use super::{
     encoding::Encoding,
     file::FileMode,
-    go_text,
+    go_text, identity_keys,
     mistakes::Mistakes,
     yaml::{Content, Node},
 };
@@ -99,9 +99,14 @@ impl<'a> Fields<'a> {
         encoding
     }
 
-    /// Names every key that nothing has asked for.
+    /// Names every key that nothing has asked for; one that looks as if it chose
+    /// an identity is a mistake.
     pub(super) fn warn_of_the_rest(self, mistakes: &mut Mistakes) {
         for (key, node) in self.entries {
+            if let Some(refusal) = identity_keys::refusal(key) {
+                mistakes.add(&self.place, format!("{key:?} (line {}): {refusal}", node.line));
+                continue;
+            }
             mistakes.warn(format!("{}: unknown key {key:?} (line {}) is ignored", self.place, node.line));
         }
     }

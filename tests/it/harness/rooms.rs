@@ -9,7 +9,7 @@ use latchkey::{
     identity::{Identity, IdentityError},
     model::{
         arn::Regions,
-        request::{MountRequest, RawRequest, Rules},
+        request::{MountRequest, RawRequest},
     },
     reading::{PodAsker, Read, Reader},
     rotation::Poller,
@@ -50,7 +50,7 @@ impl Rooms {
             target_path: message.target_path,
             permission: message.permission,
         };
-        MountRequest::parse(raw, &Rules::default()).unwrap()
+        MountRequest::parse(raw, &world.config.rules).unwrap()
     }
 
     /// Reads what the request's pod mounts.
