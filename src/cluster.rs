@@ -111,7 +111,7 @@ impl Cluster {
     ) -> Result<Option<RoleArn>, ClusterError> {
         let action = format!("get service account {namespace}/{service_account}");
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(&action).await?, namespace);
-        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set roleArn or usePodIdentity in the SecretProviderClass";
+        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set usePodIdentity, or roleArn (with --allow-role-arn), in the SecretProviderClass";
         let account = within(&action, remedy, accounts.get(service_account)).await?;
         let annotations = account.metadata.annotations.unwrap_or_default();
         let Some(found) = annotations.get(ROLE_ANNOTATION).filter(|text| !text.is_empty()) else {

@@ -214,7 +214,7 @@ impl Reader {
         // Another's refused token says nothing about this mount's.
         let shared = |lost: &Lost| match lost {
             Lost::Read(_) => true,
-            Lost::Session(error) => error.is_outage(),
+            Lost::Session(error) => error.is_no_tokens_fault(),
         };
         let found = wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared);
         tokio::pin!(found);

@@ -16,6 +16,7 @@ use crate::{
         arn::Region,
         go_text::{parse_bool, parse_duration},
         request::{Limits, Rules},
+        role_patterns::RolePatterns,
     },
     values::ValueSettings,
     writer::{FileSystem, Writer},
@@ -81,8 +82,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
     max_credential_age: Duration,
     /// Whether a SecretProviderClass may name its IRSA role itself (roleArn)
-    #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
     allow_role_arn: bool,
+    /// Roles that a SecretProviderClass may name (roleArn, assumeRoleArn): patterns over the whole ARN with * and ?, separated by commas [default: any; IAM decides]
+    #[arg(long, value_name = "PATTERNS", value_parser = role_patterns, help_heading = "Identity")]
+    allowed_roles: Option<AllowedRoles>,
     /// The Pod Identity agent's URL [default: its link-local IPv4 and IPv6 addresses]
     #[arg(long, value_name = "URL", help_heading = "Identity")]
     pod_identity_endpoint: Option<String>,
@@ -150,6 +154,8 @@ struct OptionalDuration(Option<Duration>);
 struct OptionalBytes(Option<usize>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnyDuration(pub(super) Duration);
+#[derive(Clone, Debug)]
+struct AllowedRoles(Option<RolePatterns>);
 #[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
 
@@ -198,6 +204,7 @@ impl ServeArgs {
                     max_response_bytes: self.max_response_bytes,
                 },
                 allow_role_arn: self.allow_role_arn,
+                allowed_roles: self.allowed_roles.as_ref().and_then(|roles| roles.0.clone()),
                 max_refresh_interval: self.max_refresh_interval,
                 default_region: flag(&self.region).or(aws_region).or_else(|| flag(&self.pod_region)),
             },
@@ -288,6 +295,10 @@ fn socket_name(text: &str) -> Result<String, String> {
     });
     name.map(|_| text.to_owned())
         .ok_or_else(|| "<name>.sock is expected, the name of at most 30 letters, digits, - and _".to_owned())
+}
+
+fn role_patterns(text: &str) -> Result<AllowedRoles, String> {
+    RolePatterns::parse(text).map(AllowedRoles)
 }
 
 /// The agent is on the node, and speaks HTTP only.

@@ -6,9 +6,11 @@ use zeroize::Zeroize;
 
 use super::{
     arn::{Region, RoleArn},
-    go_text,
+    go_text, identity_keys,
     message::quoted,
     mistakes::Mistakes,
+    principal::{AssumedRole, ExternalId},
+    request::Rules,
     token::{Tokens, parse_tokens},
 };
 
@@ -158,20 +160,54 @@ impl Attributes {
         }
     }
 
-    pub(super) fn role_arn(&mut self, allowed: bool, mistakes: &mut Mistakes) -> Option<RoleArn> {
-        let text = self.take("roleArn")?;
-        if !allowed {
-            mistakes.add("roleArn", "is not allowed here (--allow-role-arn=false); annotate the ServiceAccount with eks.amazonaws.com/role-arn");
+    /// `roleArn`.
+    pub(super) fn role_arn(&mut self, rules: &Rules, mistakes: &mut Mistakes) -> Option<RoleArn> {
+        if !rules.allow_role_arn {
+            self.take("roleArn")?;
+            mistakes.add("roleArn", "is not allowed here, because the provider runs without --allow-role-arn; annotate the ServiceAccount with eks.amazonaws.com/role-arn");
             return None;
         }
-        let role = RoleArn::parse(&text);
-        if role.is_none() {
+        self.role("roleArn", rules, mistakes)
+    }
+
+    /// `assumeRoleArn` and `assumeRoleExternalId`.
+    pub(super) fn assumed_role(&mut self, rules: &Rules, mistakes: &mut Mistakes) -> Option<AssumedRole> {
+        const EXTERNAL_ID: &str = "assumeRoleExternalId";
+        let names_role = self.texts.get("assumeRoleArn").is_some_and(|text| !text.is_empty());
+        let arn = self.role("assumeRoleArn", rules, mistakes);
+        let external_id = self.take(EXTERNAL_ID).map(|text| {
+            let id = ExternalId::parse(&text);
+            if id.is_none() {
+                mistakes.add(
+                    EXTERNAL_ID,
+                    "is no external id: STS takes 2 to 1224 letters, digits and characters of _+=,.@:/-",
+                );
+            }
+            if !names_role {
+                mistakes.add(EXTERNAL_ID, "needs assumeRoleArn, the role that asks for the external id");
+            }
+            id
+        });
+        Some(AssumedRole { arn: arn?, external_id: external_id.flatten() })
+    }
+
+    /// A role's ARN that the operator lets a class name.
+    fn role(&mut self, key: &str, rules: &Rules, mistakes: &mut Mistakes) -> Option<RoleArn> {
+        let text = self.take(key)?;
+        let Some(role) = RoleArn::parse(&text) else {
+            mistakes.add(key, format!("{} is not arn:<partition>:iam::<account>:role/<name>", quoted(&text)));
+            return None;
+        };
+        if rules.allowed_roles.as_ref().is_some_and(|patterns| !patterns.allow(&role)) {
             mistakes.add(
-                "roleArn",
-                format!("{} is not arn:<partition>:iam::<account>:role/<name>", quoted(&text)),
+                key,
+                format!(
+                    "{role} is not among the roles that --allowed-roles of the provider lets classes name"
+                ),
             );
+            return None;
         }
-        role
+        Some(role)
     }
 
     pub(super) fn refresh_interval(&mut self, most: Duration, mistakes: &mut Mistakes) -> Option<Duration> {
@@ -185,11 +221,18 @@ impl Attributes {
         fitting
     }
 
+    /// Names every parameter that nothing has asked for; one that looks as if it
+    /// chose an identity is a mistake, unless it is empty.
     pub(super) fn warn_of_the_rest(&mut self, mistakes: &mut Mistakes) {
         for (key, mut text) in std::mem::take(&mut self.texts) {
+            let is_empty = text.is_empty();
             text.zeroize();
-            if !key.starts_with(KUBELET_PREFIX) {
-                mistakes.warn(format!("unknown parameter {} is ignored", quoted(&key)));
+            if key.starts_with(KUBELET_PREFIX) {
+                continue;
+            }
+            match identity_keys::refusal(&key).filter(|_| !is_empty) {
+                Some(refusal) => mistakes.add(&quoted(&key).to_string(), refusal),
+                None => mistakes.warn(format!("unknown parameter {} is ignored", quoted(&key))),
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{
     encoding::Encoding,
     file::FileMode,
-    go_text,
+    go_text, identity_keys,
     message::quoted,
     mistakes::Mistakes,
     yaml::{Content, Node},
@@ -100,11 +100,15 @@ impl<'a> Fields<'a> {
         encoding
     }
 
-    /// Names every key that nothing has asked for.
+    /// Names every key that nothing has asked for; one that looks as if it chose
+    /// an identity is a mistake.
     pub(super) fn warn_of_the_rest(self, mistakes: &mut Mistakes) {
         for (key, node) in self.entries {
-            let (place, key, line) = (&self.place, quoted(key), node.line);
-            mistakes.warn(format!("{place}: unknown key {key} (line {line}) is ignored"));
+            let (place, quoted, line) = (&self.place, quoted(key), node.line);
+            match identity_keys::refusal(key) {
+                Some(refusal) => mistakes.add(place, format!("{quoted} (line {line}): {refusal}")),
+                None => mistakes.warn(format!("{place}: unknown key {quoted} (line {line}) is ignored")),
+            }
         }
     }
 }

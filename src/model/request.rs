@@ -12,6 +12,8 @@ use super::{
     message::quoted,
     mistakes::Mistakes,
     object::{Class, Object},
+    principal::AssumedRole,
+    role_patterns::RolePatterns,
     token::Tokens,
     yaml::{self, Content, Node},
 };
@@ -31,8 +33,11 @@ const MAX_CLASS_EXPRESSION_BYTES: usize = 64 << 10;
 pub struct Rules {
     /// Bounds.
     pub limits: Limits,
-    /// Whether a class may name its role itself (`roleArn`).
+    /// Whether a class may name its IRSA role itself (`roleArn`).
     pub allow_role_arn: bool,
+    /// The roles that a class may name, as `roleArn` or `assumeRoleArn`; `None`
+    /// leaves it to IAM.
+    pub allowed_roles: Option<RolePatterns>,
     /// The Region of classes that name none, where it is known.
     pub default_region: Option<Region>,
     /// Longest `refreshInterval`.
@@ -43,7 +48,8 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            allow_role_arn: true,
+            allow_role_arn: false,
+            allowed_roles: None,
             default_region: None,
             max_refresh_interval: Duration::from_secs(60 * 60),
         }
@@ -86,6 +92,8 @@ pub struct MountRequest {
     pub address_type: AddressType,
     /// `roleArn`.
     pub role_arn: Option<RoleArn>,
+    /// `assumeRoleArn`, with `assumeRoleExternalId`.
+    pub assumed_role: Option<AssumedRole>,
     /// `refreshInterval`: how old a served value may be.
     pub refresh_interval: Option<Duration>,
     /// What to mount.
@@ -163,7 +171,8 @@ impl MountRequest {
         let translation = attributes.translation(&mut mistakes);
         let use_pod_identity = attributes.use_pod_identity(&mut mistakes);
         let address_type = attributes.address_type(&mut mistakes);
-        let role_arn = attributes.role_arn(rules.allow_role_arn, &mut mistakes);
+        let role_arn = attributes.role_arn(rules, &mut mistakes);
+        let assumed_role = attributes.assumed_role(rules, &mut mistakes);
         if use_pod_identity == Some(true) && role_arn.is_some() {
             mistakes.warn("roleArn is ignored, because usePodIdentity is \"true\"".to_owned());
         }
@@ -204,6 +213,7 @@ impl MountRequest {
             use_pod_identity,
             address_type,
             role_arn,
+            assumed_role,
             refresh_interval,
             objects: objects.into(),
             tokens: attributes.tokens,

@@ -10,6 +10,8 @@ mod harness;
 mod cache_bounds;
 mod cache_fresh;
 mod cache_shared;
+mod chaining;
+mod chaining_kept;
 mod command_line;
 mod credentials;
 mod denied;

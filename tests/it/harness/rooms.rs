@@ -9,7 +9,7 @@ use latchkey::{
     identity::Identity,
     model::{
         arn::Regions,
-        request::{MountRequest, RawRequest, Rules},
+        request::{MountRequest, RawRequest},
     },
     reading::{NotRead, PodAsker, Read, Reader},
     rotation::Poller,
@@ -54,7 +54,7 @@ impl Rooms {
             target_path: message.target_path,
             permission: message.permission,
         };
-        MountRequest::parse(raw, &Rules::default()).unwrap()
+        MountRequest::parse(raw, &world.config.rules).unwrap()
     }
 
     /// Reads what the request's pod mounts.
