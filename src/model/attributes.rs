@@ -64,16 +64,19 @@ pub(super) struct Attributes {
 impl Attributes {
     pub(super) fn read(raw: &RawRequest, mistakes: &mut Mistakes) -> Self {
         let mut texts = object_of_texts(&raw.attributes, "attributes", mistakes);
-        // Driver 1.6 copies its choice into the attributes; from Kubernetes
-        // 1.35 on kubelet may send the tokens among the secrets alone.
-        let tokens = texts.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty()).or_else(|| {
-            let empty = matches!(raw.secrets.trim(), "" | "null");
-            let mut secrets =
-                if empty { BTreeMap::new() } else { object_of_texts(&raw.secrets, "secrets", mistakes) };
-            let tokens = secrets.remove(TOKENS_KEY);
-            secrets.values_mut().for_each(Zeroize::zeroize);
-            tokens
-        });
+        // kubelet alone fills the secrets. The attributes are a pod author's where
+        // kubelet sends its tokens among the secrets only (Kubernetes 1.35 can), so
+        // they count only where the secrets hold none.
+        let mut in_attributes = texts.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty());
+        let empty = matches!(raw.secrets.trim(), "" | "null");
+        let mut secrets =
+            if empty { BTreeMap::new() } else { object_of_texts(&raw.secrets, "secrets", mistakes) };
+        let in_secrets = secrets.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty());
+        secrets.values_mut().for_each(Zeroize::zeroize);
+        if in_secrets.is_some() {
+            in_attributes.zeroize();
+        }
+        let tokens = in_secrets.or(in_attributes);
         let parsed = tokens.map_or_else(Tokens::new, |mut json| {
             let parsed = parse_tokens(&json);
             json.zeroize();
@@ -90,12 +93,23 @@ impl Attributes {
         self.texts.remove(key).filter(|text| !text.is_empty())
     }
 
+    /// A name that kubelet states.
     pub(super) fn kubelet(&mut self, key: &str, mistakes: &mut Mistakes) -> String {
+        self.name(key, is_kubernetes_name, mistakes)
+    }
+
+    /// The namespace that kubelet states: a DNS label, which holds no dot.
+    pub(super) fn namespace(&mut self, mistakes: &mut Mistakes) -> String {
+        let is_label = |text: &str| is_kubernetes_name(text) && text.len() <= 63 && !text.contains('.');
+        self.name("pod.namespace", is_label, mistakes)
+    }
+
+    fn name(&mut self, key: &str, fits: impl Fn(&str) -> bool, mistakes: &mut Mistakes) -> String {
         let key = format!("{KUBELET_PREFIX}{key}");
         let text = self.take(&key).unwrap_or_default();
         if text.is_empty() {
             mistakes.add(&key, "is missing: the CSIDriver object needs podInfoOnMount: true");
-        } else if !is_kubernetes_name(&text) {
+        } else if !fits(&text) {
             mistakes.add(&key, format!("{} is not a Kubernetes name", quoted(&text)));
         }
         text

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
+use data_encoding::BASE32_DNSSEC;
 use sha2::{Digest, Sha256};
 
 use super::arn::RoleArn;
 
 /// Longest role session name that STS accepts.
 const MAX_SESSION_NAME: usize = 64;
+/// What a cut name has of its SHA-256: two names of the same hash take 2^80 tries.
+const HASH_BYTES: usize = 20;
 
 /// The identity that AWS sees. Every cache is keyed by it, so nothing read as
 /// one principal is ever served to another.
@@ -34,7 +37,9 @@ pub enum Means {
     /// EKS Pod Identity. The agent does not tell the role.
     PodIdentity {
         /// The pod, whose uid is in the session tags and so may matter to a
-        /// policy; `None` where the operator shares within a service account.
+        /// policy, where the operator says that it does
+        /// (`--pod-identity-cache-scope=pod`). `None`: the service account's pods
+        /// share.
         pod_uid: Option<String>,
     },
 }
@@ -109,29 +114,64 @@ impl fmt::Debug for ExternalId {
     }
 }
 
-/// `latchkey-<namespace>-<service account>`, so that CloudTrail names the
-/// workload; what is too long is cut and gets a hash, to stay distinct.
+/// `latchkey-<namespace>.<service account>`, so that CloudTrail names the
+/// workload. No two workloads share a name: a namespace holds no dot, so that
+/// the first one ends it; what is too long is cut, and gets `=`, which no name of
+/// Kubernetes holds, and a hash that nobody can aim at.
 pub fn role_session_name(namespace: &str, service_account: &str) -> String {
-    let name = format!("latchkey-{namespace}-{service_account}");
+    let name = format!("latchkey-{namespace}.{service_account}");
     if name.len() <= MAX_SESSION_NAME {
         return name;
     }
-    let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(&name)[..4]);
+    let hash = BASE32_DNSSEC.encode(&Sha256::digest(&name)[..HASH_BYTES]);
     let kept: String = name.chars().take(MAX_SESSION_NAME - hash.len() - 1).collect();
-    format!("{kept}-{hash}")
+    format!("{kept}={hash}")
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
-    fn a_session_name_fits_and_stays_distinct() {
-        assert_eq!(role_session_name("shop", "web"), "latchkey-shop-web");
+    fn a_session_name_names_the_workload_and_fits() {
+        assert_eq!(role_session_name("shop", "web"), "latchkey-shop.web");
+        assert_ne!(role_session_name("a-b", "c"), role_session_name("a", "b-c"));
         let (a, b) = (role_session_name(&"n".repeat(63), "a"), role_session_name(&"n".repeat(63), "b"));
         assert_eq!((a.len(), b.len()), (64, 64));
         assert_ne!(a, b);
         assert!(a.starts_with("latchkey-nnn"));
+        // The longest name that is kept whole, and the first one that is cut.
+        assert_eq!(role_session_name("n", &"s".repeat(53)), format!("latchkey-n.{}", "s".repeat(53)));
+        assert!(role_session_name("n", &"s".repeat(54)).contains('='));
+    }
+
+    /// Names that Kubernetes allows, of namespaces and service accounts.
+    fn accounts() -> impl Strategy<Value = (String, String)> {
+        ("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "[a-z0-9]([a-z0-9.-]{0,120}[a-z0-9])?")
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_workloads_share_a_session_name(one in accounts(), other in accounts()) {
+            let names = [&one, &other].map(|(namespace, account)| role_session_name(namespace, account));
+            for name in &names {
+                prop_assert!((2..=64).contains(&name.len()), "{name}");
+                prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)), "{name}");
+            }
+            prop_assert_eq!(one == other, names[0] == names[1]);
+        }
+
+        /// No name of Kubernetes holds `=`: nobody can be called what another's
+        /// cut name is.
+        #[test]
+        fn only_a_cut_name_holds_the_mark((namespace, account) in accounts()) {
+            let whole = format!("latchkey-{namespace}.{account}");
+            let name = role_session_name(&namespace, &account);
+            prop_assert_eq!(name.contains('='), whole.len() > 64);
+            prop_assert!(name == whole || name.contains('='), "{name}");
+        }
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl MountRequest {
         raw.secrets.zeroize();
 
         let pod = Pod {
-            namespace: attributes.kubelet("pod.namespace", &mut mistakes),
+            namespace: attributes.namespace(&mut mistakes),
             name: attributes.kubelet("pod.name", &mut mistakes),
             uid: attributes.kubelet("pod.uid", &mut mistakes),
             service_account: attributes.kubelet("serviceAccount.name", &mut mistakes),

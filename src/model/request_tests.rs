@@ -253,7 +253,7 @@ fn failover_objects_follow_the_rules_of_awss_own_provider() {
 }
 
 #[test]
-fn tokens_come_from_attributes_first_then_from_secrets() {
+fn kubelets_tokens_among_the_secrets_win_over_the_attributes() {
     let tokens = |attributes: &str, secrets: &str| {
         let mut texts = serde_json::json!({
             "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
@@ -272,8 +272,14 @@ fn tokens_come_from_attributes_first_then_from_secrets() {
             .map(|request| request.tokens.get("a").map(|token| token.expose().to_owned()))
     };
     let in_secrets = serde_json::json!({ TOKENS_KEY: r#"{"a":{"token":"second"}}"# }).to_string();
-    assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, &in_secrets), Ok(Some("first".to_owned())));
+    assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, &in_secrets), Ok(Some("second".to_owned())));
     assert_eq!(tokens("", &in_secrets), Ok(Some("second".to_owned())));
+    // What a pod author wrote into volumeAttributes is not even read then.
+    assert_eq!(tokens("no JSON", &in_secrets), Ok(Some("second".to_owned())));
+    let none = serde_json::json!({ TOKENS_KEY: "" }).to_string();
+    for secrets in ["null", "", "{}", &none] {
+        assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, secrets), Ok(Some("first".to_owned())));
+    }
     assert_eq!(tokens("", "null"), Ok(None));
     assert_eq!(tokens("", ""), Ok(None));
 }
