@@ -93,8 +93,8 @@ pub struct ServeArgs {
     /// Longest wait for the Pod Identity agent [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = optional_duration, help_heading = "Identity")]
     pod_identity_http_timeout: Option<OptionalDuration>,
-    /// Who shares Pod Identity credentials: nobody, or the pods of a service account
-    #[arg(long, value_name = "SCOPE", value_enum, default_value = "pod", help_heading = "Identity")]
+    /// Who shares what was read by EKS Pod Identity: the pods of a service account, or nobody
+    #[arg(long, value_name = "SCOPE", value_enum, default_value = "serviceaccount", help_heading = "Identity")]
     pod_identity_cache_scope: CacheScope,
     /// The node's name, to read its Region where nothing else names one
     #[arg(long, value_name = "NAME", help_heading = "Kubernetes")]
@@ -138,9 +138,9 @@ pub struct ServeArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum CacheScope {
-    /// Each pod has its own
+    /// Each pod asks for itself, for policies that tell pods apart by their session tags
     Pod,
-    /// The pods of a service account share; CloudTrail then names one of them
+    /// The pods of a service account share; CloudTrail names one of them
     Serviceaccount,
 }
 

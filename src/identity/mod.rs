@@ -55,7 +55,7 @@ impl Default for IdentitySettings {
     fn default() -> Self {
         Self {
             agent: AgentSettings::default(),
-            share_pod_identity: false,
+            share_pod_identity: true,
             max_credential_age: Duration::from_secs(15 * 60),
             role_age: Duration::from_secs(2 * 60),
             max_stale: Duration::from_secs(60 * 60),
