@@ -139,12 +139,12 @@ pub async fn serve(
     let socket = Socket::open(config.provider_volume.join(&config.socket_name)).await?;
 
     let stop = Stop::on(shutdown);
-    let state = socket.state();
+    let (state, warning) = (socket.state(), mounter.identity.key_warning());
     let (connections, keeper) = socket.run(stop.wait());
     let provider = Provider::new(Arc::new(mounter), &config.allowed_uids).into_server();
     let mut poller = tokio::spawn(poller.run());
     if let Some(listener) = probes {
-        tokio::spawn(http::serve(listener, state, stop.wait()));
+        tokio::spawn(http::serve(listener, state, warning, stop.wait()));
     }
     let server = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)

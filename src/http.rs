@@ -55,10 +55,13 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 pub async fn serve(
     listener: TcpListener,
     socket: watch::Receiver<SocketState>,
+    warning: watch::Receiver<Option<String>>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let router =
-        Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).with_state(socket);
+    let router = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state((socket, warning));
     let mut connections = Connections::new(MAX_CONNECTIONS);
     tokio::pin!(shutdown);
     loop {
@@ -97,11 +100,17 @@ async fn answer(stream: TcpStream, router: Router) {
     let _ = tokio::time::timeout(CONNECTION_TIME, answered).await;
 }
 
-/// Ready means that the driver's calls arrive here.
-async fn ready(State(socket): State<watch::Receiver<SocketState>>) -> (StatusCode, String) {
+/// Ready means that the driver's calls arrive here. What is wrong and does not
+/// stop that is told beside it.
+async fn ready(
+    State((socket, warning)): State<(watch::Receiver<SocketState>, watch::Receiver<Option<String>>)>,
+) -> (StatusCode, String) {
     let state = socket.borrow().clone();
     match state {
-        SocketState::Ours => (StatusCode::OK, "ok\n".to_owned()),
+        SocketState::Ours => {
+            let warning = warning.borrow().as_ref().map(|warning| format!("warning: {warning}\n"));
+            (StatusCode::OK, format!("ok\n{}", warning.unwrap_or_default()))
+        }
         SocketState::Starting => {
             (StatusCode::SERVICE_UNAVAILABLE, "the socket is not bound yet\n".to_owned())
         }

@@ -93,9 +93,15 @@ impl Reader {
     /// Reads every object.
     ///
     /// # Errors
-    /// When there are no credentials and nothing to serve without them, or the
-    /// values are too large.
+    /// When the proof is worth nothing, or there are no credentials and nothing to
+    /// serve without them, or the values are too large.
     pub async fn read(&self, asker: &PodAsker<'_>, objects: &[Object]) -> Result<Read, NotRead> {
+        if let Err(error) = self.identity.admit(asker.principal, asker.proof, asker.regions).await {
+            if error.is_denial() {
+                self.values.forget(asker.principal);
+            }
+            return Err(error.into());
+        }
         let plan = Plan::of(objects);
         let interval = asker.interval.unwrap_or(self.values.settings().interval);
         let wanted: Vec<Wanted<'_>> = plan

@@ -63,6 +63,8 @@ impl Poller {
                 }
             }
             poller.drop_idle();
+            let identity = Arc::clone(&poller.identity);
+            polls.spawn(async move { identity.keep_keys_fresh().await });
             for principal in poller.identity.run_out() {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.renew(&principal).await });

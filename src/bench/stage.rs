@@ -86,7 +86,7 @@ impl Stage {
         tokio::spawn(emulator.clone().serve(aws_listener, std::future::pending()));
 
         let (kubernetes_listener, address) = listen(kubernetes).await?;
-        let kubernetes = Kubernetes::new(kubernetes_latency);
+        let kubernetes = Kubernetes::new(emulator.clone(), kubernetes_latency);
         tokio::spawn(kubernetes.clone().serve(kubernetes_listener));
 
         let folder = SocketFolder::new()?;

@@ -94,7 +94,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", value_parser = optional_duration, help_heading = "Identity")]
     pod_identity_http_timeout: Option<OptionalDuration>,
     /// Who shares what was read by EKS Pod Identity: the pods of a service account, or nobody
-    #[arg(long, value_name = "SCOPE", value_enum, default_value = "serviceaccount", help_heading = "Identity")]
+    #[arg(
+        long,
+        value_name = "SCOPE",
+        value_enum,
+        default_value = "serviceaccount",
+        help_heading = "Identity"
+    )]
     pod_identity_cache_scope: CacheScope,
     /// The node's name, to read its Region where nothing else names one
     #[arg(long, value_name = "NAME", help_heading = "Kubernetes")]

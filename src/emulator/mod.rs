@@ -66,7 +66,7 @@ use self::{
     faults::Faults,
     request::Incoming,
     store::IssuerTrust,
-    tokens::{Issuers, Signer, TokenSubject, Unchecked},
+    tokens::{Issuers, Signers, TokenSubject, Unchecked},
     world::World,
 };
 
@@ -81,7 +81,7 @@ struct Inner {
     log: Mutex<CallLog>,
     faults: Mutex<Faults>,
     issuers: Mutex<Issuers>,
-    signer: Signer,
+    signers: Mutex<Signers>,
     clock: Clock,
 }
 
@@ -122,8 +122,8 @@ impl Emulator {
         // `Store::from_yaml` has built this very world before, and a default store
         // is empty: there is no third way to a store.
         let world = store.world(clock.now()).unwrap_or_else(|_| World::empty());
-        let signer = Signer::new(world.ids.key());
-        let mut issuers = Issuers::new(signer.clone());
+        let signers = Signers::new();
+        let mut issuers = Issuers::new(signers.clone());
         for (issuer, trust) in store.issuers() {
             issuers.trust(
                 issuer.to_owned(),
@@ -139,7 +139,7 @@ impl Emulator {
                 log: Mutex::default(),
                 faults: Mutex::default(),
                 issuers: Mutex::new(issuers),
-                signer,
+                signers: Mutex::new(signers),
                 clock,
             }),
         }
@@ -216,7 +216,35 @@ impl Emulator {
         ttl: Duration,
     ) -> String {
         let subject = TokenSubject { namespace, service_account, audience, pod_name, pod_uid };
-        self.inner.signer.token(&subject, unix_seconds(self.now()), ttl)
+        let signer = lock(&self.inner.signers).newest();
+        signer.token(&subject, unix_seconds(self.now()), ttl)
+    }
+
+    /// A token with these claims, signed as the emulator's own are.
+    pub fn sign_token(&self, claims: &serde_json::Value) -> String {
+        lock(&self.inner.signers).newest().sign(claims)
+    }
+
+    /// The public keys of the emulator's own tokens, as a cluster's API server
+    /// serves them at `/openid/v1/jwks`; the emulator does so, too.
+    pub fn token_keys(&self) -> String {
+        lock(&self.inner.signers).jwks()
+    }
+
+    /// A new key signs tokens from now on. Those of the old keys stay good.
+    pub fn rotate_token_key(&self) {
+        self.change_token_keys(Signers::rotate);
+    }
+
+    /// All keys but the newest are gone; tokens that they signed are forged now.
+    pub fn retire_token_keys(&self) {
+        self.change_token_keys(Signers::retire);
+    }
+
+    fn change_token_keys(&self, change: impl FnOnce(&mut Signers)) {
+        let mut signers = lock(&self.inner.signers);
+        change(&mut signers);
+        self.trust_issuer(ISSUER, Arc::new(signers.clone()));
     }
 
     /// The emulator's time: the machine's when it was made, moved on by tokio's clock.

@@ -2,8 +2,11 @@
 //! principal's AWS credentials.
 
 mod accepted;
+mod asking;
 mod chain;
 mod irsa;
+mod jwks;
+mod keys;
 mod pod_identity;
 mod proof;
 mod roles;
@@ -13,9 +16,9 @@ mod sts;
 use std::{sync::Arc, time::Duration};
 
 use aws_credential_types::Credentials;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
-use self::{accepted::Accepted, roles::Roles, sessions::Failed};
+use self::{accepted::Accepted, keys::Keys, roles::Roles, sessions::Failed};
 pub use self::{
     pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT},
     proof::Proof,
@@ -26,10 +29,9 @@ use crate::{
     clock::{Clock, unix_seconds},
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
-        arn::{Arn, Regions, RoleArn},
+        arn::{Arn, Regions},
         principal::{Means, Principal},
-        request::MountRequest,
-        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE},
+        token::POD_IDENTITY_AUDIENCE,
     },
 };
 
@@ -41,7 +43,8 @@ const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 pub struct IdentitySettings {
     /// The Pod Identity agent.
     pub agent: AgentSettings,
-    /// Whether a service account's pods share Pod Identity credentials.
+    /// Whether a service account's pods share Pod Identity credentials, and with
+    /// them what was read.
     pub share_pod_identity: bool,
     /// How long credentials are used at most.
     pub max_credential_age: Duration,
@@ -149,6 +152,7 @@ pub struct Identity {
     aws: Arc<Aws>,
     settings: IdentitySettings,
     clock: Clock,
+    keys: Keys,
     roles: Roles,
     sts: sts::Sts,
     agent: pod_identity::Agent,
@@ -161,6 +165,7 @@ impl Identity {
     pub fn new(aws: Arc<Aws>, cluster: Arc<Cluster>, settings: IdentitySettings) -> Self {
         Self {
             clock: Clock::new(),
+            keys: Keys::new(Arc::clone(&cluster)),
             roles: Roles::new(cluster, settings.role_age, settings.max_stale),
             sts: sts::Sts::default(),
             agent: pod_identity::Agent::new(&aws, &settings.agent),
@@ -168,50 +173,6 @@ impl Identity {
             accepted: Accepted::default(),
             aws,
             settings,
-        }
-    }
-
-    /// The principal that the request's pod acts as, and what proves it.
-    ///
-    /// # Errors
-    /// When the pod has no identity, or its token is not its own.
-    pub async fn principal(&self, request: &MountRequest) -> Result<(Principal, Proof), IdentityError> {
-        let role = self.role(request).await?;
-        let audience = if role.is_some() { STS_AUDIENCE } else { POD_IDENTITY_AUDIENCE };
-        let proof = Proof::of(request, audience, self.clock.now())?;
-        let (namespace, service_account) =
-            (request.pod.namespace.clone(), request.pod.service_account.clone());
-        let means = match role {
-            Some(role) => Means::Irsa { role },
-            None => {
-                let pod_uid = (!self.settings.share_pod_identity).then(|| request.pod.uid.clone());
-                Means::PodIdentity { pod_uid }
-            }
-        };
-        let assumed = request.assumed_role.clone();
-        let principal = Principal { namespace, service_account, means, assumed };
-        self.accepted.offer(&principal, &request.pod.uid, &proof);
-        Ok((principal, proof))
-    }
-
-    /// The role for IRSA; `None` means EKS Pod Identity.
-    async fn role(&self, request: &MountRequest) -> Result<Option<RoleArn>, IdentityError> {
-        if request.use_pod_identity == Some(true) {
-            return Ok(None);
-        }
-        if let Some(role) = &request.role_arn {
-            tracing::debug!(pod = %request.pod, %role, "the role is the SecretProviderClass's roleArn");
-            return Ok(Some(role.clone()));
-        }
-        // Only a successful read may lead to Pod Identity: a forbidden or failed
-        // one never means "no annotation".
-        let annotated = self.roles.of(request).await?;
-        let account = || format!("{}/{}", request.pod.namespace, request.pod.service_account);
-        match (annotated, request.use_pod_identity) {
-            (Some(role), _) => Ok(Some(role)),
-            (None, Some(_)) => Err(IdentityError::NoRole(account())),
-            (None, None) if request.tokens.contains_key(POD_IDENTITY_AUDIENCE) => Ok(None),
-            (None, None) => Err(IdentityError::NoIdentity(account())),
         }
     }
 
@@ -251,7 +212,8 @@ impl Identity {
             let last = tokens.peek().is_none();
             match self.session_by(principal, &proof, regions, Effort::Poll).await {
                 Err(error) if !error.is_no_tokens_fault() && !last => {
-                    // It may be forged. The token that was accepted before has the last word.
+                    // AWS may not know the key that signed it yet. The token that it has
+                    // accepted before has the last word.
                     self.accepted.refuse(principal, proof.token.digest());
                 }
                 Err(error) if !error.is_outage() => {
@@ -262,6 +224,22 @@ impl Identity {
             }
         }
         Err(IdentityError::NoToken)
+    }
+
+    /// Reads the cluster's token-signing keys when they are due.
+    pub async fn keep_keys_fresh(&self) {
+        self.keys.keep_fresh().await;
+    }
+
+    /// Why pods' tokens are not verified as they should be; `None` while they are.
+    pub fn key_warning(&self) -> watch::Receiver<Option<String>> {
+        self.keys.warning()
+    }
+
+    /// A mount of the service account failed. Its annotation may be what a person
+    /// repairs now: the next mount reads it again.
+    pub fn doubt(&self, namespace: &str, service_account: &str) {
+        self.roles.doubt(namespace, service_account);
     }
 
     /// The principals whose credentials have run out since the last call. Who

@@ -133,7 +133,8 @@ impl Identity {
             self.accepted.accept(principal, proof, session.usable_until, now);
             Ok(session)
         };
-        let usable = |session: &Session| session.usable_until > now;
+        // What another's token has got is not for one that nobody has verified.
+        let usable = |session: &Session| session.usable_until > now && self.is_known(principal, proof);
         self.sessions.get_or_fetch(principal, usable, shared, fetch).await.map_err(|failed| failed.error)
     }
 

@@ -35,6 +35,7 @@ mod rotation_revoked;
 mod rotation_unmounted;
 mod rotation_written;
 mod second_opinion;
+mod signatures;
 mod silence;
 mod socket;
 mod tenants;

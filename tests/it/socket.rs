@@ -265,3 +265,14 @@ async fn a_graceful_stop_finishes_running_mounts() {
     assert_eq!(running.await.unwrap().unwrap().text("shop_db"), "x");
     assert_eq!(inode(&world.socket()), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_cannot_verify_tokens_is_ready_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address([127, 77, 0, 5]).await;
+    let mut config = Config { http_address: Some(address), ..Config::new(folder.path()) };
+    config.cluster.kubeconfig = Some(folder.path().join("no-such-file"));
+    let _provider = Provider::start(config);
+    probe_says(address, "200", "warning: cannot set up a Kubernetes client").await;
+    probe_says(address, "200", "pods' tokens are not verified here").await;
+}

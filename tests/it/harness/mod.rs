@@ -28,7 +28,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) use self::{
     driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
-    kubernetes::{Behaviour, Kubernetes},
+    kubernetes::{Behaviour, Keys, Kubernetes},
     logs::Log,
     rooms::Rooms,
     tee::Tee,
@@ -92,6 +92,22 @@ impl World {
 
     /// The world with more in AWS than the default.
     pub(crate) async fn of(store: Store, change: impl FnOnce(&mut Config)) -> Self {
+        Self::set_up(store, |_| {}, change).await
+    }
+
+    /// The world with a Kubernetes that was changed before the provider starts.
+    pub(crate) async fn with_kubernetes(
+        prepare: impl FnOnce(&Kubernetes),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::set_up(Store::default(), prepare, change).await
+    }
+
+    async fn set_up(
+        store: Store,
+        prepare: impl FnOnce(&Kubernetes),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let emulator = Emulator::new(store);
         for (role, action) in [WEB, WORKER].into_iter().flat_map(|role| {
             ["secretsmanager:GetSecretValue", "ssm:GetParameters"].map(|action| (role, action))
@@ -103,9 +119,10 @@ impl World {
         let aws_url = serve_emulator(&emulator).await;
 
         let folder = tempfile::tempdir().unwrap();
-        let kubernetes = Kubernetes::start(&folder.path().join("kubeconfig")).await;
+        let kubernetes = Kubernetes::start(&folder.path().join("kubeconfig"), &emulator).await;
         kubernetes.annotate("shop", "web", WEB);
         kubernetes.add_account("pay", "worker");
+        prepare(&kubernetes);
 
         let mut config = Config::new(folder.path());
         config.allowed_uids = vec![rustix::process::getuid().as_raw()];
