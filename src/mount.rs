@@ -163,6 +163,9 @@ impl Mounter {
         let result = tokio::time::timeout_at(until, Box::pin(self.carry_out(request)))
             .await
             .unwrap_or(Err(MountError::Deadline(deadline)));
+        if let Err(MountError::Identity(_) | MountError::Objects(_)) = &result {
+            self.identity.doubt(&pod.namespace, &pod.service_account);
+        }
         let millis = started.elapsed().as_millis();
         // Once, and not at every republish that AWS is not asked for.
         let warm = result.as_ref().is_ok_and(|mounted| mounted.origin == Origin::Cache);

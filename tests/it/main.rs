@@ -28,6 +28,7 @@ mod probes;
 mod provider_writes;
 mod refusals;
 mod refused_tokens;
+mod repaired;
 mod rotation_changed;
 mod rotation_identity;
 mod rotation_outage;
