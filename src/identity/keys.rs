@@ -49,6 +49,8 @@ struct State {
     /// Reads that have begun, and when the last one did.
     reads: u64,
     read_at: Option<Instant>,
+    /// Whether the last one has not ended: it goes on, or its mount was given up.
+    open: bool,
     /// Reads in a row that failed.
     failures: u32,
     /// What the log said last.
@@ -96,11 +98,11 @@ impl Keys {
     /// Whether the cluster has signed the token. One that names an unknown key
     /// waits until the keys have been read again: in a rotation it is the newest.
     pub(super) async fn check(&self, token: &Token, now: u64) -> Verdict {
-        let before = self.state().reads;
         let header = match Header::of(token) {
             Ok(header) => header,
             Err(problem) => return Verdict::Refused(problem),
         };
+        let before = self.state().reads;
         if let Some(verdict) = self.look(token, &header, before, now) {
             return verdict;
         }
@@ -180,6 +182,7 @@ impl Keys {
         let read = {
             let mut state = self.state();
             state.read_at = Some(began);
+            state.open = true;
             state.reads += 1;
             state.reads
         };
@@ -191,6 +194,7 @@ impl Keys {
         };
         let trouble = {
             let mut state = self.state();
+            state.open = false;
             match answer {
                 Ok(keys) => {
                     let usable = keys.usable();
@@ -258,6 +262,7 @@ impl State {
     fn is_due(&self) -> bool {
         let Some(read_at) = self.read_at else { return true };
         let pause = match self.failures {
+            0 if self.open => PAUSE,
             0 => REFRESH,
             failures => PAUSE * 2u32.pow((failures - 1).min(MAX_DOUBLINGS)),
         };

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -25,7 +25,13 @@ pub(super) struct Roles {
     age: Duration,
     /// How long it is believed while Kubernetes does not answer.
     max_stale: Duration,
+    /// When Kubernetes did not answer last; `None` once it did.
+    unanswered: Mutex<Option<Instant>>,
 }
+
+/// After a read that got no answer, what is remembered is used this long without
+/// another one: not each mount waits for Kubernetes in vain.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// What a successful read said.
 #[derive(Clone, Debug)]
@@ -41,7 +47,7 @@ struct Known {
 
 impl Roles {
     pub(super) fn new(cluster: Arc<Cluster>, age: Duration, max_stale: Duration) -> Self {
-        Self { cluster, accounts: Slots::new(), age, max_stale }
+        Self { cluster, accounts: Slots::new(), age, max_stale, unanswered: Mutex::default() }
     }
 
     /// The role that the pod's service account is annotated with. `Ok(None)`
@@ -60,17 +66,23 @@ impl Roles {
         let now = Instant::now();
         let believed =
             |known: &Known, age| known.uid.as_deref() == uid && now.duration_since(known.read_at) < age;
-        let fresh = |known: &Known| believed(known, self.age) && !known.doubted.load(Ordering::Relaxed);
+        let quiet = self.unanswered().is_some_and(|at| now.duration_since(at) < PAUSE);
+        let fresh = |known: &Known| {
+            let sure = believed(known, self.age) && !known.doubted.load(Ordering::Relaxed);
+            sure || quiet && believed(known, self.max_stale)
+        };
         let read = async || {
             self.accounts.sweep(|known| now.duration_since(known.read_at) < self.max_stale.max(self.age));
             // On the heap, so that a mount which needs no read stays small.
             let role = Box::pin(self.cluster.role_of(namespace, account)).await?;
+            *self.unanswered() = None;
             Ok(Known { role, uid: uid.map(str::to_owned), read_at: now, doubted: Arc::default() })
         };
         let result = self.accounts.get_or_fetch(&key, fresh, |_| true, read).await;
         match result {
             Ok(known) => Ok(known.role),
             Err(error @ (ClusterError::Setup { .. } | ClusterError::Unreachable { .. })) => {
+                *self.unanswered() = Some(Instant::now());
                 match self.accounts.held(&key).filter(|known| believed(known, self.max_stale)) {
                     Some(known) => {
                         tracing::warn!(
@@ -87,6 +99,10 @@ impl Roles {
                 Err(error)
             }
         }
+    }
+
+    fn unanswered(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A mount failed: the account is read again for the next one. What it said

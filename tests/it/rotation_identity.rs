@@ -187,6 +187,21 @@ async fn a_role_is_remembered_while_kubernetes_is_down_and_never_becomes_pod_ide
 }
 
 #[tokio::test(start_paused = true)]
+async fn not_each_mount_waits_for_a_kubernetes_that_hangs() {
+    let world = world().await;
+    let request = Request::new(SECRET);
+    world.mount(&request).await;
+    world.kubernetes.behave(Behaviour::Hang);
+    pass(INTERVAL + GRACE).await;
+    let began = tokio::time::Instant::now();
+    world.mount(&request).await;
+    for _ in 0..5 {
+        world.mount_at_once(&request).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_role_while_kubernetes_is_down_never_becomes_pod_identity() {
     for behaviour in [
         Behaviour::Refuse(500),

@@ -391,6 +391,21 @@ async fn a_token_of_a_new_key_is_aws_to_judge_while_kubernetes_is_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_that_its_mount_gives_up_is_made_again() {
+    let world = World::with(|config| config.mount_timeout = Duration::from_secs(2)).await;
+    world.secret("shop/db", "x");
+    world.mount(&Request::new(SECRET)).await;
+    pass(PAUSE).await;
+    world.kubernetes.serve_keys(Keys::Behave(Behaviour::Hang));
+    world.emulator.rotate_token_key();
+    assert_says(&world.refusal(&Request::new(SECRET)).await, Code::Internal, &["--mount-timeout"]);
+    pass(Duration::from_secs(25)).await;
+    world.emulator.reset_calls();
+    world.mount_at_once(&Request::new(SECRET)).await;
+    assert_eq!(world.calls(STS_CALL), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_newest_verified_token_serves_the_poller_and_an_unverified_one_never_does() {
     let world = World::start().await;
     world.secret("shop/db", "one");
