@@ -167,7 +167,8 @@ fn an_evaluation_is_stopped_from_outside() {
         stop.get() || asked.get() > 2
     };
     let document = Document::parse(json.as_bytes(), &mut Fuel::new(&|| false)).unwrap();
-    let search = Expression::parse("map(&to_string(@), @)").unwrap().search(&document, &mut Fuel::new(&stops));
+    let search =
+        Expression::parse("map(&to_string(@), @)").unwrap().search(&document, &mut Fuel::new(&stops));
     assert_eq!(search.unwrap_err(), SearchError::Fuel(OutOfFuel::Stopped));
     stop.set(true);
     assert!(Document::parse(json.as_bytes(), &mut Fuel::new(&stops)).is_err());
@@ -175,10 +176,12 @@ fn an_evaluation_is_stopped_from_outside() {
 
 #[test]
 fn the_deepest_expressions_have_the_stack_they_need() {
-    // Smaller than any thread's here: tokio's and the test's have 2 MiB.
-    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(|| {
+    // Less than the 2 MiB of every thread of the program.
+    let thread = std::thread::Builder::new().stack_size(3 << 19).spawn(|| {
         every(|_, _, _| {});
-        for unit in ["(", "[", "!", "{a:", "a[?", "[?", "map(&", "not_null(", "*.", "[*]", "[]", "a.", "a|", "&"] {
+        for unit in
+            ["(", "[", "!", "{a:", "a[?", "[?", "map(&", "not_null(", "*.", "[*]", "[]", "a.", "a|", "&"]
+        {
             let deep = unit.repeat(1024 / unit.len());
             for text in [deep.clone(), deep.clone() + "a", deep.clone() + "*"] {
                 let _ = Expression::parse(&text);

@@ -47,6 +47,19 @@ pub(super) fn call<'d>(
 /// What `sort`, `max` and `min` take.
 const SORTABLE: &str = "an array of only numbers or only strings";
 
+/// A number as AWS's own provider reads it, by Go's ParseFloat: `05`, `+5`, `.5`
+/// and `1_000` are numbers, ` 5` is none.
+fn number(text: &str) -> Option<f64> {
+    let bytes = text.as_bytes();
+    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let separates = |at: usize| digit(at.checked_sub(1)) && digit(at.checked_add(1));
+    if !text.bytes().enumerate().all(|(at, byte)| byte != b'_' || separates(at)) {
+        return None;
+    }
+    let digits = Zeroizing::new(text.replace('_', ""));
+    digits.parse::<f64>().ok().filter(|number| number.is_finite())
+}
+
 struct Call<'d> {
     function: Function,
     values: Vec<Value<'d>>,
@@ -120,10 +133,9 @@ impl<'d> Call<'d> {
                 View::Number(_) => Ok(self.values[0].clone()),
                 View::String(text) => {
                     // Long ones are parsed digit by digit.
+                    fuel.hold(text.len())?;
                     fuel.spend(text.len() / 4 + 1)?;
-                    // As Go's ParseFloat: `05`, `+5` and `.5` are numbers, ` 5` is none.
-                    let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
-                    Ok(number.map_or(Value::Null, Value::Number))
+                    Ok(number(text).map_or(Value::Null, Value::Number))
                 }
                 _ => Ok(Value::Null),
             },

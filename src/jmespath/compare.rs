@@ -9,14 +9,11 @@ use super::{
 
 /// Whether two values are equal, however deep they are. Numbers are compared
 /// as 64-bit floats.
-pub(super) fn equal<'d>(
-    left: &Value<'d>,
-    right: &Value<'d>,
-    fuel: &mut Fuel<'_>,
-) -> Result<bool, OutOfFuel> {
-    let mut pairs = vec![(left.clone(), right.clone())];
-    while let Some((left, right)) = pairs.pop() {
-        fuel.spend(1)?;
+pub(super) fn equal<'d>(left: &Value<'d>, right: &Value<'d>, fuel: &mut Fuel<'_>) -> Result<bool, OutOfFuel> {
+    let mut pairs = Vec::new();
+    let mut first = Some((left.clone(), right.clone()));
+    while let Some((left, right)) = first.take().or_else(|| pairs.pop()) {
+        fuel.spend(2)?;
         let same = match (left.view(), right.view()) {
             (View::Null, View::Null) => true,
             (View::Bool(left), View::Bool(right)) => left == right,

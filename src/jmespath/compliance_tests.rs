@@ -20,7 +20,8 @@ fn suite() -> PathBuf {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Json = serde_json::from_slice(&output.stdout).expect("cargo's metadata is JSON");
     let packages = metadata["packages"].as_array().expect("cargo lists packages");
-    let package = packages.iter().find(|package| package["name"] == "jmespath").expect("jmespath is a dependency");
+    let package =
+        packages.iter().find(|package| package["name"] == "jmespath").expect("jmespath is a dependency");
     let manifest = PathBuf::from(package["manifest_path"].as_str().expect("a package has a manifest"));
     manifest.with_file_name("tests").join("compliance")
 }

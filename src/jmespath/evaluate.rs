@@ -40,7 +40,8 @@ impl<'d> Evaluation<'d, '_, '_> {
             },
             Op::Index(index) => match value.view() {
                 View::List(list) => {
-                    let index = if index < 0 { i64::from(index) + list.len() as i64 } else { i64::from(index) };
+                    let index =
+                        if index < 0 { i64::from(index) + list.len() as i64 } else { i64::from(index) };
                     usize::try_from(index).ok().and_then(|index| list.get(index)).unwrap_or(Value::Null)
                 }
                 _ => Value::Null,

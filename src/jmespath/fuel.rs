@@ -2,10 +2,13 @@
 //! it is spent, so that a hostile expression ends with an error and not with
 //! the node's memory or another pod's time.
 
-/// Steps of one evaluation. A step is at most some 25 ns of a release build on
-/// a slow core (measured with the attacks of `attack_tests.rs`), so that all of
-/// them stay below 50 ms.
-const MAX_STEPS: usize = 1_500_000;
+/// Steps of one evaluation. The dearest of the attacks in `attack_tests.rs` takes
+/// some 50 ns of CPU for a step in a release build (sorting, and comparing lists
+/// of lists), so that an evaluation stays below 50 ms on a core of half the speed.
+const MAX_STEPS: usize = 500_000;
+
+/// Steps that an allocation costs beside its bytes.
+const STEPS_PER_ALLOCATION: usize = 4;
 
 /// Bytes that one evaluation may allocate, counted without giving any back. A
 /// growing buffer holds its old half for a moment, so 8 MiB are never in use.
@@ -29,10 +32,14 @@ pub struct Fuel<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfFuel {
     /// It takes more time than one evaluation may.
-    #[error("takes too many steps for a value of this size; make it simpler, or split it into several entries")]
+    #[error(
+        "takes too many steps for a value of this size: make it simpler, or split it into several entries"
+    )]
     Steps,
     /// It takes more memory than one evaluation may.
-    #[error("takes too much memory for a value of this size; make it simpler, or split it into several entries")]
+    #[error(
+        "takes too much memory for a value of this size: make it simpler, or split it into several entries"
+    )]
     Memory,
     /// Whoever waits for it has stopped it: the mount is over.
     #[error("was stopped, because the mount's time is over")]
@@ -66,6 +73,7 @@ impl<'a> Fuel<'a> {
     /// Pays for holding and filling `bytes` more.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), OutOfFuel> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or(OutOfFuel::Memory)?;
+        self.spend(STEPS_PER_ALLOCATION)?;
         self.read(bytes)
     }
 

@@ -175,7 +175,8 @@ fn first(text: &str, at: usize) -> Result<(Kind<'_>, usize), SyntaxError> {
         b'\'' => quoted(text, at, Kind::Raw, "a text in single quotes has no end: ' is missing")?,
         b'-' | b'0'..=b'9' => number(text, at)?,
         b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
-            let length = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+            let length =
+                rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
             (Kind::Name(&rest[..length]), length)
         }
         b'$' => return Err(SyntaxError::new("there is no $: a path begins with a name", text, at)),

@@ -4,6 +4,7 @@
 //! it by its compliance suite; results are written as AWS's own provider writes
 //! them, a program in Go.
 
+mod brackets;
 mod calls;
 mod compare;
 mod document;
@@ -24,17 +25,17 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
+pub use self::{
+    document::{Document, DocumentError},
+    fuel::{Fuel, OutOfFuel},
+    syntax::SyntaxError,
+};
 use self::{
     evaluate::Evaluation,
     program::Program,
     text::Text,
     value::{Value, View},
     write::Spelling,
-};
-pub use self::{
-    document::{Document, DocumentError},
-    fuel::{Fuel, OutOfFuel},
-    syntax::SyntaxError,
 };
 
 /// Longest text of an expression, in bytes: the program's tables count in 16 bits.
@@ -63,8 +64,14 @@ pub enum SearchError {
     #[error("the result of {0} is too large for a number")]
     Number(&'static str),
     /// Too expensive, or stopped.
-    #[error(transparent)]
-    Fuel(#[from] OutOfFuel),
+    #[error("evaluating it {0}")]
+    Fuel(OutOfFuel),
+}
+
+impl From<OutOfFuel> for SearchError {
+    fn from(reason: OutOfFuel) -> Self {
+        Self::Fuel(reason)
+    }
 }
 
 impl Expression {

@@ -5,9 +5,8 @@ use super::{
     document::Document,
     draft::Draft,
     fuel::Fuel,
-    functions::Function,
     lexer::{self, Kind, Token},
-    program::{Block, Name, Op, Parts, Program, Slice},
+    program::{Block, Name, Op, Program},
     syntax::SyntaxError,
     text::Text,
     write,
@@ -34,17 +33,17 @@ pub(super) fn parse(text: &str) -> Result<Program, SyntaxError> {
     parser.draft.finish(main).map_err(|error| SyntaxError::new(error, text, 0))
 }
 
-struct Parser<'t> {
-    text: &'t str,
-    tokens: Vec<Token<'t>>,
-    at: usize,
+pub(super) struct Parser<'t> {
+    pub(super) text: &'t str,
+    pub(super) tokens: Vec<Token<'t>>,
+    pub(super) at: usize,
     depth: usize,
-    draft: Draft,
+    pub(super) draft: Draft,
 }
 
 impl<'t> Parser<'t> {
     /// An expression of its own, with all operators that bind more than `power`.
-    fn block(&mut self, power: u8) -> Result<Block, SyntaxError> {
+    pub(super) fn block(&mut self, power: u8) -> Result<Block, SyntaxError> {
         let ops = self.expression(power)?;
         Ok(self.draft.block(&ops))
     }
@@ -190,7 +189,7 @@ impl<'t> Parser<'t> {
     }
 
     /// What is done to each element of a projection.
-    fn projected(&mut self, power: u8) -> Result<Block, SyntaxError> {
+    pub(super) fn projected(&mut self, power: u8) -> Result<Block, SyntaxError> {
         let ops = match self.current() {
             other if other.power() < PROJECTION_ENDS => Vec::new(),
             Kind::LeftBracket | Kind::Filter => self.expression(power)?,
@@ -203,159 +202,14 @@ impl<'t> Parser<'t> {
         Ok(self.draft.block(&ops))
     }
 
-    /// An index, a slice or `*`, and the closing bracket.
-    fn bracketed(&mut self, ops: &mut Vec<Op>) -> Result<(), SyntaxError> {
-        let star = Kind::Star.power();
-        match self.current().clone() {
-            Kind::Star => {
-                self.at += 1;
-                self.expect(&Kind::RightBracket)?;
-            }
-            Kind::Number(index) if *self.next() == Kind::RightBracket => {
-                self.at += 2;
-                // No list is longer; beyond it nothing is found.
-                let bounded = index.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
-                ops.push(Op::Index(bounded as i32));
-                return Ok(());
-            }
-            Kind::Number(_) | Kind::Colon => {
-                let slice = self.slice()?;
-                ops.push(self.draft.slice(slice));
-            }
-            _ => return Err(self.unexpected("an index, a slice or *, as in a[0], a[1:3] or a[*],")),
-        }
-        let inner = self.projected(star)?;
-        ops.push(Op::Project(inner));
-        Ok(())
-    }
-
-    /// `start:stop:step]`
-    fn slice(&mut self) -> Result<Slice, SyntaxError> {
-        let mut parts = [None; 3];
-        let mut part = 0;
-        loop {
-            match self.current() {
-                Kind::Number(number) if parts[part].is_none() => {
-                    if part == 2 && *number == 0 {
-                        return Err(self.problem("a slice's step must not be 0"));
-                    }
-                    parts[part] = Some(*number);
-                }
-                Kind::Colon if part < 2 => part += 1,
-                Kind::RightBracket => break,
-                _ => return Err(self.unexpected("a slice, [start:stop:step],")),
-            }
-            self.at += 1;
-            // Two numbers have a colon between them.
-            if matches!(self.tokens[self.at - 1].kind, Kind::Number(_)) && matches!(self.current(), Kind::Number(_)) {
-                return Err(self.unexpected("a colon"));
-            }
-        }
-        self.at += 1;
-        let [start, stop, step] = parts;
-        Ok(Slice { start, stop, step: step.unwrap_or(1) })
-    }
-
-    /// `[a, b]` or `{a: b, c: d}`
-    fn multi_select(&mut self, ops: &mut Vec<Op>) -> Result<(), SyntaxError> {
-        let list = *self.current() == Kind::LeftBracket;
-        self.at += 1;
-        ops.push(if list { Op::List(self.multi_select_list()?) } else { Op::Hash(self.multi_select_hash()?) });
-        Ok(())
-    }
-
-    fn multi_select_list(&mut self) -> Result<Parts, SyntaxError> {
-        let mut blocks = Vec::new();
-        loop {
-            blocks.push(self.block(0)?);
-            if !self.another(&Kind::RightBracket)? {
-                return Ok(self.draft.children(&blocks));
-            }
-        }
-    }
-
-    fn multi_select_hash(&mut self) -> Result<Parts, SyntaxError> {
-        let mut members = Vec::new();
-        loop {
-            if !matches!(self.current(), Kind::Name(_) | Kind::Quoted(_)) {
-                return Err(self.unexpected("a key, as in {key: value},"));
-            }
-            let name = self.name()?;
-            self.expect(&Kind::Colon)?;
-            members.push((name, self.block(0)?));
-            if !self.another(&Kind::RightBrace)? {
-                return Ok(self.draft.members(members));
-            }
-        }
-    }
-
-    /// A function and its arguments.
-    fn call(&mut self, name: &str) -> Result<Op, SyntaxError> {
-        let Some(function) = Function::named(name) else {
-            return Err(self.problem(format!("there is no function {name}")));
-        };
-        let start = self.at;
-        let signature = function.signature();
-        self.at += 2;
-        let mut blocks = Vec::new();
-        let empty = *self.current() == Kind::RightParenthesis;
-        if empty {
-            self.at += 1;
-        }
-        while !empty {
-            let wanted = signature.expression == Some(blocks.len());
-            let given = *self.current() == Kind::Reference;
-            if wanted && !given {
-                let problem = format!(
-                    "argument {} of {name} must be an expression reference, &expression,",
-                    blocks.len() + 1
-                );
-                return Err(self.problem(problem));
-            }
-            if given && !wanted {
-                return Err(self.problem(format!("{name} takes no expression reference, &, there")));
-            }
-            self.at += usize::from(given);
-            blocks.push(self.block(0)?);
-            if !self.another(&Kind::RightParenthesis)? {
-                break;
-            }
-        }
-        let fits = if signature.variadic { blocks.len() >= signature.arguments } else { blocks.len() == signature.arguments };
-        if !fits {
-            let problem = format!(
-                "{name} takes {}{} argument{}, not {}",
-                if signature.variadic { "at least " } else { "" },
-                signature.arguments,
-                if signature.arguments == 1 { "" } else { "s" },
-                blocks.len()
-            );
-            return Err(SyntaxError::new(problem, self.text, self.tokens[start].start));
-        }
-        Ok(Op::Call(function, self.draft.children(&blocks)))
-    }
-
-    /// Whether a comma follows, or what closes the list.
-    fn another(&mut self, close: &Kind<'static>) -> Result<bool, SyntaxError> {
-        if *self.current() == Kind::Comma {
-            self.at += 1;
-            return Ok(true);
-        }
-        if self.current() != close {
-            return Err(self.unexpected(&format!("a comma or {}", close.shown())));
-        }
-        self.at += 1;
-        Ok(false)
-    }
-
     /// Takes the literal that is next, whose JSON this is.
-    fn literal(&mut self, json: String) -> Op {
+    pub(super) fn literal(&mut self, json: String) -> Op {
         self.at += 1;
         self.draft.literal(json)
     }
 
     /// Takes the name that is next.
-    fn name(&mut self) -> Result<Name, SyntaxError> {
+    pub(super) fn name(&mut self) -> Result<Name, SyntaxError> {
         let name = match self.current().clone() {
             Kind::Quoted(json) => {
                 let fuel = &mut Fuel::new(&|| false);
@@ -370,11 +224,11 @@ impl<'t> Parser<'t> {
         Ok(name)
     }
 
-    fn current(&self) -> &Kind<'t> {
+    pub(super) fn current(&self) -> &Kind<'t> {
         self.ahead(0)
     }
 
-    fn next(&self) -> &Kind<'t> {
+    pub(super) fn next(&self) -> &Kind<'t> {
         self.ahead(1)
     }
 
@@ -386,7 +240,7 @@ impl<'t> Parser<'t> {
         self.tokens.get(self.at + count).map_or(&Kind::End, |token| &token.kind)
     }
 
-    fn expect(&mut self, kind: &Kind<'static>) -> Result<(), SyntaxError> {
+    pub(super) fn expect(&mut self, kind: &Kind<'static>) -> Result<(), SyntaxError> {
         if self.current() != kind {
             return Err(self.unexpected(kind.shown()));
         }
@@ -395,7 +249,7 @@ impl<'t> Parser<'t> {
     }
 
     /// `expected` is not what is next.
-    fn unexpected(&self, expected: &str) -> SyntaxError {
+    pub(super) fn unexpected(&self, expected: &str) -> SyntaxError {
         match self.current() {
             Kind::End => self.problem(format!("it ends where {expected} is expected")),
             found => self.problem(format!("{expected} is expected instead of {}", found.shown())),
@@ -403,7 +257,7 @@ impl<'t> Parser<'t> {
     }
 
     /// What is next is wrong.
-    fn problem(&self, problem: impl std::fmt::Display) -> SyntaxError {
+    pub(super) fn problem(&self, problem: impl std::fmt::Display) -> SyntaxError {
         let at = self.tokens.get(self.at).map_or(self.text.len(), |token| token.start);
         SyntaxError::new(problem, self.text, at)
     }

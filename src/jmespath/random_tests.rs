@@ -39,13 +39,42 @@ fn expression() -> impl Strategy<Value = String> {
     leaf.prop_recursive(5, 30, 3, |inner| {
         let binary = prop::sample::select(vec![" | ", " || ", " && ", " == ", " != ", " < ", " >= "]);
         let one = prop::sample::select(vec![
-            "abs", "avg", "ceil", "floor", "keys", "length", "max", "merge", "min", "not_null", "reverse", "sort",
-            "sum", "to_array", "to_number", "to_string", "type", "values",
+            "abs",
+            "avg",
+            "ceil",
+            "floor",
+            "keys",
+            "length",
+            "max",
+            "merge",
+            "min",
+            "not_null",
+            "reverse",
+            "sort",
+            "sum",
+            "to_array",
+            "to_number",
+            "to_string",
+            "type",
+            "values",
         ]);
-        let two = prop::sample::select(vec!["contains", "ends_with", "join", "starts_with", "merge", "not_null"]);
+        let two =
+            prop::sample::select(vec!["contains", "ends_with", "join", "starts_with", "merge", "not_null"]);
         let by = prop::sample::select(vec!["sort_by", "max_by", "min_by"]);
         let suffix = prop::sample::select(vec![
-            ".a", ".b", "[0]", "[-1]", "[*]", "[]", "[1:]", "[::-1]", ".*", ".[a, b]", ".{a: b, c: a}", "[*].a", "[].b",
+            ".a",
+            ".b",
+            "[0]",
+            "[-1]",
+            "[*]",
+            "[]",
+            "[1:]",
+            "[::-1]",
+            ".*",
+            ".[a, b]",
+            ".{a: b, c: a}",
+            "[*].a",
+            "[].b",
         ]);
         prop_oneof![
             4 => (inner.clone(), suffix).prop_map(|(a, b)| a + b),

@@ -129,7 +129,9 @@ fn null_and_what_a_filter_or_projection_leaves_empty_find_nothing() {
         assert_eq!(found(expression, SHOP), None, "{expression}");
     }
     // What is there and empty is found.
-    for (expression, text) in [("none", "[]"), ("empty", "{}"), ("keys(empty)", "[]"), ("''", ""), ("`[]`", "[]")] {
+    for (expression, text) in
+        [("none", "[]"), ("empty", "{}"), ("keys(empty)", "[]"), ("''", ""), ("`[]`", "[]")]
+    {
         assert_eq!(found(expression, SHOP).as_deref(), Some(text), "{expression}");
     }
 }
@@ -149,7 +151,8 @@ fn a_literal_key_is_looked_up_as_it_is() {
     let json = br#"{"a.b":"dotted","a":{"b":1},"n":null,"list":[ 1 ]}"#;
     let fuel = &mut Fuel::new(&|| false);
     let document = Document::parse(json, fuel).unwrap();
-    let mut member = |key| document.member(key, fuel).unwrap().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+    let mut member =
+        |key| document.member(key, fuel).unwrap().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
     assert_eq!(member("a.b").as_deref(), Some("dotted"));
     assert_eq!(member("list").as_deref(), Some("[ 1 ]"));
     assert_eq!((member("n"), member("b")), (None, None));
@@ -161,15 +164,24 @@ fn a_literal_key_is_looked_up_as_it_is() {
 fn what_a_text_alone_tells_is_refused_before_there_is_a_value() {
     for (expression, says) in [
         ("", "it ends where a name or another value is expected, at the ^ in ^"),
-        ("a.", "it ends where a name, * or a selection, as in a.b, a.* or a.[b, c], is expected, at the ^ in a.^"),
+        (
+            "a.",
+            "it ends where a name, * or a selection, as in a.b, a.* or a.[b, c], is expected, at the ^ in a.^",
+        ),
         ("users[?n==].s", "a name or another value is expected instead of ], at the ^ in users[?n==^].s"),
         ("users[?n='b']", "values are compared by ==, not by =, at the ^ in users[?n^='b']"),
-        ("db-password", "- has no meaning here (a name with a dash in it needs double quotes), at the ^ in db^-password"),
+        (
+            "db-password",
+            "- has no meaning here (a name with a dash in it needs double quotes), at the ^ in db^-password",
+        ),
         ("$.a", "there is no $: a path begins with a name, at the ^ in ^$.a"),
         ("a b", "an operator or the end is expected instead of a name, at the ^ in a ^b"),
         ("a]", "] closes nothing, at the ^ in a^]"),
         ("größe", "this character needs to stand in quotes, at the ^ in gr^öße"),
-        ("`{a`", "a literal between backticks must be JSON (a text: 'text' or `\"text\"`), at the ^ in ^`{a`"),
+        (
+            "`{a`",
+            "a literal between backticks must be JSON (a text: 'text' or `\"text\"`), at the ^ in ^`{a`",
+        ),
         ("'a", "a text in single quotes has no end: ' is missing, at the ^ in ^'a"),
         ("\"a", "a name in double quotes has no end: \" is missing, at the ^ in ^\"a"),
         ("\"\\x\"", "a name in double quotes must be a JSON string"),
@@ -203,7 +215,10 @@ fn a_function_that_does_not_take_a_value_names_types_and_no_value() {
         ("join(',', l)", "join takes an array of strings as argument 2, and gets: number"),
         ("sort(l)", "sort takes an array of only numbers or only strings as argument 1, and gets: number"),
         ("sum(l)", "sum takes an array of numbers as argument 1, and gets: string"),
-        ("sort_by(l, &@)", "sort_by takes an expression that gives only numbers or only strings as argument 2, and gets: number"),
+        (
+            "sort_by(l, &@)",
+            "sort_by takes an expression that gives only numbers or only strings as argument 2, and gets: number",
+        ),
         ("map(&@, a)", "map takes an array as argument 2, and gets: string"),
         ("sum([big, big])", "the result of sum is too large for a number"),
     ] {

@@ -124,9 +124,7 @@ impl<'v, 'd> List<'v, 'd> {
     /// `None` beyond its end.
     pub(super) fn get(self, index: usize) -> Option<Value<'d>> {
         match self {
-            Self::Element(element) => {
-                (index < element.len()).then(|| Value::Element(element.element(index)))
-            }
+            Self::Element(element) => (index < element.len()).then(|| Value::Element(element.element(index))),
             Self::Values(values) => values.get(index).cloned(),
         }
     }

@@ -40,13 +40,31 @@ pub(super) fn json<'v, 'd>(
         let next = match part {
             Part::List(list, at) => {
                 let next = list.at(*at);
-                text.push(if next.is_none() { "]" } else if *at > 0 { "," } else { "" }, fuel)?;
+                text.push(
+                    if next.is_none() {
+                        "]"
+                    } else if *at > 0 {
+                        ","
+                    } else {
+                        ""
+                    },
+                    fuel,
+                )?;
                 *at += 1;
                 next
             }
             Part::Object(object, at) => {
                 let next = object.at(*at);
-                text.push(if next.is_none() { "}" } else if *at > 0 { "," } else { "" }, fuel)?;
+                text.push(
+                    if next.is_none() {
+                        "}"
+                    } else if *at > 0 {
+                        ","
+                    } else {
+                        ""
+                    },
+                    fuel,
+                )?;
                 *at += 1;
                 if let Some((key, _)) = &next {
                     string(key, text, fuel)?;
@@ -92,9 +110,7 @@ impl<'v, 'd> Object<'v, 'd> {
                 let (key, value) = element.member(index);
                 (key, Item::Element(value))
             }),
-            Self::Members(members) => {
-                members.get(index).map(|(key, value)| (*key, Item::Value(value)))
-            }
+            Self::Members(members) => members.get(index).map(|(key, value)| (*key, Item::Value(value))),
         }
     }
 }
