@@ -4,6 +4,7 @@
 //! it by its compliance suite; results are written as AWS's own provider writes
 //! them, a program in Go.
 
+mod advice;
 mod brackets;
 mod calls;
 mod compare;
@@ -26,6 +27,7 @@ use std::{fmt, sync::Arc};
 use zeroize::Zeroizing;
 
 pub use self::{
+    advice::Advice,
     document::{Document, DocumentError},
     fuel::{Fuel, OutOfFuel},
     syntax::SyntaxError,

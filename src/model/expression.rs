@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{message::shortened, secret::SecretValue};
-use crate::jmespath::{self, Document, Fuel, SearchError, SyntaxError};
+use crate::jmespath::{self, Advice, Document, Fuel, SearchError, SyntaxError};
 
 /// What to take out of a secret. Clones share it.
 #[derive(Clone, Debug)]
@@ -106,6 +106,41 @@ impl Expression {
     }
 }
 
+impl Expression {
+    /// What may help whoever wrote an expression that finds nothing. Tells of
+    /// the document only whether it has what the expression names.
+    pub fn advice(&self, document: &Document<'_>, fuel: &mut Fuel<'_>) -> Option<String> {
+        let text = shortened(&self.text);
+        match (&self.way, document.advice(&self.text, fuel)) {
+            (Way::Path(_), Some(Advice::Key)) => Some(format!(
+                "the value has a key of that very name: write key: {text} instead of path, or quote it: '\"{text}\"'"
+            )),
+            (Way::Path(_), Some(Advice::Path(path))) if path != *self.text => {
+                Some(format!("the value has it under another spelling: write path: '{path}'"))
+            }
+            (Way::Key, Some(Advice::Path(path))) => {
+                Some(format!("the value has it within an object: write path: '{path}' instead of key"))
+            }
+            (_, Some(Advice::JsonText(path))) => Some(format!(
+                "{path} is a text that holds JSON, and an expression cannot look into a text: store an object there, or mount {path} whole"
+            )),
+            (Way::Path(_), _) if compares_with_a_name(&self.text) => Some(
+                "a text in an expression has single quotes; in double quotes it is the name of a key"
+                    .to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Whether something is compared with a name in double quotes, which mostly
+/// was meant to be a text.
+fn compares_with_a_name(text: &str) -> bool {
+    ["==", "!="]
+        .iter()
+        .any(|operator| text.split(operator).skip(1).any(|right| right.trim_start().starts_with('"')))
+}
+
 fn check_length(text: &str, limit: usize) -> Result<(), ExpressionError> {
     if text.len() > limit {
         return Err(ExpressionError::Long { bytes: text.len(), limit });
@@ -157,5 +192,30 @@ mod tests {
             error,
             "is not a JMESPath expression: a name or another value is expected instead of ], at the ^ in users[?n==^].s"
         );
+    }
+
+    #[test]
+    fn an_expression_that_finds_nothing_is_told_where_it_is() {
+        let advice = |expression: Expression, json: &str| {
+            let fuel = &mut Fuel::new(&|| false);
+            expression.advice(&Document::parse(json.as_bytes(), fuel).unwrap(), fuel).unwrap_or_default()
+        };
+        let path = |text: &str| Expression::jmes_path(text, 99).unwrap();
+        let key = |text: &str| Expression::key(text, 99).unwrap();
+        for (advice, says) in [
+            (advice(path("a.b"), r#"{"a.b":1}"#), "write key: a.b instead of path, or quote it: '\"a.b\"'"),
+            (advice(path("a.b.c"), r#"{"a":{"b.c":1}}"#), "write path: 'a.\"b.c\"'"),
+            (advice(key("a.b"), r#"{"a":{"b":1}}"#), "write path: 'a.b' instead of key"),
+            (advice(path("a.b"), r#"{"a":"{\"b\":1}"}"#), "a is a text that holds JSON"),
+            (advice(path(r#"users[?n=="b"].s"#), "{}"), "a text in an expression has single quotes"),
+        ] {
+            assert!(advice.contains(says), "{advice}");
+        }
+        // Null, and what is not there at all.
+        for (expression, json) in
+            [(path("a.b"), r#"{"a":{"b":null}}"#), (key("a"), r#"{"a":null}"#), (path("x"), "{}")]
+        {
+            assert_eq!(advice(expression, json), "");
+        }
     }
 }

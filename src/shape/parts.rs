@@ -39,8 +39,13 @@ pub enum ShapeError {
         problem: SearchError,
     },
     /// The expression finds nothing.
-    #[error("jmesPath {} finds nothing in the value, or null (optional: true would skip it)", quoted(.0))]
-    Missing(String),
+    #[error("jmesPath {} finds nothing in the value, or null{} (optional: true would skip it)", quoted(expression), advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default())]
+    Missing {
+        /// The entry's expression or key.
+        expression: String,
+        /// Where it is instead, perhaps.
+        advice: Option<String>,
+    },
 }
 
 /// Tells the object's way of taking a value apart; `None` where the value is
@@ -166,7 +171,11 @@ fn extract(
         .extract(document, fuel)
         .map_err(|problem| ShapeError::Extract { expression: expression(), problem })?;
     let Some(found) = found else {
-        return if field.optional { Ok(None) } else { Err(ShapeError::Missing(expression())) };
+        if field.optional {
+            return Ok(None);
+        }
+        let advice = field.expression.advice(document, fuel);
+        return Err(ShapeError::Missing { expression: expression(), advice });
     };
     match field.encoding {
         None => Ok(Some(found)),

@@ -175,9 +175,13 @@ async fn what_does_not_fit_the_value_is_named_without_showing_it() {
         ("shop/db", "{path: gone, objectAlias: a}", r#"jmesPath "gone" finds nothing"#),
         ("shop/db", "{key: user.name, objectAlias: a}", r#"jmesPath "user.name" finds nothing"#),
         ("shop/db", "{path: user, objectAlias: a, encoding: hex}", r#"jmesPath "user" is not hex"#),
-        ("shop/db", "{path: 'abs(user)', objectAlias: a}", "does not fit the value's types"),
+        (
+            "shop/db",
+            "{path: 'abs(user)', objectAlias: a}",
+            "abs takes a number as argument 1, and gets: string",
+        ),
         ("shop/text", "{path: user, objectAlias: a}", "the value is not JSON (line 1, column 1)"),
-        ("shop/binary", "{path: user, objectAlias: a}", "the value is not text, so it is not JSON"),
+        ("shop/binary", "{path: user, objectAlias: a}", "the value is not JSON (line 1, column 1)"),
     ] {
         let objects = format!("- {{objectName: {object}, objectType: secretsmanager, jmesPath: [{entry}]}}");
         let status = world.refusal(&Request::new(&objects)).await;
