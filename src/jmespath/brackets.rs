@@ -15,7 +15,7 @@ impl Parser<'_> {
         match self.current().clone() {
             Kind::Star => {
                 self.at += 1;
-                self.expect(&Kind::RightBracket)?;
+                self.require(&Kind::RightBracket)?;
             }
             Kind::Number(index) if *self.next() == Kind::RightBracket => {
                 self.at += 2;
@@ -93,7 +93,7 @@ impl Parser<'_> {
                 return Err(self.unexpected("a key, as in {key: value},"));
             }
             let name = self.name()?;
-            self.expect(&Kind::Colon)?;
+            self.require(&Kind::Colon)?;
             members.push((name, self.block(0)?));
             if !self.another(&Kind::RightBrace)? {
                 return Ok(self.draft.members(members));

@@ -198,12 +198,12 @@ impl Reader<'_, '_, '_> {
         let key = self.string()?;
         self.fuel.push(&mut self.finished, key)?;
         self.skip_space();
-        self.expect(b':')
+        self.require(b':')
     }
 
     fn word(&mut self, word: &str, kind: Kind, start: u32) -> Result<u32, Problem> {
         for byte in word.bytes() {
-            self.expect(byte)?;
+            self.require(byte)?;
         }
         self.add(kind, start, [0; 2])
     }
@@ -245,7 +245,7 @@ impl Reader<'_, '_, '_> {
 
     fn string(&mut self) -> Result<u32, Problem> {
         let start = self.position();
-        self.expect(b'"')?;
+        self.require(b'"')?;
         // Until there is an escape, the text is the content.
         let mut copied = self.at;
         let mut from = None;
@@ -351,7 +351,7 @@ impl Reader<'_, '_, '_> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), Problem> {
+    fn require(&mut self, byte: u8) -> Result<(), Problem> {
         if self.peek() != Some(byte) {
             return Err(Problem::Syntax);
         }

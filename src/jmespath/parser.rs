@@ -50,7 +50,7 @@ impl<'t> Parser<'t> {
 
     fn expression(&mut self, power: u8) -> Result<Vec<Op>, SyntaxError> {
         if self.depth == MAX_NESTING {
-            return Err(self.problem(format!("is nested more than {MAX_NESTING} deep")));
+            return Err(self.problem(format!("it is nested more than {MAX_NESTING} deep")));
         }
         self.depth += 1;
         let mut ops = Vec::new();
@@ -110,7 +110,7 @@ impl<'t> Parser<'t> {
             Kind::LeftParenthesis => {
                 self.at += 1;
                 *ops = self.expression(0)?;
-                self.expect(&Kind::RightParenthesis)?;
+                self.require(&Kind::RightParenthesis)?;
             }
             Kind::Reference => {
                 return Err(self.problem(
@@ -155,7 +155,7 @@ impl<'t> Parser<'t> {
             Kind::Filter => {
                 self.at += 1;
                 let condition = self.block(0)?;
-                self.expect(&Kind::RightBracket)?;
+                self.require(&Kind::RightBracket)?;
                 let inner = self.projected(power)?;
                 ops.extend([Op::Filter(condition), Op::Project(inner)]);
             }
@@ -240,7 +240,7 @@ impl<'t> Parser<'t> {
         self.tokens.get(self.at + count).map_or(&Kind::End, |token| &token.kind)
     }
 
-    pub(super) fn expect(&mut self, kind: &Kind<'static>) -> Result<(), SyntaxError> {
+    pub(super) fn require(&mut self, kind: &Kind<'static>) -> Result<(), SyntaxError> {
         if self.current() != kind {
             return Err(self.unexpected(kind.shown()));
         }
