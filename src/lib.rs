@@ -26,6 +26,7 @@ pub mod fetch;
 pub mod grpc;
 pub mod http;
 pub mod identity;
+pub mod jmespath;
 pub mod memory;
 pub mod model;
 pub mod mount;

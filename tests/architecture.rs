@@ -12,8 +12,10 @@ use std::{
 
 /// A room (a module right below `src/`) and the rooms that it may use.
 const ROOMS: &[(&str, &[&str])] = &[
-    // What all speak of; knows nobody.
-    ("model", &[]),
+    // Takes parts out of JSON; knows nobody.
+    ("jmespath", &[]),
+    // What all speak of.
+    ("model", &["jmespath"]),
     ("cache", &[]),
     ("clock", &[]),
     ("memory", &[]),
@@ -27,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("identity", &["aws", "cache", "clock", "cluster", "model"]),
     ("fetch", &["aws", "backend", "identity", "model"]),
     // Failures are shaped too: what AWS said becomes what a person must do.
-    ("shape", &["aws", "fetch", "model", "values", "workers"]),
+    ("shape", &["aws", "fetch", "jmespath", "model", "values", "workers"]),
     ("writer", &["model"]),
     ("values", &["aws", "cache", "fetch", "identity", "model"]),
     ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "shares", "values"]),
@@ -66,7 +68,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("axum", &["http", "emulator", "bench"]),
     ("rustix", &["writer", "commands", "demo", "bench"]),
-    ("jmespath", &["model"]),
     ("anyhow", &["main", "app", "cli", "commands", "demo", "bench", "driver"]),
 ];
 

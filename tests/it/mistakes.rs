@@ -195,13 +195,13 @@ async fn limits_hold() {
     let long = format!(
         "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: {expression}, objectAlias: b}}]}}"
     );
-    refused(&world, &Request::new(&long), &["path has 1025 bytes; 1024 are the most"]).await;
+    refused(&world, &Request::new(&long), &["path has 1025 bytes; the maximum is 1024"]).await;
     let deep = format!(
         "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: '{}a{}', objectAlias: b}}]}}",
         "(".repeat(400),
         ")".repeat(400)
     );
-    refused(&world, &Request::new(&deep), &["operators and brackets"]).await;
+    refused(&world, &Request::new(&deep), &["it is nested more than 128 deep"]).await;
 }
 
 #[tokio::test(start_paused = true)]
