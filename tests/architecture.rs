@@ -65,6 +65,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "app", "driver", "demo", "bench"]),
     ("clap", &["cli"]),
     ("axum", &["http", "emulator", "bench"]),
+    ("rcgen", &["emulator"]),
     ("rustix", &["writer", "commands", "demo", "bench"]),
     ("jmespath", &["model"]),
     ("anyhow", &["main", "app", "cli", "commands", "demo", "bench", "driver"]),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{
     Settings,
     figures::{Bar, Measure, Unit},
-    load::{Taken, all_at_once, calls, in_turn, measured, memory, mount, over_and_over},
+    load::{Taken, all_at_once, calls, connections, in_turn, measured, memory, mount, over_and_over},
     stage::{Plan, Stage},
 };
 
@@ -198,20 +198,20 @@ impl Play<'_> {
     async fn storm_one(&self) -> anyhow::Result<Vec<Measure>> {
         let taken = self.storm(Plan::full_node(1)).await?;
         let expected = calls(self.stage, &[(STS, 1), (READ, 5)], Bar::AtMost(1.0));
-        Ok(storm_figures(&taken, Bar::AtMost(100.0), expected))
+        Ok(storm_figures(&taken, Bar::AtMost(100.0), expected, connections(self.stage)))
     }
 
     async fn storm_many(&self) -> anyhow::Result<Vec<Measure>> {
         let taken = self.storm(Plan::full_node(110)).await?;
         let expected = calls(self.stage, &[(STS, 110), (READ, 550)], Bar::AtMost(110.0));
-        Ok(storm_figures(&taken, Bar::AtMost(250.0), expected))
+        Ok(storm_figures(&taken, Bar::AtMost(250.0), expected, connections(self.stage)))
     }
 
     async fn storm_pod_identity(&self) -> anyhow::Result<Vec<Measure>> {
         let taken = self.storm(Plan { pod_identity: true, ..Plan::full_node(1) }).await?;
         // Session tags name the pod, so each has credentials and reads of its own.
         let expected = calls(self.stage, &[(AGENT, 110), (READ, 550)], Bar::Exactly(0.0));
-        Ok(storm_figures(&taken, Bar::AtMost(250.0), expected))
+        Ok(storm_figures(&taken, Bar::AtMost(250.0), expected, connections(self.stage)))
     }
 
     async fn storm(&self, plan: Plan) -> anyhow::Result<Taken> {
@@ -267,10 +267,11 @@ impl Play<'_> {
     }
 }
 
-fn storm_figures(taken: &Taken, done: Bar, calls: Vec<Measure>) -> Vec<Measure> {
+fn storm_figures(taken: &Taken, done: Bar, calls: Vec<Measure>, connections: Vec<Measure>) -> Vec<Measure> {
     let mut measures = vec![Measure::time("all mounted", taken.elapsed).bar(done)];
     measures.extend(taken.percentiles());
     measures.extend(calls);
+    measures.extend(connections);
     measures.extend(taken.cpu.map(|cpu| Measure::time("CPU", cpu)));
     measures.extend(taken.memory(Some(Bar::AtMost(25.0))));
     measures
