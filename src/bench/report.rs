@@ -35,7 +35,11 @@ impl Report {
             out,
             "{cores} cores, load {}; AWS answers after {aws} ms{}, Kubernetes after {kubernetes} ms.",
             load_average(),
-            if settings.plain { " without TLS" } else { ", and a new TLS connection to it takes two such round trips" },
+            if settings.plain {
+                " without TLS"
+            } else {
+                ", and a new TLS connection to it takes two such round trips"
+            },
         )?;
         if let Subject::Running { socket, .. } = &settings.subject {
             writeln!(

@@ -211,8 +211,7 @@ impl Endpoints {
             tokio::spawn(emulator.clone().serve_tls(listener, server, round_trip, std::future::pending()));
         }
         let path = folder.join("aws-authority.pem");
-        std::fs::write(&path, authority.pem())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, authority.pem()).with_context(|| format!("cannot write {}", path.display()))?;
         endpoints.authority = Some(path);
         Ok(endpoints)
     }

@@ -42,8 +42,8 @@ pub struct BenchArgs {
     /// Where Secrets Manager is served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
     aws_address: SocketAddr,
-    /// Where STS is served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
+    /// Where STS is served: another host than Secrets Manager, so that TLS sessions are not mixed up
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.2:0", help_heading = "What is played")]
     sts_address: SocketAddr,
     /// Where the Pod Identity agent is served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
