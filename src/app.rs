@@ -129,6 +129,7 @@ pub async fn serve(
     // What needs no network is checked before the socket is taken: a process that
     // cannot serve must not take it from one that does.
     let (mounter, poller) = rooms(&config).await?;
+    connect_ahead(&config, &poller);
     let probes = match config.http_address {
         Some(address) => {
             Some(http::bind(address).await.map_err(|source| ServeError::Http { address, source })?)
@@ -208,6 +209,17 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
 /// Most bytes of values for one mount: hexadecimal ones become half as large.
 fn max_value_bytes(rules: &Rules) -> usize {
     2 * rules.limits.max_response_bytes
+}
+
+/// Opens a few connections beside the start, where the Region is known; where
+/// it is not, so is AWS's address. Nobody waits for them, and those that nobody
+/// uses end by themselves.
+fn connect_ahead(config: &Config, poller: &Poller) {
+    let Some(region) = config.rules.default_region.clone() else { return };
+    let (identity, backend) = (Arc::clone(&poller.identity), Arc::clone(&poller.backend));
+    tokio::spawn(
+        async move { tokio::join!(identity.connect_ahead(&region), backend.connect_ahead(&region)) },
+    );
 }
 
 /// The driver looks into the old folder first, so a dead socket there hides

@@ -67,6 +67,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "app", "driver", "demo", "bench"]),
     ("clap", &["cli"]),
     ("axum", &["http", "emulator", "bench"]),
+    ("rcgen", &["emulator"]),
     ("rustix", &["writer", "commands", "demo", "bench"]),
     ("anyhow", &["main", "app", "cli", "commands", "demo", "bench", "driver"]),
 ];

@@ -21,9 +21,11 @@
 mod access;
 mod agent;
 mod arn;
+mod authority;
 mod calls;
 mod changes;
 mod clock;
+mod connection;
 mod control;
 mod faults;
 mod ids;
@@ -53,7 +55,9 @@ use std::{
 use crate::clock::{Clock, unix_seconds};
 
 pub use self::{
+    authority::{Authority, AuthorityError},
     calls::Call,
+    connection::Connections,
     faults::{Fault, FaultId, FaultKind},
     parameters::ParameterType,
     secrets::SecretData,
@@ -63,6 +67,7 @@ pub use self::{
 };
 use self::{
     calls::CallLog,
+    connection::{Acceptor, Counts},
     faults::Faults,
     request::Incoming,
     store::IssuerTrust,
@@ -80,6 +85,7 @@ struct Inner {
     world: Mutex<World>,
     log: Mutex<CallLog>,
     faults: Mutex<Faults>,
+    connections: Counts,
     issuers: Mutex<Issuers>,
     signers: Mutex<Signers>,
     clock: Clock,
@@ -138,6 +144,7 @@ impl Emulator {
                 world: Mutex::new(world),
                 log: Mutex::default(),
                 faults: Mutex::default(),
+                connections: Counts::default(),
                 issuers: Mutex::new(issuers),
                 signers: Mutex::new(signers),
                 clock,
@@ -155,7 +162,37 @@ impl Emulator {
         listener: tokio::net::TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        server::serve(self, listener, shutdown).await
+        let acceptor = Acceptor::plain(self.clone(), listener);
+        server::serve(self, acceptor, shutdown).await
+    }
+
+    /// The same over TLS, with the certificate of `server` (see [`Authority`]).
+    ///
+    /// A connection is made after two `round_trip`s, one for TCP and one for
+    /// TLS 1.3, as if the client were that far away.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve_tls(
+        self,
+        listener: tokio::net::TcpListener,
+        server: Arc<rustls::ServerConfig>,
+        round_trip: Duration,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let acceptor = Acceptor::tls(self.clone(), listener, server, round_trip);
+        server::serve(self, acceptor, shutdown).await
+    }
+
+    /// The connections since the start or the last
+    /// [`reset_connections`](Self::reset_connections).
+    pub fn connections(&self) -> Connections {
+        self.inner.connections.so_far()
+    }
+
+    /// Counts connections from zero again.
+    pub fn reset_connections(&self) {
+        self.inner.connections.reset();
     }
 
     /// The calls since the start or the last [`reset_calls`](Self::reset_calls),

@@ -29,7 +29,7 @@ use crate::{
     clock::{Clock, unix_seconds},
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
-        arn::{Arn, Regions},
+        arn::{Arn, Region, Regions},
         principal::{Means, Principal},
         token::POD_IDENTITY_AUDIENCE,
     },
@@ -37,6 +37,10 @@ use crate::{
 
 /// Credentials are renewed this long before they expire.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
+
+/// Connections to STS that are opened at the start: a pod needs one, and a few
+/// pods may start at once.
+const STS_CONNECTIONS_AHEAD: usize = 2;
 
 /// How credentials are got and kept.
 #[derive(Clone, Debug)]
@@ -254,6 +258,11 @@ impl Identity {
             Some(arn) => Some(arn.account.to_owned()),
             None => self.sessions.held(principal)?.account,
         }
+    }
+
+    /// Opens connections to the Region's STS, so that the first mounts do not wait for them.
+    pub async fn connect_ahead(&self, region: &Region) {
+        self.sts.connect_ahead(&self.aws, region, STS_CONNECTIONS_AHEAD).await;
     }
 
     /// Forgets credentials that AWS does not take any more.

@@ -3,14 +3,16 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_config::retry::RetryConfig;
 use aws_credential_types::Credentials;
-use aws_sdk_sts::{Client, types};
+use aws_sdk_sts::{Client, config::Builder, types};
 use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures_util::future::join_all;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, Effort, PerRegion},
+    aws::{Aws, AwsFailure, Effort, Greeting, PerRegion},
     model::arn::{Region, Regions},
 };
 
@@ -44,6 +46,20 @@ pub(super) fn session_seconds(age: Duration) -> i32 {
 }
 
 impl Sts {
+    /// Opens connections to the Region's STS, unless it is not to be reached.
+    pub(super) async fn connect_ahead(&self, aws: &Aws, region: &Region, connections: usize) {
+        let client = self.client(aws, region);
+        let overrides = || Builder::new().retry_config(RetryConfig::disabled()).interceptor(Greeting);
+        let greeting =
+            client.assume_role_with_web_identity().role_arn("").role_session_name("").web_identity_token("");
+        join_all((0..connections).map(|_| greeting.clone().customize().config_override(overrides()).send()))
+            .await;
+    }
+
+    fn client(&self, aws: &Aws, region: &Region) -> Client {
+        self.clients.get(region, || Client::new(&aws.config_for(region)))
+    }
+
     /// Asks STS of the primary Region; of the failover Region only in an outage.
     pub(super) async fn ask<E, F>(
         &self,
@@ -75,7 +91,7 @@ impl Sts {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Answer<E>>,
     {
-        let client = self.clients.get(region, || Client::new(&aws.config_for(region)));
+        let client = self.client(aws, region);
         let (operation, limit) = (question.operation, aws.region_timeout());
         let _permit = aws.permit(question.effort, region, question.namespace).await;
         let given = tokio::time::timeout(limit, call(client))

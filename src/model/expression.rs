@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::{message::shortened, secret::SecretValue};
 use crate::jmespath::{self, Advice, Document, Fuel, SearchError, SyntaxError};
 
+/// How much of an expression a message repeats.
+const MAX_SHOWN_BYTES: usize = 200;
+
 /// What to take out of a secret. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Expression {
@@ -49,7 +52,7 @@ impl Expression {
         match jmespath::Expression::parse(text) {
             Ok(path) => Ok(Self { text: text.into(), way: Way::Path(path) }),
             Err(error) if looks_like_a_key(text) => {
-                Err(ExpressionError::Key(error, shortened(text).into_owned()))
+                Err(ExpressionError::Key(error, shortened(text, MAX_SHOWN_BYTES).to_owned()))
             }
             Err(error) => Err(ExpressionError::Syntax(error)),
         }
@@ -110,7 +113,7 @@ impl Expression {
     /// What may help whoever wrote an expression that finds nothing. Tells of
     /// the document only whether it has what the expression names.
     pub fn advice(&self, document: &Document<'_>, fuel: &mut Fuel<'_>) -> Option<String> {
-        let text = shortened(&self.text);
+        let text = shortened(&self.text, MAX_SHOWN_BYTES);
         match (&self.way, document.advice(&self.text, fuel)) {
             (Way::Path(_), Some(Advice::Key)) => Some(format!(
                 "the value has a key of that very name: write key: {text} instead of path, or quote it: '\"{text}\"'"

@@ -17,6 +17,7 @@ mod credentials;
 mod denied;
 mod examples;
 mod failover;
+mod https;
 mod identity;
 mod isolation;
 mod json_fields;
