@@ -74,6 +74,19 @@ impl Principal {
         (&self.namespace, &self.service_account)
     }
 
+    /// The memory that its texts take: a pod author chooses the roles' and the
+    /// external id's.
+    pub fn bytes(&self) -> usize {
+        let own = match &self.means {
+            Means::Irsa { role } => role.as_str().len(),
+            Means::PodIdentity { pod_uid } => pod_uid.as_ref().map_or(0, String::len),
+        };
+        let assumed = self.assumed.as_ref().map_or(0, |assumed| {
+            assumed.arn.as_str().len() + assumed.external_id.as_ref().map_or(0, |id| id.as_str().len())
+        });
+        self.namespace.len() + self.service_account.len() + own + assumed
+    }
+
     /// The same service account with its own credentials.
     pub fn base(&self) -> Self {
         Self { assumed: None, ..self.clone() }
