@@ -96,6 +96,10 @@ impl AwsFailure {
                 (kind_of(status, code, message), code.map(said), message_of(status, message))
             }
             SdkError::TimeoutError(_) => (FailureKind::Outage, None, "no answer in time".to_owned()),
+            // An endpoint that the SDK cannot make out fails here as well.
+            SdkError::DispatchFailure(failure) if failure.is_other() || failure.is_user() => {
+                (FailureKind::Outage, None, NOT_MADE.to_owned())
+            }
             SdkError::DispatchFailure(failure) => {
                 (FailureKind::Outage, None, format!("the endpoint was not reached: {}", unreached(failure)))
             }
