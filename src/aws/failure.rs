@@ -11,7 +11,7 @@ use aws_types::request_id::RequestId;
 
 use crate::model::{
     arn::Region,
-    foreign::{reason, said},
+    foreign::{known_reason, said},
 };
 
 /// What is told of a request that the SDK could not build.
@@ -96,9 +96,7 @@ impl AwsFailure {
                 (kind_of(status, code, message), code.map(said), message_of(status, message))
             }
             SdkError::TimeoutError(_) => (FailureKind::Outage, None, "no answer in time".to_owned()),
-            SdkError::DispatchFailure(failure) => {
-                (FailureKind::Outage, None, format!("the endpoint was not reached: {}", unreached(failure)))
-            }
+            SdkError::DispatchFailure(failure) => (FailureKind::Outage, None, unreached(failure)),
             // What could not be read is not repeated: it may hold a part of a value.
             SdkError::ResponseError(answer) => {
                 let status = answer.raw().status();
@@ -128,7 +126,11 @@ impl AwsFailure {
 
 /// Why a request was not answered.
 pub fn unreached(failure: &DispatchFailure) -> String {
-    failure.as_connector_error().map_or_else(|| "no connection".to_owned(), |error| reason(error))
+    match failure.as_connector_error().and_then(|error| known_reason(error)) {
+        Some(reason) => format!("the endpoint was not reached: {reason}"),
+        // The SDK also says so of an endpoint that it cannot make out.
+        None => NOT_MADE.to_owned(),
+    }
 }
 
 fn message_of(status: u16, message: &str) -> String {

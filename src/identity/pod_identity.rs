@@ -195,7 +195,7 @@ impl Endpoint {
                 let message = match &error {
                     SdkError::TimeoutError(_) => "not in time".to_owned(),
                     SdkError::DispatchFailure(failure) => {
-                        format!("nothing: {}", unreached(failure))
+                        format!("nothing, {}", unreached(failure))
                     }
                     SdkError::ResponseError(answer) => {
                         let body = answer

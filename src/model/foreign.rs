@@ -40,6 +40,11 @@ const BEGINNINGS: [&str; 5] = [
 /// Why something was not reached or not read, as far as the error says it in
 /// words that hold nothing of what it was given.
 pub fn reason(error: &(dyn Error + 'static)) -> String {
+    known_reason(error).unwrap_or_else(|| "the reason is not shown, because it may hold secrets".to_owned())
+}
+
+/// As [`reason`]; nothing where the error says nothing in such words.
+pub fn known_reason(error: &(dyn Error + 'static)) -> Option<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -55,11 +60,7 @@ pub fn reason(error: &(dyn Error + 'static)) -> String {
             None => error.source(),
         };
     }
-    if texts.is_empty() {
-        "the reason is not shown, because it may hold secrets".to_owned()
-    } else {
-        texts.join(": ")
-    }
+    (!texts.is_empty()).then(|| texts.join(": "))
 }
 
 /// The system's own words; nothing where it only carries another error.
