@@ -19,7 +19,7 @@ use latchkey::{
 use crate::harness::{ACCOUNT, Kubernetes, Pod, REGION, Request, serve_emulator};
 
 /// How old a served value may be in these tests.
-pub(crate) const INTERVAL: Duration = Duration::from_secs(3);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(2);
 /// How long AWS takes for an answer.
 const LATENCY: Duration = Duration::from_millis(10);
 /// Where Linux distributions, and the image, have their certificate authorities.

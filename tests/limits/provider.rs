@@ -80,7 +80,9 @@ impl Provider {
         let status = self.child.try_wait().ok().flatten();
         let status = status.map_or_else(|| "still runs".to_owned(), |status| status.to_string());
         let end = self.log.end.lock().unwrap();
-        format!("{status}; its log ends with: {}", String::from_utf8_lossy(&end))
+        let end = String::from_utf8_lossy(&end);
+        let line = end.lines().last().unwrap_or_default();
+        format!("{status}; the end of its log: {}", line.chars().take(200).collect::<String>())
     }
 
     /// Bytes of log since the start.

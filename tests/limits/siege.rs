@@ -140,5 +140,5 @@ impl Tally {
 }
 
 fn shown(message: &str) -> String {
-    message.chars().take(300).collect::<String>().escape_debug().to_string()
+    message.chars().take(160).collect::<String>().escape_debug().to_string()
 }

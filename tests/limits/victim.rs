@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Into the attack, until a value changes.
 const BEFORE_ROTATION: Duration = Duration::from_millis(500);
 /// How long an attack lasts at least.
-const LEAST: Duration = Duration::from_secs(4);
+const LEAST: Duration = Duration::from_secs(3);
 /// When a changed value must be served: an interval, and a mount reads by
 /// itself what is two seconds older.
 pub(crate) const ROTATION_BOUND: Duration = INTERVAL.saturating_add(Duration::from_millis(2500));
@@ -128,10 +128,10 @@ impl Victim {
             let (time, answer) = self.mount(self.request.clone()).await;
             {
                 let mut seen = seen.lock().unwrap();
-                seen.republishes.push(time);
                 match answer {
-                    Err(failure) => seen.failures.push(format!("a republish: {failure}")),
+                    Err(failure) => seen.failures.push(format!("a republish after {time:.1?}: {failure}")),
                     Ok(versions) => {
+                        seen.republishes.push(time);
                         if let Some((at, version)) = &changed
                             && seen.rotation.is_none()
                             && versions.contains(version)
@@ -154,8 +154,10 @@ impl Victim {
             }
             let (time, answer) = self.mount(newcomer).await;
             let mut seen = seen.lock().unwrap();
-            seen.new_pods.push(time);
-            seen.failures.extend(answer.err().map(|failure| format!("a new pod: {failure}")));
+            match answer {
+                Ok(_) => seen.new_pods.push(time),
+                Err(failure) => seen.failures.push(format!("a new pod after {time:.1?}: {failure}")),
+            }
         }
     }
 
@@ -169,7 +171,8 @@ impl Victim {
                 seen.slowest_probe = seen.slowest_probe.max(time);
                 match answer {
                     Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200") => {}
-                    other => seen.failures.push(format!("a probe after {time:?}: {other:?}")),
+                    Ok(other) => seen.failures.push(format!("a probe after {time:.1?}: {other:?}")),
+                    Err(_) => seen.failures.push(format!("a probe without an answer in {time:.1?}")),
                 }
             }
             tokio::time::sleep(PROBE_PAUSE).await;

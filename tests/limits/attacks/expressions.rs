@@ -1,8 +1,9 @@
 //! Classes whose fields cost much to take out. The attacker's own account and
 //! secrets; all of it is legal.
 
-use latchkey::grpc::protocol::MountRequest;
 use std::time::Duration;
+
+use latchkey::grpc::protocol::MountRequest;
 
 use super::{EVIL, manifests::long_expression};
 use crate::{
@@ -87,34 +88,25 @@ fn numbers(seed: usize) -> String {
     format!("[{}]", digits.join(","))
 }
 
-/// `count` fields with these expressions in turn.
-fn class(secret: &str, expressions: &[String], count: usize) -> String {
-    let budget = (240 << 10) / count.max(1);
-    let fitting: Vec<&String> = expressions.iter().filter(|text| text.len() + 40 <= budget.max(1100)).collect();
-    // Within 256 KiB: the long ones only as often as there is room.
-    let mut room = 250usize << 10;
-    let shortest = fitting.iter().min_by_key(|text| text.len()).unwrap();
-    let mut fields = Vec::new();
-    for number in 0..count {
-        let left = count - number;
-        let candidate = fitting[number % fitting.len()];
-        let affordable = candidate.len() + 40 + left * (shortest.len() + 40) <= room;
-        let chosen = if affordable { candidate } else { shortest };
-        room = room.saturating_sub(chosen.len() + 40);
-        fields.push(format!("{{path: \"{chosen}\", objectAlias: f{number}}}"));
-    }
-    objects([format!("objectName: {secret}, objectType: secretsmanager, jmesPath: [{}]", fields.join(", "))])
+/// At most `most` fields with the expression: as many as 256 KiB hold.
+fn class(secret: &str, expression: &str, most: usize) -> String {
+    let count = most.min((250 << 10) / (expression.len() + 32));
+    let fields = (0..count).map(|number| format!("{{path: \"{expression}\", objectAlias: f{number}}}"));
+    let fields = fields.collect::<Vec<_>>().join(", ");
+    objects([format!("objectName: {secret}, objectType: secretsmanager, jmesPath: [{fields}]")])
 }
 
 /// Mounts of `pods` pods, each of an account of its own, so that none is served
-/// what another has computed.
-async fn fields(siege: Siege, expressions: Vec<String>, count: usize, pods: usize) {
-    let accounts = names("costly", pods);
+/// what another has computed. Each class has one expression, so that those that
+/// are refused hide no other.
+async fn fields(siege: Siege, expressions: Vec<String>, most: usize, pods: usize) {
+    let accounts = names("costly", pods.max(expressions.len()));
     siege.node.tenant(EVIL, &accounts);
-    let messages = (accounts.iter().enumerate()).map(|(number, account)| {
+    let messages = accounts.iter().enumerate().map(|(number, account)| {
         let secret = format!("evil/{number}");
         siege.node.emulator.put_secret(REGION, &secret, numbers(number));
-        siege.node.message(EVIL, account, &class(&secret, &expressions, count))
+        let expression = &expressions[number % expressions.len()];
+        siege.node.message(EVIL, account, &class(&secret, expression, most))
     });
     let messages: Vec<MountRequest> = messages.collect();
     siege.mount_for_ever(messages, pods).await;
@@ -123,8 +115,8 @@ async fn fields(siege: Siege, expressions: Vec<String>, count: usize, pods: usiz
 async fn changing(siege: Siege) {
     siege.node.tenant(EVIL, &["costly"]);
     siege.node.emulator.put_secret(REGION, "evil/changing", numbers(0));
-    let class = class("evil/changing", &costly(), 499);
-    let messages: Vec<MountRequest> = (0..12).map(|_| siege.node.message(EVIL, "costly", &class)).collect();
+    let classes = costly().into_iter().map(|expression| class("evil/changing", &expression, 499));
+    let messages: Vec<MountRequest> = classes.map(|class| siege.node.message(EVIL, "costly", &class)).collect();
     let change = async {
         for seed in 0.. {
             siege.node.emulator.put_secret(REGION, "evil/changing", numbers(seed));

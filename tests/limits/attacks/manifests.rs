@@ -20,8 +20,8 @@ const LARGE: usize = (4 << 20) - (64 << 10);
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        Case::new("aliased-fields", "3,800 jmesPath entries by aliases of one long expression", |siege| {
-            Box::pin(of_objects(siege, vec![aliased_fields(3800)]))
+        Case::new("aliased-fields", "3,800 jmesPath entries by aliases, of 400 and of one", |siege| {
+            Box::pin(of_objects(siege, vec![aliased_fields(400, 3800), aliased_fields(1, 3800)]))
         }),
         Case::new("aliased-lists", "aliases of lists of aliases, 19,000 nodes", |siege| {
             Box::pin(of_objects(siege, vec![aliased_lists()]))
@@ -81,12 +81,13 @@ pub(super) fn long_expression() -> String {
     format!("[{}]", vec!["a"; 500].join(","))
 }
 
-fn aliased_fields(entries: usize) -> String {
-    let aliases = ", *e".repeat(entries - 1);
-    let expression = long_expression();
-    format!(
-        "- {{objectName: a, objectType: secretsmanager, jmesPath: [&e {{path: '{expression}', objectAlias: b}}{aliases}]}}"
-    )
+/// So many expressions, and so many entries that stand for them.
+fn aliased_fields(anchors: usize, entries: usize) -> String {
+    let expression = format!("[{}]", vec!["a"; 110].join(","));
+    let mut fields: Vec<String> =
+        (0..anchors).map(|n| format!("&e{n} {{path: '{expression}', objectAlias: f{n}}}")).collect();
+    fields.extend((anchors..entries).map(|n| format!("*e{}", n % anchors)));
+    format!("- {{objectName: a, objectType: secretsmanager, jmesPath: [{}]}}", fields.join(", "))
 }
 
 fn aliased_lists() -> String {
@@ -214,6 +215,6 @@ async fn large_secrets(siege: Siege) {
 
 async fn too_large(siege: Siege) {
     let messages =
-        [5 << 20, 64 << 20].map(|bytes| with_attribute(&siege.node, "unknown", "x".repeat(bytes))).into();
+        [5 << 20, 8 << 20].map(|bytes| with_attribute(&siege.node, "unknown", "x".repeat(bytes))).into();
     siege.mount_for_ever(messages, 4).await;
 }
