@@ -22,6 +22,7 @@ mod mistakes;
 mod outage;
 mod parameters;
 mod provider_writes;
+mod random;
 mod refused_tokens;
 mod rotation_changed;
 mod rotation_identity;
