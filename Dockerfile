@@ -25,6 +25,8 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY LICENSE /LICENSE
 COPY --from=build /out/latchkey /latchkey
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+# Each further arena of the allocator keeps freed memory that the others cannot use.
+ENV MALLOC_ARENA_MAX=2
 LABEL org.opencontainers.image.title="latchkey"
 LABEL org.opencontainers.image.description="The AWS provider for the Kubernetes Secrets Store CSI Driver"
 LABEL org.opencontainers.image.licenses="Apache-2.0"

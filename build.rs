@@ -4,6 +4,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto/service.proto");
     let descriptors = protox::compile(["proto/service.proto"], ["proto"])?;
     tonic_prost_build::configure()
+        .codec_path("crate::grpc::codec::ExactCodec")
         // Contents are shared with the value they come from instead of copied.
         .bytes(".v1alpha1.File.contents")
         // These carry secrets and tokens: without Debug nothing can print them.

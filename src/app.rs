@@ -16,17 +16,28 @@ use crate::{
     },
     http,
     identity::{Identity, IdentitySettings},
+    memory::{self, Memory},
     model::request::Rules,
     mount::{Delivery, Mounter},
     reading::Reader,
     rotation::Poller,
+    shares::Shares,
     values::{ValueSettings, Values},
-    volumes::Volumes,
+    volumes::{self, Volumes},
+    workers::Workers,
     writer::Writer,
 };
 
 /// Folder of an older driver, which the driver still searches first.
 const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
+
+/// Requests of one connection at once. Far more than may be mounted at once: one
+/// that waits costs little, and must not keep another from being heard.
+const MAX_STREAMS: u32 = 2048;
+/// Bytes of a request that may arrive before it is its turn to be read; of all
+/// requests of a connection together as much as 64 of them.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
 
 /// Everything that the operator decides.
 #[derive(Clone, Debug)]
@@ -53,6 +64,10 @@ pub struct Config {
     pub cluster: ClusterSettings,
     /// The most that one mount may take.
     pub mount_timeout: Duration,
+    /// Most mounts under way at once.
+    pub max_mounts: usize,
+    /// Most bytes of memory of the whole process.
+    pub memory_limit: usize,
 }
 
 impl Config {
@@ -70,6 +85,8 @@ impl Config {
             values: ValueSettings::default(),
             cluster: ClusterSettings::default(),
             mount_timeout: Duration::from_secs(60),
+            max_mounts: 256,
+            memory_limit: memory::DEFAULT_LIMIT,
         }
     }
 }
@@ -129,6 +146,9 @@ pub async fn serve(
         tokio::spawn(http::serve(listener, state, stop.wait()));
     }
     let server = Server::builder()
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .add_service(provider)
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop.wait());
     let served = tokio::select! {
@@ -150,11 +170,22 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
     let backend = Arc::new(Backend::new(aws));
     let values = Arc::new(Values::new(config.values.clone()));
-    let volumes = config
-        .writer
-        .clone()
-        .map(|writer| Arc::new(Volumes::new(writer, config.rules.limits.max_response_bytes)));
+    let memory = Memory::of(config.memory_limit, config.writer.is_some());
+    let (workers, answers) = (Workers::new(), Shares::new(memory.answers));
+    let volumes = config.writer.clone().map(|writer| {
+        Arc::new(Volumes::new(volumes::Means {
+            writer,
+            workers: Arc::clone(&workers),
+            max_bytes: config.rules.limits.max_response_bytes,
+            files: Arc::clone(&answers),
+            max_kept: memory.volumes,
+        }))
+    });
     let mounter = Mounter {
+        workers,
+        places: Shares::new(config.max_mounts),
+        requests: Shares::new(memory.requests),
+        answers,
         rules: config.rules.clone(),
         cluster,
         identity: Arc::clone(&identity),

@@ -1,13 +1,12 @@
 //! The way of a mount, in reading order: parse, check the target, who is
 //! asking, fetch everything at once, shape, deliver all or nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
     cluster::{Cluster, ClusterError},
-    fetch::ObjectResult,
     identity::{Identity, IdentityError},
     model::{
         arn::{Region, Regions},
@@ -16,14 +15,17 @@ use crate::{
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
     reading::{PodAsker, Read, Reader},
-    shape::{NotShaped, shape_all},
-    values::{Entry, Origin},
-    volumes::Volumes,
+    shape::{NotShaped, Shaped, Shaping, Subject},
+    shares::{Refused, Share, Shares},
+    values::{Entry, Found, Origin},
+    volumes::{VolumeError, Volumes},
+    workers::{Panicked, Workers},
     writer::WriteError,
 };
 
-/// Fields that are taken out without a thread of their own.
-const FEW_FIELDS: usize = 20;
+/// Longest request that is read on the threads that answer: less than a
+/// millisecond's work. An alias multiplies what is read, so one with any is not.
+const MAX_QUICK_BYTES: usize = 8 << 10;
 
 /// Who puts the files into the pod.
 #[derive(Clone)]
@@ -47,6 +49,14 @@ pub struct Mounter {
     pub reader: Reader,
     /// Who writes the files.
     pub delivery: Delivery,
+    /// Read large manifests and shape values.
+    pub workers: Arc<Workers>,
+    /// Places: how many mounts are under way at once.
+    pub places: Arc<Shares>,
+    /// Memory of the requests of mounts under way.
+    pub requests: Arc<Shares>,
+    /// Memory of their files and answers.
+    pub answers: Arc<Shares>,
     /// The most that one mount may take. It must end well before kubelet's two
     /// minutes, because a mount that kubelet gives up may start the pod empty.
     pub deadline: Duration,
@@ -61,8 +71,9 @@ pub struct Mounted {
     pub origin: Origin,
     /// Who they were read as.
     pub principal: Principal,
-    /// Whether the answer must carry the contents.
-    pub driver_writes: bool,
+    /// The memory of the contents that the answer must carry, to be kept until
+    /// they are sent. `None` when they are in the pod already.
+    pub answer: Option<Share>,
 }
 
 /// Why nothing was mounted.
@@ -81,9 +92,23 @@ pub enum MountError {
     /// too large.
     #[error("{0}; nothing was changed in the pod")]
     Objects(#[from] NotShaped),
-    /// The files could not be written; what was mounted before is still there.
+    /// The pod's folder cannot be written.
     #[error("cannot write into the pod's volume: {}", crate::model::message::causes(.0))]
     Write(#[from] WriteError),
+    /// The node's memory for volumes is used up.
+    #[error("{0}; nothing was changed in the pod")]
+    Memory(VolumeError),
+    /// The namespace has more mounts under way than it may.
+    #[error(
+        "namespace {namespace} has too much under way on this node: the requests of its mounts hold {held} bytes, and {asked} more do not fit (all namespaces hold {taken} of {max}). kubelet tries again",
+        held = refused.held, asked = refused.asked, taken = refused.taken, max = refused.max
+    )]
+    Busy {
+        /// The pod's namespace.
+        namespace: String,
+        /// How much was asked for and is taken.
+        refused: Refused,
+    },
     /// Our own deadline.
     #[error("the mount was given up after {} s (--mount-timeout); kubelet tries again", .0.as_secs())]
     Deadline(Duration),
@@ -94,21 +119,29 @@ pub enum MountError {
 
 impl Mounter {
     /// Mounts what the request names, within the deadline and the caller's
-    /// patience, and logs what became of it.
+    /// patience, and logs what became of it. `entrance` is dropped as soon as the
+    /// raw request is read and gone.
     ///
     /// # Errors
     /// Everything that is wrong, at once; then nothing was delivered.
-    pub async fn mount(&self, raw: RawRequest, patience: Option<Duration>) -> Result<Mounted, MountError> {
+    pub async fn mount(
+        &self,
+        raw: RawRequest,
+        entrance: impl Send + 'static,
+        patience: Option<Duration>,
+    ) -> Result<Mounted, MountError> {
         let deadline = patience.map_or(self.deadline, |patience| patience.min(self.deadline));
         let started = Instant::now();
+        let until = started + deadline;
         let target_path = raw.target_path.clone();
-        let request = MountRequest::parse(raw, &self.rules).inspect_err(|error| {
+        let parsed = tokio::time::timeout_at(until, self.parse(raw, entrance)).await;
+        let request = parsed.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
             tracing::error!(target_path, "mount refused: {error}");
         })?;
         let (pod, class) = (request.pod.clone(), request.class.clone());
         let warnings = request.warnings.join("; ");
         // In a box, because the compiler gives up on futures nested this deeply.
-        let result = tokio::time::timeout(deadline, Box::pin(self.carry_out(request)))
+        let result = tokio::time::timeout_at(until, Box::pin(self.carry_out(request)))
             .await
             .unwrap_or(Err(MountError::Deadline(deadline)));
         let millis = started.elapsed().as_millis();
@@ -135,7 +168,34 @@ impl Mounter {
         result
     }
 
+    /// Reads a large request aside: a pod author decides how much work that is,
+    /// and other pods wait here.
+    async fn parse(
+        &self,
+        raw: RawRequest,
+        entrance: impl Send + 'static,
+    ) -> Result<MountRequest, MountError> {
+        let quick =
+            raw.attributes.len() + raw.secrets.len() <= MAX_QUICK_BYTES && !raw.attributes.contains('&');
+        if quick {
+            return Ok(MountRequest::parse(raw, &self.rules)?);
+        }
+        let (namespace, rules) = (raw.namespace_in_line().to_owned(), self.rules.clone());
+        let mut taken = Some((raw, entrance));
+        let parsed = self.workers.run(&namespace, move |_| match taken.take() {
+            Some((raw, _entrance)) => ControlFlow::Break(MountRequest::parse(raw, &rules)),
+            None => ControlFlow::Continue(()),
+        });
+        Ok(parsed.await.map_err(|Panicked| MountError::Bug)??)
+    }
+
     async fn carry_out(&self, mut request: MountRequest) -> Result<Mounted, MountError> {
+        let namespace = request.pod.namespace.clone();
+        let _request = self
+            .requests
+            .try_take(&namespace, request.bytes())
+            .map_err(|refused| MountError::Busy { namespace: namespace.clone(), refused })?;
+        let _place = self.places.take(&namespace, 1).await;
         self.check_target(&request).await?;
         let regions = self.regions(&request).await?;
         let (principal, proof) = self.identity.principal(&request).await?;
@@ -148,12 +208,49 @@ impl Mounter {
             interval: request.refresh_interval,
         };
         let Read { objects, origin, entries } = self.reader.read(&asker, &request.objects).await?;
-        let account = self.identity.account(&principal);
+        let subject = Subject {
+            class: format!("{namespace}/{}", request.class),
+            who: principal.to_string(),
+            account: self.identity.account(&principal),
+        };
+        let (files, answer) = match &self.delivery {
+            Delivery::DriverWrites => {
+                let (files, answer) = self.shape(&request, objects, &entries, subject).await?;
+                (files, Some(answer))
+            }
+            Delivery::ProviderWrites(volumes) => {
+                let shaped = volumes.mount(request, entries.clone(), objects, subject).await?;
+                self.recount(&shaped, &entries);
+                (shaped.files, None)
+            }
+        };
+        Ok(Mounted { files, origin, principal, answer })
+    }
+
+    /// Makes the files for an answer, in memory that is the namespace's: the
+    /// values, and once more the message that carries them.
+    async fn shape(
+        &self,
+        request: &MountRequest,
+        objects: Vec<Found>,
+        entries: &[Arc<Entry>],
+        subject: Subject,
+    ) -> Result<(Vec<MountFile>, Share), MountError> {
+        let namespace = &request.pod.namespace;
         let limit = self.rules.limits.max_response_bytes;
-        let (request, files) = shape_aside(request, objects, principal.to_string(), account, limit).await?;
-        let files = self.deliver(request, files, entries).await?;
-        let driver_writes = matches!(self.delivery, Delivery::DriverWrites);
-        Ok(Mounted { files, origin, principal, driver_writes })
+        let shaping = Shaping::new(Arc::clone(&request.objects), objects, subject, limit);
+        let mut memory = self.answers.take(namespace, 2 * shaping.max_bytes()).await;
+        let shaped = shaping.run(&self.workers, namespace).await.map_err(|Panicked| MountError::Bug)??;
+        self.recount(&shaped, entries);
+        memory.shrink_to(2 * shaped.bytes());
+        Ok((shaped.files, memory))
+    }
+
+    /// What was taken out of values is kept with them, and counts.
+    fn recount(&self, shaped: &Shaped, entries: &[Arc<Entry>]) {
+        if shaped.computed {
+            self.reader.recount(entries);
+        }
     }
 
     /// Wrong folders are refused before AWS is asked.
@@ -174,37 +271,15 @@ impl Mounter {
         request.check_region(&primary)?;
         Ok(Regions { primary, failover })
     }
-
-    /// Gives back the files that are in the pod, or in the answer.
-    async fn deliver(
-        &self,
-        request: MountRequest,
-        files: Vec<MountFile>,
-        entries: Vec<Arc<Entry>>,
-    ) -> Result<Vec<MountFile>, MountError> {
-        match &self.delivery {
-            Delivery::DriverWrites => Ok(files),
-            Delivery::ProviderWrites(volumes) => Ok(volumes.mount(request, entries, files).await?),
-        }
-    }
 }
 
-/// Makes the files. Many fields are taken out on a thread that may be busy for
-/// long: a pod author decides how much work that is, and other pods wait here.
-async fn shape_aside(
-    request: MountRequest,
-    objects: Vec<ObjectResult>,
-    who: String,
-    account: Option<String>,
-    limit: usize,
-) -> Result<(MountRequest, Vec<MountFile>), MountError> {
-    let fields: usize = request.objects.iter().map(|object| object.fields.len()).sum();
-    let work = move || {
-        let files = shape_all(&request, objects, &who, account, limit)?;
-        Ok((request, files))
-    };
-    if fields <= FEW_FIELDS {
-        return work();
+impl From<VolumeError> for MountError {
+    fn from(error: VolumeError) -> Self {
+        match error {
+            VolumeError::NotShaped(error) => Self::Objects(error),
+            VolumeError::Write(error) => Self::Write(error),
+            VolumeError::Memory { .. } => Self::Memory(error),
+            VolumeError::Panicked(Panicked) => Self::Bug,
+        }
     }
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(MountError::Bug))
 }

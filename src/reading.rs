@@ -10,7 +10,7 @@ use crate::{
     aws::Effort,
     backend::Backend,
     cache::{Found, Turn},
-    fetch::{Asker, ObjectResult, Who, each, fetch},
+    fetch::{Asker, Who, each, fetch},
     identity::{Identity, IdentityError, Proof},
     model::{
         arn::Regions,
@@ -18,7 +18,7 @@ use crate::{
         principal::Principal,
         source::{Plan, Source},
     },
-    values::{Entry, Finding, Lost, Origin, Outcome, Settled, Values},
+    values::{self, Entry, Finding, Lost, Origin, Outcome, Settled, Values},
 };
 
 /// How long a mount waits for another's read while it could be served a last
@@ -47,7 +47,7 @@ pub struct PodAsker<'a> {
 /// What a mount reads.
 pub struct Read {
     /// One result for each object, in their order.
-    pub objects: Vec<ObjectResult>,
+    pub objects: Vec<values::Found>,
     /// The least fresh origin of them.
     pub origin: Origin,
     /// The entries that the objects came from, for whoever delivers changes.
@@ -93,8 +93,13 @@ impl Reader {
                 Err(Lost::Session(error)) => return Err(error),
             }
         }
-        let objects = plan.places.iter().map(|(source, place)| outcomes[*source][*place].clone()).collect();
+        let objects = plan.places.iter().map(|(source, place)| outcomes[*source].found(*place)).collect();
         Ok(Read { objects, origin, entries: wanted.into_iter().map(|wanted| wanted.entry).collect() })
+    }
+
+    /// Counts entries anew, after something was taken out of their values.
+    pub fn recount(&self, entries: &[Arc<Entry>]) {
+        entries.iter().for_each(|entry| self.values.recount(entry));
     }
 
     /// Serves what is fresh, fetches what nobody fetches, and waits for the rest.

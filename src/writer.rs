@@ -24,6 +24,7 @@
 mod file_set;
 mod layout;
 mod mount;
+mod survey;
 mod target;
 
 use std::{
@@ -224,6 +225,17 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// The volumes of this node that stand in memory, with the bytes that each
+    /// takes: whoever has written them.
+    pub fn volumes(&self) -> Vec<(PathBuf, usize)> {
+        survey::volumes(&self.kubelet_path)
+    }
+
+    /// Whether something is still mounted at the target path.
+    pub fn is_mounted(&self, target_path: &Path) -> bool {
+        survey::is_mounted(target_path, self.file_system)
     }
 
     fn volume(&self, target_path: &Path, pod_uid: &str) -> Result<Volume, WriteError> {

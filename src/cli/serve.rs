@@ -11,6 +11,7 @@ use crate::{
     aws::AwsSettings,
     cluster::ClusterSettings,
     identity::{AgentSettings, IdentitySettings},
+    memory::Memory,
     model::{
         arn::Region,
         go_text::{parse_bool, parse_duration},
@@ -72,9 +73,9 @@ pub struct ServeArgs {
     /// A value that no mount has asked for this long is dropped and no longer polled
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = positive_duration, help_heading = "Rotation and outages")]
     idle_after: Duration,
-    /// Most memory for values
-    #[arg(long, value_name = "BYTES", default_value = "33554432", help_heading = "Rotation and outages")]
-    cache_max_bytes: usize,
+    /// Most memory for values [default: a part of --memory-limit, 30 MiB of 128]
+    #[arg(long, value_name = "BYTES", value_parser = optional_bytes, help_heading = "Rotation and outages")]
+    cache_max_bytes: Option<OptionalBytes>,
 
     /// Longest use of credentials: a revoked trust ends within it. STS gives sessions of 15 minutes to 1 hour
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
@@ -98,7 +99,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
     kubeconfig: Option<PathBuf>,
 
-    /// Most objects of one SecretProviderClass
+    /// The container's memory limit, which is divided among values, mounts and volumes
+    #[arg(long, value_name = "BYTES", default_value = "134217728", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
+    memory_limit: usize,
+    /// Most mounts under way at once; one namespace gets half of them
+    #[arg(long, value_name = "COUNT", default_value = "256", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
+    max_mounts: usize,
+    /// Most files of one SecretProviderClass
     #[arg(long, value_name = "COUNT", default_value = "500", help_heading = "Limits")]
     max_objects: usize,
     /// Longest JMESPath expression, at most 1024
@@ -140,6 +147,8 @@ struct OptionalRegion(Option<Region>);
 #[derive(Clone, Copy, Debug)]
 struct OptionalDuration(Option<Duration>);
 #[derive(Clone, Copy, Debug)]
+struct OptionalBytes(Option<usize>);
+#[derive(Clone, Copy, Debug)]
 pub(super) struct AnyDuration(pub(super) Duration);
 #[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
@@ -164,6 +173,8 @@ impl ServeArgs {
         let agent =
             self.pod_identity_endpoint.as_deref().map_or_else(AgentSettings::default, AgentSettings::at);
         let timeout = self.pod_identity_http_timeout.and_then(|timeout| timeout.0).unwrap_or(agent.timeout);
+        let memory = Memory::of(self.memory_limit, !self.driver_writes_secrets);
+        let cache_bytes = self.cache_max_bytes.and_then(|bytes| bytes.0);
         let defaults = AwsSettings::default();
         let app_name = match &self.eks_addon_version {
             Some(version) if !version.is_empty() => format!("latchkey-{version}"),
@@ -204,13 +215,15 @@ impl ServeArgs {
                 interval: self.rotation_poll_interval,
                 max_stale: self.max_stale.0,
                 idle_after: self.idle_after,
-                max_bytes: self.cache_max_bytes,
+                max_bytes: cache_bytes.unwrap_or(memory.values),
             },
             cluster: ClusterSettings {
                 kubeconfig: self.kubeconfig.clone(),
                 node_name: self.node_name.clone(),
             },
             mount_timeout: self.mount_timeout,
+            max_mounts: self.max_mounts,
+            memory_limit: self.memory_limit,
         })
     }
 }
@@ -221,6 +234,14 @@ fn optional_region(text: &str) -> Result<OptionalRegion, String> {
     } else {
         region(text).map(|region| OptionalRegion(Some(region)))
     }
+}
+
+fn optional_bytes(text: &str) -> Result<OptionalBytes, String> {
+    if text.is_empty() {
+        return Ok(OptionalBytes(None));
+    }
+    let bytes = text.parse().map_err(|_| "a number of bytes is expected".to_owned());
+    bytes.map(|bytes| OptionalBytes(Some(bytes)))
 }
 
 fn boolean(text: &str) -> Result<bool, String> {

@@ -26,7 +26,8 @@ use crate::{
         source::{Plan, Source},
         yaml::{self, Content, Node},
     },
-    shape::shape_all,
+    shape::{Shaping, Subject},
+    values::Outcome,
 };
 
 /// Mode of a file whose object names none, as the driver has it.
@@ -56,8 +57,14 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let plan = Plan::of(&request.objects);
     let sources: Vec<&Source> = plan.sources.iter().collect();
     let results = fetch(&Backend::new(aws), &asker, &sources).await?;
-    let objects = plan.places.iter().map(|(source, place)| results[*source][*place].clone()).collect();
-    let files = shape_all(&request, objects, &"your own AWS credentials", None, usize::MAX)?;
+    let outcomes: Vec<Outcome> = results.into_iter().map(Outcome::from).collect();
+    let found = plan.places.iter().map(|(source, place)| outcomes[*source].found(*place)).collect();
+    let subject = Subject {
+        class: format!("{}/{}", request.pod.namespace, request.class),
+        who: "your own AWS credentials".to_owned(),
+        account: None,
+    };
+    let files = Shaping::new(Arc::clone(&request.objects), found, subject, usize::MAX).finish()?.files;
 
     if let Some(folder) = &args.output {
         for file in &files {

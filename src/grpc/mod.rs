@@ -1,5 +1,7 @@
 //! The driver's service: `Version` and `Mount`.
 
+pub mod codec;
+mod entrance;
 pub mod socket;
 mod status;
 
@@ -7,7 +9,9 @@ use std::{sync::Arc, time::Duration};
 
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
+pub use self::entrance::Entrance;
 use self::{
+    entrance::{Answered, MAX_REQUEST_BYTES, Received},
     protocol::{
         File, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
         csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer},
@@ -29,8 +33,6 @@ pub mod protocol {
 pub const PROTOCOL_VERSION: &str = "v1alpha1";
 /// How `Version` names this provider.
 pub const RUNTIME_NAME: &str = "latchkey";
-/// Largest request that is read. The driver's own limit is the same.
-const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// What an answer needs of the time that the driver waits.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Stands for a mount without files, because the driver refuses an empty list.
@@ -50,8 +52,10 @@ impl Provider {
     }
 
     /// The service to put behind a socket.
-    pub fn into_server(self) -> CsiDriverProviderServer<Self> {
-        CsiDriverProviderServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES)
+    pub fn into_server(self) -> Entrance<CsiDriverProviderServer<Self>> {
+        let server = CsiDriverProviderServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES);
+        // An answer's size is the mount's own affair, and the driver's.
+        Entrance::new(server.max_encoding_message_size(usize::MAX))
     }
 
     /// Whoever may call is given secrets of any pod's service account whose
@@ -79,9 +83,10 @@ impl CsiDriverProvider for Provider {
         }))
     }
 
-    async fn mount(&self, request: Request<MountRequest>) -> Result<Response<MountResponse>, Status> {
+    async fn mount(&self, mut request: Request<MountRequest>) -> Result<Response<MountResponse>, Status> {
         self.check_caller(&request)?;
         let patience = caller_patience(&request);
+        let received = request.extensions_mut().remove::<Received>();
         let request = request.into_inner();
         let raw = RawRequest {
             attributes: request.attributes,
@@ -90,8 +95,8 @@ impl CsiDriverProvider for Provider {
             permission: request.permission,
         };
         let mounter = Arc::clone(&self.mounter);
-        let result = in_a_task_of_its_own(async move { mounter.mount(raw, patience).await }).await;
-        result.map(|mounted| Response::new(answer(mounted))).map_err(|error| status_of(&error))
+        let result = in_a_task_of_its_own(async move { mounter.mount(raw, received, patience).await }).await;
+        result.map(answer).map_err(|error| status_of(&error))
     }
 }
 
@@ -122,7 +127,7 @@ fn caller_patience<T>(request: &Request<T>) -> Option<Duration> {
     Some(patience.saturating_sub(ANSWER_TIME).max(patience / 2))
 }
 
-fn answer(mounted: Mounted) -> MountResponse {
+fn answer(mounted: Mounted) -> Response<MountResponse> {
     let mut object_version: Vec<ObjectVersion> = mounted
         .files
         .iter()
@@ -131,14 +136,19 @@ fn answer(mounted: Mounted) -> MountResponse {
     if object_version.is_empty() {
         object_version.push(ObjectVersion { id: NOTHING_MOUNTED.to_owned(), version: "0".to_owned() });
     }
-    let files = if mounted.driver_writes { mounted.files } else { Vec::new() };
+    let files = if mounted.answer.is_some() { mounted.files } else { Vec::new() };
     let files = files.into_iter().map(|file| File {
         path: file.path.to_string(),
         // At most 0o777.
         mode: i32::try_from(file.mode.bits()).unwrap_or(0o400),
         contents: file.contents.to_shared_bytes(),
     });
-    MountResponse { object_version, error: None, files: files.collect() }
+    let message = MountResponse { object_version, error: None, files: files.collect() };
+    let mut response = Response::new(message);
+    if let Some(memory) = mounted.answer {
+        response.extensions_mut().insert(Answered(Arc::new(memory)));
+    }
+    response
 }
 
 #[cfg(test)]

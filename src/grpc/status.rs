@@ -28,8 +28,10 @@ fn code_of(error: &MountError) -> Code {
         MountError::Region(error) => code_of_cluster(error),
         MountError::Identity(error) => code_of_identity(error),
         MountError::Objects(NotShaped::Objects(objects)) => code_of_objects(objects),
-        MountError::Objects(NotShaped::Size(_)) | MountError::Write(_) => Code::FailedPrecondition,
-        MountError::Deadline(_) | MountError::Bug => Code::Internal,
+        MountError::Objects(NotShaped::Size(_)) | MountError::Write(_) | MountError::Memory(_) => {
+            Code::FailedPrecondition
+        }
+        MountError::Busy { .. } | MountError::Deadline(_) | MountError::Bug => Code::Internal,
     }
 }
 

@@ -29,6 +29,17 @@ pub struct RawRequest {
     pub permission: String,
 }
 
+impl RawRequest {
+    /// The namespace whose turn it is to have the request read; empty when none is
+    /// found. It decides about nothing else. A pod author cannot write the text
+    /// that is looked for: quotes within a JSON text are escaped.
+    pub fn namespace_in_line(&self) -> &str {
+        let key = concat!("\"csi.storage.k8s.io/", "pod.namespace\":\"");
+        let after = self.attributes.find(key).and_then(|at| self.attributes.get(at + key.len()..));
+        after.and_then(|after| after.split_once('"')).map_or("", |(namespace, _)| namespace)
+    }
+}
+
 /// Which of the Pod Identity agent's addresses to ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AddressType {

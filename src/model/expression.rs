@@ -30,6 +30,7 @@ const MAX_SLICE_STEP: i32 = 1_000_000;
 #[derive(Clone, Debug)]
 pub struct Expression {
     text: String,
+    literal: bool,
     way: Way,
 }
 
@@ -101,7 +102,7 @@ impl Expression {
             if steps.len() > MAX_STEPS {
                 return Err(ExpressionError::Deep(steps.len()));
             }
-            return Ok(Self { text: text.to_owned(), way: Way::Plain(steps) });
+            return Ok(Self { text: text.to_owned(), literal: false, way: Way::Plain(steps) });
         }
         let operators = text.chars().filter(|c| "([{!&.|<>=".contains(*c)).count();
         if operators > MAX_OPERATORS {
@@ -120,7 +121,7 @@ impl Expression {
         if growth(compiled.as_ast()) > MAX_GROWTH {
             return Err(ExpressionError::Growth);
         }
-        Ok(Self { text: text.to_owned(), way: Way::Computed(compiled) })
+        Ok(Self { text: text.to_owned(), literal: false, way: Way::Computed(compiled) })
     }
 
     /// A literal top-level key of at most `limit` bytes, whatever characters it has.
@@ -131,12 +132,27 @@ impl Expression {
         if name.len() > limit {
             return Err(ExpressionError::Long { bytes: name.len(), limit });
         }
-        Ok(Self { text: name.to_owned(), way: Way::Plain(vec![Step::Name(name.to_owned())]) })
+        Ok(Self { text: name.to_owned(), literal: true, way: Way::Plain(vec![Step::Name(name.to_owned())]) })
     }
 
     /// The expression or key as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The memory that it takes, about: a compiled expression has at most a node
+    /// for each byte of its text.
+    pub fn bytes(&self) -> usize {
+        const NODE: usize = 128;
+        self.text.len() * (1 + NODE)
+    }
+
+    /// The key of a `jmesPath` entry that it was written under.
+    pub fn kind(&self) -> &'static str {
+        match self.way {
+            Way::Plain(_) if self.literal => "key",
+            Way::Plain(_) | Way::Computed(_) => "path",
+        }
     }
 
     /// Takes the field out: a string verbatim, everything else as JSON; `None`

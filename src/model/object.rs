@@ -102,6 +102,20 @@ impl Object {
         Some(Self { reference: reference?, failover, path: path?, mode, encoding, optional, fields })
     }
 
+    /// The memory that it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        let fields = self.fields.iter().map(|field| size_of::<Field>() + field.expression.bytes());
+        let paths = self.file_paths().map(|path| path.as_str().len());
+        let references = [Some(&self.reference), self.failover.as_ref()];
+        let references = references.into_iter().flatten().map(Reference::bytes);
+        size_of::<Self>() + fields.sum::<usize>() + paths.sum::<usize>() + references.sum::<usize>()
+    }
+
+    /// Every file that the object may bring.
+    pub fn file_paths(&self) -> impl Iterator<Item = &FilePath> {
+        std::iter::once(&self.path).chain(self.fields.iter().map(|field| &field.path))
+    }
+
     /// Every file that the object may bring, with the name to report it by.
     pub fn paths(&self) -> impl Iterator<Item = (&FilePath, String)> {
         let id = shortened(&self.reference.id);

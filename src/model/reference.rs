@@ -79,6 +79,12 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
+    /// The memory that it takes.
+    pub fn bytes(&self) -> usize {
+        let texts = [Some(&self.id), self.selector.version.as_ref(), self.selector.label.as_ref()];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     /// Checks `objectName` against `objectType`, its ARN's service and the Region.
     pub(super) fn parse(
         place: &str,

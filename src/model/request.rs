@@ -1,6 +1,6 @@
 //! The driver's Mount request as typed values, or every mistake that it has.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use zeroize::Zeroize;
 
@@ -8,10 +8,12 @@ use super::{
     arn::{Arn, Region, RoleArn},
     attributes::Attributes,
     file::FileMode,
+    file_path::FilePath,
+    message::shortened,
     mistakes::Mistakes,
     object::{Class, Object},
     token::Tokens,
-    yaml::{self, Content},
+    yaml::{self, Content, Node},
 };
 pub use super::{
     attributes::{AddressType, RawRequest},
@@ -20,6 +22,9 @@ pub use super::{
 
 /// Longest `objects`: about 500 bytes for each of 500 objects.
 const MAX_OBJECTS_BYTES: usize = 256 << 10;
+/// Most bytes of the expressions of one class. Each byte becomes at most one
+/// node of a compiled expression, so this bounds what a parsed class holds.
+const MAX_CLASS_EXPRESSION_BYTES: usize = 64 << 10;
 
 /// What the operator of the provider decides about every request.
 #[derive(Clone, Debug)]
@@ -84,7 +89,7 @@ pub struct MountRequest {
     /// `refreshInterval`: how old a served value may be.
     pub refresh_interval: Option<Duration>,
     /// What to mount.
-    pub objects: Vec<Object>,
+    pub objects: Arc<[Object]>,
     /// The pod's tokens.
     pub tokens: Tokens,
     /// The mount's folder.
@@ -200,11 +205,17 @@ impl MountRequest {
             address_type,
             role_arn,
             refresh_interval,
-            objects,
+            objects: objects.into(),
             tokens: attributes.tokens,
             target_path: PathBuf::from(raw.target_path),
             warnings: mistakes.warnings,
         })
+    }
+
+    /// The memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let objects = self.objects.iter().map(Object::bytes).sum::<usize>();
+        size_of::<Self>() + self.target_path.as_os_str().len() + objects
     }
 
     /// Repeats the checks that need the primary Region, for a Region that was
@@ -217,7 +228,7 @@ impl MountRequest {
         if self.failover_region.as_ref() == Some(region) {
             mistakes.add("failoverRegion", format!("is the same as the node's Region {region}"));
         }
-        for object in &self.objects {
+        for object in self.objects.iter() {
             let arn = Arn::parse(&object.reference.id);
             if let Some(arn) = arn.filter(|arn| arn.region != region.as_str()) {
                 let id = &object.reference.id;
@@ -249,7 +260,7 @@ fn default_mode(permission: &str, mistakes: &mut Mistakes) -> FileMode {
 
 fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
     if text.len() > MAX_OBJECTS_BYTES {
-        mistakes.add("objects", format!("has {} bytes; {MAX_OBJECTS_BYTES} are the most", text.len()));
+        mistakes.add("objects", format!("has {} bytes; the maximum is {MAX_OBJECTS_BYTES}", text.len()));
         return Vec::new();
     }
     let node = match yaml::read(text) {
@@ -262,21 +273,15 @@ fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<
     };
     match &node.content {
         Content::Null => Vec::new(),
-        Content::List(entries) if entries.len() > class.limits.max_objects => {
-            let (count, most) = (entries.len(), class.limits.max_objects);
-            mistakes.add("objects", format!("has {count} entries; {most} are the most (--max-objects)"));
-            Vec::new()
-        }
         Content::List(entries) => {
-            let parse = |(index, entry)| Object::parse(entry, index, class, mistakes);
-            let objects: Vec<Object> = entries.iter().enumerate().filter_map(parse).collect();
-            let files: usize = objects.iter().map(|object| 1 + object.fields.len()).sum();
-            let most = class.limits.max_objects;
-            if files > most {
-                mistakes
-                    .add("objects", format!("asks for {files} files; {most} are the most (--max-objects)"));
+            // Counted first: what is too much is not even looked at.
+            let before = mistakes.count;
+            check_counts(entries, class.limits, mistakes);
+            if mistakes.count > before {
+                return Vec::new();
             }
-            objects
+            let parse = |(index, entry)| Object::parse(entry, index, class, mistakes);
+            entries.iter().enumerate().filter_map(parse).collect()
         }
         Content::Scalar { .. } | Content::Map(_) => {
             mistakes.add("objects", "must be a list (each entry starts with \"- objectName:\")");
@@ -285,28 +290,63 @@ fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<
     }
 }
 
+/// What the entries ask for in all: files, and bytes of expressions.
+fn check_counts(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) {
+    let (mut files, mut expression_bytes) = (0, 0);
+    for entry in entries {
+        files += 1;
+        let fields = entry.values_of("jmesPath").filter_map(|node| match &node.content {
+            Content::List(fields) => Some(fields),
+            Content::Null | Content::Scalar { .. } | Content::Map(_) => None,
+        });
+        for field in fields.flatten() {
+            files += 1;
+            let texts = field.values_of("path").chain(field.values_of("key"));
+            expression_bytes += texts.map(Node::text_bytes).sum::<usize>();
+        }
+    }
+    let max_files = limits.max_objects;
+    if files > max_files {
+        mistakes.add(
+            "objects",
+            format!("asks for {files} files; the maximum is {max_files} (--max-objects), jmesPath entries included"),
+        );
+    }
+    if expression_bytes > MAX_CLASS_EXPRESSION_BYTES {
+        mistakes.add(
+            "objects",
+            format!(
+                "has {expression_bytes} bytes of jmesPath expressions; the maximum for one class is {MAX_CLASS_EXPRESSION_BYTES}"
+            ),
+        );
+    }
+}
+
 /// Two objects must not share a file, nor one's file be another's folder.
 fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
-    let mut owners: BTreeMap<&str, String> = BTreeMap::new();
-    for (path, owner) in objects.iter().flat_map(Object::paths) {
-        if let Some(first) = owners.get(path.as_str()) {
+    let mut paths: Vec<(&FilePath, String)> = objects.iter().flat_map(Object::paths).collect();
+    // In this order a path stands right before the paths below it, so that
+    // neighbours tell everything, however long and deep the paths are.
+    paths.sort_by(|(one, _), (other, _)| one.as_str().split('/').cmp(other.as_str().split('/')));
+    for pair in paths.windows(2) {
+        let [(path, owner), (next, next_owner)] = pair else { continue };
+        let (path, next) = (path.as_str(), next.as_str());
+        if path == next {
             mistakes.add(
                 "objects",
                 format!(
-                    "{first} and {owner} both mount the file {:?}; give one an objectAlias",
-                    path.as_str()
+                    "{owner} and {next_owner} both mount the file {:?}; give one an objectAlias",
+                    shortened(path)
                 ),
             );
-        } else {
-            owners.insert(path.as_str(), owner);
-        }
-    }
-    for (path, owner) in &owners {
-        let mut folders = path.match_indices('/').map(|(end, _)| &path[..end]);
-        let folder = folders.find_map(|folder| owners.get_key_value(folder));
-        if let Some((file, first)) = folder {
-            mistakes
-                .add("objects", format!("{first} mounts the file {file:?}, which {owner} needs as a folder"));
+        } else if next.strip_prefix(path).is_some_and(|below| below.starts_with('/')) {
+            mistakes.add(
+                "objects",
+                format!(
+                    "{owner} mounts the file {:?}, which {next_owner} needs as a folder",
+                    shortened(path)
+                ),
+            );
         }
     }
 }

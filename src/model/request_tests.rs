@@ -33,7 +33,7 @@ fn parse(attributes: &[(&str, &str)]) -> Result<MountRequest, InvalidRequest> {
 }
 
 fn objects(yaml: &str) -> Result<Vec<Object>, Vec<String>> {
-    parse(&[("objects", yaml)]).map(|request| request.objects).map_err(|error| error.mistakes)
+    parse(&[("objects", yaml)]).map(|request| request.objects.to_vec()).map_err(|error| error.mistakes)
 }
 
 fn file_names(attributes: &[(&str, &str)]) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! What is read together: one object, or one secret under several labels.
 
+use std::collections::HashMap;
+
 use super::{
     object::Object,
     reference::{Reference, Selector, Service},
@@ -36,57 +38,61 @@ impl Source {
         // A source is never empty.
         self.primary.first().map_or(Service::SecretsManager, |reference| reference.service)
     }
-
-    /// Whether a version once read is read forever.
-    fn takes_labels(&self) -> bool {
-        self.primary.iter().all(is_labelled_secret)
-    }
 }
 
 impl Plan {
     /// Groups the labels of each secret; everything else stands alone.
     pub fn of(objects: &[Object]) -> Self {
         let mut plan = Self { sources: Vec::new(), places: Vec::new(), required: Vec::new() };
+        let mut known = Known::default();
         for object in objects {
             let primary = normal(&object.reference);
             let failover = normal(object.failover.as_ref().unwrap_or(&object.reference));
-            let place = plan.find(&primary, &failover).unwrap_or_else(|| plan.add(primary, failover));
+            let pair = (primary, failover);
+            let place = match known.places.get(&pair) {
+                Some(place) => *place,
+                None => plan.add(pair, &mut known),
+            };
             plan.places.push(place);
             plan.required[place.0][place.1] |= !object.optional;
         }
         plan
     }
 
-    /// The place of a reference that is there already.
-    fn find(&self, primary: &Reference, failover: &Reference) -> Option<(usize, usize)> {
-        self.sources.iter().enumerate().find_map(|(index, source)| {
-            let mut pairs = source.primary.iter().zip(&source.failover);
-            pairs.position(|pair| pair == (primary, failover)).map(|place| (index, place))
-        })
-    }
-
-    fn add(&mut self, primary: Reference, failover: Reference) -> (usize, usize) {
-        let group = is_labelled_secret(&primary).then(|| {
-            self.sources.iter().position(|source| {
-                source.takes_labels()
-                    && source
-                        .primary
-                        .iter()
-                        .all(|other| other.id == primary.id && other.selector != primary.selector)
-                    && source.failover.iter().all(|other| other.id == failover.id)
-            })
+    /// A new reference: beside the other labels of its secret, or alone.
+    fn add(&mut self, pair: (Reference, Reference), known: &mut Known) -> (usize, usize) {
+        let (primary, failover) = pair.clone();
+        let mut group = is_labelled_secret(&primary)
+            .then(|| known.labelled.entry((primary.id.clone(), failover.id.clone())).or_default());
+        let beside = group.iter().flat_map(|sources| sources.iter()).copied().find(|index| {
+            self.sources[*index].primary.iter().all(|other| other.selector != primary.selector)
         });
-        if let Some(index) = group.flatten() {
-            let source = &mut self.sources[index];
-            source.primary.push(primary);
-            source.failover.push(failover);
-            self.required[index].push(false);
-            return (index, source.primary.len() - 1);
-        }
-        self.sources.push(Source { primary: vec![primary], failover: vec![failover] });
-        self.required.push(vec![false]);
-        (self.sources.len() - 1, 0)
+        let index = beside.unwrap_or_else(|| {
+            let index = self.sources.len();
+            self.sources.push(Source { primary: Vec::new(), failover: Vec::new() });
+            self.required.push(Vec::new());
+            if let Some(sources) = &mut group {
+                sources.push(index);
+            }
+            index
+        });
+        let source = &mut self.sources[index];
+        source.primary.push(primary);
+        source.failover.push(failover);
+        self.required[index].push(false);
+        let place = (index, source.primary.len() - 1);
+        known.places.insert(pair, place);
+        place
     }
+}
+
+/// What a plan holds so far, so that 500 objects are placed without comparing
+/// each with all others.
+#[derive(Default)]
+struct Known {
+    places: HashMap<(Reference, Reference), (usize, usize)>,
+    /// Sources of labels by the ids that they read.
+    labelled: HashMap<(String, String), Vec<usize>>,
 }
 
 /// Labels move between versions; version ids and parameters' versions do not.

@@ -5,7 +5,7 @@
 //! scalar that stands unquoted knows how it was written, so that `0644` can be
 //! told from `420` and a thirty-digit number keeps its digits.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{
@@ -15,8 +15,11 @@ use serde_yaml::{
 
 /// Deepest nesting that is read.
 const MAX_DEPTH: usize = 64;
-/// Most nodes that are read, aliases expanded.
-const MAX_NODES: usize = 20_000;
+/// Most nodes that are read, aliases expanded: 500 objects with every key that
+/// there is have about 15,000.
+const MAX_NODES: usize = 16_000;
+/// Most bytes of scalars, aliases expanded: twice the longest text.
+const MAX_SCALAR_BYTES: usize = 512 << 10;
 
 /// A place in the document and what stands there.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +46,25 @@ pub enum Content {
     List(Vec<Node>),
     /// A mapping in document order; of equal keys only the last is kept.
     Map(Vec<(String, Node)>),
+}
+
+impl Node {
+    /// What a mapping holds under `key`, written in any case.
+    pub(super) fn values_of(&self, key: &str) -> impl Iterator<Item = &Self> {
+        let entries = match &self.content {
+            Content::Map(entries) => entries.as_slice(),
+            Content::Null | Content::Scalar { .. } | Content::List(_) => &[],
+        };
+        entries.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, node)| node)
+    }
+
+    /// The length of a scalar; everything else has none.
+    pub(super) fn text_bytes(&self) -> usize {
+        match &self.content {
+            Content::Scalar { text, .. } => text.len(),
+            Content::Null | Content::List(_) | Content::Map(_) => 0,
+        }
+    }
 }
 
 /// A document that cannot be read. The message holds a place, no content.
@@ -93,7 +115,7 @@ fn options() -> serde_yaml::Options {
         budget: serde_yaml::budget! {
             max_depth: MAX_DEPTH,
             max_nodes: MAX_NODES,
-            max_total_scalar_bytes: 4 << 20,
+            max_total_scalar_bytes: MAX_SCALAR_BYTES,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
@@ -202,11 +224,11 @@ impl Resolver {
             Raw::Text(text) => self.text(&span, text),
             Raw::List(items) => Content::List(items.into_iter().map(|item| self.node(item)).collect()),
             Raw::Map(entries) => {
-                let mut map = Vec::new();
+                let mut map = Mapping::default();
                 for (key, value) in entries {
-                    merge(&mut map, key, self.node(value));
+                    map.put(key, self.node(value));
                 }
-                Content::Map(map)
+                Content::Map(map.entries)
             }
         };
         Node { line: raw.referenced.line(), content }
@@ -241,25 +263,38 @@ impl Resolver {
     }
 }
 
-/// Puts an entry into a mapping as Go does: the last of equal keys wins, and a
-/// `<<` overrides what stands before it. In a list of merged mappings the first wins.
-fn merge(map: &mut Vec<(String, Node)>, key: String, value: Node) {
-    match (key.as_str(), value.content) {
-        ("<<", Content::Map(entries)) => {
-            for (key, value) in entries {
-                merge(map, key, value);
+/// A mapping while it is read.
+#[derive(Default)]
+struct Mapping {
+    entries: Vec<(String, Node)>,
+    /// Where each key stands.
+    places: HashMap<String, usize>,
+}
+
+impl Mapping {
+    /// Puts an entry in as Go does: the last of equal keys wins, and a `<<`
+    /// overrides what stands before it. In a list of merged mappings the first wins.
+    fn put(&mut self, key: String, value: Node) {
+        match (key.as_str(), value.content) {
+            ("<<", Content::Map(entries)) => {
+                for (key, value) in entries {
+                    self.put(key, value);
+                }
             }
-        }
-        ("<<", Content::List(items)) => {
-            for item in items.into_iter().rev() {
-                merge(map, "<<".to_owned(), item);
+            ("<<", Content::List(items)) => {
+                for item in items.into_iter().rev() {
+                    self.put("<<".to_owned(), item);
+                }
             }
-        }
-        (_, content) => {
-            let node = Node { line: value.line, content };
-            match map.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, known)) => *known = node,
-                None => map.push((key, node)),
+            (_, content) => {
+                let node = Node { line: value.line, content };
+                match self.places.get(&key) {
+                    Some(place) => self.entries[*place].1 = node,
+                    None => {
+                        self.places.insert(key.clone(), self.entries.len());
+                        self.entries.push((key, node));
+                    }
+                }
             }
         }
     }

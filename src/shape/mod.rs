@@ -2,49 +2,31 @@
 //! extract, or say of every object why not.
 
 mod failed;
+mod parts;
 mod too_large;
 
+use std::{
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use self::parts::Taking;
 pub use self::{
     failed::{Cause, FailedObjects, ObjectFailure},
+    parts::ShapeError,
     too_large::TooLarge,
 };
 use crate::{
     aws::FailureKind,
-    fetch::ObjectResult,
-    model::{
-        encoding::Encoding,
-        expression::ExtractError,
-        file::MountFile,
-        file_path::FilePath,
-        object::{Field, Object},
-        request::MountRequest,
-        secret::SecretValue,
-    },
+    model::{file::MountFile, file_path::FilePath, object::Object, secret::SecretValue},
+    values::{Found, Parts, PartsKey},
+    workers::{Panicked, Stop, Workers},
 };
 
-/// Why a value does not become the files that were asked for. Never shows it.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ShapeError {
-    /// `encoding` does not fit.
-    #[error("the value{of} is not {encoding}", of = field.as_ref().map(|f| format!(" of jmesPath {f:?}")).unwrap_or_default(), encoding = encoding.as_str())]
-    Encoding {
-        /// The jmesPath entry; `None` for the whole value.
-        field: Option<String>,
-        /// What was expected.
-        encoding: Encoding,
-    },
-    /// The value is no JSON, or the expression does not fit it.
-    #[error("jmesPath {expression:?}: {problem}")]
-    Extract {
-        /// The entry's expression or key.
-        expression: String,
-        /// What is wrong.
-        problem: ExtractError,
-    },
-    /// The expression finds nothing.
-    #[error("jmesPath {0:?} finds nothing in the value, or null (optional: true would skip it)")]
-    Missing(String),
-}
+/// How long one step may be before another namespace has its turn, unless a
+/// single field takes longer.
+const STEP: Duration = Duration::from_millis(5);
 
 /// Why a mount's objects do not become its files.
 #[derive(Debug, thiserror::Error)]
@@ -57,104 +39,190 @@ pub enum NotShaped {
     Size(#[from] TooLarge),
 }
 
-/// The files of all objects, at most `limit` bytes of them.
-///
-/// # Errors
-/// Every object that failed, and for whom; `account` is theirs, where it is known.
-pub fn shape_all(
-    request: &MountRequest,
-    results: Vec<ObjectResult>,
-    who: &dyn std::fmt::Display,
-    account: Option<String>,
+/// For whom files are made, as messages name them.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The SecretProviderClass as `namespace/name`.
+    pub class: String,
+    /// Who the objects were read as.
+    pub who: String,
+    /// Their AWS account, where it is known.
+    pub account: Option<String>,
+}
+
+/// Objects and what AWS gave for them, on the way to files.
+pub struct Shaping {
+    objects: Arc<[Object]>,
+    found: Vec<Found>,
+    /// How each object takes its value apart.
+    keys: Vec<Option<PartsKey>>,
+    subject: Subject,
     limit: usize,
-) -> Result<Vec<MountFile>, NotShaped> {
-    let (mut files, mut failures) = (Vec::new(), Vec::new());
-    let mut left = limit;
-    for (object, result) in request.objects.iter().zip(results) {
-        let cause = match result {
-            Ok(reading) => match shape(object, &reading.value, &reading.version, &mut left) {
-                Ok(shaped) => {
-                    files.extend(shaped);
-                    continue;
+    /// The object that is next.
+    next: usize,
+    /// What was made of it so far, when a step ended in its midst.
+    taking: Option<Taking>,
+    files: Vec<MountFile>,
+    failures: Vec<ObjectFailure>,
+    left: usize,
+    computed: bool,
+}
+
+/// The files of a mount.
+#[derive(Debug)]
+pub struct Shaped {
+    /// All of them.
+    pub files: Vec<MountFile>,
+    /// Whether something was taken out of a value that was not known before.
+    pub computed: bool,
+}
+
+impl Shaped {
+    /// What the files take of an answer.
+    pub fn bytes(&self) -> usize {
+        self.files.iter().map(too_large::size_of).sum()
+    }
+}
+
+impl Shaping {
+    /// The files are at most `limit` bytes, as the driver's answer counts them.
+    pub fn new(objects: Arc<[Object]>, found: Vec<Found>, subject: Subject, limit: usize) -> Self {
+        Self {
+            keys: objects.iter().map(parts::key).collect(),
+            objects,
+            found,
+            subject,
+            limit,
+            next: 0,
+            taking: None,
+            files: Vec::new(),
+            failures: Vec::new(),
+            left: limit,
+            computed: false,
+        }
+    }
+
+    /// Most bytes that the files may become.
+    pub fn max_bytes(&self) -> usize {
+        if self.needs_work() { self.limit } else { self.known_bytes().min(self.limit) }
+    }
+
+    /// Makes the files. What has to be computed is left to the workers, in the
+    /// turn of `namespace`; without any such work it is done at once.
+    ///
+    /// # Errors
+    /// Every object that failed, and for whom; [`Panicked`] is a bug.
+    pub async fn run(
+        mut self,
+        workers: &Arc<Workers>,
+        namespace: &str,
+    ) -> Result<Result<Shaped, NotShaped>, Panicked> {
+        if self.needs_work() {
+            return workers.run(namespace, move |stop| self.step(stop)).await;
+        }
+        Ok(self.finish())
+    }
+
+    /// Makes the files without a pause.
+    ///
+    /// # Errors
+    /// Every object that failed, and for whom.
+    pub fn finish(&mut self) -> Result<Shaped, NotShaped> {
+        loop {
+            if let ControlFlow::Break(done) = self.step(&Stop::default()) {
+                return done;
+            }
+        }
+    }
+
+    /// Whether anything must be decoded or taken out that is not known yet.
+    fn needs_work(&self) -> bool {
+        self.found.iter().zip(&self.keys).any(|(found, key)| {
+            found.result().is_ok() && key.as_ref().is_some_and(|key| found.parts(key).is_none())
+        })
+    }
+
+    /// The bytes of the files, when nothing needs work.
+    fn known_bytes(&self) -> usize {
+        let sizes = self.objects.iter().zip(&self.found).zip(&self.keys).map(|((object, found), key)| {
+            let Ok(reading) = found.result() else { return 0 };
+            let parts = key.as_ref().and_then(|key| found.parts(key));
+            let parts = parts.iter().flat_map(|parts| parts.iter()).flatten();
+            reading.value.len() + parts.map(SecretValue::len).sum::<usize>() + too_large::overhead(object)
+        });
+        sizes.sum()
+    }
+
+    fn step(&mut self, stop: &Stop) -> ControlFlow<Result<Shaped, NotShaped>> {
+        let until = Instant::now() + STEP;
+        let objects = Arc::clone(&self.objects);
+        while let Some(object) = objects.get(self.next) {
+            if Instant::now() >= until {
+                return ControlFlow::Continue(());
+            }
+            if let Err(too_large) = self.shape(object, stop, until) {
+                return ControlFlow::Break(Err(too_large.into()));
+            }
+        }
+        let (files, failures) = (std::mem::take(&mut self.files), std::mem::take(&mut self.failures));
+        if failures.is_empty() {
+            return ControlFlow::Break(Ok(Shaped { files, computed: self.computed }));
+        }
+        let Subject { class, who, account } = self.subject.clone();
+        let objects = self.objects.len();
+        ControlFlow::Break(Err(Box::new(FailedObjects { failures, objects, class, who, account }).into()))
+    }
+
+    /// Makes an object's files, or a part of them until `until`.
+    fn shape(&mut self, object: &Object, stop: &Stop, until: Instant) -> Result<(), TooLarge> {
+        let found = self.found[self.next].clone();
+        let failure = match found.result() {
+            Ok(reading) => {
+                let mut taking =
+                    self.taking.take().unwrap_or_else(|| Taking::of(self.keys[self.next], &found));
+                match taking.go_on(object, &reading.value, self.left, stop, until) {
+                    ControlFlow::Continue(()) => {
+                        self.taking = Some(taking);
+                        return Ok(());
+                    }
+                    ControlFlow::Break(Ok(parts)) => {
+                        self.computed |= taking.computed();
+                        self.next += 1;
+                        return self.add(object, &found, &parts);
+                    }
+                    ControlFlow::Break(Err(errors)) => Some(Cause::Shape(errors)),
                 }
-                // What is left is not even made: it could fill any memory.
-                Err(NotMade::Size(shaped)) => {
-                    files.extend(shaped);
-                    return Err(TooLarge::new(&files, limit).into());
-                }
-                Err(NotMade::Errors(errors)) => Cause::Shape(errors),
-            },
+            }
             // Only "not found" makes an optional object absent; a denial never does.
-            Err(failure) if object.optional && failure.kind() == FailureKind::NotFound => continue,
-            Err(failure) => Cause::Read(failure),
+            Err(failure) if object.optional && failure.kind() == FailureKind::NotFound => None,
+            Err(failure) => Some(Cause::Read(failure.clone())),
         };
-        failures.push(ObjectFailure { reference: object.reference.clone(), cause });
+        self.next += 1;
+        let reference = object.reference.clone();
+        self.failures.extend(failure.map(|cause| ObjectFailure { reference, cause }));
+        Ok(())
     }
-    if failures.is_empty() {
-        return Ok(files);
-    }
-    let class = format!("{}/{}", request.pod.namespace, request.class);
-    let objects = request.objects.len();
-    Err(Box::new(FailedObjects { failures, objects, class, who: who.to_string(), account }).into())
-}
 
-/// Why one object does not become its files.
-enum NotMade {
-    Errors(Vec<ShapeError>),
-    /// There is no room left for the last of these.
-    Size(Vec<MountFile>),
-}
-
-/// The files of one object, the whole value first.
-fn shape(
-    object: &Object,
-    value: &SecretValue,
-    version: &str,
-    left: &mut usize,
-) -> Result<Vec<MountFile>, NotMade> {
-    let value = match object.encoding {
-        None => value.clone(),
-        Some(encoding) => encoding
-            .decode(value)
-            .ok_or_else(|| NotMade::Errors(vec![ShapeError::Encoding { field: None, encoding }]))?,
-    };
-    let (mut files, mut errors) = (Vec::new(), Vec::new());
-    let mut add = |path: &FilePath, mode, contents: SecretValue| {
-        let file = MountFile { path: path.clone(), mode, contents, version: version.to_owned() };
-        let room = left.checked_sub(too_large::size_of(&file));
-        files.push(file);
-        match room {
-            Some(room) => *left = room,
-            None => return Err(NotMade::Size(std::mem::take(&mut files))),
+    /// Adds an object's files: the whole value first, then its fields.
+    fn add(&mut self, object: &Object, found: &Found, parts: &Parts) -> Result<(), TooLarge> {
+        let Ok(reading) = found.result() else { return Ok(()) };
+        let mut parts = parts.iter();
+        let whole = parts.next().cloned().flatten().unwrap_or_else(|| reading.value.clone());
+        let fields = object.fields.iter().zip(parts);
+        let fields = fields.filter_map(|(field, part)| Some((&field.path, field.mode, part.clone()?)));
+        for (path, mode, contents) in std::iter::once((&object.path, object.mode, whole)).chain(fields) {
+            let file =
+                MountFile { path: FilePath::clone(path), mode, contents, version: reading.version.clone() };
+            let room = self.left.checked_sub(too_large::size_of(&file));
+            self.files.push(file);
+            match room {
+                Some(room) => self.left = room,
+                None => return Err(TooLarge::new(&self.files, self.limit)),
+            }
         }
         Ok(())
-    };
-    add(&object.path, object.mode, value.clone())?;
-    for field in &object.fields {
-        match extract(field, &value) {
-            Ok(Some(contents)) => add(&field.path, field.mode, contents)?,
-            Ok(None) => {}
-            Err(error) => errors.push(error),
-        }
     }
-    if errors.is_empty() { Ok(files) } else { Err(NotMade::Errors(errors)) }
 }
 
-/// `None` when the entry is optional and finds nothing.
-fn extract(field: &Field, value: &SecretValue) -> Result<Option<SecretValue>, ShapeError> {
-    let expression = || field.expression.as_str().to_owned();
-    let found = field
-        .expression
-        .extract(value.expose())
-        .map_err(|problem| ShapeError::Extract { expression: expression(), problem })?;
-    let Some(found) = found else {
-        return if field.optional { Ok(None) } else { Err(ShapeError::Missing(expression())) };
-    };
-    match field.encoding {
-        None => Ok(Some(found)),
-        Some(encoding) => encoding
-            .decode(&found)
-            .map(Some)
-            .ok_or_else(|| ShapeError::Encoding { field: Some(expression()), encoding }),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
 //! Files that are more than one mount may have.
 
-use crate::model::file::MountFile;
+use crate::model::{file::MountFile, object::Object};
 
 /// Bytes that the protocol adds to a file's path and contents, at most: tags,
 /// lengths, mode, and the version entry.
 const ENTRY_OVERHEAD: usize = 64;
+
+/// Longest version: Secrets Manager's VersionId has at most 64 characters.
+const MAX_VERSION_BYTES: usize = 64;
 
 /// The files are more than one mount may have.
 #[derive(Debug, thiserror::Error)]
@@ -33,4 +36,9 @@ impl TooLarge {
 /// What a file takes of an answer.
 pub(super) fn size_of(file: &MountFile) -> usize {
     file.contents.len() + 2 * file.path.as_str().len() + file.version.len() + ENTRY_OVERHEAD
+}
+
+/// What an object's files take of an answer beside their contents, at most.
+pub(super) fn overhead(object: &Object) -> usize {
+    object.file_paths().map(|path| 2 * path.as_str().len() + MAX_VERSION_BYTES + ENTRY_OVERHEAD).sum()
 }

@@ -3,16 +3,15 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::ValueSettings;
+use super::{Outcome, ValueSettings};
 use crate::{
     cache::Slot,
-    fetch::ObjectResult,
     identity::IdentityError,
     model::{arn::Regions, message::causes, principal::Principal, source::Source},
 };
@@ -20,9 +19,6 @@ use crate::{
 /// A mount reads by itself only what is older than its interval and this, so
 /// that the poller has time to be first.
 const GRACE: Duration = Duration::from_secs(2);
-
-/// What one read of a source gave: readings, or absences of optional objects.
-pub type Outcome = Arc<[ObjectResult]>;
 
 /// A source's results and when they were asked for.
 #[derive(Clone, Debug)]
@@ -178,7 +174,7 @@ impl Entry {
 
 impl Held {
     pub(super) fn bytes(&self) -> usize {
-        self.results.iter().flatten().map(|reading| reading.value.len()).sum()
+        self.results.bytes()
     }
 
     /// Whether the other holds the same values of the same versions.

@@ -5,9 +5,10 @@
 //! ever served to another. What leaves is zeroized when its last user is done.
 
 mod entry;
+mod outcome;
+mod table;
 
 use std::{
-    cmp::Reverse,
     collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,8 +17,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use self::entry::Pace;
-pub use self::entry::{Entry, Freshness, Held, Lost, Origin, Outcome};
+use self::{
+    entry::Pace,
+    table::{Table, empty_bytes},
+};
+pub use self::{
+    entry::{Entry, Freshness, Held, Lost, Origin},
+    outcome::{Found, Outcome, Parts, PartsKey},
+};
 use crate::{
     aws::FailureKind,
     cache::{Slot, Turn},
@@ -26,8 +33,6 @@ use crate::{
     model::{arn::Regions, principal::Principal, source::Source},
 };
 
-/// What an entry costs beside its values, about.
-const ENTRY_BYTES: usize = 1024;
 /// First pause after a poll that met an outage.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 /// Most doublings of a pause.
@@ -57,16 +62,6 @@ impl Default for ValueSettings {
     }
 }
 
-/// Entries by where and what they read.
-type Sources = HashMap<Regions, HashMap<Source, Arc<Entry>>>;
-
-/// All entries, by principal.
-#[derive(Default)]
-struct Table {
-    principals: HashMap<Principal, Sources>,
-    bytes: usize,
-}
-
 /// All entries.
 pub struct Values {
     settings: ValueSettings,
@@ -87,83 +82,6 @@ pub struct Settled {
     pub changed: bool,
     /// Whether the entry's fate has turned: AWS began to fail, access was lost.
     pub news: bool,
-}
-
-/// What an entry counts for without its values: it is in the table as a key,
-/// too, and a pod author chooses how long its names are.
-fn empty_bytes(source: &Source) -> usize {
-    let names = source.primary.iter().chain(&source.failover).map(|reference| reference.id.len());
-    ENTRY_BYTES + 2 * names.sum::<usize>()
-}
-
-impl Table {
-    fn get(&self, principal: &Principal, regions: &Regions, source: &Source) -> Option<&Arc<Entry>> {
-        self.principals.get(principal)?.get(regions)?.get(source)
-    }
-
-    fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.principals.values().flat_map(HashMap::values).flat_map(HashMap::values)
-    }
-
-    fn insert(&mut self, entry: &Arc<Entry>) {
-        self.bytes += entry.pace().bytes;
-        let sources = self.principals.entry(entry.principal.clone()).or_default();
-        sources.entry(entry.regions.clone()).or_default().insert(entry.source.clone(), Arc::clone(entry));
-    }
-
-    /// Drops the entry and what it holds; its value is zeroized when no mount
-    /// uses it any more.
-    fn remove(&mut self, entry: &Entry) {
-        drop(entry.slot.take_if(|_| true));
-        let Some(sources) = self.principals.get_mut(&entry.principal) else { return };
-        let Some(entries) = sources.get_mut(&entry.regions) else { return };
-        // It may be another entry by now: whoever lost access has lost that, too.
-        if let Some(removed) = entries.remove(&entry.source) {
-            self.bytes = self.bytes.saturating_sub(removed.pace().bytes);
-            drop(removed.slot.take_if(|_| true));
-        }
-        if entries.is_empty() {
-            sources.remove(&entry.regions);
-        }
-        if sources.is_empty() {
-            self.principals.remove(&entry.principal);
-        }
-    }
-
-    /// Removes, while there is too much, what was asked for longest ago of the
-    /// namespace that holds most: nobody's large secrets push out another's.
-    fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) {
-        if self.bytes <= max_bytes {
-            return;
-        }
-        let mut namespaces: HashMap<String, Holding> = HashMap::new();
-        for entry in self.entries() {
-            let (namespace, _) = entry.principal.service_account();
-            let holding = namespaces.entry(namespace.to_owned()).or_default();
-            let pace = entry.pace();
-            holding.bytes += pace.bytes;
-            // The newest goes last: it goes only when it is too large alone.
-            holding.entries.push((Arc::ptr_eq(entry, newest), pace.asked_at, Arc::clone(entry)));
-        }
-        for holding in namespaces.values_mut() {
-            holding.entries.sort_by_key(|(is_newest, asked_at, _)| Reverse((*is_newest, *asked_at)));
-        }
-        // A little more than needed, so that not every read has to sort again.
-        let target = max_bytes - max_bytes / 16;
-        while self.bytes > target {
-            let Some(heaviest) = namespaces.values_mut().max_by_key(|holding| holding.bytes) else { break };
-            let Some((_, _, oldest)) = heaviest.entries.pop() else { break };
-            heaviest.bytes -= oldest.pace().bytes;
-            self.remove(&oldest);
-        }
-    }
-}
-
-/// What a namespace has in the table, by when it was asked for; latest first.
-#[derive(Default)]
-struct Holding {
-    bytes: usize,
-    entries: Vec<(bool, Instant, Arc<Entry>)>,
 }
 
 impl Values {
@@ -259,11 +177,14 @@ impl Values {
         self.store(entry, turn, Held { results, read_at: began })
     }
 
-    fn store(&self, entry: &Arc<Entry>, turn: Turn, held: Held) -> Settled {
-        let results = Arc::clone(&held.results);
-        let (read_at, bytes) = (held.read_at, empty_bytes(&entry.source) + held.bytes());
+    fn store(&self, entry: &Arc<Entry>, turn: Turn, mut held: Held) -> Settled {
         let before = entry.slot.held();
         let changed = before.as_ref().is_some_and(|before| !before.is_same_as(&held));
+        if let Some(before) = before.as_ref().filter(|_| !changed) {
+            held.results.keep_parts_of(&before.results);
+        }
+        let results = held.results.clone();
+        let (read_at, bytes) = (held.read_at, empty_bytes(&entry.source) + held.bytes());
         drop(entry.slot.succeed(turn, held));
         {
             let mut pace = entry.pace();
@@ -367,6 +288,13 @@ impl Values {
     /// Where the principal reads, or one of these places.
     pub fn regions_of(&self, principal: &Principal) -> Option<Regions> {
         self.table().principals.get(principal)?.keys().next().cloned()
+    }
+
+    /// Counts an entry anew, after something was taken out of its values.
+    pub fn recount(&self, entry: &Arc<Entry>) {
+        if let Some(held) = entry.slot.held() {
+            self.count(entry, empty_bytes(&entry.source) + held.bytes());
+        }
     }
 
     /// Counts an entry's new size.

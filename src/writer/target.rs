@@ -97,7 +97,7 @@ impl Volume {
     fn check_tmpfs(&self, root: &OwnedFd) -> Result<(), WriteError> {
         let failed = |errno| WriteError::at("examine", &self.target_path, errno);
         let path = || self.target_path.clone();
-        if fs::fstatfs(root).map_err(failed)?.f_type != TMPFS_MAGIC {
+        if !is_tmpfs(&fs::fstatfs(root).map_err(failed)?) {
             return Err(WriteError::NotTmpfs { path: path() });
         }
         let stat = |folder: &OwnedFd| {
@@ -114,6 +114,11 @@ impl Volume {
         };
         if is_mount_root { Ok(()) } else { Err(WriteError::NotMountRoot { path: path() }) }
     }
+}
+
+/// Whether a file system is a tmpfs.
+pub(super) fn is_tmpfs(stat: &fs::StatFs) -> bool {
+    stat.f_type == TMPFS_MAGIC
 }
 
 /// `pods/<pod uid>/volumes/kubernetes.io~csi/<name>`, when `target_path` is

@@ -89,7 +89,7 @@ async fn mounts_work_as_ever_while_the_byte_bound_evicts() {
             let read = rooms.read(&world, &request.parameter("usePodIdentity", "true")).await.unwrap();
             for (number, object) in read.objects.into_iter().enumerate() {
                 let expected = format!("{:0>3000}", chunk * 50 + number);
-                assert_eq!(object.unwrap().value.expose(), expected.as_bytes());
+                assert_eq!(object.result().as_ref().unwrap().value.expose(), expected.as_bytes());
             }
             assert!(rooms.values.size().1 <= max_bytes);
         }
@@ -160,7 +160,7 @@ async fn entries_without_a_value_count_too() {
     for chunk in 0..5 {
         let request = Request::new(&objects(chunk * 100..(chunk + 1) * 100));
         let read = rooms.read(&world, &request).await.unwrap();
-        assert!(read.objects.iter().all(Result::is_err));
+        assert!(read.objects.iter().all(|object| object.result().is_err()));
         let (entries, bytes) = rooms.values.size();
         assert!(bytes <= max_bytes, "{entries} entries with {bytes} bytes");
     }
@@ -174,7 +174,7 @@ async fn a_value_larger_than_the_bound_is_mounted_and_not_kept() {
     let rooms = Rooms::beside(&world, settings).await;
     for _ in 0..2 {
         let read = rooms.read(&world, &Request::new(SECRET)).await.unwrap();
-        assert!(read.objects[0].is_ok());
+        assert!(read.objects[0].result().is_ok());
         assert_eq!(rooms.values.size(), (0, 0));
     }
 }
@@ -182,7 +182,7 @@ async fn a_value_larger_than_the_bound_is_mounted_and_not_kept() {
 /// Watches the value that the cache holds for the one object of a read.
 fn watched(read: Read) -> Weak<[ObjectResult]> {
     let held = read.entries[0].slot.held().expect("the cache holds it");
-    Arc::downgrade(&held.results)
+    Arc::downgrade(held.results.results())
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,7 +249,7 @@ async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
         (0..20).map(|chunk| Request::new(&objects(chunk * 10..(chunk + 1) * 10))).collect();
     let reads = join_all(requests.iter().map(|request| rooms.read(&world, request))).await;
     let reads: Vec<Read> = reads.into_iter().map(Result::unwrap).collect();
-    assert!(reads.iter().flat_map(|read| &read.objects).all(Result::is_ok));
+    assert!(reads.iter().flat_map(|read| &read.objects).all(|object| object.result().is_ok()));
     assert!(rooms.values.size().1 <= max_bytes);
     let held = reads.iter().flat_map(|read| &read.entries).filter(|entry| entry.slot.held().is_some());
     assert_eq!(held.count(), rooms.values.size().0, "only what counts is held");

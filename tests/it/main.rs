@@ -33,4 +33,5 @@ mod rotation_written;
 mod second_opinion;
 mod silence;
 mod socket;
+mod tenants;
 mod throughput;

@@ -189,7 +189,7 @@ async fn a_failover_object_must_be_possible() {
 async fn limits_hold() {
     let world = World::with(|config| config.rules.limits.max_objects = 2).await;
     let three = "- {objectName: a, objectType: secretsmanager}\n".repeat(3);
-    refused(&world, &Request::new(&three), &["has 3 entries; 2 are the most (--max-objects)"]).await;
+    refused(&world, &Request::new(&three), &["asks for 3 files; the maximum is 2 (--max-objects)"]).await;
     let expression = "a".repeat(1025);
     let long = format!(
         "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: {expression}, objectAlias: b}}]}}"

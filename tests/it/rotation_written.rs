@@ -10,8 +10,11 @@ use std::{
 use futures_util::future::join_all;
 use latchkey::{
     emulator::{Fault, FaultKind},
+    shape::Subject,
+    shares::Shares,
     values::ValueSettings,
-    volumes::Volumes,
+    volumes::{Means, Volumes},
+    workers::Workers,
     writer::{FileSystem, Writer},
 };
 use tonic::Code;
@@ -231,7 +234,13 @@ async fn a_change_during_the_first_mount_is_written_too() {
 async fn volumes_of_pods_that_are_gone_are_forgotten_without_a_change() {
     let world = world().await;
     let rooms = Rooms::beside(&world, ValueSettings::default()).await;
-    let volumes = Volumes::new(Writer::new(world.folder().join("kubelet"), FileSystem::Any), 4 << 20);
+    let volumes = Volumes::new(Means {
+        writer: Writer::new(world.folder().join("kubelet"), FileSystem::Any),
+        workers: Workers::new(),
+        max_bytes: 4 << 20,
+        files: Shares::new(8 << 20),
+        max_kept: 8 << 20,
+    });
     for (number, refresh) in [(1, None), (2, Some("15m"))] {
         let (mut request, _) = pod(&world, number, SECRET);
         if let Some(refresh) = refresh {
@@ -239,8 +248,9 @@ async fn volumes_of_pods_that_are_gone_are_forgotten_without_a_change() {
         }
         let read = rooms.read(&world, &request).await.unwrap();
         let parsed = Rooms::parsed(&world, &request);
-        let files = volumes.mount(parsed, read.entries, Vec::new()).await.unwrap();
-        assert_eq!(files.len(), 1);
+        let subject = Subject { class: "shop/web".to_owned(), who: "a test".to_owned(), account: None };
+        let shaped = volumes.mount(parsed, read.entries, read.objects, subject).await.unwrap();
+        assert_eq!(shaped.files.len(), 1);
     }
     let idle = Duration::from_secs(600);
     for (after, left) in [(600, 2), (1, 1), (1199, 1), (1, 0)] {

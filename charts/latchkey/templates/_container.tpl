@@ -49,6 +49,9 @@
 {{- with .Values.cacheMaxBytes }}
 {{- $args = append $args (printf "--cache-max-bytes=%d" (int .)) }}
 {{- end }}
+{{- with .Values.maxMounts }}
+{{- $args = append $args (printf "--max-mounts=%d" (int .)) }}
+{{- end }}
 {{- with .Values.maxAwsCalls }}
 {{- $args = append $args (printf "--max-aws-calls=%d" (int .)) }}
 {{- end }}
@@ -73,6 +76,12 @@
   valueFrom:
     fieldRef:
       fieldPath: spec.nodeName
+{{- if ((.Values.resources | default dict).limits | default dict).memory }}
+- name: LATCHKEY_MEMORY_LIMIT
+  valueFrom:
+    resourceFieldRef:
+      resource: limits.memory
+{{- end }}
 {{- if .Values.awsRegion }}
 - name: AWS_REGION
   value: {{ .Values.awsRegion | quote }}

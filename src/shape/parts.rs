@@ -1,0 +1,162 @@
+//! What one object takes out of its value: the decoded whole and its fields.
+
+use std::{ops::ControlFlow, sync::Arc, time::Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    model::{
+        encoding::Encoding,
+        expression::ExtractError,
+        object::{Field, Object},
+        secret::SecretValue,
+    },
+    values::{Found, Parts, PartsKey},
+    workers::Stop,
+};
+
+/// Why a value does not become the files that were asked for. Never shows it.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// `encoding` does not fit.
+    #[error("the value{of} is not {encoding}", of = field.as_ref().map(|f| format!(" of jmesPath {f:?}")).unwrap_or_default(), encoding = encoding.as_str())]
+    Encoding {
+        /// The jmesPath entry; `None` for the whole value.
+        field: Option<String>,
+        /// What was expected.
+        encoding: Encoding,
+    },
+    /// The value is no JSON, or the expression does not fit it.
+    #[error("jmesPath {expression:?}: {problem}")]
+    Extract {
+        /// The entry's expression or key.
+        expression: String,
+        /// What is wrong.
+        problem: ExtractError,
+    },
+    /// The expression finds nothing.
+    #[error("jmesPath {0:?} finds nothing in the value, or null (optional: true would skip it)")]
+    Missing(String),
+}
+
+/// Tells the object's way of taking a value apart; `None` where the value is
+/// mounted as it is.
+pub(super) fn key(object: &Object) -> Option<PartsKey> {
+    if object.encoding.is_none() && object.fields.is_empty() {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    // Every text with its length: no two ways read the same.
+    let mut add = |text: &str| {
+        hash.update(text.len().to_be_bytes());
+        hash.update(text);
+    };
+    let encoding = |encoding: Option<Encoding>| encoding.map_or("", Encoding::as_str);
+    add(encoding(object.encoding));
+    for field in &object.fields {
+        add(field.expression.kind());
+        add(field.expression.as_str());
+        add(encoding(field.encoding));
+        add(if field.optional { "optional" } else { "" });
+    }
+    Some(hash.finalize().into())
+}
+
+/// An object's parts while they are taken.
+pub(super) struct Taking {
+    key: Option<PartsKey>,
+    found: Found,
+    state: State,
+}
+
+enum State {
+    /// Taken before.
+    Known(Parts),
+    /// The parts so far: the whole value first, then the fields.
+    Under { parts: Vec<Option<SecretValue>>, errors: Vec<ShapeError>, bytes: usize },
+}
+
+impl Taking {
+    /// Nothing is taken yet, unless it was taken before.
+    pub(super) fn of(key: Option<PartsKey>, found: &Found) -> Self {
+        let known = match &key {
+            None => Some(Parts::from([None])),
+            Some(key) => found.parts(key),
+        };
+        let under = || State::Under { parts: Vec::new(), errors: Vec::new(), bytes: 0 };
+        Self { key, found: found.clone(), state: known.map_or_else(under, State::Known) }
+    }
+
+    /// Whether anything had to be computed.
+    pub(super) fn computed(&self) -> bool {
+        matches!(self.state, State::Under { .. })
+    }
+
+    /// Takes parts until `until`, but at least one. With more than `room` bytes
+    /// the rest is not even made: the mount is too large already.
+    pub(super) fn go_on(
+        &mut self,
+        object: &Object,
+        value: &SecretValue,
+        room: usize,
+        stop: &Stop,
+        until: Instant,
+    ) -> ControlFlow<Result<Parts, Vec<ShapeError>>> {
+        let (parts, errors, bytes) = match &mut self.state {
+            State::Known(parts) => return ControlFlow::Break(Ok(Arc::clone(parts))),
+            State::Under { parts, errors, bytes } => (parts, errors, bytes),
+        };
+        if parts.is_empty() {
+            match object.encoding.map(|encoding| encoding.decode(value).ok_or(encoding)) {
+                None => parts.push(None),
+                Some(Ok(decoded)) => parts.push(Some(decoded)),
+                Some(Err(encoding)) => {
+                    return ControlFlow::Break(Err(vec![ShapeError::Encoding { field: None, encoding }]));
+                }
+            }
+        }
+        let whole = parts[0].clone().unwrap_or_else(|| value.clone());
+        while let Some(field) = object.fields.get(parts.len() - 1) {
+            if stop.is_set() || *bytes > room {
+                break;
+            }
+            let part = extract(field, &whole).unwrap_or_else(|error| {
+                errors.push(error);
+                None
+            });
+            *bytes += part.as_ref().map_or(0, SecretValue::len);
+            parts.push(part);
+            if Instant::now() >= until && parts.len() <= object.fields.len() {
+                return ControlFlow::Continue(());
+            }
+        }
+        if !errors.is_empty() {
+            return ControlFlow::Break(Err(std::mem::take(errors)));
+        }
+        let complete = parts.len() == object.fields.len() + 1;
+        let parts: Parts = std::mem::take(parts).into();
+        if let Some(key) = self.key.filter(|_| complete) {
+            self.found.keep(key, &parts);
+        }
+        ControlFlow::Break(Ok(parts))
+    }
+}
+
+/// `None` when the entry is optional and finds nothing.
+fn extract(field: &Field, value: &SecretValue) -> Result<Option<SecretValue>, ShapeError> {
+    let expression = || field.expression.as_str().to_owned();
+    let found = field
+        .expression
+        .extract(value.expose())
+        .map_err(|problem| ShapeError::Extract { expression: expression(), problem })?;
+    let Some(found) = found else {
+        return if field.optional { Ok(None) } else { Err(ShapeError::Missing(expression())) };
+    };
+    match field.encoding {
+        None => Ok(Some(found)),
+        Some(encoding) => encoding
+            .decode(&found)
+            .map(Some)
+            .ok_or_else(|| ShapeError::Encoding { field: Some(expression()), encoding }),
+    }
+}

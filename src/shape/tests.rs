@@ -1,0 +1,113 @@
+use super::*;
+use crate::{
+    backend::Reading,
+    fetch::ObjectResult,
+    model::request::{MountRequest, RawRequest, Rules},
+    values::Outcome,
+};
+
+const CLASS: &str = r#"
+- objectName: db
+  objectType: secretsmanager
+  jmesPath:
+  - {path: user, objectAlias: user}
+  - {path: length(rows), objectAlias: rows, optional: true}
+- {objectName: raw, objectType: secretsmanager}
+- {objectName: blob, objectType: secretsmanager, encoding: base64}"#;
+
+fn objects(yaml: &str) -> Arc<[Object]> {
+    let attributes = serde_json::json!({
+        "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
+        "csi.storage.k8s.io/pod.uid": "u", "csi.storage.k8s.io/serviceAccount.name": "s",
+        "region": "us-east-1", "objects": yaml,
+    });
+    let raw = RawRequest {
+        attributes: attributes.to_string(),
+        secrets: String::new(),
+        target_path: "/t".into(),
+        permission: "420".into(),
+    };
+    MountRequest::parse(raw, &Rules::default()).unwrap().objects
+}
+
+fn read(value: &str) -> Outcome {
+    let reading = Reading {
+        value: SecretValue::from(value.to_owned()),
+        version: "v".to_owned(),
+        arn: String::new(),
+        request_id: None,
+    };
+    Vec::<ObjectResult>::from([Ok(reading)]).into()
+}
+
+fn shaping(yaml: &str, outcomes: &[Outcome], limit: usize) -> Shaping {
+    let found = outcomes.iter().map(|outcome| outcome.found(0)).collect();
+    let subject = Subject { class: "n/c".to_owned(), who: "somebody".to_owned(), account: None };
+    Shaping::new(objects(yaml), found, subject, limit)
+}
+
+fn outcomes() -> Vec<Outcome> {
+    [r#"{"user": "u", "rows": [1, 2]}"#, "raw", "YmxvYg=="].map(read).into()
+}
+
+#[test]
+fn the_same_values_are_taken_apart_once() {
+    let outcomes = outcomes();
+    let first = shaping(CLASS, &outcomes, 4096).finish().unwrap();
+    assert!(first.computed);
+    let texts: Vec<&[u8]> = first.files.iter().map(|file| file.contents.expose()).collect();
+    assert_eq!(texts[1..], [&b"u"[..], b"2", b"raw", b"blob"]);
+    let second = shaping(CLASS, &outcomes, 4096).finish().unwrap();
+    assert!(!second.computed);
+    assert_eq!(second.files, first.files);
+}
+
+#[test]
+fn another_way_of_taking_a_value_apart_shares_nothing() {
+    let outcomes = outcomes();
+    shaping(CLASS, &outcomes, 4096).finish().unwrap();
+    for (from, to) in [("path: user", "key: user"), ("length(rows)", "'rows[0]'"), ("base64", "base64url")] {
+        let other = shaping(&CLASS.replace(from, to), &outcomes, 4096).finish().unwrap();
+        assert!(other.computed, "{from} → {to}");
+    }
+}
+
+#[test]
+fn what_fails_is_not_kept() {
+    let outcomes = outcomes();
+    let class = CLASS.replace("path: user", "path: nobody");
+    for _ in 0..2 {
+        let error = shaping(&class, &outcomes, 4096).finish().unwrap_err();
+        assert!(error.to_string().contains("finds nothing"), "{error}");
+    }
+    assert!(shaping(CLASS, &outcomes, 4096).finish().unwrap().computed);
+}
+
+#[test]
+fn the_memory_that_is_asked_for_is_enough() {
+    let outcomes = outcomes();
+    assert_eq!(shaping(CLASS, &outcomes, 4096).max_bytes(), 4096);
+    let first = shaping(CLASS, &outcomes, 4096).finish().unwrap();
+    let known = shaping(CLASS, &outcomes, 4096).max_bytes();
+    assert!((first.bytes()..4096).contains(&known), "{known} of {}", first.bytes());
+}
+
+#[test]
+fn an_object_is_continued_where_a_step_ended() {
+    let outcomes = outcomes();
+    let mut under = shaping(CLASS, &outcomes, 4096);
+    let past = Instant::now();
+    let object = under.objects[0].clone();
+    for fields in 1..=2 {
+        under.shape(&object, &Stop::default(), past).unwrap();
+        assert_eq!(under.taking.is_some(), fields == 1, "after {fields} fields");
+    }
+    assert_eq!(under.finish().unwrap().files.len(), 5);
+}
+
+#[test]
+fn too_much_is_refused_before_the_rest_is_made() {
+    let outcomes = outcomes();
+    let error = shaping(CLASS, &outcomes, 100).finish().unwrap_err();
+    assert!(matches!(error, NotShaped::Size(_)), "{error}");
+}

@@ -1,0 +1,351 @@
+//! An amount that namespaces share: bytes of memory, or places.
+//!
+//! The rule is the dynamic threshold of shared-memory switches (Choudhury and
+//! Hahne, 1998): a namespace may hold as much as it leaves free for the others.
+//! One namespace alone gets a half, two get a third each, and a namespace that
+//! comes later still finds room. No list of namespaces has to be known before.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+/// A bounded amount.
+#[derive(Debug)]
+pub struct Shares {
+    max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: usize,
+    /// What each namespace holds and waits for; one that does neither is not in here.
+    namespaces: HashMap<Arc<str>, Namespace>,
+    next_ticket: u64,
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    held: usize,
+    waiting: VecDeque<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    ticket: u64,
+    amount: usize,
+    granted: oneshot::Sender<Share>,
+}
+
+/// A part of the amount. It is given back when this is dropped.
+#[derive(Debug)]
+pub struct Share {
+    of: Arc<Shares>,
+    namespace: Arc<str>,
+    amount: usize,
+}
+
+/// A namespace asked for more than it may have now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What it asked for.
+    pub asked: usize,
+    /// What it held already.
+    pub held: usize,
+    /// What all namespaces held.
+    pub taken: usize,
+    /// The whole amount.
+    pub max: usize,
+}
+
+impl Shares {
+    /// `max` of it in all.
+    pub fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self { max, state: Mutex::default() })
+    }
+
+    /// Takes `amount`, if the namespace may have it now.
+    ///
+    /// # Errors
+    /// How much is taken, and by whom.
+    pub fn try_take(self: &Arc<Self>, namespace: &str, amount: usize) -> Result<Share, Refused> {
+        let mut state = self.state();
+        let held = state.namespaces.get(namespace).map_or(0, |known| known.held);
+        if !self.allows(&state, held, amount) {
+            return Err(Refused { asked: amount, held, taken: state.taken, max: self.max });
+        }
+        Ok(self.grant(&mut state, namespace, amount))
+    }
+
+    /// Takes `amount`, and waits until the namespace may have it. Of those who wait,
+    /// the namespace that holds least is served first. A waiter that is dropped
+    /// leaves nothing behind.
+    pub async fn take(self: &Arc<Self>, namespace: &str, amount: usize) -> Share {
+        let (waiting, granted) = {
+            let mut state = self.state();
+            let known = state.namespaces.get(namespace);
+            let held = known.map_or(0, |known| known.held);
+            let first = known.is_none_or(|known| known.waiting.is_empty());
+            if first && self.allows(&state, held, amount) {
+                return self.grant(&mut state, namespace, amount);
+            }
+            let (sender, granted) = oneshot::channel();
+            let ticket = state.next_ticket;
+            state.next_ticket += 1;
+            let namespace = state.name(namespace);
+            let waiter = Waiter { ticket, amount, granted: sender };
+            state.namespaces.entry(Arc::clone(&namespace)).or_default().waiting.push_back(waiter);
+            (Waiting { of: self, namespace, ticket }, granted)
+        };
+        let share = granted.await;
+        drop(waiting);
+        match share {
+            Ok(share) => share,
+            // Nobody drops a waiter but the one who waits.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes `amount` whatever is taken: for what is there already.
+    pub fn take_anyway(self: &Arc<Self>, namespace: &str, amount: usize) -> Share {
+        self.grant(&mut self.state(), namespace, amount)
+    }
+
+    /// What is taken by all.
+    pub fn taken(&self) -> usize {
+        self.state().taken
+    }
+
+    fn allows(&self, state: &State, held: usize, amount: usize) -> bool {
+        let after = state.taken.saturating_add(amount);
+        let free_after = self.max.saturating_sub(after);
+        if state.taken == 0 {
+            // Alone, even what is larger than the whole: it would wait for ever.
+            true
+        } else if held == 0 {
+            after <= self.max
+        } else {
+            after <= self.max && held.saturating_add(amount) <= free_after
+        }
+    }
+
+    fn grant(self: &Arc<Self>, state: &mut State, namespace: &str, amount: usize) -> Share {
+        let namespace = state.name(namespace);
+        state.taken += amount;
+        state.namespaces.entry(Arc::clone(&namespace)).or_default().held += amount;
+        Share { of: Arc::clone(self), namespace, amount }
+    }
+
+    fn give_back(self: &Arc<Self>, namespace: &Arc<str>, amount: usize) {
+        let mut grants = Vec::new();
+        {
+            let mut state = self.state();
+            state.taken = state.taken.saturating_sub(amount);
+            if let Some(known) = state.namespaces.get_mut(namespace) {
+                known.held = known.held.saturating_sub(amount);
+            }
+            state.forget_if_idle(namespace);
+            while let Some(next) = self.next_served(&state) {
+                let Some(known) = state.namespaces.get_mut(&next) else { break };
+                let Some(waiter) = known.waiting.pop_front() else { break };
+                grants.push((waiter.granted, self.grant(&mut state, &next, waiter.amount)));
+            }
+        }
+        for (sender, share) in grants {
+            // Whoever went away meanwhile gives it back, now that nothing is locked.
+            let _ = sender.send(share);
+        }
+    }
+
+    /// Whose first waiter may have what it waits for: of several the namespace
+    /// that holds least, then the one that has waited longest.
+    fn next_served(&self, state: &State) -> Option<Arc<str>> {
+        let waiting = state.namespaces.iter().filter_map(|(name, known)| {
+            let first = known.waiting.front()?;
+            self.allows(state, known.held, first.amount).then_some((known.held, first.ticket, name))
+        });
+        waiting.min().map(|(_, _, name)| Arc::clone(name))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The namespace's name, shared with what is known of it.
+    fn name(&self, namespace: &str) -> Arc<str> {
+        self.namespaces
+            .get_key_value(namespace)
+            .map_or_else(|| namespace.into(), |(known, _)| Arc::clone(known))
+    }
+
+    fn forget_if_idle(&mut self, namespace: &Arc<str>) {
+        let idle = |known: &Namespace| known.held == 0 && known.waiting.is_empty();
+        if self.namespaces.get(namespace).is_some_and(idle) {
+            self.namespaces.remove(namespace);
+        }
+    }
+}
+
+/// Takes the waiter away when the one who waits goes away.
+struct Waiting<'a> {
+    of: &'a Shares,
+    namespace: Arc<str>,
+    ticket: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.of.state();
+        if let Some(known) = state.namespaces.get_mut(&self.namespace) {
+            known.waiting.retain(|waiter| waiter.ticket != self.ticket);
+        }
+        state.forget_if_idle(&self.namespace);
+    }
+}
+
+impl Share {
+    /// Gives back all but `amount`.
+    pub fn shrink_to(&mut self, amount: usize) {
+        let surplus = self.amount.saturating_sub(amount);
+        if surplus > 0 {
+            self.amount -= surplus;
+            self.of.give_back(&self.namespace, surplus);
+        }
+    }
+
+    /// Becomes one with another share of the same namespace.
+    pub fn merge(&mut self, mut other: Self) {
+        self.amount += std::mem::take(&mut other.amount);
+    }
+
+    /// How much it is.
+    pub fn amount(&self) -> usize {
+        self.amount
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.give_back(&self.namespace, self.amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes ones until the namespace gets no more.
+    fn fill(shares: &Arc<Shares>, namespace: &str) -> Vec<Share> {
+        std::iter::from_fn(|| shares.try_take(namespace, 1).ok()).collect()
+    }
+
+    #[test]
+    fn one_namespace_gets_a_half_two_a_third_each_and_a_third_still_finds_room() {
+        let shares = Shares::new(120);
+        let first = fill(&shares, "a");
+        assert_eq!(first.len(), 60);
+        let second = fill(&shares, "b");
+        assert_eq!(second.len(), 30);
+        assert_eq!(fill(&shares, "c").len(), 15);
+        drop(first);
+        assert_eq!(fill(&shares, "b").len() + second.len(), 60);
+    }
+
+    #[test]
+    fn who_holds_nothing_may_take_all_that_is_free() {
+        let shares = Shares::new(100);
+        let _heavy = shares.try_take("heavy", 50).unwrap();
+        let refused = shares.try_take("heavy", 1).unwrap_err();
+        assert_eq!(refused, Refused { asked: 1, held: 50, taken: 50, max: 100 });
+        shares.try_take("light", 50).unwrap();
+        assert!(shares.try_take("light", 51).is_err());
+    }
+
+    #[test]
+    fn what_is_larger_than_the_whole_is_granted_alone() {
+        let shares = Shares::new(10);
+        let small = shares.try_take("a", 1).unwrap();
+        assert!(shares.try_take("b", 11).is_err());
+        drop(small);
+        shares.try_take("b", 11).unwrap();
+    }
+
+    #[test]
+    fn a_share_that_shrinks_gives_back_the_rest() {
+        let shares = Shares::new(10);
+        let mut share = shares.try_take("a", 10).unwrap();
+        share.shrink_to(4);
+        share.shrink_to(9);
+        assert_eq!((share.amount(), shares.taken()), (4, 4));
+        drop(share);
+        assert_eq!(shares.taken(), 0);
+        assert!(shares.state().namespaces.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_waiter_is_served_when_room_is_given_back_and_a_dropped_one_leaves_nothing() {
+        let shares = Shares::new(10);
+        let held = shares.take("a", 10).await;
+        assert!(shares.take("b", 1).now_or_never().is_none());
+        assert_eq!(shares.taken(), 10);
+        let waiting = tokio::spawn({
+            let shares = Arc::clone(&shares);
+            async move { shares.take("b", 3).await.amount() }
+        });
+        tokio::task::yield_now().await;
+        drop(held);
+        assert_eq!(waiting.await.unwrap(), 3);
+        assert_eq!(shares.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn of_those_who_wait_the_one_that_holds_least_is_served_first() {
+        let shares = Shares::new(12);
+        let (kept, released) = (shares.take("greedy", 2).await, shares.take("other", 10).await);
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let waiting: Vec<_> = ["greedy", "greedy", "modest"]
+            .map(|namespace| {
+                let (shares, order) = (Arc::clone(&shares), Arc::clone(&order));
+                tokio::spawn(async move {
+                    let share = shares.take(namespace, 1).await;
+                    order.lock().unwrap().push(namespace);
+                    share
+                })
+            })
+            .into();
+        tokio::task::yield_now().await;
+        drop(released);
+        for waiting in waiting {
+            waiting.await.unwrap();
+        }
+        assert_eq!(*order.lock().unwrap(), ["modest", "greedy", "greedy"]);
+        drop(kept);
+    }
+
+    proptest! {
+        /// Whoever comes first and however much they take: a namespace that comes
+        /// later gets something, and the whole is never exceeded.
+        #[test]
+        fn a_newcomer_always_finds_room(takes in prop::collection::vec((0..6u8, 1..200usize), 1..200)) {
+            let shares = Shares::new(1000);
+            let mut held = Vec::new();
+            for (namespace, amount) in takes {
+                let alone = shares.taken() == 0;
+                if let Ok(share) = shares.try_take(&namespace.to_string(), amount.min(300)) {
+                    held.push(share);
+                }
+                prop_assert!(alone || shares.taken() <= 1000);
+            }
+            let by_ones = fill(&shares, "newcomer");
+            prop_assert!(shares.taken() == 1000 || !by_ones.is_empty());
+        }
+    }
+}

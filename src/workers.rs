@@ -1,0 +1,261 @@
+//! Work that computes: reading large manifests, taking fields out of values.
+//!
+//! A pod author decides how much of it there is, so it never runs on the threads
+//! that answer the driver. A few workers do it step by step, one namespace after
+//! the other, and what nobody waits for any more is not continued.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use tokio::sync::oneshot;
+
+/// Steps at once. The bench's largest classes keep a core busy for milliseconds;
+/// more workers would only take the cores from the threads that answer.
+const WORKERS: usize = 2;
+
+/// Says that nobody waits for the work any more.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+/// A step of the work panicked: a bug. The panic's own message may quote a value
+/// and is not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panicked;
+
+/// The workers, and what waits for them.
+#[derive(Debug, Default)]
+pub struct Workers {
+    queue: Mutex<Queue>,
+}
+
+/// One piece of work; it says whether there is more to do.
+type Job = Box<dyn FnMut() -> ControlFlow<()> + Send>;
+
+#[derive(Default)]
+struct Queue {
+    jobs: HashMap<Arc<str>, VecDeque<Job>>,
+    /// The namespaces that have jobs waiting, the next one first.
+    order: VecDeque<Arc<str>>,
+    /// Workers that run.
+    working: usize,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("waiting", &self.order).field("working", &self.working).finish()
+    }
+}
+
+impl Stop {
+    /// Whether nobody waits any more.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Sets the stop when the one who waits goes away.
+struct StopOnDrop(Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Workers {
+    /// No work yet.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Runs `step` until it breaks with a result. Between two steps other
+    /// namespaces have their turn. A step that may be long looks at the [`Stop`]
+    /// itself: it is set as soon as the returned future is dropped.
+    ///
+    /// # Errors
+    /// When a step panics.
+    pub async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        namespace: &str,
+        mut step: impl FnMut(&Stop) -> ControlFlow<T> + Send + 'static,
+    ) -> Result<T, Panicked> {
+        let stop = Stop::default();
+        let _stop_on_drop = StopOnDrop(stop.clone());
+        let (sender, result) = oneshot::channel();
+        let mut sender = Some(sender);
+        let job: Job = Box::new(move || {
+            if stop.is_set() {
+                return ControlFlow::Break(());
+            }
+            match step(&stop) {
+                ControlFlow::Continue(()) => ControlFlow::Continue(()),
+                ControlFlow::Break(result) => {
+                    // Whoever waited may be gone.
+                    let _ = sender.take().map(|sender| sender.send(result));
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        self.add(namespace, job);
+        // Without a result the job was dropped by a panic.
+        result.await.map_err(|_| Panicked)
+    }
+
+    fn add(self: &Arc<Self>, namespace: &str, job: Job) {
+        let mut queue = self.queue();
+        queue.push(namespace.into(), job);
+        if queue.working < WORKERS {
+            queue.working += 1;
+            let workers = Arc::clone(self);
+            tokio::task::spawn_blocking(move || workers.work());
+        }
+    }
+
+    /// One worker, until nothing waits.
+    fn work(&self) {
+        while let Some((namespace, mut job)) = self.next() {
+            // A panic ends its own job only; the hook has logged the place.
+            let done = catch_unwind(AssertUnwindSafe(&mut job)).unwrap_or(ControlFlow::Break(()));
+            if done.is_continue() {
+                self.queue().push(namespace, job);
+            }
+        }
+    }
+
+    /// The next job; without one the worker ends.
+    fn next(&self) -> Option<(Arc<str>, Job)> {
+        let mut queue = self.queue();
+        let next = queue.pop();
+        if next.is_none() {
+            queue.working -= 1;
+        }
+        next
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn push(&mut self, namespace: Arc<str>, job: Job) {
+        let jobs = self.jobs.entry(Arc::clone(&namespace)).or_default();
+        jobs.push_back(job);
+        if jobs.len() == 1 {
+            self.order.push_back(namespace);
+        }
+    }
+
+    fn pop(&mut self) -> Option<(Arc<str>, Job)> {
+        let namespace = self.order.pop_front()?;
+        let jobs = self.jobs.get_mut(&namespace)?;
+        let job = jobs.pop_front()?;
+        if jobs.is_empty() {
+            self.jobs.remove(&namespace);
+        } else {
+            self.order.push_back(Arc::clone(&namespace));
+        }
+        Some((namespace, job))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Condvar,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
+    };
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    /// A gate that steps wait at, so that a test decides when they go on.
+    #[derive(Default)]
+    struct Gate {
+        open: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    impl Gate {
+        fn pass(&self) {
+            let open = self.open.lock().unwrap();
+            drop(self.changed.wait_while(open, |open| !*open).unwrap());
+        }
+
+        fn open(&self) {
+            *self.open.lock().unwrap() = true;
+            self.changed.notify_all();
+        }
+    }
+
+    #[tokio::test]
+    async fn another_namespace_waits_for_a_step_and_not_for_all_the_work_before_it() {
+        let (workers, gate) = (Workers::new(), Arc::new(Gate::default()));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let many = |namespace: &'static str, jobs: usize, steps: usize| {
+            let jobs = (0..jobs).map(|_| {
+                let (gate, order, mut left) = (Arc::clone(&gate), Arc::clone(&order), steps);
+                workers.run(namespace, move |_| {
+                    gate.pass();
+                    order.lock().unwrap().push(namespace);
+                    left -= 1;
+                    if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                })
+            });
+            jobs.collect::<Vec<_>>()
+        };
+        let (greedy, modest) = (many("greedy", 50, 10), many("modest", 1, 3));
+        let all = async { tokio::join!(join_all(greedy), join_all(modest)) };
+        let opened = async { gate.open() };
+        let ((greedy, modest), ()) = tokio::join!(all, opened);
+        assert!(greedy.iter().chain(&modest).all(Result::is_ok));
+        let order = order.lock().unwrap();
+        let last = order.iter().rposition(|namespace| *namespace == "modest").unwrap();
+        // Its three steps come with the first steps of the others: two workers take turns.
+        assert!(last < 12, "the last step of the modest one was the {last}th");
+        assert_eq!(order.len(), 503);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_continued() {
+        let (workers, gate) = (Workers::new(), Arc::new(Gate::default()));
+        let steps = Arc::new(AtomicUsize::new(0));
+        let (stopped, seen) = std::sync::mpsc::channel();
+        let job = workers.run("a", {
+            let (gate, steps) = (Arc::clone(&gate), Arc::clone(&steps));
+            move |stop| {
+                steps.fetch_add(1, Ordering::Relaxed);
+                gate.pass();
+                stopped.send(stop.is_set()).unwrap();
+                ControlFlow::<()>::Continue(())
+            }
+        });
+        assert!(tokio::time::timeout(Duration::from_millis(10), job).await.is_err());
+        gate.open();
+        assert!(seen.recv().unwrap(), "the step sees that it is to stop");
+        // The job is dropped, and its sender with it.
+        assert!(seen.recv().is_err());
+        assert_eq!(steps.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_job_only() {
+        let workers = Workers::new();
+        let lost = workers.run("a", |_| -> ControlFlow<()> { panic!("canary") });
+        let (lost, kept) = tokio::join!(lost, workers.run("a", |_| ControlFlow::Break(7)));
+        assert_eq!(lost, Err(Panicked));
+        assert_eq!(kept, Ok(7));
+        assert_eq!(workers.run("b", |_| ControlFlow::Break(8)).await, Ok(8));
+    }
+}

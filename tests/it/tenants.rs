@@ -1,0 +1,151 @@
+//! What one tenant asks for does not hurt another: limits come before the work,
+//! and what grows with what is asked for is shared by namespaces.
+
+use std::path::PathBuf;
+
+use tonic::Code;
+
+use crate::harness::{Log, Pod, Request, World, assert_says};
+
+/// As many jmesPath entries as aliases make of a short text.
+fn aliased_entries() -> String {
+    let mut objects = String::from("- objectName: a\n  objectType: secretsmanager\n  jmesPath: &fields\n");
+    for number in 0..100 {
+        objects += &format!("  - {{path: 'sort_by(@, &a)[{number}]', objectAlias: f{number}}}\n");
+    }
+    for number in 0..27 {
+        objects += &format!("- {{objectName: a{number}, objectType: secretsmanager, jmesPath: *fields}}\n");
+    }
+    objects
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_are_counted_before_any_is_compiled() {
+    let world = World::start().await;
+    let status = world.refusal(&Request::new(&aliased_entries())).await;
+    let says = ["asks for 2828 files; the maximum is 500 (--max-objects), jmesPath entries included"];
+    assert_says(&status, Code::InvalidArgument, &says);
+    // And without a valid token, too.
+    let status = world.refusal(&Request::new(&aliased_entries()).raw_tokens("{}")).await;
+    assert_says(&status, Code::InvalidArgument, &says);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_expressions_of_a_class_are_bounded_together() {
+    let world = World::start().await;
+    let long = format!("a{}", ".a".repeat(400));
+    let mut objects = String::from("- objectName: a\n  objectType: secretsmanager\n  jmesPath:\n");
+    for number in 0..100 {
+        objects += &format!("  - {{path: '{long}', objectAlias: f{number}}}\n");
+    }
+    let status = world.refusal(&Request::new(&objects)).await;
+    let says = ["has 80100 bytes of jmesPath expressions; the maximum for one class is 65536"];
+    assert_says(&status, Code::InvalidArgument, &says);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deep_paths_with_a_common_beginning_are_compared_with_their_neighbours_only() {
+    let world = World::start().await;
+    let deep = "d/".repeat(200);
+    let objects: String = (0..400)
+        .map(|number| {
+            format!("- {{objectName: s, objectType: secretsmanager, objectAlias: '{deep}{number}'}}\n")
+        })
+        .collect();
+    world.secret("s", "x");
+    let request = Request::new(&objects).parameter("pathTranslation", "False");
+    assert_eq!(world.mount(&request).await.paths().len(), 400);
+    let clash =
+        format!("{objects}- {{objectName: s, objectType: secretsmanager, objectAlias: '{deep}7/x'}}\n");
+    let request = Request::new(&clash).parameter("pathTranslation", "False");
+    assert_says(&world.refusal(&request).await, Code::InvalidArgument, &["needs as a folder"]);
+}
+
+/// A pod of one namespace with a volume of its own.
+fn pod(world: &World, namespace: &str, account: &str, number: u32, objects: &str) -> (Request, PathBuf) {
+    let mut request = Request::of_pod(Pod::numbered(namespace, account, number), objects);
+    let path = world
+        .folder()
+        .join(format!("kubelet/pods/{}/volumes/kubernetes.io~csi/secrets/mount", request.pod.uid));
+    std::fs::create_dir_all(&path).unwrap();
+    request.target_path = path.to_str().unwrap().to_owned();
+    (request, path)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_does_not_fit_is_refused_and_another_namespace_has_room() {
+    let world = World::provider_writes(|config| config.memory_limit = 64 << 20).await;
+    world.secret("s", &"x".repeat(60_000));
+    world.secret("small", "y");
+    let large: String = (0..20)
+        .map(|number| format!("- {{objectName: s, objectType: secretsmanager, objectAlias: f{number}}}\n"))
+        .collect();
+    // Of 64 MiB volumes have 5, and one namespace a half of it.
+    let mut mounted = Vec::new();
+    let status = loop {
+        let (request, path) = pod(&world, "shop", "web", u32::try_from(mounted.len()).unwrap(), &large);
+        match world.try_mount(&request).await {
+            Ok(_) => mounted.push((request, path)),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(mounted.len(), 2);
+    let says =
+        ["the volumes of namespace shop hold", "resources.limits.memory", "nothing was changed in the pod"];
+    assert_says(&status, Code::FailedPrecondition, &says);
+    // What was mounted before is republished, and another namespace mounts.
+    for (request, _) in &mounted {
+        world.mount(request).await;
+    }
+    let (other, _) = pod(&world, "pay", "worker", 100, "- {objectName: small, objectType: secretsmanager}");
+    world.mount(&other.parameter("usePodIdentity", "true")).await;
+    // A pod that is gone leaves its room at once.
+    let (_, gone) = &mounted[0];
+    std::fs::remove_dir_all(gone).unwrap();
+    let (next, _) = pod(&world, "shop", "web", 200, &large);
+    world.mount(&next).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_with_too_many_mounts_is_told_so_and_another_mounts() {
+    let world = World::with(|config| config.memory_limit = 64 << 20).await;
+    world.secret("s", "x");
+    let fault = world.fault("AssumeRoleWithWebIdentity", latchkey::emulator::FaultKind::Hang);
+    let alias = "a".repeat(200);
+    let objects: String = (0..400)
+        .map(|number| {
+            format!("- {{objectName: s, objectType: secretsmanager, objectAlias: {alias}{number}}}\n")
+        })
+        .collect();
+    let requests: Vec<Request> =
+        (0..20).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), &objects)).collect();
+    let mounts = futures_util::future::join_all(requests.iter().map(|request| world.try_mount(request)));
+    let other = async {
+        let one = "- {objectName: s, objectType: secretsmanager}";
+        let request = Request::of_pod(Pod::numbered("pay", "worker", 100), one);
+        world.mount(&request.parameter("usePodIdentity", "true")).await
+    };
+    let (results, _) = tokio::join!(mounts, other);
+    world.emulator.remove_fault(fault);
+    let told = "namespace shop has too much under way on this node";
+    let refused = results.iter().filter_map(|result| result.as_ref().err());
+    let refused: Vec<_> = refused.filter(|status| status.message().contains(told)).collect();
+    assert!((1..20).contains(&refused.len()), "{} of 20 were refused", refused.len());
+    assert!(refused.iter().all(|status| status.code() == Code::Internal));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_logged_of_a_refused_volume_names_its_namespace() {
+    let log = Log::collect();
+    let world = World::provider_writes(|config| config.memory_limit = 48 << 20).await;
+    world.secret("s", &"x".repeat(60_000));
+    let large: String = (0..60)
+        .map(|number| format!("- {{objectName: s, objectType: secretsmanager, objectAlias: f{number}}}\n"))
+        .collect();
+    for number in 0..2 {
+        let (request, _) = pod(&world, "shop", "web", number, &large);
+        let _ = world.try_mount(&request).await;
+    }
+    let log = log.take();
+    assert!(log.contains("the volumes of namespace shop hold"), "{log}");
+}
