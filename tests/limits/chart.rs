@@ -33,6 +33,10 @@ impl Chart {
         });
         // The pod's DNS options look the same.
         let environment = environment.filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
-        Self { memory: mebibytes.parse::<u64>().unwrap() << 20, environment: environment.collect() }
+        let memory = mebibytes.parse::<u64>().unwrap() << 20;
+        // Kubernetes fills it in from the limit.
+        let filled_in = manifest.contains("name: LATCHKEY_MEMORY_LIMIT");
+        let filled_in = filled_in.then(|| ("LATCHKEY_MEMORY_LIMIT".to_owned(), memory.to_string()));
+        Self { memory, environment: environment.chain(filled_in).collect() }
     }
 }
