@@ -20,6 +20,7 @@ use crate::{
     model::request::Rules,
     mount::{Delivery, Mounter},
     reading::Reader,
+    refusals::Refusals,
     rotation::Poller,
     shares::Shares,
     values::{ValueSettings, Values},
@@ -181,6 +182,7 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
             max_kept: memory.volumes,
         }))
     });
+    let refusals = Arc::new(Refusals::default());
     let mounter = Mounter {
         workers,
         places: Shares::new(config.max_mounts),
@@ -189,11 +191,23 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         rules: config.rules.clone(),
         cluster,
         identity: Arc::clone(&identity),
-        reader: Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values)),
+        reader: Reader::new(
+            Arc::clone(&identity),
+            Arc::clone(&backend),
+            Arc::clone(&values),
+            Shares::new(memory.reads),
+            max_value_bytes(&config.rules),
+        ),
         delivery: volumes.clone().map_or(Delivery::DriverWrites, Delivery::ProviderWrites),
+        refusals: Arc::clone(&refusals),
         deadline: config.mount_timeout,
     };
-    Ok((mounter, Poller { identity, backend, values, volumes }))
+    Ok((mounter, Poller { identity, backend, values, volumes, refusals }))
+}
+
+/// Most bytes of values for one mount: hexadecimal ones become half as large.
+fn max_value_bytes(rules: &Rules) -> usize {
+    2 * rules.limits.max_response_bytes
 }
 
 /// The driver looks into the old folder first, so a dead socket there hides

@@ -5,13 +5,14 @@ use std::{path::PathBuf, time::Duration};
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{
     Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use tokio::sync::OnceCell;
 
 use crate::model::{
     arn::{Region, RoleArn},
-    message::causes,
+    foreign::{reason, said},
+    message::quoted,
 };
 
 /// The annotation that names a service account's IAM role.
@@ -20,6 +21,9 @@ pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
 /// Longest wait for the Kubernetes API; the client has none of its own.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is told when there is nothing to reach Kubernetes by.
+const NO_CONFIGURATION: &str = "neither the pod's own service account (/var/run/secrets/kubernetes.io/serviceaccount) nor a kubeconfig can be used";
 
 /// How Kubernetes is reached.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +72,7 @@ pub enum ClusterError {
     },
     /// The annotation is there and names no role.
     #[error(
-        "the annotation {ROLE_ANNOTATION} of service account {service_account} is {found:?}, not arn:<partition>:iam::<account>:role/<name>"
+        "the annotation {ROLE_ANNOTATION} of service account {service_account} is {found}, not arn:<partition>:iam::<account>:role/<name>"
     )]
     BadAnnotation {
         /// `namespace/name`.
@@ -107,7 +111,7 @@ impl Cluster {
     ) -> Result<Option<RoleArn>, ClusterError> {
         let action = format!("get service account {namespace}/{service_account}");
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(&action).await?, namespace);
-        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set roleArn or usePodIdentity in the SecretProviderClass";
+        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set usePodIdentity, or roleArn (with --allow-role-arn), in the SecretProviderClass";
         let account = within(&action, remedy, accounts.get(service_account)).await?;
         let annotations = account.metadata.annotations.unwrap_or_default();
         let Some(found) = annotations.get(ROLE_ANNOTATION).filter(|text| !text.is_empty()) else {
@@ -115,7 +119,7 @@ impl Cluster {
         };
         RoleArn::parse(found).map(Some).ok_or_else(|| ClusterError::BadAnnotation {
             service_account: format!("{namespace}/{service_account}"),
-            found: found.clone(),
+            found: quoted(found).to_string(),
         })
     }
 
@@ -137,7 +141,7 @@ impl Cluster {
         let node = within(&action, remedy, nodes.get(name)).await?;
         let label = node.metadata.labels.unwrap_or_default().remove(REGION_LABEL).unwrap_or_default();
         Region::parse(&label).ok_or_else(|| {
-            ClusterError::NoRegion(format!("the label {REGION_LABEL} of node {name} is {label:?}"))
+            ClusterError::NoRegion(format!("the label {REGION_LABEL} of node {name} is {}", quoted(&label)))
         })
     }
 
@@ -145,17 +149,17 @@ impl Cluster {
         let failed = |cause: String| ClusterError::Setup { action: action.to_owned(), cause };
         let connect = || async {
             let mut config = match &self.settings.kubeconfig {
-                None => Config::infer().await.map_err(|error| failed(causes(&error)))?,
+                None => Config::infer().await.map_err(|_| failed(NO_CONFIGURATION.to_owned()))?,
                 Some(path) => {
-                    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(causes(&error)))?;
+                    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(unusable(&error)))?;
                     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                         .await
-                        .map_err(|error| failed(causes(&error)))?
+                        .map_err(|error| failed(unusable(&error)))?
                 }
             };
             config.connect_timeout = Some(TIMEOUT);
             config.read_timeout = Some(TIMEOUT);
-            Client::try_from(config).map_err(|error| failed(causes(&error)))
+            Client::try_from(config).map_err(|error| failed(cause_of(&error)))
         };
         self.client.get_or_try_init(connect).await.cloned()
     }
@@ -174,9 +178,38 @@ async fn within<T>(
         }),
         Ok(Ok(object)) => Ok(object),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            Err(ClusterError::Forbidden { action, message: status.message.clone(), remedy })
+            Err(ClusterError::Forbidden { action, message: said(&status.message), remedy })
         }
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(ClusterError::NotFound { action }),
-        Ok(Err(error)) => Err(ClusterError::Unreachable { action, cause: causes(&error) }),
+        Ok(Err(error)) => Err(ClusterError::Unreachable { action, cause: cause_of(&error) }),
+    }
+}
+
+/// What is wrong with a kubeconfig. Its parser's own words may quote a token.
+fn unusable(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, path) => {
+            format!("the kubeconfig {} cannot be read: {}", path.display(), reason(error))
+        }
+        KubeconfigError::Parse(_) => "the kubeconfig is not the YAML of one".to_owned(),
+        KubeconfigError::CurrentContextNotSet => "the kubeconfig has no current-context".to_owned(),
+        KubeconfigError::LoadContext(_) | KubeconfigError::LoadClusterOfContext(_) => {
+            "the kubeconfig does not hold its current context, or that context's cluster".to_owned()
+        }
+        _ => "the kubeconfig's cluster or user cannot be used".to_owned(),
+    }
+}
+
+/// Why the API server did not answer as it should, in words that hold neither
+/// credentials nor what it answered.
+fn cause_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("HTTP {} {}", status.code, said(&status.message)),
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "its answer could not be read".to_owned(),
+        kube::Error::Auth(_) => {
+            "the credentials to ask it with cannot be had (token file or exec plugin of the kubeconfig)"
+                .to_owned()
+        }
+        other => reason(other),
     }
 }

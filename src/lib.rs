@@ -30,6 +30,7 @@ pub mod memory;
 pub mod model;
 pub mod mount;
 pub mod reading;
+pub mod refusals;
 pub mod rotation;
 pub mod shape;
 pub mod shares;

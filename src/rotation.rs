@@ -16,7 +16,13 @@ use crate::{
     cache::Turn,
     fetch::{Asker, Who, each, fetch},
     identity::Identity,
-    model::{arn::Regions, principal::Principal, source::Source},
+    model::{
+        arn::Regions,
+        message::{logged, quoted},
+        principal::Principal,
+        source::Source,
+    },
+    refusals::Refusals,
     values::{Entry, Finding, Values},
     volumes::Volumes,
 };
@@ -35,6 +41,8 @@ pub struct Poller {
     pub values: Arc<Values>,
     /// Where changes are written, in provider-writes mode.
     pub volumes: Option<Arc<Volumes>>,
+    /// What was told lately, so that the log does not repeat it.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Poller {
@@ -86,6 +94,7 @@ impl Poller {
         if let Err(error) = self.identity.session_for_polling(principal, &regions).await
             && error.is_denial()
         {
+            let error = logged(&error);
             tracing::warn!(%principal, "all values are dropped: {error}");
             self.values.forget(principal);
         }
@@ -107,7 +116,7 @@ impl Poller {
         for ((entry, turn), result) in batch.into_iter().zip(results) {
             let settled = self.values.settle(&entry, turn, began, result);
             if settled.news {
-                report(&entry, &settled.result);
+                self.report(&entry, &settled.result);
             }
             if settled.changed {
                 changed.push(entry);
@@ -117,15 +126,18 @@ impl Poller {
             volumes.update(&changed).await;
         }
     }
-}
 
-/// Says once that AWS began to fail or that access was lost.
-fn report(entry: &Entry, result: &Finding) {
-    let object = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
-    let principal = &entry.principal;
-    match result {
-        Ok(_) => tracing::warn!(object, %principal, "AWS fails; the last known good value is kept"),
-        Err(lost) => tracing::warn!(object, %principal, "polling failed: {lost}"),
+    /// Says once that AWS began to fail or that access was lost.
+    fn report(&self, entry: &Entry, result: &Finding) {
+        let id = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
+        let (object, principal) = (quoted(id), &entry.principal);
+        let text = match result {
+            Ok(_) => "AWS fails; the last known good value is kept".to_owned(),
+            Err(lost) => format!("polling failed: {}", logged(lost)),
+        };
+        if let Some(untold) = self.refusals.tell(principal.service_account().0, id, &text) {
+            tracing::warn!(%object, %principal, "{text}{untold}");
+        }
     }
 }
 

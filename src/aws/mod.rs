@@ -1,6 +1,7 @@
 //! What every AWS call shares: one HTTPS client, time-outs and retries, the
 //! bound on calls at once, and one way to judge a failure.
 
+mod endpoint;
 mod failure;
 mod per_region;
 mod permits;
@@ -9,7 +10,8 @@ use std::{path::PathBuf, time::Duration};
 
 use self::permits::Permits;
 pub use self::{
-    failure::{AwsFailure, FailureKind},
+    endpoint::{UrlError, check_endpoint},
+    failure::{AwsFailure, FailureKind, unreached},
     per_region::PerRegion,
     permits::{Effort, Permit},
 };
@@ -81,6 +83,14 @@ pub enum AwsSetupError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An endpoint or a proxy is no URL that can be used.
+    #[error("{name} {problem}")]
+    Url {
+        /// The environment variable, or what else holds it.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: UrlError,
+    },
     /// The user agent's name has characters that AWS does not take.
     #[error("{0:?} cannot be part of a user agent")]
     AppName(String),
@@ -99,8 +109,14 @@ impl Aws {
     /// Loads AWS's environment variables and the roots to trust. Reaches no network.
     ///
     /// # Errors
-    /// When the CA bundle or the user agent cannot be used.
+    /// When an endpoint, a proxy, the CA bundle or the user agent cannot be used.
     pub async fn load(settings: &AwsSettings) -> Result<Self, AwsSetupError> {
+        let variable = |name: &str| std::env::var_os(name).map(|url| url.to_string_lossy().into_owned());
+        endpoint::check_variables(variable)
+            .map_err(|(name, problem)| AwsSetupError::Url { name, problem })?;
+        if let Some(url) = &settings.endpoint_url {
+            check_endpoint(url).map_err(|problem| AwsSetupError::Url { name: "the endpoint", problem })?;
+        }
         let context = tls_context(settings)?;
         let connector = |context: TlsContext| {
             Connector::builder()

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use super::{LogArgs, region};
 use crate::{
     app::Config,
-    aws::AwsSettings,
+    aws::{AwsSettings, check_endpoint},
     cluster::ClusterSettings,
     identity::{AgentSettings, IdentitySettings},
     memory::Memory,
@@ -16,6 +16,7 @@ use crate::{
         arn::Region,
         go_text::{parse_bool, parse_duration},
         request::{Limits, Rules},
+        role_patterns::RolePatterns,
     },
     values::ValueSettings,
     writer::{FileSystem, Writer},
@@ -81,10 +82,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
     max_credential_age: Duration,
     /// Whether a SecretProviderClass may name its IRSA role itself (roleArn)
-    #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
     allow_role_arn: bool,
+    /// Roles that a SecretProviderClass may name (roleArn, assumeRoleArn): patterns over the whole ARN with * and ?, separated by commas [default: any; IAM decides]
+    #[arg(long, value_name = "PATTERNS", value_parser = role_patterns, help_heading = "Identity")]
+    allowed_roles: Option<AllowedRoles>,
     /// The Pod Identity agent's URL [default: its link-local IPv4 and IPv6 addresses]
-    #[arg(long, value_name = "URL", value_parser = agent_url, help_heading = "Identity")]
+    #[arg(long, value_name = "URL", help_heading = "Identity")]
     pod_identity_endpoint: Option<String>,
     /// Longest wait for the Pod Identity agent [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = optional_duration, help_heading = "Identity")]
@@ -150,6 +154,8 @@ struct OptionalDuration(Option<Duration>);
 struct OptionalBytes(Option<usize>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnyDuration(pub(super) Duration);
+#[derive(Clone, Debug)]
+struct AllowedRoles(Option<RolePatterns>);
 #[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
 
@@ -162,7 +168,7 @@ impl ServeArgs {
     /// What to serve.
     ///
     /// # Errors
-    /// When an environment variable of AWS has no usable value.
+    /// When an environment variable of AWS, or the agent's URL, has no usable value.
     pub fn config(&self) -> anyhow::Result<Config> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let flag = |region: &Option<OptionalRegion>| region.as_ref().and_then(|region| region.0.clone());
@@ -170,6 +176,10 @@ impl ServeArgs {
             Some(text) => Some(region(&text).map_err(anyhow::Error::msg).context("AWS_REGION")?),
             None => None,
         };
+        if let Some(url) = &self.pod_identity_endpoint {
+            // Not by clap, which shows what it refuses: a URL may hold a password.
+            check_agent(url).context("--pod-identity-endpoint (LATCHKEY_POD_IDENTITY_ENDPOINT)")?;
+        }
         let agent =
             self.pod_identity_endpoint.as_deref().map_or_else(AgentSettings::default, AgentSettings::at);
         let timeout = self.pod_identity_http_timeout.and_then(|timeout| timeout.0).unwrap_or(agent.timeout);
@@ -194,6 +204,7 @@ impl ServeArgs {
                     max_response_bytes: self.max_response_bytes,
                 },
                 allow_role_arn: self.allow_role_arn,
+                allowed_roles: self.allowed_roles.as_ref().and_then(|roles| roles.0.clone()),
                 max_refresh_interval: self.max_refresh_interval,
                 default_region: flag(&self.region).or(aws_region).or_else(|| flag(&self.pod_region)),
             },
@@ -286,10 +297,15 @@ fn socket_name(text: &str) -> Result<String, String> {
         .ok_or_else(|| "<name>.sock is expected, the name of at most 30 letters, digits, - and _".to_owned())
 }
 
-fn agent_url(text: &str) -> Result<String, String> {
-    text.starts_with("http://")
-        .then(|| text.to_owned())
-        .ok_or_else(|| "an http:// URL is expected".to_owned())
+fn role_patterns(text: &str) -> Result<AllowedRoles, String> {
+    RolePatterns::parse(text).map(AllowedRoles)
+}
+
+/// The agent is on the node, and speaks HTTP only.
+fn check_agent(url: &str) -> anyhow::Result<()> {
+    check_endpoint(url)?;
+    anyhow::ensure!(url.starts_with("http://"), "must be an http:// URL");
+    Ok(())
 }
 
 fn expression_bytes(text: &str) -> Result<usize, String> {

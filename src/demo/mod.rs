@@ -132,6 +132,7 @@ fn config(folder: &Path, aws: &str) -> Config {
     config.aws.endpoint_url = Some(aws.to_owned());
     config.identity.agent = AgentSettings::at(aws);
     config.values.interval = POLL_INTERVAL;
+    config.rules.allow_role_arn = true;
     config
 }
 

@@ -2,17 +2,20 @@
 //! principal's AWS credentials.
 
 mod accepted;
+mod chain;
 mod irsa;
 mod pod_identity;
 mod proof;
 mod roles;
+mod sessions;
+mod sts;
 
 use std::{sync::Arc, time::Duration};
 
 use aws_credential_types::Credentials;
 use tokio::time::Instant;
 
-use self::{accepted::Accepted, roles::Roles};
+use self::{accepted::Accepted, roles::Roles, sessions::Failed};
 pub use self::{
     pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT},
     proof::Proof,
@@ -24,9 +27,9 @@ use crate::{
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
         arn::{Arn, Regions, RoleArn},
-        principal::Principal,
-        request::{AddressType, MountRequest},
-        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE, TokenDigest},
+        principal::{Means, Principal},
+        request::MountRequest,
+        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE},
     },
 };
 
@@ -83,12 +86,12 @@ pub enum IdentityError {
     },
     /// Nothing says which role to take on.
     #[error(
-        "service account {0} has no AWS identity: annotate it with {ROLE_ANNOTATION}, or set roleArn in the SecretProviderClass, or associate it with a role by EKS Pod Identity and add the audience {POD_IDENTITY_AUDIENCE} to the CSIDriver's tokenRequests"
+        "service account {0} has no AWS identity: annotate it with {ROLE_ANNOTATION}, or set roleArn in the SecretProviderClass (the provider needs --allow-role-arn for it), or associate it with a role by EKS Pod Identity and add the audience {POD_IDENTITY_AUDIENCE} to the CSIDriver's tokenRequests"
     )]
     NoIdentity(String),
     /// `usePodIdentity: "false"` and no role.
     #[error(
-        "service account {0} has no annotation {ROLE_ANNOTATION}, which IRSA needs (usePodIdentity is \"false\"); annotate it, or set roleArn in the SecretProviderClass"
+        "service account {0} has no annotation {ROLE_ANNOTATION}, which IRSA needs (usePodIdentity is \"false\"); annotate it, or set roleArn in the SecretProviderClass (the provider needs --allow-role-arn for it)"
     )]
     NoRole(String),
     /// Kubernetes did not tell the role.
@@ -109,18 +112,21 @@ pub enum IdentityError {
 
 /// What to do about refused credentials.
 fn advice(principal: &Principal, failure: &AwsFailure) -> String {
+    if let Some(role) = &principal.assumed {
+        return chain::advice(principal, role, failure);
+    }
     let (namespace, account) = principal.service_account();
-    match (principal, failure.kind) {
-        (Principal::Irsa { role, .. }, FailureKind::Denied) => format!(
+    match (&principal.means, failure.kind) {
+        (Means::Irsa { role }, FailureKind::Denied) => format!(
             ". The trust policy of {role} must allow sts:AssumeRoleWithWebIdentity to this cluster's OIDC provider with the condition \"<issuer>:sub\" = \"system:serviceaccount:{namespace}:{account}\"; also check that the role exists"
         ),
-        (Principal::Irsa { .. }, FailureKind::TokenRefused) => {
+        (Means::Irsa { .. }, FailureKind::TokenRefused) => {
             ". The cluster's OIDC issuer must be an IAM identity provider of the role's account, with audience sts.amazonaws.com".to_owned()
         }
-        (Principal::PodIdentity { .. }, FailureKind::Denied | FailureKind::NotFound) => format!(
+        (Means::PodIdentity { .. }, FailureKind::Denied | FailureKind::NotFound) => format!(
             ". A Pod Identity association for service account {namespace}/{account} must exist in this cluster, and its role must trust pods.eks.amazonaws.com with sts:AssumeRole and sts:TagSession"
         ),
-        (Principal::PodIdentity { .. }, FailureKind::Outage) => {
+        (Means::PodIdentity { .. }, FailureKind::Outage) => {
             ". Is the eks-pod-identity-agent running on this node?".to_owned()
         }
         _ => String::new(),
@@ -144,20 +150,10 @@ pub struct Identity {
     settings: IdentitySettings,
     clock: Clock,
     roles: Roles,
-    irsa: irsa::Irsa,
+    sts: sts::Sts,
     agent: pod_identity::Agent,
     sessions: Slots<Principal, Session, Failed>,
     accepted: Accepted,
-}
-
-/// A failure and the token that met it.
-#[derive(Clone, Debug)]
-struct Failed {
-    error: IdentityError,
-    token: TokenDigest,
-    regions: Regions,
-    address_type: AddressType,
-    effort: Effort,
 }
 
 impl Identity {
@@ -166,7 +162,7 @@ impl Identity {
         Self {
             clock: Clock::new(),
             roles: Roles::new(cluster, settings.role_age, settings.max_stale),
-            irsa: irsa::Irsa::default(),
+            sts: sts::Sts::default(),
             agent: pod_identity::Agent::new(&aws, &settings.agent),
             sessions: Slots::new(),
             accepted: Accepted::default(),
@@ -185,13 +181,15 @@ impl Identity {
         let proof = Proof::of(request, audience, self.clock.now())?;
         let (namespace, service_account) =
             (request.pod.namespace.clone(), request.pod.service_account.clone());
-        let principal = match role {
-            Some(role) => Principal::Irsa { namespace, service_account, role },
+        let means = match role {
+            Some(role) => Means::Irsa { role },
             None => {
                 let pod_uid = (!self.settings.share_pod_identity).then(|| request.pod.uid.clone());
-                Principal::PodIdentity { namespace, service_account, pod_uid }
+                Means::PodIdentity { pod_uid }
             }
         };
+        let assumed = request.assumed_role.clone();
+        let principal = Principal { namespace, service_account, means, assumed };
         self.accepted.offer(&principal, &request.pod.uid, &proof);
         Ok((principal, proof))
     }
@@ -236,57 +234,6 @@ impl Identity {
         session
     }
 
-    /// As [`Self::session`]; a denial is left to the caller.
-    async fn session_by(
-        &self,
-        principal: &Principal,
-        proof: &Proof,
-        regions: &Regions,
-        effort: Effort,
-    ) -> Result<Session, IdentityError> {
-        let now = Instant::now();
-        let digest = proof.token.digest();
-        // An outage met by one token would meet every other that asks at the same
-        // place as hard; a denial may be the fault of that token alone.
-        let shared = |failed: &Failed| {
-            let alike = failed.regions == *regions
-                && failed.address_type == proof.address_type
-                && (failed.effort == effort || effort == Effort::Poll);
-            alike && (failed.token == digest || failed.error.is_outage())
-        };
-        let fetch = async || {
-            self.sessions.sweep(|session| session.usable_until > now);
-            let fetched = match principal {
-                Principal::Irsa { namespace, service_account, role } => {
-                    let who = irsa::Who { namespace, service_account, role };
-                    let age = self.settings.max_credential_age;
-                    self.irsa.assume(&self.aws, regions, &who, &proof.token, age, effort).await
-                }
-                Principal::PodIdentity { .. } => {
-                    self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
-                }
-            };
-            fetched.map_err(|failure| Failed {
-                error: IdentityError::Refused {
-                    principal: Box::new(principal.clone()),
-                    failure: Box::new(failure),
-                },
-                token: digest,
-                regions: regions.clone(),
-                address_type: proof.address_type,
-                effort,
-            })
-        };
-        let fetch = async || {
-            let session = self.session_of(fetch().await?);
-            let now = unix_seconds(self.clock.now());
-            self.accepted.accept(principal, proof, session.usable_until, now);
-            Ok(session)
-        };
-        let usable = |session: &Session| session.usable_until > now;
-        self.sessions.get_or_fetch(principal, usable, shared, fetch).await.map_err(|failed| failed.error)
-    }
-
     /// Credentials for reading without a pod that asks: with the newest token
     /// that AWS accepts.
     ///
@@ -303,7 +250,7 @@ impl Identity {
         while let Some(proof) = tokens.next() {
             let last = tokens.peek().is_none();
             match self.session_by(principal, &proof, regions, Effort::Poll).await {
-                Err(error) if !error.is_outage() && !last => {
+                Err(error) if !error.is_no_tokens_fault() && !last => {
                     // It may be forged. The token that was accepted before has the last word.
                     self.accepted.refuse(principal, proof.token.digest());
                 }
@@ -343,18 +290,6 @@ impl Identity {
         self.sessions.forget(principal, |_| true);
         self.accepted.forget(principal);
     }
-
-    fn session_of(&self, fetched: Fetched) -> Session {
-        let now = Instant::now();
-        let left = fetched.credentials.expiry().map_or(self.settings.max_credential_age, |expiry| {
-            expiry.duration_since(self.clock.now()).unwrap_or_default().saturating_sub(RENEWAL_MARGIN)
-        });
-        Session {
-            usable_until: now + left.min(self.settings.max_credential_age),
-            credentials: fetched.credentials,
-            account: fetched.account,
-        }
-    }
 }
 
 impl Session {
@@ -365,9 +300,26 @@ impl Session {
 }
 
 impl IdentityError {
+    fn refused(principal: &Principal, failure: AwsFailure) -> Self {
+        Self::Refused { principal: Box::new(principal.clone()), failure: Box::new(failure) }
+    }
+
     /// Whether STS or the agent did not answer the question at all.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind.is_outage())
+    }
+
+    /// Whether it would meet every other token of the principal as well: an outage,
+    /// or a role that is not given although the service account's own credentials
+    /// are good.
+    pub fn is_no_tokens_fault(&self) -> bool {
+        let of_chain = matches!(self, Self::Refused { principal, .. } if principal.assumed.is_some());
+        of_chain || self.is_outage()
+    }
+
+    /// Whether STS does not take the credentials that it was asked with.
+    fn is_stale(&self) -> bool {
+        matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::StaleCredentials)
     }
 
     /// Whether STS or the agent throttles.

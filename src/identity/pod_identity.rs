@@ -23,13 +23,8 @@ use serde::Deserialize;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, retries, timeouts},
-    model::{
-        arn::Region,
-        message::{causes, printable},
-        request::AddressType,
-        token::Token,
-    },
+    aws::{Aws, AwsFailure, FailureKind, retries, timeouts, unreached},
+    model::{arn::Region, foreign::said, request::AddressType, token::Token},
 };
 
 const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity agent";
@@ -200,8 +195,7 @@ impl Endpoint {
                 let message = match &error {
                     SdkError::TimeoutError(_) => "not in time".to_owned(),
                     SdkError::DispatchFailure(failure) => {
-                        let cause = failure.as_connector_error().map(|error| causes(error));
-                        format!("nothing: {}", cause.unwrap_or_default())
+                        format!("nothing: {}", unreached(failure))
                     }
                     SdkError::ResponseError(answer) => {
                         let body = answer
@@ -212,9 +206,10 @@ impl Endpoint {
                             .unwrap_or_default();
                         format!("HTTP {}: {body}", answer.raw().status())
                     }
-                    other => format!("nothing that could be read: {}", causes(other)),
+                    // Its cause may hold the whole request, and the request the token.
+                    _ => "nothing: the request could not be made".to_owned(),
                 };
-                return Err(refused(FailureKind::Outage, None, printable(&message)));
+                return Err(refused(FailureKind::Outage, None, said(&message)));
             }
         };
         if answer.status != 200 {
@@ -276,7 +271,7 @@ fn fetched(body: &[u8]) -> Option<Fetched> {
 /// What an answer says, on one line; the token, should it be echoed, is cut out
 /// before the text is shortened.
 fn plain_text(body: &[u8], token: &Token) -> String {
-    printable(&String::from_utf8_lossy(body).replace(token.expose(), "<token>"))
+    said(&String::from_utf8_lossy(body).replace(token.expose(), "<token>"))
 }
 
 /// A refused or missing answer, before it is known for which Region it was asked.

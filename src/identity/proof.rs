@@ -7,6 +7,7 @@ use super::IdentityError;
 use crate::{
     clock::unix_seconds,
     model::{
+        message::{quoted, shortened},
         request::{AddressType, MountRequest},
         token::Token,
     },
@@ -14,6 +15,9 @@ use crate::{
 
 /// Longest token; kubelet's have about 1 KiB.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
+
+/// Most audiences that a message names; a cluster asks for two or three.
+const MAX_SHOWN: usize = 5;
 
 /// A pod's own token, and how to reach the one who exchanges it.
 #[derive(Clone, Debug)]
@@ -39,6 +43,12 @@ impl Proof {
         let Some(token) = request.tokens.get(audience) else {
             let mut sent: Vec<&str> = request.tokens.keys().map(String::as_str).collect();
             sent.sort_unstable();
+            let more = sent.len().saturating_sub(MAX_SHOWN);
+            let mut sent: Vec<String> =
+                sent.iter().take(MAX_SHOWN).map(|audience| shortened(audience, 100).to_owned()).collect();
+            if more > 0 {
+                sent.push(format!("and {more} more"));
+            }
             let sent = if sent.is_empty() { "none".to_owned() } else { sent.join(", ") };
             return Err(IdentityError::TokenMissing { audience, sent });
         };
@@ -51,7 +61,11 @@ impl Proof {
         let pod = &request.pod;
         let expected = format!("system:serviceaccount:{}:{}", pod.namespace, pod.service_account);
         if claims.subject != expected {
-            return unfit(format!("its subject is {:?}, the pod's is {expected:?}", claims.subject));
+            return unfit(format!(
+                "its subject is {}, the pod's is {}",
+                quoted(&claims.subject),
+                quoted(&expected)
+            ));
         }
         if !claims.is_for(audience) {
             return unfit("it is for another audience".to_owned());

@@ -12,56 +12,100 @@ const MAX_SESSION_NAME: usize = 64;
 /// The identity that AWS sees. Every cache is keyed by it, so nothing read as
 /// one principal is ever served to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Principal {
+pub struct Principal {
+    /// The service account's namespace.
+    pub namespace: String,
+    /// The service account's name.
+    pub service_account: String,
+    /// How the service account gets its own credentials.
+    pub means: Means,
+    /// The role that these credentials take on; everything is read as that one.
+    pub assumed: Option<AssumedRole>,
+}
+
+/// How a service account's token becomes credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Means {
     /// IAM Roles for Service Accounts: any pod of the service account.
     Irsa {
-        /// The service account's namespace.
-        namespace: String,
-        /// The service account's name.
-        service_account: String,
-        /// The role that it takes on.
+        /// The role that the service account takes on.
         role: RoleArn,
     },
     /// EKS Pod Identity. The agent does not tell the role.
     PodIdentity {
-        /// The service account's namespace.
-        namespace: String,
-        /// The service account's name.
-        service_account: String,
         /// The pod, whose uid is in the session tags and so may matter to a
         /// policy; `None` where the operator shares within a service account.
         pod_uid: Option<String>,
     },
 }
 
+/// A role that is taken on with the service account's own credentials
+/// (`assumeRoleArn`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AssumedRole {
+    /// The role.
+    pub arn: RoleArn,
+    /// What the role's trust policy may ask for.
+    pub external_id: Option<ExternalId>,
+}
+
+/// An external id of a trust policy (`sts:ExternalId`). AWS counts it among the
+/// things that need no secrecy; it is shown nowhere all the same.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExternalId(String);
+
 impl Principal {
-    /// The role, where it is known.
+    /// The role that values are read as, where it is known.
     pub fn role(&self) -> Option<&RoleArn> {
-        match self {
-            Self::Irsa { role, .. } => Some(role),
-            Self::PodIdentity { .. } => None,
+        match (&self.assumed, &self.means) {
+            (Some(assumed), _) => Some(&assumed.arn),
+            (None, Means::Irsa { role }) => Some(role),
+            (None, Means::PodIdentity { .. }) => None,
         }
     }
 
     /// The service account's namespace and name.
     pub fn service_account(&self) -> (&str, &str) {
-        match self {
-            Self::Irsa { namespace, service_account, .. }
-            | Self::PodIdentity { namespace, service_account, .. } => (namespace, service_account),
-        }
+        (&self.namespace, &self.service_account)
+    }
+
+    /// The same service account with its own credentials.
+    pub fn base(&self) -> Self {
+        Self { assumed: None, ..self.clone() }
     }
 }
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Irsa { namespace, service_account, role } => {
-                write!(f, "service account {namespace}/{service_account} with role {role}")
-            }
-            Self::PodIdentity { namespace, service_account, .. } => {
-                write!(f, "service account {namespace}/{service_account} by EKS Pod Identity")
-            }
+        write!(f, "service account {}/{}", self.namespace, self.service_account)?;
+        match &self.means {
+            Means::Irsa { role } => write!(f, " with role {role}")?,
+            Means::PodIdentity { .. } => f.write_str(" by EKS Pod Identity")?,
         }
+        match &self.assumed {
+            Some(assumed) => write!(f, " as role {} (assumeRoleArn)", assumed.arn),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ExternalId {
+    /// `None` unless `text` has 2 to 1224 letters, digits and `_ + = , . @ : / -`
+    /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b);
+        ((2..=1224).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ExternalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<external id>")
     }
 }
 
@@ -88,5 +132,15 @@ mod tests {
         assert_eq!((a.len(), b.len()), (64, 64));
         assert_ne!(a, b);
         assert!(a.starts_with("latchkey-nnn"));
+    }
+
+    #[test]
+    fn an_external_id_is_what_sts_accepts() {
+        for good in ["ab", "shop-and-partner", "A1_+=,.@:/-", &"x".repeat(1224)] {
+            assert!(ExternalId::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "a", "a b", "a\n", "ä-id", "a*", &"x".repeat(1225)] {
+            assert!(ExternalId::parse(bad).is_none(), "{bad}");
+        }
     }
 }

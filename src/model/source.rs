@@ -1,6 +1,6 @@
 //! What is read together: one object, or one secret under several labels.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use super::{
     object::Object,
@@ -37,6 +37,13 @@ impl Source {
     pub fn service(&self) -> Service {
         // A source is never empty.
         self.primary.first().map_or(Service::SecretsManager, |reference| reference.service)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A source is never empty, and all its references have one id.
+        f.write_str(self.primary.first().map_or("", |reference| reference.id.as_str()))
     }
 }
 

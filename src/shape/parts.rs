@@ -8,6 +8,7 @@ use crate::{
     model::{
         encoding::Encoding,
         expression::ExtractError,
+        message::quoted,
         object::{Field, Object},
         secret::SecretValue,
     },
@@ -19,7 +20,7 @@ use crate::{
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     /// `encoding` does not fit.
-    #[error("the value{of} is not {encoding}", of = field.as_ref().map(|f| format!(" of jmesPath {f:?}")).unwrap_or_default(), encoding = encoding.as_str())]
+    #[error("the value{of} is not {encoding}", of = field.as_ref().map(|f| format!(" of jmesPath {}", quoted(f))).unwrap_or_default(), encoding = encoding.as_str())]
     Encoding {
         /// The jmesPath entry; `None` for the whole value.
         field: Option<String>,
@@ -27,7 +28,7 @@ pub enum ShapeError {
         encoding: Encoding,
     },
     /// The value is no JSON, or the expression does not fit it.
-    #[error("jmesPath {expression:?}: {problem}")]
+    #[error("jmesPath {}: {problem}", quoted(expression))]
     Extract {
         /// The entry's expression or key.
         expression: String,
@@ -35,7 +36,7 @@ pub enum ShapeError {
         problem: ExtractError,
     },
     /// The expression finds nothing.
-    #[error("jmesPath {0:?} finds nothing in the value, or null (optional: true would skip it)")]
+    #[error("jmesPath {} finds nothing in the value, or null (optional: true would skip it)", quoted(.0))]
     Missing(String),
 }
 

@@ -22,7 +22,7 @@ use tokio::{
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Code, Response, Status, transport::Server};
 
-use crate::harness::{Driver, Provider, Request, World, assert_says, eventually};
+use crate::harness::{Driver, Provider, Request, World, assert_says, eventually, free_address};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
@@ -34,12 +34,6 @@ async fn runtime_name(socket: &Path) -> String {
     let request = VersionRequest { version: "v1alpha1".to_owned() };
     let driver = Driver::connect(socket).await;
     driver.client().version(request).await.unwrap().into_inner().runtime_name
-}
-
-/// An address that no other test uses: each has a loopback address of its own.
-async fn free_address(loopback: [u8; 4]) -> SocketAddr {
-    let listener = TcpListener::bind(SocketAddr::from((loopback, 0))).await.unwrap();
-    listener.local_addr().unwrap()
 }
 
 /// Status line and body of a probe; nothing while the probes are not served.

@@ -112,6 +112,8 @@ impl World {
         config.aws.endpoint_url = Some(aws_url.clone());
         config.identity.agent = AgentSettings::at(&aws_url);
         config.cluster.kubeconfig = Some(kubernetes.kubeconfig().to_owned());
+        // The operator of this world lets classes name any role.
+        config.rules.allow_role_arn = true;
         change(&mut config);
 
         let provider = Provider::start(config.clone());
@@ -193,6 +195,12 @@ pub(crate) async fn serve_emulator(emulator: &Emulator) -> String {
     let address: SocketAddr = listener.local_addr().unwrap();
     tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
     format!("http://{address}")
+}
+
+/// An address that no other test uses: each has a loopback address of its own.
+pub(crate) async fn free_address(loopback: [u8; 4]) -> SocketAddr {
+    let listener = TcpListener::bind(SocketAddr::from((loopback, 0))).await.unwrap();
+    listener.local_addr().unwrap()
 }
 
 /// A provider that serves.
