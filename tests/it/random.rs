@@ -146,7 +146,8 @@ fn message(random: &mut Random, emulator: &Emulator) -> Message {
     }
     if random.one_in(4) {
         let audience = random.pick(&[crate::harness::STS, crate::harness::POD_IDENTITY]);
-        let real = emulator.token("shop", "web", audience, "web-1", &request.pod.uid, Duration::from_secs(3600));
+        let real =
+            emulator.token("shop", "web", audience, "web-1", &request.pod.uid, Duration::from_secs(3600));
         request = request.token(audience, &token::token(random, &real));
     } else if random.one_in(10) {
         request = request.raw_tokens(&token::tokens(random));

@@ -32,7 +32,8 @@ impl Chart {
             Some((pair[0].strip_prefix("- name: ")?.to_owned(), value.to_owned()))
         });
         // The pod's DNS options look the same.
-        let environment = environment.filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+        let environment =
+            environment.filter(|(name, _)| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
         let memory = mebibytes.parse::<u64>().unwrap() << 20;
         // Kubernetes fills it in from the limit.
         let filled_in = manifest.contains("name: LATCHKEY_MEMORY_LIMIT");

@@ -155,7 +155,11 @@ async fn play_in(
     let after = provider.usage().unwrap_or(before);
     let usage = Usage { cpu: after.cpu.saturating_sub(before.cpu), ..after };
     if !provider.lives() || cgroup.killed() > 0 {
-        failures.push(format!("the process did not live: {} killed for memory; {}", cgroup.killed(), provider.end()));
+        failures.push(format!(
+            "the process did not live: {} killed for memory; {}",
+            cgroup.killed(),
+            provider.end()
+        ));
     }
     let tally = siege.tally.lock().unwrap().clone();
     // One that has ended too early attacks nothing.
@@ -164,7 +168,8 @@ async fn play_in(
     } else {
         attack.abort();
     }
-    let mut verdict = Verdict { seen, tally, usage, elapsed, peak: cgroup.peak(), logged: provider.logged(), failures };
+    let mut verdict =
+        Verdict { seen, tally, usage, elapsed, peak: cgroup.peak(), logged: provider.logged(), failures };
     verdict.judge(case);
     if case.restarts {
         drop(provider);
@@ -190,16 +195,25 @@ impl Verdict {
                 broken.push(format!("{what}: {is:.1?}, more than {most:?}"));
             }
         };
-        bound("another namespace's warm republish, p99", percentile(&self.seen.republishes, 99), REPUBLISH_BOUND);
+        bound(
+            "another namespace's warm republish, p99",
+            percentile(&self.seen.republishes, 99),
+            REPUBLISH_BOUND,
+        );
         bound("another namespace's new pod, slowest", percentile(&self.seen.new_pods, 100), NEW_POD_BOUND);
         bound("the slowest probe", self.seen.slowest_probe, PROBE_BOUND);
         bound("the attacker's slowest answer", self.tally.longest, case.answered_within);
         match self.seen.rotation {
             Some(rotation) => bound("another namespace's rotation", rotation, ROTATION_BOUND),
-            None => broken.push(format!("another namespace's rotation did not come within {ROTATION_BOUND:?}")),
+            None => {
+                broken.push(format!("another namespace's rotation did not come within {ROTATION_BOUND:?}"))
+            }
         }
         if let Some(first) = self.seen.failures.first() {
-            broken.push(format!("{} failures of another namespace, the first: {first}", self.seen.failures.len()));
+            broken.push(format!(
+                "{} failures of another namespace, the first: {first}",
+                self.seen.failures.len()
+            ));
         }
         if self.logged > LOG_BYTES_BOUND * (self.tally.attempts() + self.seen.republishes.len() as u64) {
             broken.push(format!("{} bytes of log for {} attempts", self.logged, self.tally.attempts()));

@@ -45,7 +45,12 @@ impl Provider {
     ///
     /// # Errors
     /// When there is no shell.
-    pub(crate) fn start(node: &Node, cgroup: &PodCgroup, chart: &Chart, flags: &[String]) -> io::Result<Self> {
+    pub(crate) fn start(
+        node: &Node,
+        cgroup: &PodCgroup,
+        chart: &Chart,
+        flags: &[String],
+    ) -> io::Result<Self> {
         let enter = r#"echo $$ > "$0" && exec "$@""#;
         let mut child = Command::new("sh")
             .args(["-c", enter])

@@ -85,10 +85,18 @@ impl Victim {
         let newcomer = |number: usize| {
             let name = format!("shop/new-{number}");
             node.emulator.put_secret(REGION, &name, "new");
-            node.message(NAMESPACE, ACCOUNT, &objects([format!("objectName: {name}, objectType: secretsmanager")]))
+            node.message(
+                NAMESPACE,
+                ACCOUNT,
+                &objects([format!("objectName: {name}, objectType: secretsmanager")]),
+            )
         };
         let newcomers = (0..10).map(newcomer).collect();
-        driver.client().mount(request.clone()).await.map_err(|status| format!("before the attack: {status}"))?;
+        driver
+            .client()
+            .mount(request.clone())
+            .await
+            .map_err(|status| format!("before the attack: {status}"))?;
         Ok(Self { node, driver, request, volume, newcomers, over: AtomicBool::new(false) })
     }
 

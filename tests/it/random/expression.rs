@@ -6,13 +6,48 @@ use super::source::Random;
 
 const NAMES: [&str; 8] = ["a", "b", "user", "password", "\"odd name\"", "list", "x1", "\"\\u0000\""];
 const FUNCTIONS: [&str; 26] = [
-    "abs", "avg", "ceil", "contains", "ends_with", "floor", "join", "keys", "length", "map", "max", "max_by", "merge",
-    "min", "min_by", "not_null", "reverse", "sort", "sort_by", "starts_with", "sum", "to_array", "to_number",
-    "to_string", "type", "values",
+    "abs",
+    "avg",
+    "ceil",
+    "contains",
+    "ends_with",
+    "floor",
+    "join",
+    "keys",
+    "length",
+    "map",
+    "max",
+    "max_by",
+    "merge",
+    "min",
+    "min_by",
+    "not_null",
+    "reverse",
+    "sort",
+    "sort_by",
+    "starts_with",
+    "sum",
+    "to_array",
+    "to_number",
+    "to_string",
+    "type",
+    "values",
 ];
 const OPERATORS: [&str; 10] = ["||", "&&", "==", "!=", "<", "<=", ">", ">=", "|", "."];
-const LITERALS: [&str; 12] =
-    ["'raw'", "''", "`1`", "`-0.0`", "`1e308`", "`null`", "`[1, 2]`", "`{\"a\": 1}`", "`\"x\"`", "@", "`true`", "`[]`"];
+const LITERALS: [&str; 12] = [
+    "'raw'",
+    "''",
+    "`1`",
+    "`-0.0`",
+    "`1e308`",
+    "`null`",
+    "`[1, 2]`",
+    "`{\"a\": 1}`",
+    "`\"x\"`",
+    "@",
+    "`true`",
+    "`[]`",
+];
 
 /// Good syntax; whether it means anything is left to chance.
 pub(super) fn expression(random: &mut Random, depth: usize) -> String {
@@ -61,7 +96,11 @@ fn value(random: &mut Random, depth: usize) -> Value {
         0 => (0..random.below(6)).map(|_| value(random, depth - 1)).collect(),
         _ => {
             let names = ["a", "b", "user", "password", "odd name", "list", "x1"];
-            names.iter().map(|&name| (name.to_owned(), value(random, depth - 1))).collect::<serde_json::Map<_, _>>().into()
+            names
+                .iter()
+                .map(|&name| (name.to_owned(), value(random, depth - 1)))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
         }
     }
 }

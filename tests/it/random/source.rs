@@ -5,9 +5,50 @@ pub(super) struct Random(u64);
 
 /// What has broken parsers, paths, logs and terminals before.
 const PIECES: [&str; 44] = [
-    "", " ", ".", "..", "/", "//", "../x", "a/../b", "./a", "/etc/passwd", "a/", "\0", "\n", "\r\n", "\t", "\u{1b}[31m",
-    "\u{202e}", "\u{2028}", "\u{feff}", "\u{fffd}", "é", "💣", "\u{301}", "'", "\"", "\\", "`", "{", "}", "[", "]", "*a",
-    "&a", "<<", "~", "null", "0644", "1e999", "-9223372036854775809", ".inf", "yes", "---", "%s%n", "${x}",
+    "",
+    " ",
+    ".",
+    "..",
+    "/",
+    "//",
+    "../x",
+    "a/../b",
+    "./a",
+    "/etc/passwd",
+    "a/",
+    "\0",
+    "\n",
+    "\r\n",
+    "\t",
+    "\u{1b}[31m",
+    "\u{202e}",
+    "\u{2028}",
+    "\u{feff}",
+    "\u{fffd}",
+    "é",
+    "💣",
+    "\u{301}",
+    "'",
+    "\"",
+    "\\",
+    "`",
+    "{",
+    "}",
+    "[",
+    "]",
+    "*a",
+    "&a",
+    "<<",
+    "~",
+    "null",
+    "0644",
+    "1e999",
+    "-9223372036854775809",
+    ".inf",
+    "yes",
+    "---",
+    "%s%n",
+    "${x}",
 ];
 
 impl Random {
@@ -40,7 +81,8 @@ impl Random {
     pub(super) fn hostile(&mut self) -> String {
         let mut text = String::new();
         for _ in 0..=self.below(3) {
-            let piece = if self.one_in(6) { self.character().to_string() } else { self.pick(&PIECES).to_owned() };
+            let piece =
+                if self.one_in(6) { self.character().to_string() } else { self.pick(&PIECES).to_owned() };
             let times = if self.one_in(12) { self.below(3000) } else { 1 };
             text.push_str(&piece.repeat(times));
         }

@@ -11,7 +11,11 @@ pub(super) fn token(random: &mut Random, real: &str) -> String {
     match random.below(6) {
         0 => return random.hostile(),
         1 => return random.mutated(real),
-        2 => parts[0] = part(&json!({ "alg": random.pick(&["none", "HS256", "RS256", "ES256", ""]), "kid": random.hostile() })),
+        2 => {
+            parts[0] = part(
+                &json!({ "alg": random.pick(&["none", "HS256", "RS256", "ES256", ""]), "kid": random.hostile() }),
+            )
+        }
         3 => {
             let audiences = [json!("sts.amazonaws.com"), json!(["sts.amazonaws.com"]), json!(7), json!([[]])];
             let claims = json!({

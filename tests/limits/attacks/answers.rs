@@ -31,9 +31,11 @@ pub(super) fn cases() -> Vec<Case> {
             Box::pin(slow_reader(siege))
         })
         .driver_writes(),
-        Case::new("too-large-classes", "classes of 500 secrets of 64 KiB, refused once they were read", |siege| {
-            Box::pin(too_large_classes(siege))
-        }),
+        Case::new(
+            "too-large-classes",
+            "classes of 500 secrets of 64 KiB, refused once they were read",
+            |siege| Box::pin(too_large_classes(siege)),
+        ),
         Case::new("cache-pressure", "thousands of values of 64 KiB, of 40 accounts", |siege| {
             Box::pin(cache_pressure(siege))
         }),
@@ -54,7 +56,9 @@ pub(super) fn cases() -> Vec<Case> {
 /// A class that mounts one secret 63 times.
 pub(super) fn full_class(secret: &str) -> String {
     objects(
-        (0..FULL).map(|number| format!("objectName: {secret}, objectType: secretsmanager, objectAlias: f{number}")),
+        (0..FULL).map(|number| {
+            format!("objectName: {secret}, objectType: secretsmanager, objectAlias: f{number}")
+        }),
     )
 }
 
@@ -105,7 +109,8 @@ async fn too_large_classes(siege: Siege) {
     for number in 0..500 {
         siege.node.emulator.put_secret(REGION, &format!("evil/{number}"), filler(number, SECRET));
     }
-    let class = objects((0..500).map(|number| format!("objectName: evil/{number}, objectType: secretsmanager")));
+    let class =
+        objects((0..500).map(|number| format!("objectName: evil/{number}, objectType: secretsmanager")));
     let messages: Vec<MountRequest> =
         accounts.iter().map(|account| siege.node.message(EVIL, account, &class)).collect();
     siege.mount_for_ever(messages, 8).await;
@@ -117,7 +122,8 @@ async fn cache_pressure(siege: Siege) {
     for number in 0..FULL {
         siege.node.emulator.put_secret(REGION, &format!("evil/{number}"), filler(number, SECRET));
     }
-    let class = objects((0..FULL).map(|number| format!("objectName: evil/{number}, objectType: secretsmanager")));
+    let class =
+        objects((0..FULL).map(|number| format!("objectName: evil/{number}, objectType: secretsmanager")));
     let messages: Vec<MountRequest> =
         accounts.iter().map(|account| siege.node.message(EVIL, account, &class)).collect();
     siege.mount_for_ever(messages, 8).await;
@@ -129,7 +135,8 @@ async fn many_objects(siege: Siege) {
     for number in 0..500 {
         siege.node.emulator.put_secret(REGION, &format!("evil/{number}"), filler(number, 64));
     }
-    let class = objects((0..500).map(|number| format!("objectName: evil/{number}, objectType: secretsmanager")));
+    let class =
+        objects((0..500).map(|number| format!("objectName: evil/{number}, objectType: secretsmanager")));
     let messages: Vec<MountRequest> =
         accounts.iter().map(|account| siege.node.message(EVIL, account, &class)).collect();
     siege.mount_for_ever(messages, 40).await;
@@ -145,9 +152,15 @@ async fn many_labels(siege: Siege) {
             let _ = siege.node.emulator.put_secret_version(region, "evil/labels", &version, value, &[&label]);
         }
     }
-    let label = |number: usize| format!("objectName: evil/labels, objectType: secretsmanager, objectVersionLabel: L{number}, objectAlias: f{number}");
+    let label = |number: usize| {
+        format!(
+            "objectName: evil/labels, objectType: secretsmanager, objectVersionLabel: L{number}, objectAlias: f{number}"
+        )
+    };
     let failover = |number: usize| {
-        format!("objectName: evil/labels, objectType: secretsmanager, objectAlias: f{number}, failoverObject: {{objectName: evil/labels, objectVersionLabel: L{number}}}")
+        format!(
+            "objectName: evil/labels, objectType: secretsmanager, objectAlias: f{number}, failoverObject: {{objectName: evil/labels, objectVersionLabel: L{number}}}"
+        )
     };
     let mut messages = Vec::new();
     for _ in 0..8 {
@@ -161,7 +174,8 @@ async fn many_labels(siege: Siege) {
 async fn failed_objects(siege: Siege) {
     siege.node.tenant(EVIL, &["failing"]);
     let name = |number: usize| filler(number, 470);
-    let class = objects((0..500).map(|number| format!("objectName: {}, objectType: secretsmanager", name(number))));
+    let class =
+        objects((0..500).map(|number| format!("objectName: {}, objectType: secretsmanager", name(number))));
     let parameters =
         objects((0..500).map(|number| format!("objectName: /{}, objectType: ssmparameter", name(number))));
     let messages: Vec<MountRequest> =

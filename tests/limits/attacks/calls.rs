@@ -40,17 +40,23 @@ pub(super) fn cases() -> Vec<Case> {
         .driver_writes()
         .flags(&["--mount-timeout=1s"])
         .answered_within(Duration::from_millis(1300)),
-        Case::new("crowd", "2,000 mounts of one namespace at once, of slow values nobody has read", |siege| {
-            Box::pin(crowd(siege))
+        Case::new(
+            "crowd",
+            "2,000 mounts of one namespace at once, of slow values nobody has read",
+            |siege| Box::pin(crowd(siege)),
+        ),
+        Case::new("warm-crowd", "2,000 republishes of one namespace at once", |siege| {
+            Box::pin(warm_crowd(siege))
         }),
-        Case::new("warm-crowd", "2,000 republishes of one namespace at once", |siege| Box::pin(warm_crowd(siege))),
         Case::new("poll-load", "500 objects in each of 40 pods, refreshed every 15 s", |siege| {
             Box::pin(poll_load(siege))
         })
         .driver_writes(),
-        Case::new("kubernetes-hangs", "accounts of one namespace, whose role must be read, by the thousand", |siege| {
-            Box::pin(unread_accounts(siege))
-        })
+        Case::new(
+            "kubernetes-hangs",
+            "accounts of one namespace, whose role must be read, by the thousand",
+            |siege| Box::pin(unread_accounts(siege)),
+        )
         .driver_writes(),
     ]
 }

@@ -38,17 +38,27 @@ pub(super) fn cases() -> Vec<Case> {
         .driver_writes(),
         Case::new("deep-json", "values nested 30,000 deep, by path, expression and key", |siege| {
             Box::pin(deep_json(siege))
-        }),
-        Case::new("wide-results", "fields whose results are as large as may be, 499 of them", |siege| {
-            Box::pin(fields(siege, vec!["@".to_owned(), long_expression(), "to_string(@)".to_owned()], 499, 8))
         })
         .driver_writes(),
-        Case::new("deadline", "costly classes under --mount-timeout=1s", |siege| Box::pin(fields(siege, costly(), 499, 4)))
-            .flags(&["--mount-timeout=1s"])
-            .answered_within(Duration::from_millis(1300)),
-        Case::new("deadline-parse", "the largest legal class, never read before, under --mount-timeout=1s", |siege| {
-            Box::pin(fields(siege, vec![format!("[{}]", vec!["a"; 240].join(","))], 499, 4))
+        Case::new("wide-results", "fields whose results are as large as may be, 499 of them", |siege| {
+            Box::pin(fields(
+                siege,
+                vec!["@".to_owned(), long_expression(), "to_string(@)".to_owned()],
+                499,
+                8,
+            ))
         })
+        .driver_writes(),
+        Case::new("deadline", "costly classes under --mount-timeout=1s", |siege| {
+            Box::pin(fields(siege, costly(), 499, 4))
+        })
+        .flags(&["--mount-timeout=1s"])
+        .answered_within(Duration::from_millis(1300)),
+        Case::new(
+            "deadline-parse",
+            "the largest legal class, never read before, under --mount-timeout=1s",
+            |siege| Box::pin(fields(siege, vec![format!("[{}]", vec!["a"; 240].join(","))], 499, 4)),
+        )
         .driver_writes()
         .flags(&["--mount-timeout=1s"])
         .answered_within(Duration::from_millis(1300)),
@@ -116,7 +126,8 @@ async fn changing(siege: Siege) {
     siege.node.tenant(EVIL, &["costly"]);
     siege.node.emulator.put_secret(REGION, "evil/changing", numbers(0));
     let classes = costly().into_iter().map(|expression| class("evil/changing", &expression, 499));
-    let messages: Vec<MountRequest> = classes.map(|class| siege.node.message(EVIL, "costly", &class)).collect();
+    let messages: Vec<MountRequest> =
+        classes.map(|class| siege.node.message(EVIL, "costly", &class)).collect();
     let change = async {
         for seed in 0.. {
             siege.node.emulator.put_secret(REGION, "evil/changing", numbers(seed));
@@ -157,14 +168,25 @@ async fn deep_json(siege: Siege) {
         ("evil/same", format!("{{{}}}", vec!["\"a\":1"; SECRET / 6 - 8].join(","))),
     ];
     let paths = [
-        "a.a.a", "[0][0][0]", "length(@)", "@", "[]", "[][]", "a", "*.*", "to_string(@)", "[?@==@]", "keys(@)",
+        "a.a.a",
+        "[0][0][0]",
+        "length(@)",
+        "@",
+        "[]",
+        "[][]",
+        "a",
+        "*.*",
+        "to_string(@)",
+        "[?@==@]",
+        "keys(@)",
     ];
     let mut messages = Vec::new();
     for (secret, value) in values {
         siege.node.emulator.put_secret(REGION, secret, value);
         for path in paths {
-            let class =
-                format!("objectName: {secret}, objectType: secretsmanager, jmesPath: [{{path: \"{path}\", objectAlias: f}}]");
+            let class = format!(
+                "objectName: {secret}, objectType: secretsmanager, jmesPath: [{{path: \"{path}\", objectAlias: f}}]"
+            );
             messages.push(siege.node.message(EVIL, "costly", &objects([class])));
         }
     }

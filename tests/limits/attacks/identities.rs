@@ -18,14 +18,23 @@ pub(super) fn cases() -> Vec<Case> {
             Box::pin(invalid_tokens(siege))
         })
         .driver_writes(),
-        Case::new("many-accounts", "3,000 service accounts with a role", |siege| Box::pin(many_accounts(siege)))
-            .driver_writes(),
+        Case::new("many-accounts", "3,000 service accounts with a role", |siege| {
+            Box::pin(many_accounts(siege))
+        })
+        .driver_writes(),
         Case::new("unknown-accounts", "3,000 service accounts that Kubernetes does not know", |siege| {
             Box::pin(unknown_accounts(siege))
         })
         .driver_writes(),
-        Case::new("many-roles", "3,000 roles of the author's own naming", |siege| Box::pin(many_roles(siege)))
-            .driver_writes(),
+        Case::new("many-roles", "3,000 roles of the author's own naming", |siege| {
+            Box::pin(many_roles(siege, "roleArn"))
+        })
+        .driver_writes()
+        .flags(&["--allow-role-arn=true"]),
+        Case::new("many-chained-roles", "3,000 roles to assume, of the author's own naming", |siege| {
+            Box::pin(many_roles(siege, "assumeRoleArn"))
+        })
+        .driver_writes(),
         Case::new("many-pods", "3,000 pods by EKS Pod Identity", |siege| Box::pin(many_pods(siege)))
             .driver_writes(),
     ]
@@ -68,11 +77,11 @@ async fn unknown_accounts(siege: Siege) {
     siege.mount_for_ever(messages, 64).await;
 }
 
-async fn many_roles(siege: Siege) {
+async fn many_roles(siege: Siege, parameter: &str) {
     siege.node.tenant(EVIL, &["one"]);
     let messages = (0..3000).map(|number| {
-        let role = format!("arn:aws:iam::{ACCOUNT}:role/{}", filler(number, 900));
-        siege.node.request(EVIL, "one", OBJECTS).parameter("roleArn", &role).message(&siege.node.emulator)
+        let role = format!("arn:aws:iam::{ACCOUNT}:role/{}", filler(number, 60));
+        siege.node.request(EVIL, "one", OBJECTS).parameter(parameter, &role).message(&siege.node.emulator)
     });
     let messages: Vec<MountRequest> = messages.collect();
     siege.mount_for_ever(messages, 64).await;
@@ -84,9 +93,14 @@ async fn many_pods(siege: Siege) {
     for number in 0..10 {
         siege.node.emulator.put_secret(REGION, &format!("evil/{number}"), filler(number, 4096));
     }
-    let class = objects((0..10).map(|number| format!("objectName: evil/{number}, objectType: secretsmanager")));
+    let class =
+        objects((0..10).map(|number| format!("objectName: evil/{number}, objectType: secretsmanager")));
     let messages = (0..3000).map(|_| {
-        siege.node.request(EVIL, "one", &class).parameter("usePodIdentity", "true").message(&siege.node.emulator)
+        siege
+            .node
+            .request(EVIL, "one", &class)
+            .parameter("usePodIdentity", "true")
+            .message(&siege.node.emulator)
     });
     let messages: Vec<MountRequest> = messages.collect();
     siege.mount_for_ever(messages, 64).await;

@@ -22,7 +22,8 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::new("aliased-fields", "3,800 jmesPath entries by aliases, of 400 and of one", |siege| {
             Box::pin(of_objects(siege, vec![aliased_fields(400, 3800), aliased_fields(1, 3800)]))
-        }),
+        })
+        .driver_writes(),
         Case::new("aliased-lists", "aliases of lists of aliases, 19,000 nodes", |siege| {
             Box::pin(of_objects(siege, vec![aliased_lists()]))
         })
@@ -35,9 +36,12 @@ pub(super) fn cases() -> Vec<Case> {
             Box::pin(of_objects(siege, vec![wide("k"), wide("\\x01")]))
         })
         .driver_writes(),
-        Case::new("legal-maximum", "500 files of the longest expressions, 32 at once, without a token", |siege| {
-            Box::pin(legal_maximum(siege))
-        }),
+        Case::new(
+            "legal-maximum",
+            "500 files of the longest expressions, 32 at once, without a token",
+            |siege| Box::pin(legal_maximum(siege)),
+        )
+        .driver_writes(),
         Case::new("deep-nests", "lists in lists, in flow, block and by aliases", |siege| {
             Box::pin(of_objects(siege, nests()))
         })
@@ -46,18 +50,24 @@ pub(super) fn cases() -> Vec<Case> {
             Box::pin(of_objects(siege, vec![long_names(), deep_paths()]))
         })
         .driver_writes(),
-        Case::new("mistakes", "500 objects with every mistake, long and full of control characters", |siege| {
-            Box::pin(of_objects(siege, mistakes()))
-        })
+        Case::new(
+            "mistakes",
+            "500 objects with every mistake, long and full of control characters",
+            |siege| Box::pin(of_objects(siege, mistakes())),
+        )
         .driver_writes(),
-        Case::new("large-attributes", "attributes of 4 MiB: one key, many keys, escapes, long values", |siege| {
-            Box::pin(large_attributes(siege))
-        }),
+        Case::new(
+            "large-attributes",
+            "attributes of 4 MiB: one key, many keys, escapes, long values",
+            |siege| Box::pin(large_attributes(siege)),
+        )
+        .driver_writes(),
         Case::new("large-secrets", "secrets of 4 MiB, and tokens by the hundred thousand in them", |siege| {
             Box::pin(large_secrets(siege))
         })
         .driver_writes(),
-        Case::new("too-large", "requests larger than gRPC takes", |siege| Box::pin(too_large(siege))).driver_writes(),
+        Case::new("too-large", "requests larger than gRPC takes", |siege| Box::pin(too_large(siege)))
+            .driver_writes(),
     ]
 }
 
@@ -103,7 +113,10 @@ fn aliased_lists() -> String {
 fn merged(times: usize) -> String {
     let keys: Vec<String> = (0..600).map(|number| format!("k{number}: 1")).collect();
     let merges = vec!["*m"; times].join(", ");
-    format!("- &m {{{}}}\n- {{<<: [{merges}], objectName: a}}\n- {{<<: *m, objectName: b}}\n", keys.join(", "))
+    format!(
+        "- &m {{{}}}\n- {{<<: [{merges}], objectName: a}}\n- {{<<: *m, objectName: b}}\n",
+        keys.join(", ")
+    )
 }
 
 fn wide(prefix: &str) -> String {
@@ -114,10 +127,8 @@ fn wide(prefix: &str) -> String {
 async fn legal_maximum(siege: Siege) {
     let field = |number: usize| format!("{{path: '{}', objectAlias: f{number}}}", short_expression());
     let fields: Vec<String> = (0..499).map(field).collect();
-    let objects = objects([format!(
-        "objectName: a, objectType: secretsmanager, jmesPath: [{}]",
-        fields.join(", ")
-    )]);
+    let objects =
+        objects([format!("objectName: a, objectType: secretsmanager, jmesPath: [{}]", fields.join(", "))]);
     let messages = messages(&siege.node, &objects, 32);
     siege.mount_for_ever(messages, 32).await;
 }
@@ -137,7 +148,17 @@ fn nests() -> Vec<String> {
         writeln!(text, "- &a{level} [*a{}]", level - 1).unwrap();
         text
     });
-    vec![flow(60), flow(1000), flow(130_000), maps(60), maps(50_000), blocks, many, aliases, "[".repeat(200_000)]
+    vec![
+        flow(60),
+        flow(1000),
+        flow(130_000),
+        maps(60),
+        maps(50_000),
+        blocks,
+        many,
+        aliases,
+        "[".repeat(200_000),
+    ]
 }
 
 fn long_names() -> String {
@@ -173,7 +194,8 @@ fn with_attribute(node: &Node, key: &str, value: impl Into<Value>) -> MountReque
 
 async fn large_attributes(siege: Siege) {
     let node = &siege.node;
-    let keys = ["objects", "region", "failoverRegion", "roleArn", "unknown", "pathTranslation", "refreshInterval"];
+    let keys =
+        ["objects", "region", "failoverRegion", "roleArn", "unknown", "pathTranslation", "refreshInterval"];
     let mut messages: Vec<MountRequest> =
         keys.iter().map(|key| with_attribute(node, key, "x".repeat(LARGE))).collect();
     // Each becomes six bytes where it is quoted.
@@ -198,10 +220,13 @@ async fn large_secrets(siege: Siege) {
         let good = node.request(EVIL, "nobody", "- {objectName: a, objectType: secretsmanager}");
         MountRequest { secrets, ..good.audiences(&[]).message(&node.emulator) }
     };
-    let audience = |number: usize| (format!("a{number}"), json!({ "token": "x.y.z", "expirationTimestamp": "" }));
+    let audience =
+        |number: usize| (format!("a{number}"), json!({ "token": "x.y.z", "expirationTimestamp": "" }));
     let tokens: serde_json::Map<String, Value> = (0..60_000).map(audience).collect();
-    let long = json!({ STS: { "token": format!("a.{}.c", "x".repeat(LARGE / 2)), "expirationTimestamp": "" } });
-    let many: serde_json::Map<String, Value> = (0..150_000).map(|n| (format!("k{n}"), json!("value"))).collect();
+    let long =
+        json!({ STS: { "token": format!("a.{}.c", "x".repeat(LARGE / 2)), "expirationTimestamp": "" } });
+    let many: serde_json::Map<String, Value> =
+        (0..150_000).map(|n| (format!("k{n}"), json!("value"))).collect();
     let mut messages = vec![
         with_secrets(json!({ TOKENS: Value::Object(tokens).to_string() }).to_string()),
         with_secrets(json!({ TOKENS: long.to_string() }).to_string()),

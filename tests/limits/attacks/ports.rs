@@ -30,9 +30,11 @@ pub(super) fn cases() -> Vec<Case> {
             Box::pin(connections(siege, Habit::Unread))
         })
         .driver_writes(),
-        Case::new("many-connections", "new connections as fast as they come, each with a large header", |siege| {
-            Box::pin(connections(siege, Habit::Brief))
-        })
+        Case::new(
+            "many-connections",
+            "new connections as fast as they come, each with a large header",
+            |siege| Box::pin(connections(siege, Habit::Brief)),
+        )
         .driver_writes(),
     ]
 }
@@ -74,7 +76,8 @@ async fn hold(mut stream: TcpStream, habit: Habit) -> std::io::Result<()> {
             stream.read(&mut nothing).await?;
         }
         Habit::Slow => {
-            for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ".iter().chain(std::iter::repeat(&b'x')) {
+            for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ".iter().chain(std::iter::repeat(&b'x'))
+            {
                 stream.write_all(&[*byte]).await?;
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -91,7 +94,8 @@ async fn hold(mut stream: TcpStream, habit: Habit) -> std::io::Result<()> {
             std::future::pending::<()>().await;
         }
         Habit::Brief => {
-            let header = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(60_000));
+            let header =
+                format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(60_000));
             stream.write_all(header.as_bytes()).await?;
         }
     }
