@@ -27,6 +27,7 @@ mod outage;
 mod parameters;
 mod probes;
 mod provider_writes;
+mod random;
 mod refusals;
 mod refused_tokens;
 mod repaired;

@@ -27,7 +27,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) use self::{
-    driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
+    driver::{Answer, Driver, FINAL_CODES, POD_IDENTITY, Pod, Request, STS, assert_says},
     kubernetes::{Behaviour, Keys, Kubernetes},
     logs::Log,
     rooms::Rooms,
