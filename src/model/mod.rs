@@ -13,6 +13,7 @@ mod mistakes;
 pub mod object;
 pub mod principal;
 pub mod reference;
+pub mod region_patterns;
 pub mod request;
 pub mod secret;
 pub mod source;
