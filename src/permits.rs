@@ -1,115 +1,268 @@
-//! How many AWS calls may be under way at once, and who may hold how many.
+//! Places for calls: how many calls may be under way at once, and whose turn is
+//! next when all places are taken.
+//!
+//! Places are shared between namespaces, which is as far as one tenant reaches.
+//! The namespace that holds fewest places is next, and none may take the last
+//! free ones from others: whoever lets calls hang only delays itself. What is
+//! known of a namespace is gone with its last permit and its last waiter.
 
-use std::sync::Arc;
-
-use aws_config::retry::RetryConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-use super::{
-    per_region::{Few, PerRegion},
-    retries,
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use crate::model::arn::Region;
 
-/// Most calls at once of the rotation poller, which must not keep pods waiting.
-const MAX_POLLS: usize = 32;
-/// Most of them in one Region, so that one that hangs leaves room for the others.
-const MAX_POLLS_OF_REGION: usize = 16;
-/// One namespace leaves this part of the places to the others: its pod authors
-/// may choose a Region that never answers.
-const PART_FOR_OTHERS: usize = 8;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
-/// How hard a call may try.
+/// A namespace with mounts leaves at least a third of what it holds free.
+const SHARE_OF_MOUNTS: usize = 3;
+/// A namespace with polls leaves at least as many places free as it holds.
+const SHARE_OF_POLLS: usize = 1;
+/// So many mounts may be served while a poll waits; then the poll is next.
+const MOUNTS_BEFORE_A_POLL: usize = 7;
+
+/// Who waits for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effort {
-    /// A pod waits: retries, and its turn as soon as there is one.
+pub enum Urgency {
+    /// A pod does: it is served before polls.
     Mount,
-    /// Nobody waits: one attempt, so that a throttled service is asked less.
+    /// Nobody does.
     Poll,
 }
 
-impl Effort {
-    /// Retries of one call.
-    pub fn retries(self) -> RetryConfig {
-        match self {
-            Self::Mount => retries(),
-            Self::Poll => RetryConfig::disabled(),
-        }
-    }
+/// A bound on calls at once. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Permits {
+    board: Arc<Mutex<Board>>,
 }
 
-/// A place among the calls at once, until it is dropped.
+/// The right to one call at a time, until its last clone is dropped.
+#[derive(Clone, Debug)]
 pub struct Permit {
-    _held: [Option<OwnedSemaphorePermit>; 3],
+    place: Arc<Place>,
+}
+
+/// A call under way, until it is dropped.
+#[derive(Debug)]
+pub struct Call {
+    _turn: OwnedMutexGuard<()>,
+    _permit: Permit,
+}
+
+/// A place, or the wait for it.
+#[derive(Debug)]
+struct Place {
+    board: Arc<Mutex<Board>>,
+    ticket: Ticket,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// One caller that waits or holds a place.
+#[derive(Debug)]
+struct Ticket {
+    /// In the order of arrival.
+    number: u64,
+    urgency: Urgency,
+    namespace: Arc<str>,
+    /// Where it calls: a Region, or another target that may hang by itself.
+    target: Arc<str>,
 }
 
 #[derive(Debug)]
-pub(super) struct Permits {
-    all: Arc<Semaphore>,
-    of_namespace: usize,
-    namespaces: Few<String, Arc<Semaphore>>,
-    polls: Arc<Semaphore>,
-    polls_of_regions: PerRegion<Arc<Semaphore>>,
+struct Board {
+    max: usize,
+    mounts: Class,
+    polls: Class,
+    /// Mounts served since a poll had to wait for one.
+    served_before_polls: usize,
+    /// Counts arrivals and grants.
+    now: u64,
+}
+
+/// All calls of one urgency.
+#[derive(Debug)]
+struct Class {
+    max: usize,
+    max_of_target: usize,
+    share: usize,
+    held: usize,
+    namespaces: HashMap<Arc<str>, Namespace>,
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    held: usize,
+    /// When it was last served, or arrived.
+    since: u64,
+    targets: HashMap<Arc<str>, Target>,
+}
+
+#[derive(Debug, Default)]
+struct Target {
+    held: usize,
+    waiting: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
 impl Permits {
-    pub(super) fn new(max_calls: usize) -> Self {
-        let max_calls = max_calls.max(1);
-        Self {
-            all: Arc::new(Semaphore::new(max_calls)),
-            of_namespace: (max_calls - max_calls / PART_FOR_OTHERS).max(1),
-            namespaces: Few::new(),
-            polls: Arc::new(Semaphore::new(MAX_POLLS)),
-            polls_of_regions: Few::new(),
+    /// At most `max` calls at once; at most half of them polls.
+    pub fn new(max: usize) -> Self {
+        let max = max.max(1);
+        let class = |max: usize, of_target: usize, share| Class {
+            max,
+            max_of_target: of_target.max(1),
+            share,
+            held: 0,
+            namespaces: HashMap::new(),
+        };
+        let board = Board {
+            max,
+            mounts: class(max, max * 5 / 8, SHARE_OF_MOUNTS),
+            polls: class((max / 2).max(1), max / 8, SHARE_OF_POLLS),
+            served_before_polls: 0,
+            now: 0,
+        };
+        Self { board: Arc::new(Mutex::new(board)) }
+    }
+
+    /// Waits for a place. A caller that gives up leaves nothing behind.
+    pub async fn take(&self, urgency: Urgency, namespace: &str, target: &str) -> Permit {
+        let (permit, served) = self.ask(urgency, namespace, target);
+        // The other half stays on the board until it is served.
+        let _ = served.await;
+        permit
+    }
+
+    /// The permit, and what tells when it counts.
+    fn ask(&self, urgency: Urgency, namespace: &str, target: &str) -> (Permit, oneshot::Receiver<()>) {
+        let (serve, served) = oneshot::channel();
+        let mut board = lock(&self.board);
+        board.now += 1;
+        let ticket =
+            Ticket { number: board.now, urgency, namespace: namespace.into(), target: target.into() };
+        board.class(urgency).queue(&ticket, serve);
+        board.serve();
+        drop(board);
+        let place = Place { board: Arc::clone(&self.board), ticket, turn: Arc::default() };
+        (Permit { place: Arc::new(place) }, served)
+    }
+}
+
+impl Permit {
+    /// Begins a call once the permit's other calls have ended.
+    pub async fn call(self) -> Call {
+        Call { _turn: Arc::clone(&self.place.turn).lock_owned().await, _permit: self }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut board = lock(&self.board);
+        board.class(self.ticket.urgency).leave(&self.ticket);
+        board.serve();
+    }
+}
+
+impl Board {
+    fn class(&mut self, urgency: Urgency) -> &mut Class {
+        match urgency {
+            Urgency::Mount => &mut self.mounts,
+            Urgency::Poll => &mut self.polls,
         }
     }
 
-    pub(super) async fn take(&self, effort: Effort, region: &Region, namespace: &str) -> Permit {
-        // The narrower one first: who waits for it holds no other. The
-        // semaphores are never closed.
-        let (narrow, polls) = match effort {
-            Effort::Mount => {
-                let of_namespace = || Arc::new(Semaphore::new(self.of_namespace));
-                let places = self.namespaces.get(namespace, of_namespace);
-                (places.acquire_owned().await.ok(), None)
-            }
-            Effort::Poll => {
-                let of_region = || Arc::new(Semaphore::new(MAX_POLLS_OF_REGION));
-                let places = self.polls_of_regions.get(region, of_region);
-                (places.acquire_owned().await.ok(), Arc::clone(&self.polls).acquire_owned().await.ok())
-            }
-        };
-        Permit { _held: [narrow, polls, Arc::clone(&self.all).acquire_owned().await.ok()] }
+    /// Gives away all places that somebody waits for and may have.
+    fn serve(&mut self) {
+        loop {
+            let free = self.max - self.mounts.held - self.polls.held;
+            let (mount, poll) = (self.mounts.next(free), self.polls.next(free));
+            let overdue = self.served_before_polls >= MOUNTS_BEFORE_A_POLL;
+            let (class, (namespace, target)) = match (mount, poll) {
+                (Some(next), None) => (&mut self.mounts, next),
+                (Some(next), Some(_)) if !overdue => {
+                    self.served_before_polls += 1;
+                    (&mut self.mounts, next)
+                }
+                (_, Some(next)) => {
+                    self.served_before_polls = 0;
+                    (&mut self.polls, next)
+                }
+                (None, None) => return,
+            };
+            self.now += 1;
+            class.grant(&namespace, &target, self.now);
+        }
     }
+}
+
+impl Class {
+    fn queue(&mut self, ticket: &Ticket, serve: oneshot::Sender<()>) {
+        let new = || Namespace { since: ticket.number, ..Namespace::default() };
+        let namespace = self.namespaces.entry(Arc::clone(&ticket.namespace)).or_insert_with(new);
+        let target = namespace.targets.entry(Arc::clone(&ticket.target)).or_default();
+        target.waiting.insert(ticket.number, serve);
+    }
+
+    /// The namespace that holds fewest, of several the one that was served
+    /// longest ago; and of its targets the one that holds fewest.
+    fn next(&self, free: usize) -> Option<(Arc<str>, Arc<str>)> {
+        let free = free.min(self.max - self.held);
+        if free == 0 {
+            return None;
+        }
+        // The last places are left to namespaces that hold none.
+        let may_take = |held: usize| held == 0 || held < self.share * (free - 1);
+        let ready = self.namespaces.iter().filter(|(_, namespace)| may_take(namespace.held));
+        let ready = ready.filter_map(|(name, namespace)| {
+            let target = namespace.next(self.max_of_target)?;
+            Some(((namespace.held, namespace.since), name, target))
+        });
+        let (_, name, target) = ready.min_by_key(|(order, ..)| *order)?;
+        Some((Arc::clone(name), Arc::clone(target)))
+    }
+
+    fn grant(&mut self, namespace: &str, target: &str, now: u64) {
+        let Some(namespace) = self.namespaces.get_mut(namespace) else { return };
+        let Some(target) = namespace.targets.get_mut(target) else { return };
+        let Some((_, serve)) = target.waiting.pop_first() else { return };
+        target.held += 1;
+        namespace.held += 1;
+        namespace.since = now;
+        self.held += 1;
+        // Who has just given up drops its permit, and the place is free again.
+        let _ = serve.send(());
+    }
+
+    fn leave(&mut self, ticket: &Ticket) {
+        let Some(namespace) = self.namespaces.get_mut(&ticket.namespace) else { return };
+        let Some(target) = namespace.targets.get_mut(&ticket.target) else { return };
+        if target.waiting.remove(&ticket.number).is_none() {
+            target.held -= 1;
+            namespace.held -= 1;
+            self.held -= 1;
+        }
+        if target.held == 0 && target.waiting.is_empty() {
+            namespace.targets.remove(&ticket.target);
+        }
+        if namespace.targets.is_empty() {
+            self.namespaces.remove(&ticket.namespace);
+        }
+    }
+}
+
+impl Namespace {
+    fn next(&self, max_of_target: usize) -> Option<&Arc<str>> {
+        let ready = self.targets.iter().filter(|(_, target)| target.held < max_of_target);
+        let ready = ready.filter_map(|(name, target)| {
+            let (first, _) = target.waiting.first_key_value()?;
+            Some(((target.held, *first), name))
+        });
+        ready.min_by_key(|(order, _)| *order).map(|(_, name)| name)
+    }
+}
+
+fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_namespace_that_holds_all_it_may_leaves_room_for_another() {
-        let permits = Permits::new(64);
-        let region = Region::parse("us-east-1").unwrap();
-        let mut held = Vec::new();
-        while let Some(permit) = permits.take(Effort::Mount, &region, "greedy").now_or_never() {
-            held.push(permit);
-        }
-        assert_eq!(held.len(), 56);
-        assert!(permits.take(Effort::Mount, &region, "modest").now_or_never().is_some());
-    }
-
-    #[tokio::test]
-    async fn a_region_whose_polls_hang_leaves_room_for_another() {
-        let permits = Permits::new(64);
-        let [hanging, healthy] = ["us-east-1", "us-west-2"].map(|region| Region::parse(region).unwrap());
-        let mut held = Vec::new();
-        while let Some(permit) = permits.take(Effort::Poll, &hanging, "a").now_or_never() {
-            held.push(permit);
-        }
-        assert_eq!(held.len(), 16);
-        assert!(permits.take(Effort::Poll, &healthy, "a").now_or_never().is_some());
-    }
-}
+#[path = "permits_tests.rs"]
+mod tests;

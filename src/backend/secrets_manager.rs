@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::{Call, ReadResult, Reading, within};
 use crate::{
     aws::{AwsFailure, FailureKind, PerRegion},
-    model::{reference::Reference, secret::SecretValue},
+    model::{arn::Region, reference::Reference, secret::SecretValue},
 };
 
 const OPERATION: &str = "secretsmanager:GetSecretValue";
@@ -102,7 +102,7 @@ async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Rea
             .send()
             .await
             .map_err(|error| AwsFailure::of(OPERATION, call.region, &error))?;
-        reading(answer).ok_or_else(|| AwsFailure {
+        reading(answer, call.region).ok_or_else(|| AwsFailure {
             kind: FailureKind::Unusable,
             operation: OPERATION,
             region: call.region.clone(),
@@ -115,7 +115,7 @@ async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Rea
 }
 
 /// `None` when the version holds no value.
-fn reading(mut answer: GetSecretValueOutput) -> Option<Reading> {
+fn reading(mut answer: GetSecretValueOutput, region: &Region) -> Option<Reading> {
     let request_id = answer.request_id().map(str::to_owned);
     // Moved out, not copied: the SDK's own type would keep its text unwiped.
     let value = match (answer.secret_string.take(), answer.secret_binary.take()) {
@@ -127,6 +127,7 @@ fn reading(mut answer: GetSecretValueOutput) -> Option<Reading> {
         value,
         version: answer.version_id.unwrap_or_default(),
         arn: answer.arn.unwrap_or_default(),
+        region: region.clone(),
         request_id,
     })
 }

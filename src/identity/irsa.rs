@@ -9,7 +9,7 @@ use aws_sdk_sts::{Client, config::Builder};
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, Effort, PerRegion},
+    aws::{Aws, AwsFailure, Effort, FailureKind, PerRegion},
     model::{
         arn::{Region, Regions, RoleArn},
         principal::role_session_name,
@@ -44,15 +44,19 @@ impl Irsa {
         who: &Who<'_>,
         token: &Token,
         age: Duration,
-        effort: Effort,
+        effort: &Effort,
     ) -> Result<Fetched, AwsFailure> {
-        let mut result = self.assume_in(aws, &regions.primary, who, token, age, effort).await;
-        if let (Err(failure), Some(failover)) = (&result, &regions.failover)
-            && failure.kind.is_outage()
-        {
-            result = self.assume_in(aws, failover, who, token, age, effort).await;
+        let result = self.assume_in(aws, &regions.primary, who, token, age, effort).await;
+        let Some(failover) = &regions.failover else { return result };
+        if !result.as_ref().is_err_and(|failure| failure.kind.is_outage()) {
+            return result;
         }
-        result
+        match self.assume_in(aws, failover, who, token, age, effort).await {
+            // STS may be off in that Region: it says nothing about the role, and the
+            // primary Region's outage remains.
+            Err(failure) if failure.kind == FailureKind::Invalid => result,
+            answer => answer,
+        }
     }
 
     async fn assume_in(
@@ -62,7 +66,7 @@ impl Irsa {
         who: &Who<'_>,
         token: &Token,
         age: Duration,
-        effort: Effort,
+        effort: &Effort,
     ) -> Result<Fetched, AwsFailure> {
         let client = self.clients.get(region, || Client::new(&aws.config_for(region)));
         let seconds = age.clamp(MIN_SESSION, MAX_SESSION).as_secs();
@@ -79,7 +83,7 @@ impl Irsa {
                 .await
         };
         let limit = aws.region_timeout();
-        let _permit = aws.permit(effort, region, who.namespace).await;
+        let _call = aws.permit(effort, region, who.namespace).await;
         let answer = tokio::time::timeout(limit, call)
             .await
             .map_err(|_| AwsFailure::timed_out(OPERATION, region, limit))?

@@ -28,6 +28,7 @@ use crate::{
         request::{AddressType, MountRequest},
         token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE, TokenDigest},
     },
+    permits::{Permit, Urgency},
 };
 
 /// Credentials are renewed this long before they expire.
@@ -157,7 +158,7 @@ struct Failed {
     token: TokenDigest,
     regions: Regions,
     address_type: AddressType,
-    effort: Effort,
+    urgency: Urgency,
 }
 
 impl Identity {
@@ -227,7 +228,7 @@ impl Identity {
         principal: &Principal,
         proof: &Proof,
         regions: &Regions,
-        effort: Effort,
+        effort: &Effort,
     ) -> Result<Session, IdentityError> {
         let session = self.session_by(principal, proof, regions, effort).await;
         if session.as_ref().is_err_and(IdentityError::is_denial) {
@@ -242,7 +243,7 @@ impl Identity {
         principal: &Principal,
         proof: &Proof,
         regions: &Regions,
-        effort: Effort,
+        effort: &Effort,
     ) -> Result<Session, IdentityError> {
         let now = Instant::now();
         let digest = proof.token.digest();
@@ -251,16 +252,26 @@ impl Identity {
         let shared = |failed: &Failed| {
             let alike = failed.regions == *regions
                 && failed.address_type == proof.address_type
-                && (failed.effort == effort || effort == Effort::Poll);
+                && (failed.urgency == effort.urgency() || effort.urgency() == Urgency::Poll);
             alike && (failed.token == digest || failed.error.is_outage())
         };
-        let fetch = async || {
+        let namespace = principal.service_account().0;
+        let admit = || async {
+            match principal {
+                Principal::Irsa { .. } => self.aws.admit(effort, &regions.primary, namespace).await,
+                Principal::PodIdentity { .. } => {
+                    self.agent.admit(effort.urgency(), namespace, proof.address_type).await
+                }
+            }
+        };
+        let fetch = async |permit: Permit| {
             self.sessions.sweep(|session| session.usable_until > now);
             let fetched = match principal {
                 Principal::Irsa { namespace, service_account, role } => {
                     let who = irsa::Who { namespace, service_account, role };
                     let age = self.settings.max_credential_age;
-                    self.irsa.assume(&self.aws, regions, &who, &proof.token, age, effort).await
+                    let effort = effort.within(permit);
+                    self.irsa.assume(&self.aws, regions, &who, &proof.token, age, &effort).await
                 }
                 Principal::PodIdentity { .. } => {
                     self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
@@ -274,17 +285,18 @@ impl Identity {
                 token: digest,
                 regions: regions.clone(),
                 address_type: proof.address_type,
-                effort,
+                urgency: effort.urgency(),
             })
         };
-        let fetch = async || {
-            let session = self.session_of(fetch().await?);
+        let fetch = async |permit: Permit| {
+            let session = self.session_of(fetch(permit).await?);
             let now = unix_seconds(self.clock.now());
             self.accepted.accept(principal, proof, session.usable_until, now);
             Ok(session)
         };
         let usable = |session: &Session| session.usable_until > now;
-        self.sessions.get_or_fetch(principal, usable, shared, fetch).await.map_err(|failed| failed.error)
+        let fetched = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch).await;
+        fetched.map_err(|failed| failed.error)
     }
 
     /// Credentials for reading without a pod that asks: with the newest token
@@ -297,12 +309,13 @@ impl Identity {
         &self,
         principal: &Principal,
         regions: &Regions,
+        effort: &Effort,
     ) -> Result<Session, IdentityError> {
         let mut tokens =
             self.accepted.tokens(principal, unix_seconds(self.clock.now())).into_iter().peekable();
         while let Some(proof) = tokens.next() {
             let last = tokens.peek().is_none();
-            match self.session_by(principal, &proof, regions, Effort::Poll).await {
+            match self.session_by(principal, &proof, regions, effort).await {
                 Err(error) if !error.is_outage() && !last => {
                     // It may be forged. The token that was accepted before has the last word.
                     self.accepted.refuse(principal, proof.token.digest());

@@ -9,12 +9,17 @@ use crate::{
     cache::Slots,
     cluster::{Cluster, ClusterError},
     model::{arn::RoleArn, request::MountRequest},
+    permits::{Permit, Permits, Urgency},
 };
+
+/// Most reads of Kubernetes at once: a pod's author may make many service accounts.
+const MAX_READS: usize = 32;
 
 /// Remembers what Kubernetes said of a service account.
 pub(super) struct Roles {
     cluster: Arc<Cluster>,
     accounts: Slots<(String, String), Known, ClusterError>,
+    reads: Permits,
     /// How long it is believed.
     age: Duration,
     /// How long it is believed while Kubernetes does not answer.
@@ -33,7 +38,7 @@ struct Known {
 
 impl Roles {
     pub(super) fn new(cluster: Arc<Cluster>, age: Duration, max_stale: Duration) -> Self {
-        Self { cluster, accounts: Slots::new(), age, max_stale }
+        Self { cluster, accounts: Slots::new(), reads: Permits::new(MAX_READS), age, max_stale }
     }
 
     /// The role that the pod's service account is annotated with. `Ok(None)`
@@ -48,14 +53,15 @@ impl Roles {
         let uid = account_uid(request);
         let now = Instant::now();
         let believed = |known: &Known, age| known.uid == uid && now.duration_since(known.read_at) < age;
-        let read = async || {
+        let admit = || self.reads.take(Urgency::Mount, namespace, "");
+        let read = async |_permit: Permit| {
             self.accounts.sweep(|known| now.duration_since(known.read_at) < self.max_stale.max(self.age));
             // On the heap, so that a mount which needs no read stays small.
             let role = Box::pin(self.cluster.role_of(namespace, account)).await?;
             Ok(Known { role, uid: uid.clone(), read_at: now })
         };
         let result =
-            self.accounts.get_or_fetch(&key, |known| believed(known, self.age), |_| true, read).await;
+            self.accounts.get_or_fetch(&key, |known| believed(known, self.age), |_| true, admit, read).await;
         match result {
             Ok(known) => Ok(known.role),
             Err(error @ (ClusterError::Setup { .. } | ClusterError::Unreachable { .. })) => {

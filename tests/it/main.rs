@@ -15,6 +15,8 @@ mod credentials;
 mod denied;
 mod examples;
 mod failover;
+mod failover_lost;
+mod fairness;
 mod identity;
 mod isolation;
 mod json_fields;

@@ -33,11 +33,11 @@ impl Rooms {
         let aws = Arc::new(Aws::load(&world.config.aws).await.unwrap());
         let cluster = Arc::new(Cluster::new(world.config.cluster.clone()));
         let identity = Arc::new(Identity::new(Arc::clone(&aws), cluster, world.config.identity.clone()));
-        let backend = Arc::new(Backend::new(aws));
+        let backend = Arc::new(Backend::new(Arc::clone(&aws)));
         let values = Arc::new(Values::new(settings));
         let reader = Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values));
         let (polled, asked) = (Arc::clone(&values), Arc::clone(&identity));
-        let poller = Poller { identity: asked, backend, values: polled, volumes: None };
+        let poller = Poller { aws, identity: asked, backend, values: polled, volumes: None };
         Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
     }
 
