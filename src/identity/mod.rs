@@ -255,12 +255,12 @@ impl Identity {
                 && (failed.urgency == effort.urgency() || effort.urgency() == Urgency::Poll);
             alike && (failed.token == digest || failed.error.is_outage())
         };
-        let namespace = principal.service_account().0;
+        let (namespace, urgency) = (principal.service_account().0, effort.urgency());
         let admit = || async {
             match principal {
                 Principal::Irsa { .. } => self.aws.admit(effort, &regions.primary, namespace).await,
                 Principal::PodIdentity { .. } => {
-                    self.agent.admit(effort.urgency(), namespace, proof.address_type).await
+                    self.agent.admit(urgency, namespace, proof.address_type).await
                 }
             }
         };
@@ -269,8 +269,7 @@ impl Identity {
             let fetched = match principal {
                 Principal::Irsa { namespace, service_account, role } => {
                     let who = irsa::Who { namespace, service_account, role };
-                    let age = self.settings.max_credential_age;
-                    let effort = effort.within(permit);
+                    let (age, effort) = (self.settings.max_credential_age, effort.within(permit));
                     self.irsa.assume(&self.aws, regions, &who, &proof.token, age, &effort).await
                 }
                 Principal::PodIdentity { .. } => {
@@ -285,18 +284,17 @@ impl Identity {
                 token: digest,
                 regions: regions.clone(),
                 address_type: proof.address_type,
-                urgency: effort.urgency(),
+                urgency,
             })
         };
         let fetch = async |permit: Permit| {
-            let session = self.session_of(fetch(permit).await?);
-            let now = unix_seconds(self.clock.now());
+            let (session, now) = (self.session_of(fetch(permit).await?), unix_seconds(self.clock.now()));
             self.accepted.accept(principal, proof, session.usable_until, now);
             Ok(session)
         };
         let usable = |session: &Session| session.usable_until > now;
-        let fetched = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch).await;
-        fetched.map_err(|failed| failed.error)
+        let session = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch);
+        session.await.map_err(|failed| failed.error)
     }
 
     /// Credentials for reading without a pod that asks: with the newest token
