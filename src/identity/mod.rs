@@ -246,23 +246,21 @@ impl Identity {
         effort: &Effort,
     ) -> Result<Session, IdentityError> {
         let now = Instant::now();
-        let digest = proof.token.digest();
+        let (digest, urgency) = (proof.token.digest(), effort.urgency());
         // An outage met by one token would meet every other that asks at the same
         // place as hard; a denial may be the fault of that token alone.
         let shared = |failed: &Failed| {
             let alike = failed.regions == *regions
                 && failed.address_type == proof.address_type
-                && (failed.urgency == effort.urgency() || effort.urgency() == Urgency::Poll);
+                && (failed.urgency == urgency || urgency == Urgency::Poll);
             alike && (failed.token == digest || failed.error.is_outage())
         };
-        let (namespace, urgency) = (principal.service_account().0, effort.urgency());
+        let namespace = principal.service_account().0;
         let admit = || async {
-            match principal {
-                Principal::Irsa { .. } => self.aws.admit(effort, &regions.primary, namespace).await,
-                Principal::PodIdentity { .. } => {
-                    self.agent.admit(urgency, namespace, proof.address_type).await
-                }
+            if principal.role().is_some() {
+                return self.aws.admit(effort, &regions.primary, namespace).await;
             }
+            self.agent.admit(urgency, namespace, proof.address_type).await
         };
         let fetch = async |permit: Permit| {
             self.sessions.sweep(|session| session.usable_until > now);
