@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// A value that is fetched by one caller for all.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Slot<V, E> {
     /// Held by the one who fetches. A caller that is cancelled lets it go, and
     /// the next one fetches.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Tells that a turn has ended.
+    over: Arc<Notify>,
     state: Mutex<State<V, E>>,
 }
 
@@ -28,7 +30,16 @@ struct State<V, E> {
 
 /// The right, and the duty, to fetch.
 pub struct Turn {
-    _guard: OwnedMutexGuard<()>,
+    guard: Option<OwnedMutexGuard<()>>,
+    over: Arc<Notify>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Whoever is told finds the turn free.
+        drop(self.guard.take());
+        self.over.notify_waiters();
+    }
 }
 
 /// What a caller finds in a slot.
@@ -42,7 +53,11 @@ pub enum Found<V, E> {
 impl<V: Clone, E: Clone> Slot<V, E> {
     /// Holds nothing.
     pub fn new() -> Self {
-        Self { turn: Arc::default(), state: Mutex::new(State { held: None, failed: None, ended: 0 }) }
+        Self {
+            turn: Arc::default(),
+            over: Arc::default(),
+            state: Mutex::new(State { held: None, failed: None, ended: 0 }),
+        }
     }
 
     /// What is held, however old.
@@ -57,7 +72,7 @@ impl<V: Clone, E: Clone> Slot<V, E> {
 
     /// The turn, if nobody fetches now.
     pub fn try_turn(&self) -> Option<Turn> {
-        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| Turn { _guard: guard })
+        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| self.turn_by(guard))
     }
 
     /// Waits for whoever fetches now. A failure counts as the caller's too when
@@ -67,16 +82,27 @@ impl<V: Clone, E: Clone> Slot<V, E> {
         if let Some(result) = self.result(since, &usable, &shared) {
             return Found::Result(result);
         }
-        let guard = Arc::clone(&self.turn).lock_owned().await;
+        let turn = self.turn_by(Arc::clone(&self.turn).lock_owned().await);
         match self.result(since, &usable, &shared) {
             Some(result) => Found::Result(result),
-            None => Found::Turn(Turn { _guard: guard }),
+            None => Found::Turn(turn),
         }
     }
 
-    /// Waits until nobody fetches.
-    async fn idle(&self) {
-        drop(self.turn.lock().await);
+    fn turn_by(&self, guard: OwnedMutexGuard<()>) -> Turn {
+        Turn { guard: Some(guard), over: Arc::clone(&self.over) }
+    }
+
+    /// Waits for the end of the turn that somebody has; `false` when nobody has it.
+    async fn wait_for_turn(&self) -> bool {
+        let mut over = std::pin::pin!(self.over.notified());
+        // From here on no end is missed.
+        over.as_mut().enable();
+        let taken = self.try_turn().is_none();
+        if taken {
+            over.await;
+        }
+        taken
     }
 
     /// Fetches that have ended by now.
@@ -166,8 +192,7 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
             if let Some(result) = slot.result(since, &usable, &shared) {
                 return result;
             }
-            if slot.try_turn().is_none() {
-                slot.idle().await;
+            if slot.wait_for_turn().await {
                 continue;
             }
             let admitted = admit().await;
@@ -293,6 +318,20 @@ mod tests {
             slots.get_or_fetch(&"k", |_| true, |_| false, async || {}, async |()| Ok(1)),
         );
         assert_eq!((refused, accepted), (Err("forged"), Ok(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_share_no_failure_try_one_after_another() {
+        let (slots, fetches) = (Numbers::new(), AtomicU32::new(0));
+        let fetch = async |()| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            fetches.fetch_add(1, Ordering::Relaxed);
+            Err("refused")
+        };
+        let all = (0..10).map(|_| slots.get_or_fetch(&"k", |_| true, |_| false, async || {}, fetch));
+        let all = tokio::time::timeout(Duration::from_secs(11), join_all(all)).await.unwrap();
+        assert!(all.iter().all(|result| *result == Err("refused")));
+        assert_eq!(fetches.load(Ordering::Relaxed), 10);
     }
 
     #[tokio::test(start_paused = true)]

