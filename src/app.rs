@@ -170,7 +170,7 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     let aws = Arc::new(Aws::load(&config.aws).await?);
     let cluster = Arc::new(Cluster::new(config.cluster.clone()));
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
-    let backend = Arc::new(Backend::new(aws));
+    let backend = Arc::new(Backend::new(Arc::clone(&aws)));
     let values = Arc::new(Values::new(config.values.clone()));
     let memory = Memory::of(config.memory_limit, config.writer.is_some());
     let (workers, answers) = (Workers::new(), Shares::new(memory.answers));
@@ -203,7 +203,7 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         refusals: Arc::clone(&refusals),
         deadline: config.mount_timeout,
     };
-    Ok((mounter, Poller { identity, backend, values, volumes, refusals }))
+    Ok((mounter, Poller { aws, identity, backend, values, volumes, refusals }))
 }
 
 /// Most bytes of values for one mount: hexadecimal ones become half as large.

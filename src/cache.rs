@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 /// A value that is fetched by one caller for all.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Slot<V, E> {
     /// Held by the one who fetches. A caller that is cancelled lets it go, and
     /// the next one fetches.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// Tells that a turn has ended.
+    over: Arc<Notify>,
     state: Mutex<State<V, E>>,
 }
 
@@ -28,7 +30,16 @@ struct State<V, E> {
 
 /// The right, and the duty, to fetch.
 pub struct Turn {
-    _guard: OwnedMutexGuard<()>,
+    guard: Option<OwnedMutexGuard<()>>,
+    over: Arc<Notify>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Whoever is told finds the turn free.
+        drop(self.guard.take());
+        self.over.notify_waiters();
+    }
 }
 
 /// What a caller finds in a slot.
@@ -42,7 +53,11 @@ pub enum Found<V, E> {
 impl<V: Clone, E: Clone> Slot<V, E> {
     /// Holds nothing.
     pub fn new() -> Self {
-        Self { turn: Arc::default(), state: Mutex::new(State { held: None, failed: None, ended: 0 }) }
+        Self {
+            turn: Arc::default(),
+            over: Arc::default(),
+            state: Mutex::new(State { held: None, failed: None, ended: 0 }),
+        }
     }
 
     /// What is held, however old.
@@ -57,29 +72,58 @@ impl<V: Clone, E: Clone> Slot<V, E> {
 
     /// The turn, if nobody fetches now.
     pub fn try_turn(&self) -> Option<Turn> {
-        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| Turn { _guard: guard })
+        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| self.turn_by(guard))
     }
 
     /// Waits for whoever fetches now. A failure counts as the caller's too when
     /// it is `shared`.
     pub async fn wait(&self, usable: impl Fn(&V) -> bool, shared: impl Fn(&E) -> bool) -> Found<V, E> {
-        let ended_before = {
-            let state = self.state();
-            if let Some(held) = state.held.as_ref().filter(|held| usable(held)) {
-                return Found::Result(Ok(held.clone()));
-            }
-            state.ended
-        };
-        let guard = Arc::clone(&self.turn).lock_owned().await;
+        let since = self.ended();
+        if let Some(result) = self.result(since, &usable, &shared) {
+            return Found::Result(result);
+        }
+        let turn = self.turn_by(Arc::clone(&self.turn).lock_owned().await);
+        match self.result(since, &usable, &shared) {
+            Some(result) => Found::Result(result),
+            None => Found::Turn(turn),
+        }
+    }
+
+    fn turn_by(&self, guard: OwnedMutexGuard<()>) -> Turn {
+        Turn { guard: Some(guard), over: Arc::clone(&self.over) }
+    }
+
+    /// Waits for the end of the turn that somebody has; `false` when nobody has it.
+    async fn wait_for_turn(&self) -> bool {
+        let mut over = std::pin::pin!(self.over.notified());
+        // From here on no end is missed.
+        over.as_mut().enable();
+        let taken = self.try_turn().is_none();
+        if taken {
+            over.await;
+        }
+        taken
+    }
+
+    /// Fetches that have ended by now.
+    fn ended(&self) -> u64 {
+        self.state().ended
+    }
+
+    /// What is held and `usable`, or the `shared` failure of a fetch that ended
+    /// after `since`.
+    fn result(
+        &self,
+        since: u64,
+        usable: impl Fn(&V) -> bool,
+        shared: impl Fn(&E) -> bool,
+    ) -> Option<Result<V, E>> {
         let state = self.state();
         if let Some(held) = state.held.as_ref().filter(|held| usable(held)) {
-            return Found::Result(Ok(held.clone()));
+            return Some(Ok(held.clone()));
         }
-        let failed = state.failed.as_ref().filter(|failed| state.ended != ended_before && shared(failed));
-        match failed {
-            Some(failed) => Found::Result(Err(failed.clone())),
-            None => Found::Turn(Turn { _guard: guard }),
-        }
+        let failed = state.failed.as_ref().filter(|failed| state.ended != since && shared(failed));
+        failed.map(|failed| Err(failed.clone()))
     }
 
     /// Ends a turn with a fetched value, and gives back the one held before.
@@ -124,29 +168,46 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
     /// all who ask meanwhile share. A failure is shared with those who waited
     /// for it, when `shared` says that it would have met them too.
     ///
+    /// Whoever fetches was admitted before: no turn is held by one who still waits
+    /// for a place among the calls, and so no one waits for a turn that does not
+    /// move.
+    ///
     /// # Errors
     /// The fetch's failure.
-    pub async fn get_or_fetch<F>(
+    pub async fn get_or_fetch<P, A, F>(
         &self,
         key: &K,
         usable: impl Fn(&V) -> bool,
         shared: impl Fn(&E) -> bool,
+        admit: impl Fn() -> A,
         fetch: F,
     ) -> Result<V, E>
     where
-        F: AsyncFnOnce() -> Result<V, E>,
+        A: Future<Output = P>,
+        F: AsyncFnOnce(P) -> Result<V, E>,
     {
         let slot = self.slot(key);
-        let turn = match slot.wait(usable, shared).await {
-            Found::Result(result) => return result,
-            Found::Turn(turn) => turn,
-        };
-        let result = fetch().await;
-        match &result {
-            Ok(value) => drop(slot.succeed(turn, value.clone())),
-            Err(error) => slot.fail(turn, error.clone()),
+        let since = slot.ended();
+        loop {
+            if let Some(result) = slot.result(since, &usable, &shared) {
+                return result;
+            }
+            if slot.wait_for_turn().await {
+                continue;
+            }
+            let admitted = admit().await;
+            // Others may have been admitted at the same time.
+            let Some(turn) = slot.try_turn() else { continue };
+            if let Some(result) = slot.result(since, &usable, &shared) {
+                return result;
+            }
+            let result = fetch(admitted).await;
+            match &result {
+                Ok(value) => drop(slot.succeed(turn, value.clone())),
+                Err(error) => slot.fail(turn, error.clone()),
+            }
+            return result;
         }
-        result
     }
 
     /// What the key's slot holds, however old.
@@ -214,11 +275,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_thousand_callers_share_one_fetch() {
         let (slots, fetches) = (Numbers::new(), AtomicU32::new(0));
-        let fetch = async || {
+        let fetch = async |()| {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Ok(fetches.fetch_add(1, Ordering::Relaxed))
         };
-        let all = join_all((0..1000).map(|_| slots.get_or_fetch(&"k", |_| true, |_| true, fetch))).await;
+        let all =
+            join_all((0..1000).map(|_| slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, fetch)))
+                .await;
         assert!(all.iter().all(|result| *result == Ok(0)));
         assert_eq!(fetches.load(Ordering::Relaxed), 1);
     }
@@ -226,15 +289,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiters_share_a_failure_and_the_next_caller_asks_again() {
         let (slots, fetches) = (Numbers::new(), AtomicU32::new(0));
-        let fetch = async || {
+        let fetch = async |()| {
             tokio::time::sleep(Duration::from_secs(1)).await;
             fetches.fetch_add(1, Ordering::Relaxed);
             Err("down")
         };
-        let all = join_all((0..10).map(|_| slots.get_or_fetch(&"k", |_| true, |_| true, fetch))).await;
+        let all =
+            join_all((0..10).map(|_| slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, fetch))).await;
         assert!(all.iter().all(|result| *result == Err("down")));
         assert_eq!(fetches.load(Ordering::Relaxed), 1);
-        assert_eq!(slots.get_or_fetch(&"k", |_| true, |_| true, async || Ok(7)).await, Ok(7));
+        assert_eq!(slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, async |()| Ok(7)).await, Ok(7));
     }
 
     #[tokio::test(start_paused = true)]
@@ -245,14 +309,29 @@ mod tests {
                 &"k",
                 |_| true,
                 |_| false,
-                async || {
+                async || {},
+                async |()| {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     Err("forged")
                 }
             ),
-            slots.get_or_fetch(&"k", |_| true, |_| false, async || Ok(1)),
+            slots.get_or_fetch(&"k", |_| true, |_| false, async || {}, async |()| Ok(1)),
         );
         assert_eq!((refused, accepted), (Err("forged"), Ok(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_who_share_no_failure_try_one_after_another() {
+        let (slots, fetches) = (Numbers::new(), AtomicU32::new(0));
+        let fetch = async |()| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            fetches.fetch_add(1, Ordering::Relaxed);
+            Err("refused")
+        };
+        let all = (0..10).map(|_| slots.get_or_fetch(&"k", |_| true, |_| false, async || {}, fetch));
+        let all = tokio::time::timeout(Duration::from_secs(11), join_all(all)).await.unwrap();
+        assert!(all.iter().all(|result| *result == Err("refused")));
+        assert_eq!(fetches.load(Ordering::Relaxed), 10);
     }
 
     #[tokio::test(start_paused = true)]
@@ -261,18 +340,50 @@ mod tests {
         let first = tokio::spawn({
             let slots = Arc::clone(&slots);
             async move {
-                slots.get_or_fetch(&"k", |_| true, |_| true, async || std::future::pending().await).await
+                slots
+                    .get_or_fetch(
+                        &"k",
+                        |_| true,
+                        |_| true,
+                        async || {},
+                        async |()| std::future::pending().await,
+                    )
+                    .await
             }
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         first.abort();
-        assert_eq!(slots.get_or_fetch(&"k", |_| true, |_| true, async || Ok(2)).await, Ok(2));
+        assert_eq!(slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, async |()| Ok(2)).await, Ok(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_not_admitted_holds_nobody_up() {
+        let slots = Numbers::new();
+        let admit = |after| move || tokio::time::sleep(Duration::from_secs(after));
+        let began = tokio::time::Instant::now();
+        let (late, early) = tokio::join!(
+            slots.get_or_fetch(&"k", |_| true, |_| true, admit(60), async |()| Ok(1)),
+            slots.get_or_fetch(
+                &"k",
+                |_| true,
+                |_| true,
+                admit(1),
+                async |()| {
+                    assert_eq!(began.elapsed().as_secs(), 1);
+                    Ok(2)
+                }
+            ),
+        );
+        // And once admitted, it takes what the other has fetched.
+        assert_eq!((late, early), (Ok(2), Ok(2)));
     }
 
     #[tokio::test]
     async fn what_is_forgotten_is_fetched_again_and_swept() {
         let slots = Numbers::new();
-        let get = async |value| slots.get_or_fetch(&"k", |_| true, |_| true, async || Ok(value)).await;
+        let get = async |value| {
+            slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, async |()| Ok(value)).await
+        };
         assert_eq!((get(1).await, get(2).await), (Ok(1), Ok(1)));
         slots.forget(&"k", |held| *held == 9);
         assert_eq!(get(2).await, Ok(1));

@@ -59,6 +59,20 @@ impl ReadFailure {
         self.primary.kind
     }
 
+    /// Whether access to the object is lost: one that may not be absent
+    /// (`required`), and whose value `giver` gave before, where one is held.
+    ///
+    /// The failover Region's word counts only where it gave the value: it may
+    /// deny, or lack, what the primary Region holds.
+    pub fn loses(&self, giver: Option<&Region>, required: bool) -> bool {
+        let by_giver = self
+            .failover
+            .as_ref()
+            .is_some_and(|failure| giver == Some(&failure.region) && !failure.kind.is_outage());
+        let absent = self.primary.kind == FailureKind::NotFound;
+        by_giver || !self.primary.kind.is_outage() && (required || !absent)
+    }
+
     fn of_primary(primary: AwsFailure) -> Self {
         Self { primary: Box::new(primary), failover: None }
     }
@@ -86,10 +100,10 @@ impl Asker<'_> {
         match self.who {
             Who::Caller(session) => Ok(session.clone()),
             Who::Pod { identity, principal, proof: Some(proof) } => {
-                identity.session(principal, proof, self.regions, self.effort).await
+                identity.session(principal, proof, self.regions, &self.effort).await
             }
             Who::Pod { identity, principal, proof: None } => {
-                identity.session_for_polling(principal, self.regions).await
+                identity.session_for_polling(principal, self.regions, &self.effort).await
             }
         }
     }
@@ -128,7 +142,7 @@ pub async fn fetch(
         .collect();
 
     let Some(region) = &asker.regions.failover else { return Ok(results) };
-    let failed: Vec<usize> = (0..sources.len()).filter(|index| met_outage(&results[*index])).collect();
+    let failed: Vec<usize> = (0..sources.len()).filter(|index| unanswered(&results[*index])).collect();
     let failover: Vec<&[Reference]> =
         failed.iter().map(|index| sources[*index].failover.as_slice()).collect();
     let readings = read_renewing(backend, asker, &mut session, region, &failover).await?;
@@ -142,6 +156,13 @@ pub async fn fetch(
             .collect();
     }
     Ok(results)
+}
+
+/// Whether the primary Region has an outage and refused no part of the source:
+/// nobody gets from the failover Region what the primary one denies.
+fn unanswered(results: &[ObjectResult]) -> bool {
+    let outage = |result: &ObjectResult| result.as_ref().map_or_else(|it| it.kind().is_outage(), |_| true);
+    met_outage(results) && results.iter().all(outage)
 }
 
 /// Whether the Region did not answer for a part of the source.
@@ -163,14 +184,14 @@ async fn read_renewing(
             .any(|result| result.as_ref().is_err_and(|failure| failure.kind == FailureKind::StaleCredentials))
     };
     let mut results =
-        backend.read(&session.credentials, region, groups, asker.namespace(), asker.effort).await;
+        backend.read(&session.credentials, region, groups, asker.namespace(), &asker.effort).await;
     let again: Vec<usize> = (0..results.len()).filter(|index| stale(&results[*index])).collect();
     if !again.is_empty() {
         asker.discard(session);
         *session = asker.session().await?;
         let groups: Vec<&[Reference]> = again.iter().map(|index| groups[*index]).collect();
         let readings =
-            backend.read(&session.credentials, region, &groups, asker.namespace(), asker.effort).await;
+            backend.read(&session.credentials, region, &groups, asker.namespace(), &asker.effort).await;
         for (index, group) in again.into_iter().zip(readings) {
             results[index] = group;
         }
@@ -183,5 +204,55 @@ pub fn each<T>(results: Result<Vec<T>, IdentityError>, count: usize) -> Vec<Resu
     match results {
         Ok(results) => results.into_iter().map(Ok).collect(),
         Err(error) => vec![error; count].into_iter().map(Err).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: FailureKind, region: &str) -> Box<AwsFailure> {
+        let region = Region::parse(region).unwrap();
+        Box::new(AwsFailure {
+            kind,
+            operation: "o",
+            region,
+            code: None,
+            message: String::new(),
+            request_id: None,
+        })
+    }
+
+    #[test]
+    fn who_gave_a_value_may_take_it_away() {
+        use FailureKind::{Denied, KmsDenied, NotFound, Outage, Throttled, Unusable};
+        let (east, west) = (Region::parse("us-east-1").unwrap(), Region::parse("us-west-2").unwrap());
+        for (primary, failover, giver, required, lost) in [
+            (Denied, None, None, true, true),
+            (NotFound, None, Some(&east), true, true),
+            (NotFound, None, Some(&east), false, false),
+            (Denied, None, Some(&west), false, true),
+            (Outage, None, Some(&east), true, false),
+            (Outage, Some(Denied), Some(&west), true, true),
+            (Throttled, Some(NotFound), Some(&west), false, true),
+            (Outage, Some(KmsDenied), Some(&west), false, true),
+            (Outage, Some(Unusable), Some(&west), true, true),
+            (Outage, Some(Denied), Some(&east), true, false),
+            (Outage, Some(NotFound), None, true, false),
+            (Outage, Some(Throttled), Some(&west), true, false),
+        ] {
+            let failover = failover.map(|kind| failure(kind, "us-west-2"));
+            let read = ReadFailure { primary: failure(primary, "us-east-1"), failover };
+            assert_eq!(read.loses(giver, required), lost, "{read:?} {giver:?}");
+        }
+    }
+
+    #[test]
+    fn the_failover_region_gives_nothing_that_the_primary_denies_in_part() {
+        let failed = |kind| Err(ReadFailure::of_primary(*failure(kind, "us-east-1")));
+        assert!(unanswered(&[failed(FailureKind::Outage), failed(FailureKind::Throttled)]));
+        assert!(!unanswered(&[failed(FailureKind::Outage), failed(FailureKind::Denied)]));
+        assert!(!unanswered(&[failed(FailureKind::NotFound)]));
+        assert!(!unanswered(&[]));
     }
 }

@@ -4,7 +4,7 @@
 //! [`grpc`] answers the driver, [`identity`] says who is asking and gets
 //! credentials, [`reading`] and [`backend`] read from AWS, [`shape`] turns values
 //! into files, [`writer`] puts them into a pod, [`cluster`] asks Kubernetes,
-//! [`cache`] lets many share one fetch, [`model`] holds what all of them speak of.
+//! [`cache`] lets many share one fetch, [`permits`] bounds calls, [`model`] holds what all of them speak of.
 
 pub mod app;
 pub mod aws;
@@ -30,6 +30,7 @@ pub mod jmespath;
 pub mod memory;
 pub mod model;
 pub mod mount;
+pub mod permits;
 pub mod reading;
 pub mod refusals;
 pub mod rotation;

@@ -309,7 +309,7 @@ impl Mounter {
         }
         // On the heap, because most mounts need no read.
         let primary: Region = Box::pin(self.cluster.region_of_node()).await.map_err(MountError::Region)?;
-        request.check_region(&primary)?;
+        request.check_region(&primary, &self.rules)?;
         Ok(Regions { primary, failover })
     }
 }

@@ -258,7 +258,7 @@ impl Reader {
         let who = Who::Pod { identity: &self.identity, principal: asker.principal, proof: Some(asker.proof) };
         let began = Instant::now();
         let sources: Vec<&Source> = mine.iter().map(|(_, wanted, _)| &wanted.entry.source).collect();
-        let asker = Asker { who, regions: asker.regions, effort: Effort::Mount };
+        let asker = Asker { who, regions: asker.regions, effort: Effort::MOUNT };
         // On the heap: it is large, and a republish, which fetches nothing, would
         // carry its room along.
         let results = Box::pin(fetch(&self.backend, &asker, &sources)).await;

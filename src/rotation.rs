@@ -5,25 +5,27 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures_util::stream::{self, StreamExt};
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior},
+    time::{Instant, MissedTickBehavior, timeout},
 };
 
 use crate::{
-    aws::Effort,
-    backend::Backend,
+    aws::{Aws, Effort},
+    backend::{BATCH, Backend},
     cache::Turn,
-    fetch::{Asker, Who, each, fetch},
-    identity::Identity,
+    fetch::{Asker, ObjectResult, Who, each, fetch},
+    identity::{Identity, IdentityError},
     model::{
         arn::Regions,
         message::{logged, quoted},
         principal::Principal,
+        reference::Service,
         source::Source,
     },
     refusals::Refusals,
-    values::{Entry, Finding, Values},
+    values::{Due, Entry, Finding, Values},
     volumes::Volumes,
 };
 
@@ -31,8 +33,17 @@ use crate::{
 /// every interval of whole seconds.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Most units of one principal and place that are read, or wait for a place, at
+/// once: thousands of entries must not become thousands of waiters.
+const UNITS_AT_ONCE: usize = 8;
+/// How long a change waits for others of its principal, so that they are written
+/// together.
+const WRITE_DELAY: Duration = Duration::from_millis(500);
+
 /// Polls until it is dropped.
 pub struct Poller {
+    /// Has the places for calls.
+    pub aws: Arc<Aws>,
     /// Gives credentials.
     pub identity: Arc<Identity>,
     /// Reads.
@@ -69,9 +80,9 @@ impl Poller {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.renew(&principal).await });
             }
-            for batch in batches(poller.values.due()) {
+            for due in groups(poller.values.due()) {
                 let poller = Arc::clone(&poller);
-                polls.spawn(async move { poller.poll(batch).await });
+                polls.spawn(async move { poller.poll(due).await });
             }
         }
     }
@@ -93,7 +104,7 @@ impl Poller {
         let Some(regions) = self.values.regions_of(principal) else {
             return self.identity.forget(principal);
         };
-        if let Err(error) = self.identity.session_for_polling(principal, &regions).await
+        if let Err(error) = self.session(principal, &regions).await
             && error.is_denial()
         {
             let error = logged(&error);
@@ -102,28 +113,87 @@ impl Poller {
         }
     }
 
-    /// Reads entries of one principal and place at once.
-    async fn poll(&self, batch: Batch) {
-        let Some((first, _)) = batch.first() else { return };
-        let (principal, regions) = (first.principal.clone(), first.regions.clone());
-        let asker = Asker {
-            who: Who::Pod { identity: &self.identity, principal: &principal, proof: None },
-            regions: &regions,
-            effort: Effort::Poll,
-        };
-        let began = Instant::now();
-        let sources: Vec<&Source> = batch.iter().map(|(entry, _)| &entry.source).collect();
-        let results = each(fetch(&self.backend, &asker, &sources).await, sources.len());
-        let mut changed = Vec::new();
-        for ((entry, turn), result) in batch.into_iter().zip(results) {
-            let settled = self.values.settle(&entry, turn, began, result);
-            if settled.news {
-                self.report(&entry, &settled.result);
+    /// Reads what is due of one principal and place, each unit as soon as there is
+    /// a place for its call.
+    async fn poll(&self, due: Vec<Due>) {
+        let Some(first) = due.first().map(|due| Arc::clone(due.entry())) else { return };
+        // One question for all: without credentials none of them is read.
+        if let Err(error) = self.session(&first.principal, &first.regions).await {
+            let began = Instant::now();
+            for due in due {
+                if let Some(turn) = due.turn() {
+                    self.settle(due.entry(), turn, began, Err(error.clone()));
+                }
             }
-            if settled.changed {
-                changed.push(entry);
+            return;
+        }
+        let units = units(due).into_iter().map(|unit| self.read(unit));
+        let mut polls = stream::iter(units).buffer_unordered(UNITS_AT_ONCE);
+        let mut changed = Vec::new();
+        loop {
+            // What changed at once is written at once, and waits for no call that hangs.
+            let next = match changed.is_empty() {
+                true => Ok(polls.next().await),
+                false => timeout(WRITE_DELAY, polls.next()).await,
+            };
+            match next {
+                Ok(Some(more)) => changed.extend(more),
+                Ok(None) => break,
+                Err(_) => self.write(std::mem::take(&mut changed)).await,
             }
         }
+        self.write(changed).await;
+    }
+
+    async fn session(&self, principal: &Principal, regions: &Regions) -> Result<(), IdentityError> {
+        let permit = self.aws.admit_poll(&regions.primary, principal.service_account().0).await;
+        self.identity.session_for_polling(principal, regions, &Effort::poll(permit)).await.map(drop)
+    }
+
+    /// Reads a unit, and gives what has changed.
+    async fn read(&self, unit: Vec<Due>) -> Vec<Arc<Entry>> {
+        let Some(first) = unit.first().map(|due| Arc::clone(due.entry())) else { return Vec::new() };
+        let (principal, regions) = (&first.principal, &first.regions);
+        let permit = self.aws.admit_poll(&regions.primary, principal.service_account().0).await;
+        // The turns come after the place: a mount that wants these values meanwhile
+        // reads them itself, and waits for nobody's poll that waits.
+        let unit: Vec<(Due, Turn)> =
+            unit.into_iter().filter_map(|due| due.turn().map(|turn| (due, turn))).collect();
+        let asker = Asker {
+            who: Who::Pod { identity: &self.identity, principal, proof: None },
+            regions,
+            effort: Effort::poll(permit),
+        };
+        let began = Instant::now();
+        let sources: Vec<&Source> = unit.iter().map(|(due, _)| &due.entry().source).collect();
+        if sources.is_empty() {
+            return Vec::new();
+        }
+        let results = each(fetch(&self.backend, &asker, &sources).await, sources.len());
+        let settled = unit.into_iter().zip(results).filter_map(|((due, turn), result)| {
+            let changed = self.settle(due.entry(), turn, began, result);
+            changed.then(|| Arc::clone(due.entry()))
+        });
+        settled.collect()
+    }
+
+    /// Ends a turn; tells whether the values have changed.
+    fn settle(
+        &self,
+        entry: &Arc<Entry>,
+        turn: Turn,
+        began: Instant,
+        result: Result<Vec<ObjectResult>, IdentityError>,
+    ) -> bool {
+        let settled = self.values.settle(entry, turn, began, result);
+        if settled.news {
+            self.report(entry, &settled.result);
+        }
+        settled.changed
+    }
+
+    /// Writes changes into the pods that have them mounted.
+    async fn write(&self, changed: Vec<Arc<Entry>>) {
         if let Some(volumes) = self.volumes.as_ref().filter(|_| !changed.is_empty()) {
             volumes.update(&changed).await;
         }
@@ -143,16 +213,29 @@ impl Poller {
     }
 }
 
-/// Entries to read, with the right to.
-type Batch = Vec<(Arc<Entry>, Turn)>;
+/// Entries of each principal and place.
+fn groups(due: Vec<Due>) -> impl Iterator<Item = Vec<Due>> {
+    let mut groups: HashMap<(Principal, Regions), Vec<Due>> = HashMap::new();
+    for due in due {
+        let group = (due.entry().principal.clone(), due.entry().regions.clone());
+        groups.entry(group).or_default().push(due);
+    }
+    groups.into_values()
+}
 
-/// Entries that may be read in one go; what a mount reads just now is left to it.
-fn batches(due: Vec<Arc<Entry>>) -> impl Iterator<Item = Batch> {
-    let mut batches: HashMap<(Principal, Regions), Batch> = HashMap::new();
-    for entry in due {
-        if let Some(turn) = entry.slot.try_turn() {
-            batches.entry((entry.principal.clone(), entry.regions.clone())).or_default().push((entry, turn));
+/// What one place is enough for: ten parameters, or one secret.
+fn units(due: Vec<Due>) -> Vec<Vec<Due>> {
+    let mut units = Vec::new();
+    let mut parameters = Vec::new();
+    for due in due {
+        match due.entry().source.service() {
+            Service::SecretsManager => units.push(vec![due]),
+            Service::ParameterStore => parameters.push(due),
         }
     }
-    batches.into_values()
+    while !parameters.is_empty() {
+        let rest = parameters.split_off(parameters.len().min(BATCH));
+        units.push(std::mem::replace(&mut parameters, rest));
+    }
+    units
 }

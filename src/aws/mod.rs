@@ -2,23 +2,25 @@
 //! bound on calls at once, and one way to judge a failure.
 
 mod ahead;
+mod effort;
 mod endpoint;
 mod failure;
 mod https;
 mod per_region;
-mod permits;
 
 use std::{path::PathBuf, time::Duration};
 
-use self::permits::Permits;
 pub use self::{
     ahead::Greeting,
+    effort::Effort,
     endpoint::{UrlError, check_endpoint},
     failure::{AwsFailure, FailureKind, unreached},
     per_region::PerRegion,
-    permits::{Effort, Permit},
 };
-use crate::model::arn::Region;
+use crate::{
+    model::arn::Region,
+    permits::{Call, Permit, Permits, Urgency},
+};
 use aws_config::{
     AppName, BehaviorVersion, SdkConfig, retry::RetryConfig,
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
@@ -157,11 +159,24 @@ impl Aws {
         self.region_timeout
     }
 
-    /// Waits for a place among the calls at once, for a principal of `namespace`
-    /// that asks `region`. It is taken before the SDK is called, because calls
-    /// that queue inside the SDK cost far more memory.
-    pub async fn permit(&self, effort: Effort, region: &Region, namespace: &str) -> Permit {
-        self.permits.take(effort, region, namespace).await
+    /// Waits for a place for one call of `namespace` to `region`. It is taken
+    /// before the SDK is called, because calls that queue inside the SDK cost far
+    /// more memory.
+    pub async fn permit(&self, effort: &Effort, region: &Region, namespace: &str) -> Call {
+        self.admit(effort, region, namespace).await.call().await
+    }
+
+    /// Waits for a place for several calls, one after another ([`Effort::within`]).
+    pub async fn admit(&self, effort: &Effort, region: &Region, namespace: &str) -> Permit {
+        match effort.permit() {
+            Some(permit) => permit.clone(),
+            None => self.permits.take(effort.urgency(), namespace, region.as_str()).await,
+        }
+    }
+
+    /// Waits for the place of one poll of `namespace` ([`Effort::poll`]).
+    pub async fn admit_poll(&self, region: &Region, namespace: &str) -> Permit {
+        self.permits.take(Urgency::Poll, namespace, region.as_str()).await
     }
 }
 

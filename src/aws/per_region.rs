@@ -1,51 +1,72 @@
-//! What is made once for each Region, or for each of another kind of key that
-//! pod authors choose.
+//! One client for each Region. Pod authors choose Regions, so few are kept.
 
 use std::{
     collections::HashMap,
-    hash::Hash,
     sync::{Mutex, PoisonError},
 };
 
 use crate::model::arn::Region;
 
-/// One client for each Region asked for.
-pub type PerRegion<C> = Few<Region, C>;
-
-/// Most that is kept of one kind; whoever uses what is dropped keeps it.
+/// Most clients kept of one service. A client is configuration: the connections
+/// are those of the one HTTPS client, and to make a client again costs no call.
 const MAX_KEPT: usize = 64;
 
-/// One value for each key asked for.
+/// The clients used last.
 #[derive(Debug)]
-pub struct Few<K, C> {
-    made: Mutex<HashMap<K, C>>,
+pub struct PerRegion<C> {
+    made: Mutex<Made<C>>,
 }
 
-impl<K: Clone + Eq + Hash, C: Clone> Few<K, C> {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self { made: Mutex::new(HashMap::new()) }
-    }
+#[derive(Debug)]
+struct Made<C> {
+    clients: HashMap<Region, (u64, C)>,
+    /// Counts uses.
+    uses: u64,
+}
 
-    /// The key's value, made by `make` when there is none.
-    pub fn get<Q>(&self, key: &Q, make: impl FnOnce() -> C) -> C
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
+impl<C: Clone> PerRegion<C> {
+    /// The Region's client, made by `make` when there is none.
+    pub fn get(&self, region: &Region, make: impl FnOnce() -> C) -> C {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(value) = made.get(key) {
-            return value.clone();
+        made.uses += 1;
+        let now = made.uses;
+        if let Some((used, client)) = made.clients.get_mut(region) {
+            *used = now;
+            return client.clone();
         }
-        if made.len() >= MAX_KEPT {
-            made.clear();
+        if made.clients.len() >= MAX_KEPT {
+            let oldest = made.clients.iter().min_by_key(|(_, (used, _))| *used);
+            if let Some(oldest) = oldest.map(|(region, _)| region.clone()) {
+                made.clients.remove(&oldest);
+            }
         }
-        made.entry(key.to_owned()).or_insert_with(make).clone()
+        let client = make();
+        made.clients.insert(region.clone(), (now, client.clone()));
+        client
     }
 }
 
-impl<K: Clone + Eq + Hash, C: Clone> Default for Few<K, C> {
+impl<C> Default for PerRegion<C> {
     fn default() -> Self {
-        Self::new()
+        Self { made: Mutex::new(Made { clients: HashMap::new(), uses: 0 }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_that_was_used_longest_ago_goes() {
+        let clients = PerRegion::default();
+        let region = |number: usize| Region::parse(&format!("us-east-{number}")).unwrap();
+        let kept = |number| clients.get(&region(number), || 0) == 1;
+        clients.get(&region(0), || 1);
+        for number in 1..1000 {
+            clients.get(&region(number), || 1);
+            assert!(kept(0), "after {number} others");
+        }
+        assert!(kept(999) && !kept(500));
+        assert_eq!(clients.made.lock().unwrap().clients.len(), MAX_KEPT);
     }
 }

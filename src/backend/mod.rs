@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 
+pub use self::parameter_store::BATCH;
 use crate::{
     aws::{Aws, AwsFailure, Effort},
     model::{
@@ -29,6 +30,8 @@ pub struct Reading {
     pub version: String,
     /// The ARN, empty where the service tells none.
     pub arn: String,
+    /// The Region that gave it.
+    pub region: Region,
     /// The request id of the call that read it.
     pub request_id: Option<String>,
 }
@@ -51,7 +54,7 @@ struct Call<'a> {
     credentials: &'a Credentials,
     region: &'a Region,
     namespace: &'a str,
-    effort: Effort,
+    effort: &'a Effort,
 }
 
 impl Backend {
@@ -68,15 +71,14 @@ impl Backend {
 
     /// Reads groups of references at once, within the Region's time. The labels
     /// of one secret that stand in one group are of one moment. The calls count for
-    /// `namespace`. The results
-    /// stand in the order of `groups`.
+    /// `namespace`. The results stand in the order of `groups`.
     pub async fn read(
         &self,
         credentials: &Credentials,
         region: &Region,
         groups: &[&[Reference]],
         namespace: &str,
-        effort: Effort,
+        effort: &Effort,
     ) -> Vec<Vec<ReadResult>> {
         let call = Call { aws: &self.aws, credentials, region, namespace, effort };
         let parameters: Vec<&Reference> =
@@ -109,7 +111,7 @@ async fn within<T>(
     work: impl Future<Output = Result<T, AwsFailure>>,
 ) -> Result<T, AwsFailure> {
     let limit = call.aws.region_timeout();
-    let _permit = call.aws.permit(call.effort, call.region, call.namespace).await;
+    let _call = call.aws.permit(call.effort, call.region, call.namespace).await;
     tokio::time::timeout(limit, work)
         .await
         .unwrap_or_else(|_| Err(AwsFailure::timed_out(operation, call.region, limit)))

@@ -11,12 +11,12 @@ use futures_util::future::join_all;
 use super::{Call, ReadResult, Reading, within};
 use crate::{
     aws::{AwsFailure, FailureKind, PerRegion},
-    model::{reference::Reference, secret::SecretValue},
+    model::{arn::Region, reference::Reference, secret::SecretValue},
 };
 
 const OPERATION: &str = "ssm:GetParameters";
 /// Most names in one call.
-const BATCH: usize = 10;
+pub const BATCH: usize = 10;
 
 #[derive(Debug, Default)]
 pub(super) struct ParameterStore {
@@ -106,7 +106,7 @@ impl Caller<'_> {
         let found = answer.parameters.take().unwrap_or_default();
         let results = matched(batch, found).into_iter().zip(batch).map(|(parameter, reference)| {
             if let Some(parameter) = parameter {
-                return Some(Ok(reading(parameter, request_id.clone())));
+                return Some(Ok(reading(parameter, call.region, request_id.clone())));
             }
             invalid.contains(&asked_name(reference)).then(|| {
                 Err(AwsFailure {
@@ -179,7 +179,7 @@ fn answered_selector(parameter: &Parameter) -> Option<&str> {
     parameter.selector().map(|selector| selector.trim_start_matches(':')).filter(|text| !text.is_empty())
 }
 
-fn reading(mut parameter: Parameter, request_id: Option<String>) -> Reading {
+fn reading(mut parameter: Parameter, region: &Region, request_id: Option<String>) -> Reading {
     let version = match parameter.version() {
         // A reference to a secret (/aws/reference/secretsmanager/…) has no
         // version of its own; without the secret's, a change would go unseen.
@@ -190,6 +190,7 @@ fn reading(mut parameter: Parameter, request_id: Option<String>) -> Reading {
         value: SecretValue::from(parameter.value.take().unwrap_or_default()),
         version,
         arn: parameter.arn.take().unwrap_or_default(),
+        region: region.clone(),
         request_id,
     }
 }
@@ -266,6 +267,7 @@ mod tests {
     fn a_reference_to_a_secret_has_the_secrets_version() {
         let parameter =
             Parameter::builder().version(0).source_result(r#"{"ARN":"a","versionId":"v-1"}"#).build();
-        assert_eq!(reading(parameter, None).version, "v-1");
+        let region = Region::parse("us-east-1").unwrap();
+        assert_eq!(reading(parameter, &region, None).version, "v-1");
     }
 }

@@ -124,7 +124,7 @@ async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Rea
             .send()
             .await
             .map_err(|error| AwsFailure::of(OPERATION, call.region, &error))?;
-        reading(answer).ok_or_else(|| AwsFailure {
+        reading(answer, call.region).ok_or_else(|| AwsFailure {
             kind: FailureKind::Unusable,
             operation: OPERATION,
             region: call.region.clone(),
@@ -137,7 +137,7 @@ async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Rea
 }
 
 /// `None` when the version holds no value.
-fn reading(mut answer: GetSecretValueOutput) -> Option<Reading> {
+fn reading(mut answer: GetSecretValueOutput, region: &Region) -> Option<Reading> {
     let request_id = answer.request_id().map(str::to_owned);
     // Moved out, not copied: the SDK's own type would keep its text unwiped.
     let value = match (answer.secret_string.take(), answer.secret_binary.take()) {
@@ -149,6 +149,7 @@ fn reading(mut answer: GetSecretValueOutput) -> Option<Reading> {
         value,
         version: answer.version_id.unwrap_or_default(),
         arn: answer.arn.unwrap_or_default(),
+        region: region.clone(),
         request_id,
     })
 }

@@ -241,6 +241,8 @@ mod tests {
             (&["--mount-timeout=0s"], "duration"),
             (&["--socket-name=../x.sock"], ".sock"),
             (&["--region=EU"], "Region"),
+            (&["--allowed-regions=EU"], "eu-*"),
+            (&["--min-refresh-interval=0s"], "at least 1s"),
             (&["--http-address=x"], "address"),
             (&["--max-expression-bytes=4096"], "1024"),
             (&["--driver-writes-secrets=maybe"], "true or false"),
@@ -250,6 +252,24 @@ mod tests {
             let error = serve(args).unwrap_err().to_string();
             assert!(error.contains(expected), "{args:?}: {error}");
         }
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_refused() {
+        for (args, says) in [
+            (
+                ["--min-refresh-interval=2m", "--max-refresh-interval=1m"],
+                "longer than --max-refresh-interval 1m",
+            ),
+            (["--allowed-regions=eu-*", "--region=us-east-1"], "(--allowed-regions=eu-*)"),
+        ] {
+            let args = std::iter::once("latchkey").chain(args).map(OsString::from);
+            let Command::Serve(serve) = Cli::try_from_args(args).unwrap().command else { panic!() };
+            let error = serve.config().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let rules = serve(&["--allowed-regions=", "--min-refresh-interval=5s"]).unwrap().rules;
+        assert_eq!((rules.allowed_regions, rules.min_refresh_interval.as_secs()), (None, 5));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 
 use super::{LogArgs, region};
@@ -14,7 +14,8 @@ use crate::{
     memory::Memory,
     model::{
         arn::Region,
-        go_text::{parse_bool, parse_duration},
+        go_text::{parse_bool, parse_duration, show_duration},
+        region_patterns::RegionPatterns,
         request::{Limits, Rules},
         role_patterns::RolePatterns,
     },
@@ -55,6 +56,9 @@ pub struct ServeArgs {
     /// Region of this pod's node, from the downward API; used after --region
     #[arg(long, value_name = "REGION", value_parser = optional_region, help_heading = "AWS")]
     pod_region: Option<OptionalRegion>,
+    /// Regions that may be read from, as patterns such as eu-*,us-east-1 [default: every Region]
+    #[arg(long, value_name = "PATTERNS", value_parser = allowed_regions, help_heading = "AWS")]
+    allowed_regions: Option<AllowedRegions>,
     /// Most AWS calls at once
     #[arg(long, value_name = "COUNT", default_value = "64", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "AWS")]
     max_aws_calls: usize,
@@ -65,6 +69,9 @@ pub struct ServeArgs {
     /// How old a served value may be: it is read again once in this time
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = poll_interval, help_heading = "Rotation and outages")]
     rotation_poll_interval: Duration,
+    /// Shortest refreshInterval of a SecretProviderClass
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = poll_interval, help_heading = "Rotation and outages")]
+    min_refresh_interval: Duration,
     /// Longest refreshInterval of a SecretProviderClass
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = positive_duration, help_heading = "Rotation and outages")]
     max_refresh_interval: Duration,
@@ -154,6 +161,8 @@ enum CacheScope {
 // arrives as an empty text.
 #[derive(Clone, Debug)]
 struct OptionalRegion(Option<Region>);
+#[derive(Clone, Debug)]
+struct AllowedRegions(Option<RegionPatterns>);
 #[derive(Clone, Copy, Debug)]
 struct OptionalDuration(Option<Duration>);
 #[derive(Clone, Copy, Debug)]
@@ -174,7 +183,8 @@ impl ServeArgs {
     /// What to serve.
     ///
     /// # Errors
-    /// When an environment variable of AWS, or the agent's URL, has no usable value.
+    /// When an environment variable of AWS, or the agent's URL, has no usable value, or
+    /// two flags contradict each other.
     pub fn config(&self) -> anyhow::Result<Config> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let flag = |region: &Option<OptionalRegion>| region.as_ref().and_then(|region| region.0.clone());
@@ -185,6 +195,20 @@ impl ServeArgs {
         if let Some(url) = &self.pod_identity_endpoint {
             // Not by clap, which shows what it refuses: a URL may hold a password.
             check_agent(url).context("--pod-identity-endpoint (LATCHKEY_POD_IDENTITY_ENDPOINT)")?;
+        }
+        let default_region = flag(&self.region).or(aws_region).or_else(|| flag(&self.pod_region));
+        let allowed_regions = self.allowed_regions.as_ref().and_then(|allowed| allowed.0.clone());
+        if let (Some(allowed), Some(region)) = (&allowed_regions, &default_region)
+            && !allowed.allow(region)
+        {
+            bail!(
+                "Region {region} of classes that name none is not allowed (--allowed-regions={allowed}); change one of them"
+            );
+        }
+        if self.min_refresh_interval > self.max_refresh_interval {
+            let (least, most) =
+                (show_duration(self.min_refresh_interval), show_duration(self.max_refresh_interval));
+            bail!("--min-refresh-interval {least} is longer than --max-refresh-interval {most}");
         }
         let agent =
             self.pod_identity_endpoint.as_deref().map_or_else(AgentSettings::default, AgentSettings::at);
@@ -211,8 +235,10 @@ impl ServeArgs {
                 },
                 allow_role_arn: self.allow_role_arn,
                 allowed_roles: self.allowed_roles.as_ref().and_then(|roles| roles.0.clone()),
+                allowed_regions,
+                min_refresh_interval: self.min_refresh_interval,
                 max_refresh_interval: self.max_refresh_interval,
-                default_region: flag(&self.region).or(aws_region).or_else(|| flag(&self.pod_region)),
+                default_region,
             },
             aws: AwsSettings {
                 ca_bundle: variable("AWS_CA_BUNDLE").map(PathBuf::from),
@@ -259,6 +285,10 @@ fn optional_bytes(text: &str) -> Result<OptionalBytes, String> {
     }
     let bytes = text.parse().map_err(|_| "a number of bytes is expected".to_owned());
     bytes.map(|bytes| OptionalBytes(Some(bytes)))
+}
+
+fn allowed_regions(text: &str) -> Result<AllowedRegions, String> {
+    RegionPatterns::parse(text).map(AllowedRegions)
 }
 
 fn boolean(text: &str) -> Result<bool, String> {

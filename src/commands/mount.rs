@@ -61,7 +61,7 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let session = Session::of_caller(credentials);
     let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
     let aws = Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }).await?);
-    let asker = Asker { who: Who::Caller(&session), regions: &regions, effort: Effort::Mount };
+    let asker = Asker { who: Who::Caller(&session), regions: &regions, effort: Effort::MOUNT };
     let plan = Plan::of(&request.objects);
     let sources: Vec<&Source> = plan.sources.iter().collect();
     let results = fetch(&Backend::new(aws), &asker, &sources).await?;

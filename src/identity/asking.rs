@@ -66,7 +66,7 @@ impl Identity {
         regions: &Regions,
     ) -> Result<(), IdentityError> {
         if !self.is_known(principal, proof) {
-            self.session(principal, proof, regions, Effort::Mount).await?;
+            self.session(principal, proof, regions, &Effort::MOUNT).await?;
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ pub(super) async fn assume(
     (principal, role): (&Principal, &AssumedRole),
     base: &Credentials,
     age: Duration,
-    effort: Effort,
+    effort: &Effort,
 ) -> Result<Fetched, AwsFailure> {
     let (namespace, service_account) = principal.service_account();
     let question = Question { operation: OPERATION, namespace, regions, effort };

@@ -36,7 +36,7 @@ pub(super) async fn assume(
     who: &Who<'_>,
     token: &Token,
     age: Duration,
-    effort: Effort,
+    effort: &Effort,
 ) -> Result<Fetched, AwsFailure> {
     let question = Question { operation: OPERATION, namespace: who.namespace, regions, effort };
     sts.ask(aws, &question, move |client: Client| async move {

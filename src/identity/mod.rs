@@ -190,7 +190,7 @@ impl Identity {
         principal: &Principal,
         proof: &Proof,
         regions: &Regions,
-        effort: Effort,
+        effort: &Effort,
     ) -> Result<Session, IdentityError> {
         let session = self.session_by(principal, proof, regions, effort).await;
         if session.as_ref().is_err_and(IdentityError::is_denial) {
@@ -209,12 +209,13 @@ impl Identity {
         &self,
         principal: &Principal,
         regions: &Regions,
+        effort: &Effort,
     ) -> Result<Session, IdentityError> {
         let mut tokens =
             self.accepted.tokens(principal, unix_seconds(self.clock.now())).into_iter().peekable();
         while let Some(proof) = tokens.next() {
             let last = tokens.peek().is_none();
-            match self.session_by(principal, &proof, regions, Effort::Poll).await {
+            match self.session_by(principal, &proof, regions, effort).await {
                 Err(error) if !error.is_no_tokens_fault() && !last => {
                     // AWS may not know the key that signed it yet. The token that it has
                     // accepted before has the last word.

@@ -25,6 +25,7 @@ use super::Fetched;
 use crate::{
     aws::{Aws, AwsFailure, FailureKind, retries, timeouts, unreached},
     model::{arn::Region, foreign::said, request::AddressType, token::Token},
+    permits::{Permit, Permits, Urgency},
 };
 
 const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity agent";
@@ -36,6 +37,8 @@ const PATH: &str = "/v1/credentials";
 const RETRYABLE: &[u16] = &[429, 500, 502, 503, 504];
 /// How long the first address may stay silent before the second is asked too.
 const HEAD_START: Duration = Duration::from_millis(300);
+/// Most calls to the agent at once: pods may prefer an address that never answers.
+const MAX_CALLS: usize = 64;
 /// The agent's own time, where no flag says another.
 pub const DEFAULT_AGENT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -72,6 +75,7 @@ pub(super) struct Agent {
     ipv4: Endpoint,
     ipv6: Endpoint,
     same: bool,
+    permits: Permits,
 }
 
 impl Agent {
@@ -80,7 +84,18 @@ impl Agent {
             ipv4: Endpoint::new(aws, &settings.ipv4, settings.timeout),
             ipv6: Endpoint::new(aws, &settings.ipv6, settings.timeout),
             same: settings.ipv4 == settings.ipv6,
+            permits: Permits::new(MAX_CALLS),
         }
+    }
+
+    /// Waits for a place among the calls at once.
+    pub(super) async fn admit(&self, urgency: Urgency, namespace: &str, address_type: AddressType) -> Permit {
+        let target = match address_type {
+            AddressType::Auto => "auto",
+            AddressType::Ipv4 => "ipv4",
+            AddressType::Ipv6 => "ipv6",
+        };
+        self.permits.take(urgency, namespace, target).await
     }
 
     /// Asks the preferred address; with no preference both, the second after a

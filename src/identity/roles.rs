@@ -15,12 +15,17 @@ use crate::{
     cache::Slots,
     cluster::{Cluster, ClusterError},
     model::arn::RoleArn,
+    permits::{Permit, Permits, Urgency},
 };
+
+/// Most reads of Kubernetes at once: a pod's author may make many service accounts.
+const MAX_READS: usize = 32;
 
 /// Remembers what Kubernetes said of a service account.
 pub(super) struct Roles {
     cluster: Arc<Cluster>,
     accounts: Slots<(String, String), Known, ClusterError>,
+    reads: Permits,
     /// How long it is believed.
     age: Duration,
     /// How long it is believed while Kubernetes does not answer.
@@ -47,7 +52,8 @@ struct Known {
 
 impl Roles {
     pub(super) fn new(cluster: Arc<Cluster>, age: Duration, max_stale: Duration) -> Self {
-        Self { cluster, accounts: Slots::new(), age, max_stale, unanswered: Mutex::default() }
+        let reads = Permits::new(MAX_READS);
+        Self { cluster, accounts: Slots::new(), reads, age, max_stale, unanswered: Mutex::default() }
     }
 
     /// The role that the pod's service account is annotated with. `Ok(None)`
@@ -71,14 +77,15 @@ impl Roles {
             let sure = believed(known, self.age) && !known.doubted.load(Ordering::Relaxed);
             sure || quiet && believed(known, self.max_stale)
         };
-        let read = async || {
+        let admit = || self.reads.take(Urgency::Mount, namespace, "");
+        let read = async |_permit: Permit| {
             self.accounts.sweep(|known| now.duration_since(known.read_at) < self.max_stale.max(self.age));
             // On the heap, so that a mount which needs no read stays small.
             let role = Box::pin(self.cluster.role_of(namespace, account)).await?;
             *self.unanswered() = None;
             Ok(Known { role, uid: uid.map(str::to_owned), read_at: now, doubted: Arc::default() })
         };
-        let result = self.accounts.get_or_fetch(&key, fresh, |_| true, read).await;
+        let result = self.accounts.get_or_fetch(&key, fresh, |_| true, admit, read).await;
         match result {
             Ok(known) => Ok(known.role),
             Err(error @ (ClusterError::Setup { .. } | ClusterError::Unreachable { .. })) => {

@@ -13,6 +13,7 @@ use crate::{
         request::AddressType,
         token::TokenDigest,
     },
+    permits::{Permit, Urgency},
 };
 
 /// A failure and the token that met it.
@@ -22,7 +23,7 @@ pub(super) struct Failed {
     token: TokenDigest,
     regions: Regions,
     address_type: AddressType,
-    effort: Effort,
+    urgency: Urgency,
 }
 
 impl Identity {
@@ -32,13 +33,13 @@ impl Identity {
         principal: &Principal,
         proof: &Proof,
         regions: &Regions,
-        effort: Effort,
+        effort: &Effort,
     ) -> Result<Session, IdentityError> {
         let Some(role) = &principal.assumed else {
             return self.own_session(principal, proof, regions, effort).await;
         };
         // On the heap, as below: what asks STS is large, and seldom needed.
-        let fetch = Box::pin(async {
+        let fetch = async || {
             let mut result = self.assume(principal, role, proof, regions, effort).await;
             if let Err((Some(own), failure)) = &result
                 && failure.is_stale()
@@ -47,8 +48,11 @@ impl Identity {
                 result = self.assume(principal, role, proof, regions, effort).await;
             }
             result.map_err(|(_, error)| error)
-        });
-        self.shared_session(principal, proof, regions, effort, fetch).await
+        };
+        // Its calls take their own places: to hold one while the own session waits for
+        // another could block both.
+        let (admit, fetch) = (async || {}, async |()| Box::pin(fetch()).await);
+        self.shared_session(principal, proof, regions, effort, admit, fetch).await
     }
 
     /// The service account's own session, which every role that it takes on shares.
@@ -57,15 +61,23 @@ impl Identity {
         principal: &Principal,
         proof: &Proof,
         regions: &Regions,
-        effort: Effort,
+        effort: &Effort,
     ) -> Result<Session, IdentityError> {
-        let fetch = Box::pin(async {
+        let namespace = principal.service_account().0;
+        let admit = async || match &principal.means {
+            Means::Irsa { .. } => self.aws.admit(effort, &regions.primary, namespace).await,
+            Means::PodIdentity { .. } => {
+                self.agent.admit(effort.urgency(), namespace, proof.address_type).await
+            }
+        };
+        let fetch = async |permit: Permit| {
             let fetched = match &principal.means {
                 Means::Irsa { role } => {
                     let (namespace, service_account) = principal.service_account();
                     let who = irsa::Who { namespace, service_account, role };
                     let age = self.settings.max_credential_age;
-                    irsa::assume(&self.sts, &self.aws, regions, &who, &proof.token, age, effort).await
+                    let effort = effort.within(permit);
+                    irsa::assume(&self.sts, &self.aws, regions, &who, &proof.token, age, &effort).await
                 }
                 Means::PodIdentity { .. } => {
                     self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
@@ -73,8 +85,9 @@ impl Identity {
             };
             let fetched = fetched.map_err(|failure| IdentityError::refused(principal, failure))?;
             Ok(self.session_of(fetched))
-        });
-        self.shared_session(principal, proof, regions, effort, fetch).await
+        };
+        let fetch = async |permit: Permit| Box::pin(fetch(permit)).await;
+        self.shared_session(principal, proof, regions, effort, admit, fetch).await
     }
 
     /// A session of the role that the service account takes on. It ends with the
@@ -86,7 +99,7 @@ impl Identity {
         role: &AssumedRole,
         proof: &Proof,
         regions: &Regions,
-        effort: Effort,
+        effort: &Effort,
     ) -> Result<Session, (Option<Session>, IdentityError)> {
         let base = principal.base();
         let own = self.own_session(&base, proof, regions, effort).await.map_err(|error| (None, error))?;
@@ -102,32 +115,34 @@ impl Identity {
     }
 
     /// The principal's session, fetched by one caller for all who ask meanwhile.
-    async fn shared_session(
+    /// It is `admit`ted before its turn begins.
+    async fn shared_session<P, A: Future<Output = P>>(
         &self,
         principal: &Principal,
         proof: &Proof,
         regions: &Regions,
-        effort: Effort,
-        fetch: impl Future<Output = Result<Session, IdentityError>>,
+        effort: &Effort,
+        admit: impl Fn() -> A,
+        fetch: impl AsyncFnOnce(P) -> Result<Session, IdentityError>,
     ) -> Result<Session, IdentityError> {
         let now = Instant::now();
-        let digest = proof.token.digest();
+        let (digest, urgency) = (proof.token.digest(), effort.urgency());
         // What is no token's fault would meet every other that asks at the same
         // place as hard; any other denial may be the fault of that token alone.
         let shared = |failed: &Failed| {
             let alike = failed.regions == *regions
                 && failed.address_type == proof.address_type
-                && (failed.effort == effort || effort == Effort::Poll);
+                && (failed.urgency == urgency || urgency == Urgency::Poll);
             alike && (failed.token == digest || failed.error.is_no_tokens_fault())
         };
-        let fetch = async || {
+        let fetch = async |permit: P| {
             self.sessions.sweep(|session| session.usable_until > now);
-            let session = fetch.await.map_err(|error| Failed {
+            let session = fetch(permit).await.map_err(|error| Failed {
                 error,
                 token: digest,
                 regions: regions.clone(),
                 address_type: proof.address_type,
-                effort,
+                urgency,
             })?;
             let now = unix_seconds(self.clock.now());
             self.accepted.accept(principal, proof, session.usable_until, now);
@@ -135,7 +150,8 @@ impl Identity {
         };
         // What another's token has got is not for one that nobody has verified.
         let usable = |session: &Session| session.usable_until > now && self.is_known(principal, proof);
-        self.sessions.get_or_fetch(principal, usable, shared, fetch).await.map_err(|failed| failed.error)
+        let session = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch);
+        session.await.map_err(|failed| failed.error)
     }
 
     fn session_of(&self, fetched: Fetched) -> Session {

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, Effort, Greeting, PerRegion},
+    aws::{Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion},
     model::arn::{Region, Regions},
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Question<'a> {
     /// Whose share of the calls at once is used.
     pub(super) namespace: &'a str,
     pub(super) regions: &'a Regions,
-    pub(super) effort: Effort,
+    pub(super) effort: &'a Effort,
 }
 
 /// What the SDK gives for one call.
@@ -72,11 +72,15 @@ impl Sts {
         F: Future<Output = Answer<E>>,
     {
         let result = self.ask_in(aws, &question.regions.primary, question, &call).await;
-        match (&result, &question.regions.failover) {
-            (Err(failure), Some(failover)) if failure.kind.is_outage() => {
-                self.ask_in(aws, failover, question, &call).await
-            }
-            _ => result,
+        let Some(failover) = &question.regions.failover else { return result };
+        if !result.as_ref().is_err_and(|failure| failure.kind.is_outage()) {
+            return result;
+        }
+        match self.ask_in(aws, failover, question, &call).await {
+            // STS may be off in that Region: it says nothing about the role, and the
+            // primary Region's outage remains.
+            Err(failure) if failure.kind == FailureKind::Invalid => result,
+            answer => answer,
         }
     }
 

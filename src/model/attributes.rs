@@ -17,8 +17,6 @@ use super::{
 const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
 /// Where the driver puts the pod's tokens.
 pub(super) const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";
-/// Shortest `refreshInterval`.
-const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The driver's four fields as they arrive. They hold tokens: no `Debug`.
 pub struct RawRequest {
@@ -224,13 +222,18 @@ impl Attributes {
         Some(role)
     }
 
-    pub(super) fn refresh_interval(&mut self, most: Duration, mistakes: &mut Mistakes) -> Option<Duration> {
+    pub(super) fn refresh_interval(
+        &mut self,
+        least: Duration,
+        most: Duration,
+        mistakes: &mut Mistakes,
+    ) -> Option<Duration> {
         let text = self.take("refreshInterval")?;
         let interval = go_text::parse_duration(&text);
-        let fitting = interval.filter(|interval| (MIN_REFRESH_INTERVAL..=most).contains(interval));
+        let fitting = interval.filter(|interval| (least..=most).contains(interval));
         if fitting.is_none() {
-            let (least, most) = (go_text::show_duration(MIN_REFRESH_INTERVAL), go_text::show_duration(most));
-            mistakes.add("refreshInterval", format!("{} is not a duration between {least} and {most} (--max-refresh-interval), such as \"1m30s\"", quoted(&text)));
+            let (least, most) = (go_text::show_duration(least), go_text::show_duration(most));
+            mistakes.add("refreshInterval", format!("{} is not a duration between {least} (--min-refresh-interval) and {most} (--max-refresh-interval), such as \"1m30s\"", quoted(&text)));
         }
         fitting
     }

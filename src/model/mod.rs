@@ -15,6 +15,7 @@ mod mistakes;
 pub mod object;
 pub mod principal;
 pub mod reference;
+pub mod region_patterns;
 pub mod request;
 pub mod role_patterns;
 pub mod secret;

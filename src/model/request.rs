@@ -13,7 +13,9 @@ use super::{
     mistakes::Mistakes,
     object::{Class, Object},
     principal::AssumedRole,
+    region_patterns::RegionPatterns,
     role_patterns::RolePatterns,
+    source,
     token::Tokens,
     yaml::{self, Content, Node},
 };
@@ -40,6 +42,10 @@ pub struct Rules {
     pub allowed_roles: Option<RolePatterns>,
     /// The Region of classes that name none, where it is known.
     pub default_region: Option<Region>,
+    /// Regions that may be read from; `None` for every one.
+    pub allowed_regions: Option<RegionPatterns>,
+    /// Shortest `refreshInterval`.
+    pub min_refresh_interval: Duration,
     /// Longest `refreshInterval`.
     pub max_refresh_interval: Duration,
 }
@@ -51,7 +57,19 @@ impl Default for Rules {
             allow_role_arn: false,
             allowed_roles: None,
             default_region: None,
+            allowed_regions: None,
+            min_refresh_interval: Duration::from_secs(15),
             max_refresh_interval: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+impl Rules {
+    fn check_region(&self, place: &str, region: Option<&Region>, mistakes: &mut Mistakes) {
+        if let (Some(allowed), Some(region)) = (&self.allowed_regions, region)
+            && !allowed.allow(region)
+        {
+            mistakes.add(place, format!("Region {region} is not allowed here (--allowed-regions={allowed})"));
         }
     }
 }
@@ -176,8 +194,14 @@ impl MountRequest {
         if use_pod_identity == Some(true) && role_arn.is_some() {
             mistakes.warn("roleArn is ignored, because usePodIdentity is \"true\"".to_owned());
         }
-        let refresh_interval = attributes.refresh_interval(rules.max_refresh_interval, &mut mistakes);
+        let refresh_interval = attributes.refresh_interval(
+            rules.min_refresh_interval,
+            rules.max_refresh_interval,
+            &mut mistakes,
+        );
         let default_mode = default_mode(&raw.permission, &mut mistakes);
+        rules.check_region("region", region.as_ref(), &mut mistakes);
+        rules.check_region("failoverRegion", failover_region.as_ref(), &mut mistakes);
         if region.is_some() && region == failover_region {
             mistakes.add("failoverRegion", "is the same as the primary Region");
         }
@@ -194,6 +218,7 @@ impl MountRequest {
         };
         let objects = parse_objects(&objects, &context, &mut mistakes);
         check_collisions(&objects, &mut mistakes);
+        source::check_versions(&objects, &mut mistakes);
         attributes.warn_of_the_rest(&mut mistakes);
 
         if mistakes.any() {
@@ -232,9 +257,10 @@ impl MountRequest {
     /// learnt after parsing.
     ///
     /// # Errors
-    /// Every object that is of another Region.
-    pub fn check_region(&self, region: &Region) -> Result<(), InvalidRequest> {
+    /// A Region that may not be read from; every object that is of another Region.
+    pub fn check_region(&self, region: &Region, rules: &Rules) -> Result<(), InvalidRequest> {
         let mut mistakes = Mistakes::default();
+        rules.check_region("the node's Region", Some(region), &mut mistakes);
         if self.failover_region.as_ref() == Some(region) {
             mistakes.add("failoverRegion", format!("is the same as the node's Region {region}"));
         }

@@ -402,8 +402,81 @@ fn a_region_learnt_later_is_checked_too() {
     )
     .unwrap();
     assert_eq!(request.region, None);
-    assert!(request.check_region(&Region::parse("us-west-2").unwrap()).is_ok());
-    assert!(request.check_region(&Region::parse("us-east-1").unwrap()).is_err());
+    let check = |region, rules: &Rules| request.check_region(&Region::parse(region).unwrap(), rules);
+    assert!(check("us-west-2", &Rules::default()).is_ok());
+    assert!(check("us-east-1", &Rules::default()).is_err());
+    let rules = Rules { allowed_regions: RegionPatterns::parse("eu-*").unwrap(), ..Rules::default() };
+    let error = check("us-west-2", &rules).unwrap_err().to_string();
+    assert!(error.contains("Region us-west-2 is not allowed here (--allowed-regions=eu-*)"), "{error}");
+}
+
+#[test]
+fn only_allowed_regions_are_read_from_whoever_names_them() {
+    let rules = Rules { allowed_regions: RegionPatterns::parse("eu-*").unwrap(), ..Rules::default() };
+    let refused = |pairs: &[(&str, &str)], rules: &Rules| {
+        let error = parse_with(pairs, "420", rules).unwrap_err().to_string();
+        assert!(error.contains("--allowed-regions=eu-*"), "{error}");
+        error
+    };
+    let objects = ("objects", "- {objectName: a, objectType: secretsmanager}");
+    assert!(parse_with(&[("region", "eu-west-1"), objects], "420", &rules).is_ok());
+    assert!(refused(&[("region", "us-west-2"), objects], &rules).contains("region: Region us-west-2"));
+    let failover = [("region", "eu-west-1"), ("failoverRegion", "us-west-2"), objects];
+    assert!(refused(&failover, &rules).contains("failoverRegion: Region us-west-2"));
+    let rules = Rules { default_region: Region::parse("us-east-1"), ..rules };
+    refused(&[("region", ""), objects], &rules);
+    // An ARN is of the Region that is asked.
+    let arn = ("objects", "- objectName: arn:aws:ssm:us-west-2:111122223333:parameter/x");
+    assert!(parse_with(&[("region", "eu-west-1"), arn], "420", &rules).is_err());
+}
+
+#[test]
+fn a_refresh_interval_is_within_the_operators_bounds() {
+    let seconds = Duration::from_secs;
+    let rules =
+        Rules { min_refresh_interval: seconds(60), max_refresh_interval: seconds(600), ..Rules::default() };
+    for good in ["1m", "10m"] {
+        assert!(parse_with(&[("refreshInterval", good)], "420", &rules).is_ok(), "{good}");
+    }
+    for bad in ["59s", "601s"] {
+        let error = parse_with(&[("refreshInterval", bad)], "420", &rules).unwrap_err().to_string();
+        let says = "between 1m (--min-refresh-interval) and 10m (--max-refresh-interval)";
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn versions_and_labels_of_one_object_are_bounded_in_both_regions() {
+    let object = |number: usize, rest: &str| {
+        format!("- {{objectType: secretsmanager, objectAlias: a{number}, {rest}}}\n")
+    };
+    let label = |n: usize| object(n, &format!("objectName: db, objectVersionLabel: l{n}"));
+    let failover_label =
+        |n: usize| object(n, &format!("objectName: db, failoverObject: {{objectVersionLabel: l{n}}}"));
+    let replica = |n: usize| {
+        object(
+            n,
+            &format!("objectName: db{n}, failoverObject: {{objectName: replica, objectVersionLabel: l{n}}}"),
+        )
+    };
+    let parameter =
+        |n: usize| format!("- {{objectType: ssmparameter, objectAlias: a{n}, objectName: 'db:{n}'}}\n");
+    let rows: [(&dyn Fn(usize) -> String, &str); 4] = [
+        (&label, "objects: \"db\""),
+        (&failover_label, "objects: \"db\""),
+        (&replica, "failoverObject: \"replica\""),
+        (&parameter, "objects: \"db\""),
+    ];
+    for (row, says) in rows {
+        let class = |count| (0..count).map(row).collect::<String>();
+        let parse = |count| parse(&[("failoverRegion", "us-west-2"), ("objects", &class(count))]);
+        assert!(parse(20).is_ok(), "{says}");
+        let error = parse(500).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{says} is asked for in 500 versions and labels; the maximum is 20")),
+            "{error}"
+        );
+    }
 }
 
 proptest::proptest! {

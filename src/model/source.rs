@@ -1,14 +1,23 @@
 //! What is read together: one object, or one secret under several labels.
 
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+};
 
 use super::{
+    message::quoted,
+    mistakes::Mistakes,
     object::Object,
     reference::{Reference, Selector, Service},
 };
 
 /// The label that a secret is read by when none is named.
 const CURRENT_LABEL: &str = "AWSCURRENT";
+/// Most versions and labels of one object that a class may ask for. A version of a
+/// secret has at most 20 labels:
+/// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
+const MAX_VERSIONS: usize = 20;
 
 /// References that must be of one moment: a single one, or a secret's labels
 /// that one class asks for together.
@@ -100,6 +109,29 @@ struct Known {
     places: HashMap<(Reference, Reference), (usize, usize)>,
     /// Sources of labels by the ids that they read.
     labelled: HashMap<(String, String), Vec<usize>>,
+}
+
+/// Each version and label of an object, in either Region, is a read of its own; and
+/// all labels of one secret are read together, one after another.
+pub(super) fn check_versions(objects: &[Object], mistakes: &mut Mistakes) {
+    let mut asked: BTreeMap<(&str, &str), BTreeSet<(&Reference, &Reference)>> = BTreeMap::new();
+    for object in objects {
+        let primary = &object.reference;
+        let failover = object.failover.as_ref().unwrap_or(primary);
+        asked.entry(("objects", &primary.id)).or_default().insert((primary, failover));
+        if failover.id != primary.id {
+            asked.entry(("failoverObject", &failover.id)).or_default().insert((primary, failover));
+        }
+    }
+    for ((place, id), versions) in asked {
+        let (id, count) = (quoted(id), versions.len());
+        if count > MAX_VERSIONS {
+            mistakes.add(
+                place,
+                format!("{id} is asked for in {count} versions and labels; the maximum is {MAX_VERSIONS}"),
+            );
+        }
+    }
 }
 
 /// Labels move between versions; version ids and parameters' versions do not.

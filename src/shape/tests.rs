@@ -35,6 +35,7 @@ fn read(value: &str) -> Outcome {
         value: SecretValue::from(value.to_owned()),
         version: "v".to_owned(),
         arn: String::new(),
+        region: crate::model::arn::Region::parse("us-east-1").unwrap(),
         request_id: None,
     };
     Vec::<ObjectResult>::from([Ok(reading)]).into()

@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -11,9 +11,14 @@ use tokio::time::Instant;
 
 use super::{Outcome, ValueSettings};
 use crate::{
-    cache::Slot,
+    cache::{Slot, Turn},
     identity::IdentityError,
-    model::{arn::Regions, message::causes, principal::Principal, source::Source},
+    model::{
+        arn::{Region, Regions},
+        message::causes,
+        principal::Principal,
+        source::Source,
+    },
 };
 
 /// A mount reads by itself only what is older than its interval and this, so
@@ -90,6 +95,8 @@ pub(super) struct Pace {
     pub(super) required: Vec<bool>,
     /// `None` until it was read, and while no token is valid.
     pub(super) next_poll: Option<Instant>,
+    /// Whether the poller has it, and has not read it yet.
+    pub(super) queued: bool,
     /// Whether it is read again as soon as a mount brings a token.
     pub(super) waits_for_token: bool,
     /// Reads in a row that met an outage.
@@ -105,10 +112,50 @@ impl Pace {
             asked_at,
             required: required.to_vec(),
             next_poll: None,
+            queued: false,
             waits_for_token: false,
             outages: 0,
             bytes,
         }
+    }
+}
+
+impl Pace {
+    pub(super) fn is_due(&self) -> bool {
+        self.next_poll.is_some_and(|at| at <= Instant::now())
+    }
+}
+
+/// An entry that the poller has to read; nobody else is given it meanwhile.
+#[derive(Debug)]
+pub struct Due {
+    entry: Arc<Entry>,
+}
+
+impl Due {
+    /// `None` while another has it.
+    pub(super) fn of(entry: &Arc<Entry>) -> Option<Self> {
+        let mut pace = entry.pace();
+        let free = pace.is_due() && !std::mem::replace(&mut pace.queued, true);
+        drop(pace);
+        free.then(|| Self { entry: Arc::clone(entry) })
+    }
+
+    /// What is due.
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// The turn to read it; `None` when a mount reads it now, or has read it.
+    pub fn turn(&self) -> Option<Turn> {
+        let due = self.entry.pace().is_due();
+        due.then(|| self.entry.slot.try_turn()).flatten()
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.entry.pace().queued = false;
     }
 }
 
@@ -173,6 +220,11 @@ impl Entry {
 }
 
 impl Held {
+    /// The Region that gave the values; `None` when all are absent.
+    pub(super) fn giver(&self) -> Option<&Region> {
+        self.results.iter().flatten().map(|reading| &reading.region).next()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.results.bytes()
     }

@@ -22,7 +22,7 @@ use self::{
     table::{Table, empty_bytes},
 };
 pub use self::{
-    entry::{Entry, Freshness, Held, Lost, Origin},
+    entry::{Due, Entry, Freshness, Held, Lost, Origin},
     outcome::{Found, Outcome, Parts, PartsKey},
 };
 use crate::{
@@ -157,22 +157,24 @@ impl Values {
                 return Settled { result: Err(lost), changed: false, news: true };
             }
         };
+        // Access is lost: denied, deleted, key refused. The value goes with it, even
+        // where the primary Region does not answer.
+        let giver = entry.slot.held().and_then(|held| held.giver().cloned());
+        let required = entry.required();
+        let lost = results.iter().zip(required).any(|(result, required)| {
+            result.as_ref().is_err_and(|failure| failure.loses(giver.as_ref(), required))
+        });
+        if lost {
+            self.table().remove(entry);
+            let lost = Lost::Read(results);
+            entry.slot.fail(turn, lost.clone());
+            return Settled { result: Err(lost), changed: false, news: true };
+        }
         if met_outage(&results) {
             let throttled = results
                 .iter()
                 .any(|result| result.as_ref().is_err_and(|failure| failure.kind() == FailureKind::Throttled));
             return self.outage(entry, turn, Lost::Read(results), throttled);
-        }
-        let tolerated = |(result, required): (&ObjectResult, bool)| match result {
-            Ok(_) => true,
-            Err(failure) => failure.kind() == FailureKind::NotFound && !required,
-        };
-        if !results.iter().zip(entry.required()).all(tolerated) {
-            // Denied, deleted, key refused: access is lost, and with it the value.
-            self.table().remove(entry);
-            let lost = Lost::Read(results);
-            entry.slot.fail(turn, lost.clone());
-            return Settled { result: Err(lost), changed: false, news: true };
         }
         self.store(entry, turn, Held { results, read_at: began })
     }
@@ -240,11 +242,9 @@ impl Values {
         Settled { result: Err(lost), changed: false, news: false }
     }
 
-    /// Entries whose poll is due.
-    pub fn due(&self) -> Vec<Arc<Entry>> {
-        let now = Instant::now();
-        let due = |entry: &&Arc<Entry>| entry.pace().next_poll.is_some_and(|at| at <= now);
-        self.table().entries().filter(due).cloned().collect()
+    /// Entries whose poll is due, each until it is dropped by whoever reads it.
+    pub fn due(&self) -> Vec<Due> {
+        self.table().entries().filter_map(Due::of).collect()
     }
 
     /// Drops what no mount has asked for, and tells the principals that have

@@ -133,6 +133,7 @@ mod tests {
             value: SecretValue::from(value.to_owned()),
             version: "v".to_owned(),
             arn: String::new(),
+            region: crate::model::arn::Region::parse("us-east-1").unwrap(),
             request_id: None,
         };
         vec![Ok(reading.clone()), Ok(reading)].into()

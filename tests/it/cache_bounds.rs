@@ -124,6 +124,7 @@ fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
         value: SecretValue::new(vec![7; bytes]),
         version: number.to_string(),
         arn: String::new(),
+        region: regions.primary.clone(),
         request_id: None,
     };
     let turn = entry.slot.try_turn().unwrap();

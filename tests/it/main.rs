@@ -17,6 +17,8 @@ mod credentials;
 mod denied;
 mod examples;
 mod failover;
+mod failover_lost;
+mod fairness;
 mod https;
 mod identity;
 mod isolation;

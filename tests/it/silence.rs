@@ -14,6 +14,7 @@ use latchkey::{
     emulator::{Emulator, FaultKind, Store},
     identity::{AgentSettings, Session},
     model::{
+        arn::Region,
         request::{MountRequest, RawRequest, Rules},
         secret::SecretValue,
         token::Token,
@@ -270,8 +271,13 @@ async fn no_token_or_value_in_any_log_error_or_debug_output() {
 #[test]
 fn nothing_that_holds_a_secret_prints_it() {
     let value = SecretValue::from(TEXT.to_owned());
-    let reading =
-        Reading { value: value.clone(), version: "1".to_owned(), arn: String::new(), request_id: None };
+    let reading = Reading {
+        value: value.clone(),
+        version: "1".to_owned(),
+        arn: String::new(),
+        region: Region::parse(REGION).unwrap(),
+        request_id: None,
+    };
     let credentials = Credentials::new("AKIACANARY", FIELD, Some(PARAMETER.to_owned()), None, "test");
     let emulator =
         Emulator::new(Store::from_yaml(&format!("secrets: [{{name: a, value: {FIELD}}}]")).unwrap());

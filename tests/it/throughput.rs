@@ -52,13 +52,13 @@ async fn parameters_are_read_in_tens_all_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_namespace_makes_fifty_six_of_sixty_four_calls_at_once() {
+async fn one_namespace_makes_forty_of_sixty_four_calls_at_once_in_one_region() {
     let world = World::start().await;
     let objects = objects(&world, "secretsmanager", 200);
     world.emulator.set_delay(Some("GetSecretValue"), Duration::from_millis(100));
     assert_eq!(world.mount(&Request::new(&objects)).await.paths().len(), 200);
-    // An eighth of the places is left to other namespaces.
-    assert_eq!(world.emulator.max_calls_at_once(), 56);
+    // The other places are left to its other Regions and to other namespaces.
+    assert_eq!(world.emulator.max_calls_at_once(), 40);
     assert_eq!(world.calls("GetSecretValue"), 200);
 }
 
@@ -77,7 +77,8 @@ async fn many_pods_of_many_namespaces_stay_within_the_same_bound() {
     });
     let requests: Vec<Request> = pods.map(|pod| Request::of_pod(pod, &objects)).collect();
     join_all(requests.iter().map(|request| world.mount(request))).await;
-    assert_eq!(world.emulator.max_calls_at_once(), 8);
+    // The last ones are kept for a third namespace.
+    assert!((6..=8).contains(&world.emulator.max_calls_at_once()));
 }
 
 #[tokio::test(start_paused = true)]

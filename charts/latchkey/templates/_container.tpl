@@ -40,6 +40,9 @@
 {{- with .Values.rotationPollInterval }}
 {{- $args = append $args (printf "--rotation-poll-interval=%s" .) }}
 {{- end }}
+{{- with .Values.minRefreshInterval }}
+{{- $args = append $args (printf "--min-refresh-interval=%s" .) }}
+{{- end }}
 {{- with .Values.maxRefreshInterval }}
 {{- $args = append $args (printf "--max-refresh-interval=%s" .) }}
 {{- end }}
@@ -54,6 +57,9 @@
 {{- end }}
 {{- with .Values.maxMounts }}
 {{- $args = append $args (printf "--max-mounts=%d" (int .)) }}
+{{- end }}
+{{- with .Values.allowedRegions }}
+{{- $args = append $args (printf "--allowed-regions=%s" (join "," .)) }}
 {{- end }}
 {{- with .Values.maxAwsCalls }}
 {{- $args = append $args (printf "--max-aws-calls=%d" (int .)) }}

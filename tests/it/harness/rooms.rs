@@ -34,14 +34,14 @@ impl Rooms {
         let aws = Arc::new(Aws::load(&world.config.aws).await.unwrap());
         let cluster = Arc::new(Cluster::new(world.config.cluster.clone()));
         let identity = Arc::new(Identity::new(Arc::clone(&aws), cluster, world.config.identity.clone()));
-        let backend = Arc::new(Backend::new(aws));
+        let backend = Arc::new(Backend::new(Arc::clone(&aws)));
         let values = Arc::new(Values::new(settings));
         let memory = Shares::new(64 << 20);
         let reader =
             Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values), memory, 8 << 20);
         let (polled, asked) = (Arc::clone(&values), Arc::clone(&identity));
         let poller =
-            Poller { identity: asked, backend, values: polled, volumes: None, refusals: Arc::default() };
+            Poller { aws, identity: asked, backend, values: polled, volumes: None, refusals: Arc::default() };
         Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
     }
 
