@@ -45,7 +45,7 @@ fn find(
     fuel: &mut Fuel<'_>,
 ) -> Result<Option<Advice>, OutOfFuel> {
     if names.is_empty() {
-        let whole_key = before.len() == 1 && before[0].contains('.');
+        let whole_key = before.len() == 1;
         return Ok(Some(if whole_key { Advice::Key } else { Advice::Path(spelled(before)) }));
     }
     if let Kind::Plain | Kind::Escaped = element.kind() {

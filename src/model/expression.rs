@@ -115,7 +115,7 @@ impl Expression {
     pub fn advice(&self, document: &Document<'_>, fuel: &mut Fuel<'_>) -> Option<String> {
         let text = shortened(&self.text, MAX_SHOWN_BYTES);
         match (&self.way, document.advice(&self.text, fuel)) {
-            (Way::Path(_), Some(Advice::Key)) => Some(format!(
+            (Way::Path(_), Some(Advice::Key)) if text.contains('.') => Some(format!(
                 "the value has a key of that very name: write key: {text} instead of path, or quote it: '\"{text}\"'"
             )),
             (Way::Path(_), Some(Advice::Path(path))) if path != *self.text => {
