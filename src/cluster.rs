@@ -230,7 +230,13 @@ impl Cluster {
         };
         config.connect_timeout = Some(TIMEOUT);
         config.read_timeout = Some(TIMEOUT);
-        let client = Client::try_from(config).map_err(|error| failed(cause_of(&error)))?;
+        // In a task of its own: kube panics over a token that is no header value.
+        let client = match tokio::spawn(async move { Client::try_from(config) }).await {
+            Ok(client) => client.map_err(|error| failed(cause_of(&error)))?,
+            Err(_) => {
+                return Err(failed("its credentials cannot be sent: is the token one line?".to_owned()));
+            }
+        };
         *self.made() = Some(client.clone());
         Ok(client)
     }

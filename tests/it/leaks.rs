@@ -86,6 +86,7 @@ async fn kubernetes_credentials_are_in_no_error() {
         ("a wrong type", with(json!({ "token": { "a": CANARY } }))),
         ("an exec plugin", with(json!({ "exec": exec }))),
         ("a broken key", with(json!({ "client-certificate-data": CANARY, "client-key-data": CANARY }))),
+        ("no header value", with(json!({ "token": format!("{CANARY}\n") }))),
         ("nobody listens", dead.to_string()),
         ("no URL", no_url.to_string()),
     ];
