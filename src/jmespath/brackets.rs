@@ -110,11 +110,11 @@ impl Parser<'_> {
         let signature = function.signature();
         self.at += 2;
         let mut blocks = Vec::new();
-        let empty = *self.current() == Kind::RightParenthesis;
-        if empty {
+        let mut more = *self.current() != Kind::RightParenthesis;
+        if !more {
             self.at += 1;
         }
-        while !empty {
+        while more {
             let wanted = signature.expression == Some(blocks.len());
             let given = *self.current() == Kind::Reference;
             if wanted && !given {
@@ -129,9 +129,7 @@ impl Parser<'_> {
             }
             self.at += usize::from(given);
             blocks.push(self.block(0)?);
-            if !self.another(&Kind::RightParenthesis)? {
-                break;
-            }
+            more = self.another(&Kind::RightParenthesis)?;
         }
         let fits = if signature.variadic {
             blocks.len() >= signature.arguments

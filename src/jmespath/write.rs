@@ -171,7 +171,7 @@ fn begin_element<'v, 'd>(
 /// with an exponent below 1e-6 and from 1e21 on.
 fn number(value: f64, text: &mut Text, fuel: &mut Fuel<'_>) -> Result<(), OutOfFuel> {
     let size = value.abs();
-    let written = if size != 0.0 && (size < 1e-6 || size >= 1e21) {
+    let written = if size != 0.0 && !(1e-6..1e21).contains(&size) {
         let written = format!("{value:e}");
         // Rust writes no plus sign.
         match written.split_once('e') {

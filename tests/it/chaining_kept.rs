@@ -93,7 +93,7 @@ async fn a_revoked_trust_of_the_assumed_role_drops_what_it_read_and_nothing_else
     world.mount(&own).await;
     world.mount(&chained).await;
     world.emulator.set_role_trust(READER, &[], None);
-    world.republish(&[own.clone()], AGE).await;
+    world.republish(std::slice::from_ref(&own), AGE).await;
     let status = world.refusal(&chained).await;
     assert_says(&status, Code::PermissionDenied, &["sts:AssumeRole", READER]);
     world.emulator.reset_calls();

@@ -70,7 +70,7 @@ async fn a_value_goes_as_soon_as_the_region_that_gave_it_refuses_it() {
         let world = world().await;
         let request = request(objects);
         let answer = world.mount(&request).await;
-        assert_eq!(answer.text(&answer.paths()[0]), "one");
+        assert_eq!(answer.text(answer.paths()[0]), "one");
         pass(INTERVAL).await;
         refuse(&world);
         pass(INTERVAL + GRACE).await;

@@ -73,7 +73,7 @@ async fn hold(mut stream: TcpStream, habit: Habit) -> std::io::Result<()> {
     let mut nothing = [0; 16];
     match habit {
         Habit::Silent => {
-            stream.read(&mut nothing).await?;
+            let _ = stream.read(&mut nothing).await?;
         }
         Habit::Slow => {
             for byte in b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ".iter().chain(std::iter::repeat(&b'x'))
@@ -85,7 +85,7 @@ async fn hold(mut stream: TcpStream, habit: Habit) -> std::io::Result<()> {
         Habit::HalfOpen => {
             stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").await?;
             stream.shutdown().await?;
-            stream.read(&mut nothing).await?;
+            let _ = stream.read(&mut nothing).await?;
         }
         Habit::Unread => {
             for _ in 0..10_000 {
