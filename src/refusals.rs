@@ -165,6 +165,7 @@ impl fmt::Display for Untold {
 }
 
 #[cfg(test)]
+#[cfg(feature = "emulator")]
 mod tests {
     use super::*;
 
