@@ -35,10 +35,11 @@ const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
 /// Requests of one connection at once. Far more than may be mounted at once: one
 /// that waits costs little, and must not keep another from being heard.
 const MAX_STREAMS: u32 = 2048;
-/// Bytes of a request that may arrive before it is its turn to be read; of all
-/// requests of a connection together as much as 64 of them.
-const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 64 * STREAM_WINDOW;
+/// Bytes of a request that may arrive before it is its turn to be read. A
+/// connection has room for this much of every request at once: the driver uses one
+/// for all pods, and nobody's request may stop another's on the way.
+const STREAM_WINDOW: u32 = 8 << 10;
+const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
 
 /// Everything that the operator decides.
 #[derive(Clone, Debug)]

@@ -25,6 +25,9 @@ use crate::{
     writer::WriteError,
 };
 
+/// What a mount under way takes beside its request: its task, and the connection's
+/// part of it.
+const MOUNT_BYTES: usize = 8 << 10;
 /// Longest request that is read on the threads that answer: less than a
 /// millisecond's work. An alias multiplies what is read, so one with any is not.
 const MAX_QUICK_BYTES: usize = 8 << 10;
@@ -223,7 +226,7 @@ impl Mounter {
         let namespace = request.pod.namespace.clone();
         let _request = self
             .requests
-            .try_take(&namespace, request.bytes())
+            .try_take(&namespace, MOUNT_BYTES + request.bytes())
             .map_err(|refused| MountError::Busy { namespace: namespace.clone(), refused })?;
         let _place = self.places.take(&namespace, 1).await;
         self.check_target(&request).await?;

@@ -115,7 +115,7 @@ impl Permits {
         };
         let board = Board {
             max,
-            mounts: class(max, max * 3 / 4, SHARE_OF_MOUNTS),
+            mounts: class(max, max * 11 / 16, SHARE_OF_MOUNTS),
             polls: class((max / 2).max(1), max / 8, SHARE_OF_POLLS),
             served_before_polls: 0,
             now: 0,

@@ -51,7 +51,7 @@ fn each_namespace_that_lets_calls_hang_leaves_places_to_the_next() {
 
 #[test]
 fn a_target_that_hangs_leaves_places_to_others_of_its_namespace() {
-    for (urgency, of_target, of_namespace) in [(Urgency::Mount, 40, 48), (Urgency::Poll, 8, 16)] {
+    for (urgency, of_target, of_namespace) in [(Urgency::Mount, 44, 48), (Urgency::Poll, 8, 16)] {
         let permits = Permits::new(64);
         let hanging = greedy(&permits, urgency, "a", &["hangs"]);
         assert_eq!(hanging.len(), of_target);

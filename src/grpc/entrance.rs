@@ -2,7 +2,7 @@
 //! in memory at once.
 //!
 //! A request waits here before its body is read; the message's length, its first
-//! five bytes, says what it will take. Small requests have places of their own, so
+//! five bytes, says what it will take. Small requests have a lane of their own, so
 //! that large ones, which take longest to read, never stand before them. An
 //! answer's memory stays taken until its last byte is sent.
 
@@ -17,10 +17,10 @@ use std::{
 use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{body::Body, server::NamedService};
 use tower::{Service, ServiceExt};
 
+use super::lane::{Lane, Passage};
 use crate::{memory::RECEIVED, mount::AnswerMemory};
 
 /// Largest request that is read: `objects` has 256 KiB at most, and an API server
@@ -32,12 +32,9 @@ const SMALL_BYTES: usize = 64 << 10;
 const COPIES: usize = 3;
 /// The compression flag and the length of a gRPC message.
 const PREFIX: usize = 5;
-/// What a semaphore counts.
-const KIB: usize = 1 << 10;
-
 /// The memory that a request takes until it is read; clones share it.
 #[derive(Clone)]
-pub(super) struct Received(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+pub(super) struct Received(#[expect(dead_code, reason = "held, not read")] Arc<Passage>);
 
 /// The memory that an answer takes until it is sent; clones share it.
 #[derive(Clone)]
@@ -47,14 +44,14 @@ pub(super) struct Answered(#[expect(dead_code, reason = "held, not read")] pub(s
 #[derive(Clone, Debug)]
 pub struct Entrance<S> {
     inner: S,
-    small: Arc<Semaphore>,
-    large: Arc<Semaphore>,
+    small: Lane,
+    large: Lane,
 }
 
 impl<S> Entrance<S> {
     /// Nobody waits yet.
     pub(super) fn new(inner: S) -> Self {
-        let half = || Arc::new(Semaphore::new(RECEIVED / 2 / COPIES / KIB));
+        let half = || Lane::new((RECEIVED / 2 / COPIES).max(MAX_REQUEST_BYTES));
         Self { inner, small: half(), large: half() }
     }
 }
@@ -83,12 +80,8 @@ where
             let (body, length) = begin(body).await;
             // A longer one is refused by its length alone.
             let length = length.filter(|length| *length <= MAX_REQUEST_BYTES).unwrap_or(0);
-            let places = if length <= SMALL_BYTES { small } else { large };
-            let kib = u32::try_from(length.div_ceil(KIB)).unwrap_or(u32::MAX);
-            // The semaphores are never closed.
-            if let Ok(permit) = places.acquire_many_owned(kib).await {
-                parts.extensions.insert(Received(Arc::new(permit)));
-            }
+            let lane = if length <= SMALL_BYTES { small } else { large };
+            parts.extensions.insert(Received(Arc::new(lane.enter(length).await)));
             let mut response = inner.oneshot(Request::from_parts(parts, Body::new(body))).await?;
             Ok(match response.extensions_mut().remove::<Answered>() {
                 Some(memory) => response.map(|body| Body::new(Sending { body, memory })),

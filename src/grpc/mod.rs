@@ -2,6 +2,7 @@
 
 pub mod codec;
 mod entrance;
+mod lane;
 pub mod socket;
 mod status;
 
