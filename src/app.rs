@@ -20,6 +20,7 @@ use crate::{
     model::request::Rules,
     mount::{Delivery, Mounter},
     reading::Reader,
+    refusals::Refusals,
     rotation::Poller,
     shares::Shares,
     values::{ValueSettings, Values},
@@ -128,6 +129,7 @@ pub async fn serve(
     // What needs no network is checked before the socket is taken: a process that
     // cannot serve must not take it from one that does.
     let (mounter, poller) = rooms(&config).await?;
+    connect_ahead(&config, &poller);
     let probes = match config.http_address {
         Some(address) => {
             Some(http::bind(address).await.map_err(|source| ServeError::Http { address, source })?)
@@ -138,12 +140,12 @@ pub async fn serve(
     let socket = Socket::open(config.provider_volume.join(&config.socket_name)).await?;
 
     let stop = Stop::on(shutdown);
-    let state = socket.state();
+    let (state, warning) = (socket.state(), mounter.identity.key_warning());
     let (connections, keeper) = socket.run(stop.wait());
     let provider = Provider::new(Arc::new(mounter), &config.allowed_uids).into_server();
     let mut poller = tokio::spawn(poller.run());
     if let Some(listener) = probes {
-        tokio::spawn(http::serve(listener, state, stop.wait()));
+        tokio::spawn(http::serve(listener, state, warning, stop.wait()));
     }
     let server = Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
@@ -181,6 +183,7 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
             max_kept: memory.volumes,
         }))
     });
+    let refusals = Arc::new(Refusals::default());
     let mounter = Mounter {
         workers,
         places: Shares::new(config.max_mounts),
@@ -189,11 +192,34 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         rules: config.rules.clone(),
         cluster,
         identity: Arc::clone(&identity),
-        reader: Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values)),
+        reader: Reader::new(
+            Arc::clone(&identity),
+            Arc::clone(&backend),
+            Arc::clone(&values),
+            Shares::new(memory.reads),
+            max_value_bytes(&config.rules),
+        ),
         delivery: volumes.clone().map_or(Delivery::DriverWrites, Delivery::ProviderWrites),
+        refusals: Arc::clone(&refusals),
         deadline: config.mount_timeout,
     };
-    Ok((mounter, Poller { aws, identity, backend, values, volumes }))
+    Ok((mounter, Poller { aws, identity, backend, values, volumes, refusals }))
+}
+
+/// Most bytes of values for one mount: hexadecimal ones become half as large.
+fn max_value_bytes(rules: &Rules) -> usize {
+    2 * rules.limits.max_response_bytes
+}
+
+/// Opens a few connections beside the start, where the Region is known; where
+/// it is not, so is AWS's address. Nobody waits for them, and those that nobody
+/// uses end by themselves.
+fn connect_ahead(config: &Config, poller: &Poller) {
+    let Some(region) = config.rules.default_region.clone() else { return };
+    let (identity, backend) = (Arc::clone(&poller.identity), Arc::clone(&poller.backend));
+    tokio::spawn(
+        async move { tokio::join!(identity.connect_ahead(&region), backend.connect_ahead(&region)) },
+    );
 }
 
 /// The driver looks into the old folder first, so a dead socket there hides

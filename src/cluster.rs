@@ -1,25 +1,44 @@
-//! Kubernetes: a service account's role and a node's Region, read only when needed.
+//! Kubernetes: a service account's role, a node's Region, and the keys that the
+//! cluster signs tokens with.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::{
     Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    client::Body,
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use tokio::sync::OnceCell;
 
 use crate::model::{
     arn::{Region, RoleArn},
-    message::causes,
+    foreign::{reason, said},
+    message::quoted,
 };
 
 /// The annotation that names a service account's IAM role.
 pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 /// The label that names a node's Region.
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
+/// Where the API server serves its keys. Every service account may read them, by
+/// the ClusterRole system:service-account-issuer-discovery:
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#service-account-issuer-discovery>.
+const KEYS_PATH: &str = "/openid/v1/jwks";
+/// Longest answer with keys; one of RSA takes about 400 bytes.
+const MAX_KEYS_BYTES: usize = 256 << 10;
 /// Longest wait for the Kubernetes API; the client has none of its own.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is told when there is nothing to reach Kubernetes by.
+const NO_CONFIGURATION: &str = "neither the pod's own service account (/var/run/secrets/kubernetes.io/serviceaccount) nor a kubeconfig can be used";
 
 /// How Kubernetes is reached.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +87,7 @@ pub enum ClusterError {
     },
     /// The annotation is there and names no role.
     #[error(
-        "the annotation {ROLE_ANNOTATION} of service account {service_account} is {found:?}, not arn:<partition>:iam::<account>:role/<name>"
+        "the annotation {ROLE_ANNOTATION} of service account {service_account} is {found}, not arn:<partition>:iam::<account>:role/<name>"
     )]
     BadAnnotation {
         /// `namespace/name`.
@@ -85,14 +104,15 @@ pub enum ClusterError {
 #[derive(Default)]
 pub struct Cluster {
     settings: ClusterSettings,
-    client: OnceCell<Client>,
+    /// Made anew after a read that got no answer: its settings may be what is wrong.
+    client: Mutex<Option<Client>>,
     region: OnceCell<Region>,
 }
 
 impl Cluster {
     /// Connects to nothing yet.
     pub fn new(settings: ClusterSettings) -> Self {
-        Self { settings, client: OnceCell::new(), region: OnceCell::new() }
+        Self { settings, client: Mutex::new(None), region: OnceCell::new() }
     }
 
     /// The role that the service account is annotated with.
@@ -106,16 +126,18 @@ impl Cluster {
         service_account: &str,
     ) -> Result<Option<RoleArn>, ClusterError> {
         let action = format!("get service account {namespace}/{service_account}");
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(&action).await?, namespace);
-        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set roleArn or usePodIdentity in the SecretProviderClass";
-        let account = within(&action, remedy, accounts.get(service_account)).await?;
+        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set usePodIdentity, or roleArn (with --allow-role-arn), in the SecretProviderClass";
+        let account = self.ask(&action, remedy, async |client| {
+            Api::<ServiceAccount>::namespaced(client, namespace).get(service_account).await
+        });
+        let account = account.await?;
         let annotations = account.metadata.annotations.unwrap_or_default();
         let Some(found) = annotations.get(ROLE_ANNOTATION).filter(|text| !text.is_empty()) else {
             return Ok(None);
         };
         RoleArn::parse(found).map(Some).ok_or_else(|| ClusterError::BadAnnotation {
             service_account: format!("{namespace}/{service_account}"),
-            found: found.clone(),
+            found: quoted(found).to_string(),
         })
     }
 
@@ -132,32 +154,89 @@ impl Cluster {
             ClusterError::NoRegion("the node's label was not read: --node-name is not set".to_owned())
         })?;
         let action = format!("get node {name} for its Region");
-        let nodes: Api<Node> = Api::all(self.client(&action).await?);
         let remedy = "Grant get on nodes, or set AWS_REGION on Latchkey (chart value awsRegion)";
-        let node = within(&action, remedy, nodes.get(name)).await?;
+        let node = self.ask(&action, remedy, async |client| Api::<Node>::all(client).get(name).await).await?;
         let label = node.metadata.labels.unwrap_or_default().remove(REGION_LABEL).unwrap_or_default();
         Region::parse(&label).ok_or_else(|| {
-            ClusterError::NoRegion(format!("the label {REGION_LABEL} of node {name} is {label:?}"))
+            ClusterError::NoRegion(format!("the label {REGION_LABEL} of node {name} is {}", quoted(&label)))
         })
     }
 
+    /// The cluster's token-signing keys, as JSON.
+    ///
+    /// # Errors
+    /// Anything but a successful read of at most 256 KiB.
+    pub async fn token_keys(&self) -> Result<Bytes, ClusterError> {
+        let action = "read the cluster's token-signing keys (get on the path /openid/v1/jwks)";
+        let remedy = "Bind the ClusterRole system:service-account-issuer-discovery to it, as Kubernetes does by default for all service accounts";
+        let unreadable = |cause: String| ClusterError::Unreachable { action: action.to_owned(), cause };
+        let answer = self.ask(action, remedy, async |client| {
+            let request =
+                http::Request::get(KEYS_PATH).body(Body::empty()).map_err(kube::Error::HttpError)?;
+            let (head, body) = client.send(request).await?.into_parts();
+            Ok((head.status, Limited::new(body, MAX_KEYS_BYTES).collect().await))
+        });
+        let (status, body) = answer.await?;
+        match status.as_u16() {
+            200 => {}
+            403 => {
+                return Err(ClusterError::Forbidden {
+                    action: action.to_owned(),
+                    message: "HTTP 403".to_owned(),
+                    remedy,
+                });
+            }
+            404 => return Err(ClusterError::NotFound { action: action.to_owned() }),
+            status => return Err(unreadable(format!("HTTP {status}"))),
+        }
+        match body {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {
+                Err(unreadable(format!("the answer has more than {MAX_KEYS_BYTES} bytes")))
+            }
+            Err(_) => Err(unreadable("the answer broke off".to_owned())),
+        }
+    }
+
+    /// One read within [`TIMEOUT`]. A client whose read got no answer is not used
+    /// again: a repaired kubeconfig or a renewed authority counts at the next one.
+    async fn ask<T>(
+        &self,
+        action: &str,
+        remedy: &'static str,
+        read: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
+    ) -> Result<T, ClusterError> {
+        let client = self.client(action).await?;
+        let result = within(action, remedy, read(client)).await;
+        if matches!(result, Err(ClusterError::Unreachable { .. })) {
+            *self.made() = None;
+        }
+        result
+    }
+
     async fn client(&self, action: &str) -> Result<Client, ClusterError> {
+        if let Some(client) = self.made().clone() {
+            return Ok(client);
+        }
         let failed = |cause: String| ClusterError::Setup { action: action.to_owned(), cause };
-        let connect = || async {
-            let mut config = match &self.settings.kubeconfig {
-                None => Config::infer().await.map_err(|error| failed(causes(&error)))?,
-                Some(path) => {
-                    let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(causes(&error)))?;
-                    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-                        .await
-                        .map_err(|error| failed(causes(&error)))?
-                }
-            };
-            config.connect_timeout = Some(TIMEOUT);
-            config.read_timeout = Some(TIMEOUT);
-            Client::try_from(config).map_err(|error| failed(causes(&error)))
+        let mut config = match &self.settings.kubeconfig {
+            None => Config::infer().await.map_err(|_| failed(NO_CONFIGURATION.to_owned()))?,
+            Some(path) => {
+                let kubeconfig = Kubeconfig::read_from(path).map_err(|error| failed(unusable(&error)))?;
+                Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                    .await
+                    .map_err(|error| failed(unusable(&error)))?
+            }
         };
-        self.client.get_or_try_init(connect).await.cloned()
+        config.connect_timeout = Some(TIMEOUT);
+        config.read_timeout = Some(TIMEOUT);
+        let client = Client::try_from(config).map_err(|error| failed(cause_of(&error)))?;
+        *self.made() = Some(client.clone());
+        Ok(client)
+    }
+
+    fn made(&self) -> MutexGuard<'_, Option<Client>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -174,9 +253,38 @@ async fn within<T>(
         }),
         Ok(Ok(object)) => Ok(object),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
-            Err(ClusterError::Forbidden { action, message: status.message.clone(), remedy })
+            Err(ClusterError::Forbidden { action, message: said(&status.message), remedy })
         }
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(ClusterError::NotFound { action }),
-        Ok(Err(error)) => Err(ClusterError::Unreachable { action, cause: causes(&error) }),
+        Ok(Err(error)) => Err(ClusterError::Unreachable { action, cause: cause_of(&error) }),
+    }
+}
+
+/// What is wrong with a kubeconfig. Its parser's own words may quote a token.
+fn unusable(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::ReadConfig(error, path) => {
+            format!("the kubeconfig {} cannot be read: {}", path.display(), reason(error))
+        }
+        KubeconfigError::Parse(_) => "the kubeconfig is not the YAML of one".to_owned(),
+        KubeconfigError::CurrentContextNotSet => "the kubeconfig has no current-context".to_owned(),
+        KubeconfigError::LoadContext(_) | KubeconfigError::LoadClusterOfContext(_) => {
+            "the kubeconfig does not hold its current context, or that context's cluster".to_owned()
+        }
+        _ => "the kubeconfig's cluster or user cannot be used".to_owned(),
+    }
+}
+
+/// Why the API server did not answer as it should, in words that hold neither
+/// credentials nor what it answered.
+fn cause_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("HTTP {} {}", status.code, said(&status.message)),
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "its answer could not be read".to_owned(),
+        kube::Error::Auth(_) => {
+            "the credentials to ask it with cannot be had (token file or exec plugin of the kubeconfig)"
+                .to_owned()
+        }
+        other => reason(other),
     }
 }

@@ -1,9 +1,14 @@
 //! `/healthz` and `/readyz` for kubelet's probes.
+//!
+//! Any pod of the cluster can connect. So a connection costs little, lasts
+//! seconds, and never keeps another one out: a probe is answered beside any
+//! number of idle, slow and half-open connections.
+
+mod connections;
 
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
     time::Duration,
 };
 
@@ -14,17 +19,20 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
+    net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
+use self::connections::Connections;
 use crate::grpc::socket::SocketState;
 
-/// Most connections at once.
-const MAX_CONNECTIONS: usize = 32;
-/// Longest wait for a request's header, and longest life of a connection.
-const HEADER_TIME: Duration = Duration::from_secs(5);
-const CONNECTION_TIME: Duration = Duration::from_secs(10);
+/// Most connections at once. Each takes a descriptor, and 11 KiB from its first
+/// byte on.
+const MAX_CONNECTIONS: usize = 256;
+/// Longest wait for the rest of a request's header, and longest life of a
+/// connection. kubelet sends its request in one piece as soon as it is connected.
+const HEADER_TIME: Duration = Duration::from_secs(2);
+const CONNECTION_TIME: Duration = Duration::from_secs(5);
 /// Most bytes of a header.
 const MAX_HEADER_BYTES: usize = 8 << 10;
 /// Pause after a connection could not be accepted.
@@ -43,52 +51,66 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Serves the probes until `shutdown` completes. Any pod of the cluster can
-/// connect: connections are few, and short.
+/// Serves the probes until `shutdown` completes.
 pub async fn serve(
     listener: TcpListener,
     socket: watch::Receiver<SocketState>,
+    warning: watch::Receiver<Option<String>>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let router =
-        Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready)).with_state(socket);
-    let mut server = http1::Builder::new();
-    server
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_buf_size(MAX_HEADER_BYTES)
-        .keep_alive(false);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let router = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state((socket, warning));
+    let mut connections = Connections::new(MAX_CONNECTIONS);
     tokio::pin!(shutdown);
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let stream = tokio::select! {
+        tokio::select! {
             () = &mut shutdown => return,
+            () = connections.ended() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok((stream, address)) => connections.open(address.ip(), answer(stream, router.clone())),
                 Err(_) => {
-                    // Out of file descriptors, most likely: trying at once would only spin.
+                    // Out of file descriptors, most likely: one of ours is given
+                    // back, and trying at once would only spin.
+                    connections.drop_oldest();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
                 }
             },
-        };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = server.serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move {
-            // A client that hangs up or sends nonsense is its own affair.
-            let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
-            drop(place);
-        });
+        }
     }
 }
 
-/// Ready means that the driver's calls arrive here.
-async fn ready(State(socket): State<watch::Receiver<SocketState>>) -> (StatusCode, String) {
+/// Answers one request.
+async fn answer(stream: TcpStream, router: Router) {
+    let answered = async {
+        // Buffers are made for those only who say something.
+        stream.readable().await?;
+        let mut server = http1::Builder::new();
+        server
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_buf_size(MAX_HEADER_BYTES)
+            .keep_alive(false);
+        let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        // On the heap, so that a connection that is idle stays small.
+        Box::pin(connection).await.map_err(io::Error::other)
+    };
+    // A client that hangs up or sends nonsense is its own affair.
+    let _ = tokio::time::timeout(CONNECTION_TIME, answered).await;
+}
+
+/// Ready means that the driver's calls arrive here. What is wrong and does not
+/// stop that is told beside it.
+async fn ready(
+    State((socket, warning)): State<(watch::Receiver<SocketState>, watch::Receiver<Option<String>>)>,
+) -> (StatusCode, String) {
     let state = socket.borrow().clone();
     match state {
-        SocketState::Ours => (StatusCode::OK, "ok\n".to_owned()),
+        SocketState::Ours => {
+            let warning = warning.borrow().as_ref().map(|warning| format!("warning: {warning}\n"));
+            (StatusCode::OK, format!("ok\n{}", warning.unwrap_or_default()))
+        }
         SocketState::Starting => {
             (StatusCode::SERVICE_UNAVAILABLE, "the socket is not bound yet\n".to_owned())
         }

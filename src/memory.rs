@@ -25,6 +25,8 @@ pub struct Memory {
     pub values: usize,
     /// Requests of mounts under way, as they were read.
     pub requests: usize,
+    /// Values that mounts under way have read.
+    pub reads: usize,
     /// Files of mounts under way, and the answers that carry them.
     pub answers: usize,
     /// Volumes that Latchkey writes: their pages of tmpfs, which the kernel counts
@@ -37,12 +39,14 @@ impl Memory {
     /// the answers carry no contents, and what they would take is the volumes'.
     pub fn of(limit: usize, writes_volumes: bool) -> Self {
         let divided = limit.saturating_sub(FIXED).max(LEAST);
-        let (values, requests, answers, volumes) = if writes_volumes { (5, 2, 3, 5) } else { (6, 2, 5, 0) };
+        let (values, requests, reads, answers, volumes) =
+            if writes_volumes { (5, 2, 2, 1, 5) } else { (6, 2, 2, 4, 0) };
         // A sixteenth and more stays free: freed memory is never without gaps.
         let part = |sixteenths| divided / 16 * sixteenths;
         Self {
             values: part(values),
             requests: part(requests),
+            reads: part(reads),
             answers: part(answers),
             volumes: part(volumes),
         }
@@ -59,10 +63,10 @@ mod tests {
     fn the_budgets_are_within_the_limit_in_both_modes() {
         for limit in [32, 64, 128, 256, 1024].map(|mib| mib * MIB) {
             for writes_volumes in [false, true] {
-                let Memory { values, requests, answers, volumes } = Memory::of(limit, writes_volumes);
+                let Memory { values, requests, reads, answers, volumes } = Memory::of(limit, writes_volumes);
                 let divided = limit.saturating_sub(FIXED).max(LEAST);
                 assert!(
-                    values + requests + answers + volumes <= divided / 16 * 15,
+                    values + requests + reads + answers + volumes <= divided / 16 * 15,
                     "{limit} {writes_volumes}"
                 );
             }
@@ -71,10 +75,16 @@ mod tests {
 
     #[test]
     fn the_charts_limit_gives_these_budgets() {
-        let driver_writes = Memory { values: 30 * MIB, requests: 10 * MIB, answers: 25 * MIB, volumes: 0 };
+        let driver_writes =
+            Memory { values: 30 * MIB, requests: 10 * MIB, reads: 10 * MIB, answers: 20 * MIB, volumes: 0 };
         assert_eq!(Memory::of(128 * MIB, false), driver_writes);
-        let provider_writes =
-            Memory { values: 25 * MIB, requests: 10 * MIB, answers: 15 * MIB, volumes: 25 * MIB };
+        let provider_writes = Memory {
+            values: 25 * MIB,
+            requests: 10 * MIB,
+            reads: 10 * MIB,
+            answers: 5 * MIB,
+            volumes: 25 * MIB,
+        };
         assert_eq!(Memory::of(128 * MIB, true), provider_writes);
     }
 }

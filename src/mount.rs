@@ -11,11 +11,13 @@ use crate::{
     model::{
         arn::{Region, Regions},
         file::MountFile,
+        message::{logged, quoted},
         principal::Principal,
         request::{InvalidRequest, MountRequest, RawRequest, Rules},
     },
-    reading::{PodAsker, Read, Reader},
-    shape::{NotShaped, Shaped, Shaping, Subject},
+    reading::{NotRead, PodAsker, Read, Reader},
+    refusals::Refusals,
+    shape::{NotShaped, Shaped, Shaping, Subject, TooLarge},
     shares::{Refused, Share, Shares},
     values::{Entry, Found, Origin},
     volumes::{VolumeError, Volumes},
@@ -57,6 +59,8 @@ pub struct Mounter {
     pub requests: Arc<Shares>,
     /// Memory of their files and answers.
     pub answers: Arc<Shares>,
+    /// What was refused lately, so that the log does not repeat it.
+    pub refusals: Arc<Refusals>,
     /// The most that one mount may take. It must end well before kubelet's two
     /// minutes, because a mount that kubelet gives up may start the pod empty.
     pub deadline: Duration,
@@ -71,9 +75,16 @@ pub struct Mounted {
     pub origin: Origin,
     /// Who they were read as.
     pub principal: Principal,
-    /// The memory of the contents that the answer must carry, to be kept until
-    /// they are sent. `None` when they are in the pod already.
-    pub answer: Option<Share>,
+    /// The memory of the contents that the answer must carry. `None` when they are
+    /// in the pod already.
+    pub answer: Option<AnswerMemory>,
+}
+
+/// The memory of an answer, to be kept until it is sent.
+#[derive(Debug)]
+pub struct AnswerMemory {
+    _values: Option<Share>,
+    _files: Share,
 }
 
 /// Why nothing was mounted.
@@ -133,10 +144,18 @@ impl Mounter {
         let deadline = patience.map_or(self.deadline, |patience| patience.min(self.deadline));
         let started = Instant::now();
         let until = started + deadline;
-        let target_path = raw.target_path.clone();
+        let target_path = quoted(&raw.target_path).to_string();
+        let namespace = raw.namespace_in_line().to_owned();
         let parsed = tokio::time::timeout_at(until, self.parse(raw, entrance)).await;
         let request = parsed.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
-            tracing::error!(target_path, "mount refused: {error}");
+            let class = match error {
+                MountError::Request(error) => error.class.as_str(),
+                _ => "",
+            };
+            let text = logged(error);
+            if let Some(untold) = self.refusals.tell(&namespace, class, &text) {
+                tracing::error!(%target_path, "mount refused: {text}{untold}");
+            }
         })?;
         let (pod, class) = (request.pod.clone(), request.class.clone());
         let warnings = request.warnings.join("; ");
@@ -144,14 +163,25 @@ impl Mounter {
         let result = tokio::time::timeout_at(until, Box::pin(self.carry_out(request)))
             .await
             .unwrap_or(Err(MountError::Deadline(deadline)));
+        if let Err(MountError::Identity(_) | MountError::Objects(_)) = &result {
+            self.identity.doubt(&pod.namespace, &pod.service_account);
+        }
         let millis = started.elapsed().as_millis();
         // Once, and not at every republish that AWS is not asked for.
         let warm = result.as_ref().is_ok_and(|mounted| mounted.origin == Origin::Cache);
-        if !warnings.is_empty() && !warm {
-            tracing::warn!(%pod, class, "{warnings}");
+        if !warnings.is_empty()
+            && !warm
+            && let Some(untold) = self.refusals.tell(&pod.namespace, &class, &warnings)
+        {
+            tracing::warn!(%pod, class, "{warnings}{untold}");
         }
         match &result {
-            Err(error) => tracing::error!(%pod, class, millis, "mount failed: {error}"),
+            Err(error) => {
+                let text = logged(error);
+                if let Some(untold) = self.refusals.tell(&pod.namespace, &class, &text) {
+                    tracing::error!(%pod, class, millis, "mount failed: {text}{untold}");
+                }
+            }
             Ok(Mounted { files, origin, principal, .. }) => {
                 let files = files.len();
                 match origin {
@@ -207,7 +237,8 @@ impl Mounter {
             regions: &regions,
             interval: request.refresh_interval,
         };
-        let Read { objects, origin, entries } = self.reader.read(&asker, &request.objects).await?;
+        let read = self.reader.read(&asker, &request.objects).await;
+        let Read { objects, origin, entries, memory } = read.map_err(|error| self.not_read(error))?;
         let subject = Subject {
             class: format!("{namespace}/{}", request.class),
             who: principal.to_string(),
@@ -215,8 +246,8 @@ impl Mounter {
         };
         let (files, answer) = match &self.delivery {
             Delivery::DriverWrites => {
-                let (files, answer) = self.shape(&request, objects, &entries, subject).await?;
-                (files, Some(answer))
+                let (files, shaped) = self.shape(&request, objects, &entries, subject).await?;
+                (files, Some(AnswerMemory { _values: memory, _files: shaped }))
             }
             Delivery::ProviderWrites(volumes) => {
                 let shaped = volumes.mount(request, entries.clone(), objects, subject).await?;
@@ -244,6 +275,16 @@ impl Mounter {
         self.recount(&shaped, entries);
         memory.shrink_to(2 * shaped.bytes());
         Ok((shaped.files, memory))
+    }
+
+    fn not_read(&self, error: NotRead) -> MountError {
+        match error {
+            NotRead::Session(error) => error.into(),
+            NotRead::TooLarge(values) => {
+                let limit = self.rules.limits.max_response_bytes;
+                NotShaped::Size(TooLarge::of_values(&values, limit)).into()
+            }
+        }
     }
 
     /// What was taken out of values is kept with them, and counts.

@@ -18,6 +18,7 @@ use crate::{
         principal::Principal,
         source::{Plan, Source},
     },
+    shares::{Share, Shares},
     values::{self, Entry, Finding, Lost, Origin, Outcome, Settled, Values},
 };
 
@@ -25,11 +26,31 @@ use crate::{
 /// known good value.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Sources of one mount that are read at once. A value has 64 KiB at most, so that
+/// it is seen in time when a mount's values become too many.
+const READ_AT_ONCE: usize = 64;
+/// Largest value: a secret's. Parameters are smaller, or refer to a secret.
+const MAX_VALUE_BYTES: usize = 64 << 10;
+
 /// Reads for mounts.
 pub struct Reader {
     identity: Arc<Identity>,
     backend: Arc<Backend>,
     values: Arc<Values>,
+    memory: Arc<Shares>,
+    max_bytes: usize,
+}
+
+/// Why a mount's objects were not read.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRead {
+    /// There are no credentials, and nothing to serve without them.
+    #[error(transparent)]
+    Session(#[from] IdentityError),
+    /// The values are more than any mount may have, whatever is made of them. The
+    /// names and sizes of those that were read.
+    #[error("the values are too large")]
+    TooLarge(Vec<(String, usize)>),
 }
 
 /// The pod that a mount reads for.
@@ -52,19 +73,35 @@ pub struct Read {
     pub origin: Origin,
     /// The entries that the objects came from, for whoever delivers changes.
     pub entries: Vec<Arc<Entry>>,
+    /// The memory of the values that were read for this mount.
+    pub memory: Option<Share>,
 }
 
 impl Reader {
-    /// Reads through `values`.
-    pub fn new(identity: Arc<Identity>, backend: Arc<Backend>, values: Arc<Values>) -> Self {
-        Self { identity, backend, values }
+    /// Reads through `values`, at most `max_bytes` for one mount, in `memory` that
+    /// namespaces share.
+    pub fn new(
+        identity: Arc<Identity>,
+        backend: Arc<Backend>,
+        values: Arc<Values>,
+        memory: Arc<Shares>,
+        max_bytes: usize,
+    ) -> Self {
+        Self { identity, backend, values, memory, max_bytes }
     }
 
     /// Reads every object.
     ///
     /// # Errors
-    /// When there are no credentials and nothing to serve without them.
-    pub async fn read(&self, asker: &PodAsker<'_>, objects: &[Object]) -> Result<Read, IdentityError> {
+    /// When the proof is worth nothing, or there are no credentials and nothing to
+    /// serve without them, or the values are too large.
+    pub async fn read(&self, asker: &PodAsker<'_>, objects: &[Object]) -> Result<Read, NotRead> {
+        if let Err(error) = self.identity.admit(asker.principal, asker.proof, asker.regions).await {
+            if error.is_denial() {
+                self.values.forget(asker.principal);
+            }
+            return Err(error.into());
+        }
         let plan = Plan::of(objects);
         let interval = asker.interval.unwrap_or(self.values.settings().interval);
         let wanted: Vec<Wanted<'_>> = plan
@@ -76,7 +113,7 @@ impl Reader {
                 Wanted { entry, required }
             })
             .collect();
-        let found = self.find_all(asker, &wanted).await;
+        let (found, memory) = self.find_all(asker, &wanted).await?;
 
         let mut origin = Origin::Cache;
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(found.len());
@@ -90,11 +127,12 @@ impl Reader {
                     origin = origin.max(Origin::Aws);
                     outcomes.push(outcome);
                 }
-                Err(Lost::Session(error)) => return Err(error),
+                Err(Lost::Session(error)) => return Err(error.into()),
             }
         }
         let objects = plan.places.iter().map(|(source, place)| outcomes[*source].found(*place)).collect();
-        Ok(Read { objects, origin, entries: wanted.into_iter().map(|wanted| wanted.entry).collect() })
+        let entries = wanted.into_iter().map(|wanted| wanted.entry).collect();
+        Ok(Read { objects, origin, entries, memory })
     }
 
     /// Counts entries anew, after something was taken out of their values.
@@ -103,33 +141,73 @@ impl Reader {
     }
 
     /// Serves what is fresh, fetches what nobody fetches, and waits for the rest.
-    async fn find_all(&self, asker: &PodAsker<'_>, wanted: &[Wanted<'_>]) -> Vec<Finding> {
-        let mut findings: Vec<Option<Finding>> = Vec::with_capacity(wanted.len());
+    async fn find_all(
+        &self,
+        asker: &PodAsker<'_>,
+        wanted: &[Wanted<'_>],
+    ) -> Result<(Vec<Finding>, Option<Share>), NotRead> {
+        let mut findings: Vec<Option<Finding>> =
+            wanted.iter().map(|wanted| self.serve(wanted).map(Ok)).collect();
+        let missing = findings.iter().filter(|finding| finding.is_none()).count();
+        if missing == 0 {
+            return Ok((findings.into_iter().flatten().collect(), None));
+        }
+        // Before any turn is taken: who waits for memory must not keep others waiting.
+        let (namespace, _) = asker.principal.service_account();
+        let most = (missing * MAX_VALUE_BYTES).min(self.max_bytes);
+        let mut memory = self.memory.take(namespace, most).await;
         let (mut mine, mut others) = (Vec::new(), Vec::new());
         for (index, wanted) in wanted.iter().enumerate() {
-            let mut finding = self.serve(wanted);
-            if finding.is_none() {
-                match wanted.entry.slot.try_turn() {
-                    None => others.push((index, wanted)),
-                    Some(turn) => {
-                        // Somebody may have ended just now.
-                        finding = self.serve(wanted);
-                        if finding.is_none() {
-                            mine.push((index, wanted, turn));
-                        }
-                    }
-                }
+            if findings[index].is_some() {
+                continue;
             }
-            findings.push(finding.map(Ok));
+            match wanted.entry.slot.try_turn() {
+                None => others.push((index, wanted)),
+                // Somebody may have ended meanwhile.
+                Some(turn) => match self.serve(wanted) {
+                    Some(served) => findings[index] = Some(Ok(served)),
+                    None => mine.push((index, wanted, turn)),
+                },
+            }
         }
         let (fetched, waited) = tokio::join!(
-            self.fetch(asker, mine),
+            self.fetch_within(asker, mine),
             join_all(others.into_iter().map(async |(index, wanted)| (index, self.wait(asker, wanted).await))),
         );
-        for (index, finding) in fetched.into_iter().chain(waited) {
+        let mut bytes = 0;
+        for (index, finding) in fetched?.into_iter().chain(waited) {
+            bytes += finding.as_ref().map_or(0, |(outcome, _)| outcome.bytes());
             findings[index] = Some(finding);
         }
-        findings.into_iter().flatten().collect()
+        memory.shrink_to(bytes);
+        Ok((findings.into_iter().flatten().collect(), Some(memory)))
+    }
+
+    /// Fetches entries whose turn this mount has, and no more of them once their
+    /// values are too large.
+    async fn fetch_within(
+        &self,
+        asker: &PodAsker<'_>,
+        mut mine: Vec<(usize, &Wanted<'_>, Turn)>,
+    ) -> Result<Vec<(usize, Finding)>, NotRead> {
+        let (mut findings, mut sizes) = (Vec::with_capacity(mine.len()), Vec::new());
+        let mut left = self.max_bytes;
+        while !mine.is_empty() {
+            let next: Vec<_> = mine.drain(..mine.len().min(READ_AT_ONCE)).collect();
+            let names = next.iter().map(|(_, wanted, _)| wanted.entry.source.to_string());
+            let names: Vec<String> = names.collect();
+            let fetched = self.fetch(asker, next).await;
+            let read = fetched.iter().map(|(_, finding)| finding.as_ref().map_or(0, |(it, _)| it.bytes()));
+            let read: Vec<usize> = read.collect();
+            let sum = read.iter().sum();
+            sizes.extend(names.into_iter().zip(read));
+            findings.extend(fetched);
+            match left.checked_sub(sum) {
+                Some(rest) => left = rest,
+                None => return Err(NotRead::TooLarge(sizes)),
+            }
+        }
+        Ok(findings)
     }
 
     fn serve(&self, wanted: &Wanted<'_>) -> Option<(Outcome, Origin)> {
@@ -142,7 +220,7 @@ impl Reader {
         // Another's refused token says nothing about this mount's.
         let shared = |lost: &Lost| match lost {
             Lost::Read(_) => true,
-            Lost::Session(error) => error.is_outage(),
+            Lost::Session(error) => error.is_no_tokens_fault(),
         };
         let found = wanted.entry.slot.wait(|held| freshness.origin_of(held).is_some(), shared);
         tokio::pin!(found);
@@ -177,9 +255,6 @@ impl Reader {
         asker: &PodAsker<'_>,
         mine: Vec<(usize, &Wanted<'_>, Turn)>,
     ) -> Vec<(usize, Finding)> {
-        if mine.is_empty() {
-            return Vec::new();
-        }
         let who = Who::Pod { identity: &self.identity, principal: asker.principal, proof: Some(asker.proof) };
         let began = Instant::now();
         let sources: Vec<&Source> = mine.iter().map(|(_, wanted, _)| &wanted.entry.source).collect();

@@ -17,7 +17,14 @@ use crate::{
     cache::Turn,
     fetch::{Asker, ObjectResult, Who, each, fetch},
     identity::{Identity, IdentityError},
-    model::{arn::Regions, principal::Principal, reference::Service, source::Source},
+    model::{
+        arn::Regions,
+        message::{logged, quoted},
+        principal::Principal,
+        reference::Service,
+        source::Source,
+    },
+    refusals::Refusals,
     values::{Due, Entry, Finding, Values},
     volumes::Volumes,
 };
@@ -45,6 +52,8 @@ pub struct Poller {
     pub values: Arc<Values>,
     /// Where changes are written, in provider-writes mode.
     pub volumes: Option<Arc<Volumes>>,
+    /// What was told lately, so that the log does not repeat it.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Poller {
@@ -65,6 +74,8 @@ impl Poller {
                 }
             }
             poller.drop_idle();
+            let identity = Arc::clone(&poller.identity);
+            polls.spawn(async move { identity.keep_keys_fresh().await });
             for principal in poller.identity.run_out() {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.renew(&principal).await });
@@ -96,6 +107,7 @@ impl Poller {
         if let Err(error) = self.session(principal, &regions).await
             && error.is_denial()
         {
+            let error = logged(&error);
             tracing::warn!(%principal, "all values are dropped: {error}");
             self.values.forget(principal);
         }
@@ -175,7 +187,7 @@ impl Poller {
     ) -> bool {
         let settled = self.values.settle(entry, turn, began, result);
         if settled.news {
-            report(entry, &settled.result);
+            self.report(entry, &settled.result);
         }
         settled.changed
     }
@@ -186,15 +198,18 @@ impl Poller {
             volumes.update(&changed).await;
         }
     }
-}
 
-/// Says once that AWS began to fail or that access was lost.
-fn report(entry: &Entry, result: &Finding) {
-    let object = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
-    let principal = &entry.principal;
-    match result {
-        Ok(_) => tracing::warn!(object, %principal, "AWS fails; the last known good value is kept"),
-        Err(lost) => tracing::warn!(object, %principal, "polling failed: {lost}"),
+    /// Says once that AWS began to fail or that access was lost.
+    fn report(&self, entry: &Entry, result: &Finding) {
+        let id = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
+        let (object, principal) = (quoted(id), &entry.principal);
+        let text = match result {
+            Ok(_) => "AWS fails; the last known good value is kept".to_owned(),
+            Err(lost) => format!("polling failed: {}", logged(lost)),
+        };
+        if let Some(untold) = self.refusals.tell(principal.service_account().0, id, &text) {
+            tracing::warn!(%object, %principal, "{text}{untold}");
+        }
     }
 }
 

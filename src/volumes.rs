@@ -12,7 +12,12 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use crate::{
-    model::{file::MountFile, message::causes, request::MountRequest, source::Plan},
+    model::{
+        file::MountFile,
+        message::{causes, logged},
+        request::MountRequest,
+        source::Plan,
+    },
     shape::{NotShaped, Shaped, Shaping, Subject},
     shares::{Refused, Share, Shares},
     values::{Entry, Found},
@@ -210,7 +215,10 @@ impl Volumes {
                 tracing::debug!(%pod, "the pod is gone");
             }
             // The next mount or the next change tries again.
-            Err(error) => tracing::error!(%pod, "a changed value was not written: {error}"),
+            Err(error) => {
+                let error = logged(&error);
+                tracing::error!(%pod, "a changed value was not written: {error}");
+            }
         }
     }
 

@@ -12,8 +12,10 @@ use std::{
 
 /// A room (a module right below `src/`) and the rooms that it may use.
 const ROOMS: &[(&str, &[&str])] = &[
-    // What all speak of; knows nobody.
-    ("model", &[]),
+    // Takes parts out of JSON; knows nobody.
+    ("jmespath", &[]),
+    // What all speak of.
+    ("model", &["jmespath"]),
     ("cache", &[]),
     ("clock", &[]),
     ("memory", &[]),
@@ -21,26 +23,27 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("shares", &[]),
     ("telemetry", &[]),
     ("workers", &[]),
+    ("refusals", &[]),
     ("aws", &["model", "permits"]),
     ("cluster", &["model"]),
     ("backend", &["aws", "model"]),
     ("identity", &["aws", "cache", "clock", "cluster", "model", "permits"]),
     ("fetch", &["aws", "backend", "identity", "model"]),
     // Failures are shaped too: what AWS said becomes what a person must do.
-    ("shape", &["aws", "fetch", "model", "values", "workers"]),
+    ("shape", &["aws", "fetch", "jmespath", "model", "values", "workers"]),
     ("writer", &["model"]),
     ("values", &["aws", "cache", "fetch", "identity", "model"]),
-    ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "values"]),
+    ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "shares", "values"]),
     ("volumes", &["model", "shape", "shares", "values", "workers", "writer"]),
-    ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "values", "volumes"]),
+    ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "refusals", "values", "volumes"]),
     (
         "mount",
         &[
-            "cluster", "identity", "model", "reading", "shape", "shares", "values", "volumes", "workers",
-            "writer",
+            "cluster", "identity", "model", "reading", "refusals", "shape", "shares", "values", "volumes",
+            "workers", "writer",
         ],
     ),
-    ("grpc", &["aws", "cluster", "identity", "memory", "model", "mount", "shape", "shares"]),
+    ("grpc", &["aws", "cluster", "identity", "memory", "model", "mount", "shape"]),
     ("http", &["grpc", "telemetry"]),
     // Wiring and commands see everything but the emulator, except where they start it.
     ("app", &[ANY]),
@@ -65,8 +68,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "app", "driver", "demo", "bench"]),
     ("clap", &["cli"]),
     ("axum", &["http", "emulator", "bench"]),
+    ("rcgen", &["emulator"]),
     ("rustix", &["writer", "commands", "demo", "bench"]),
-    ("jmespath", &["model"]),
     ("anyhow", &["main", "app", "cli", "commands", "demo", "bench", "driver"]),
 ];
 

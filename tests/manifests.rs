@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -135,6 +136,7 @@ fn as_kubernetes_reads(object: &Value) -> Result<Value, String> {
     }
     match object["kind"].as_str() {
         Some("DaemonSet") => through::<DaemonSet>(object),
+        Some("NetworkPolicy") => through::<NetworkPolicy>(object),
         Some("ServiceAccount") => through::<ServiceAccount>(object),
         Some("ClusterRole") => through::<ClusterRole>(object),
         Some("ClusterRoleBinding") => through::<ClusterRoleBinding>(object),

@@ -2,14 +2,20 @@
 
 use std::{error::Error, fmt, time::Duration};
 
-use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_runtime_api::client::{
+    orchestrator::HttpResponse,
+    result::{DispatchFailure, SdkError},
+};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 
 use crate::model::{
     arn::Region,
-    message::{causes, printable},
+    foreign::{known_reason, said},
 };
+
+/// What is told of a request that the SDK could not build.
+const NOT_MADE: &str = "the request could not be made: check the endpoint, FIPS and dual-stack settings (AWS_ENDPOINT_URL…, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT) and the Region";
 
 /// What a failed AWS call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,28 +88,24 @@ impl AwsFailure {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        let request_id = error.request_id().map(printable);
+        let request_id = error.request_id().map(said);
         let (kind, code, message) = match error {
             SdkError::ServiceError(answer) => {
                 let (code, message) = (answer.err().code(), answer.err().message().unwrap_or_default());
                 let status = answer.raw().status().as_u16();
-                (kind_of(status, code, message), code.map(printable), message_of(status, message))
+                (kind_of(status, code, message), code.map(said), message_of(status, message))
             }
             SdkError::TimeoutError(_) => (FailureKind::Outage, None, "no answer in time".to_owned()),
-            SdkError::DispatchFailure(failure) => {
-                let cause = failure.as_connector_error().map_or_else(String::new, |error| causes(error));
-                (FailureKind::Outage, None, format!("the endpoint was not reached: {cause}"))
-            }
+            SdkError::DispatchFailure(failure) => (FailureKind::Outage, None, unreached(failure)),
             // What could not be read is not repeated: it may hold a part of a value.
             SdkError::ResponseError(answer) => {
                 let status = answer.raw().status();
                 (FailureKind::Outage, None, format!("the answer (HTTP {status}) could not be read"))
             }
-            other => {
-                (FailureKind::Invalid, None, format!("the request could not be made: {}", causes(other)))
-            }
+            // Its cause may hold the whole request, and the request a token.
+            _ => (FailureKind::Invalid, None, NOT_MADE.to_owned()),
         };
-        Self { kind, operation, region: region.clone(), code, message: printable(&message), request_id }
+        Self { kind, operation, region: region.clone(), code, message: said(&message), request_id }
     }
 
     /// An answer of AWS that lacks what it promises.
@@ -119,6 +121,15 @@ impl AwsFailure {
     fn outage(operation: &'static str, region: &Region, message: String) -> Self {
         let region = region.clone();
         Self { kind: FailureKind::Outage, operation, region, code: None, message, request_id: None }
+    }
+}
+
+/// Why a request was not answered.
+pub fn unreached(failure: &DispatchFailure) -> String {
+    match failure.as_connector_error().and_then(|error| known_reason(error)) {
+        Some(reason) => format!("the endpoint was not reached: {reason}"),
+        // The SDK also says so of an endpoint that it cannot make out.
+        None => NOT_MADE.to_owned(),
     }
 }
 

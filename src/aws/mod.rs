@@ -1,15 +1,20 @@
 //! What every AWS call shares: one HTTPS client, time-outs and retries, the
 //! bound on calls at once, and one way to judge a failure.
 
+mod ahead;
 mod effort;
+mod endpoint;
 mod failure;
+mod https;
 mod per_region;
 
 use std::{path::PathBuf, time::Duration};
 
 pub use self::{
+    ahead::Greeting,
     effort::Effort,
-    failure::{AwsFailure, FailureKind},
+    endpoint::{UrlError, check_endpoint},
+    failure::{AwsFailure, FailureKind, unreached},
     per_region::PerRegion,
 };
 use crate::{
@@ -20,16 +25,11 @@ use aws_config::{
     AppName, BehaviorVersion, SdkConfig, retry::RetryConfig,
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
-use aws_smithy_http_client::{
-    Connector,
-    proxy::ProxyConfig,
-    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
-};
-use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector, http_client_fn};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-/// Longest wait for a TCP and TLS connection. All clients use the same value,
-/// because different ones would open different connection pools.
+/// Longest wait for a TCP and TLS connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait for one attempt's answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
@@ -83,6 +83,17 @@ pub enum AwsSetupError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An endpoint or a proxy is no URL that can be used.
+    #[error("{name} {problem}")]
+    Url {
+        /// The environment variable, or what else holds it.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: UrlError,
+    },
+    /// The HTTPS client.
+    #[error("the HTTPS client cannot be made")]
+    Client,
     /// The user agent's name has characters that AWS does not take.
     #[error("{0:?} cannot be part of a user agent")]
     AppName(String),
@@ -101,25 +112,21 @@ impl Aws {
     /// Loads AWS's environment variables and the roots to trust. Reaches no network.
     ///
     /// # Errors
-    /// When the CA bundle or the user agent cannot be used.
+    /// When an endpoint, a proxy, the CA bundle or the user agent cannot be used.
     pub async fn load(settings: &AwsSettings) -> Result<Self, AwsSetupError> {
-        let context = tls_context(settings)?;
-        let connector = |context: TlsContext| {
-            Connector::builder()
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(context)
-                .connector_settings(
-                    aws_smithy_runtime_api::client::http::HttpConnectorSettings::builder()
-                        .connect_timeout(CONNECT_TIMEOUT)
-                        .build(),
-                )
-        };
-        let proxied = connector(context.clone()).proxy_config(ProxyConfig::from_env()).build();
-        let direct = connector(context).build();
+        let variable = |name: &str| std::env::var_os(name).map(|url| url.to_string_lossy().into_owned());
+        endpoint::check_variables(variable)
+            .map_err(|(name, problem)| AwsSetupError::Url { name, problem })?;
+        if let Some(url) = &settings.endpoint_url {
+            check_endpoint(url).map_err(|problem| AwsSetupError::Url { name: "the endpoint", problem })?;
+        }
+        let context = https::tls_context(settings)?;
+        let proxied = https::client(context.clone(), ProxyConfig::from_env(), settings.max_calls)?;
+        let direct = https::client(context, ProxyConfig::disabled(), settings.max_calls)?;
         let app_name = AppName::new(settings.app_name.clone())
             .map_err(|_| AwsSetupError::AppName(settings.app_name.clone()))?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .http_client(shared(proxied))
+            .http_client(proxied)
             .app_name(app_name)
             .no_credentials()
             // Each call names its Region; without one here, the SDK would ask the node's metadata service.
@@ -132,7 +139,7 @@ impl Aws {
         }
         Ok(Self {
             config: loader.load().await,
-            direct: shared(direct),
+            direct,
             permits: Permits::new(settings.max_calls),
             region_timeout: settings.region_timeout,
         })
@@ -174,17 +181,19 @@ impl Aws {
     }
 }
 
-fn shared(connector: Connector) -> SharedHttpClient {
-    let connector = SharedHttpConnector::new(connector);
-    http_client_fn(move |_, _| connector.clone())
-}
-
 /// Standard retries with a short first wait.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(250))
         .with_max_backoff(Duration::from_secs(3))
+}
+
+/// Retries without the SDK's quota, which all callers of the process would share:
+/// whoever lets calls fail would take retries from the others. Attempts and calls
+/// at once are bounded as it is.
+pub fn retry_partition() -> RetryPartition {
+    RetryPartition::custom("latchkey").token_bucket(TokenBucket::unlimited()).build()
 }
 
 /// Explicit time-outs for one operation that may take `whole`.
@@ -194,58 +203,4 @@ pub fn timeouts(whole: Duration) -> TimeoutConfig {
         .operation_attempt_timeout(ATTEMPT_TIMEOUT.min(whole))
         .operation_timeout(whole)
         .build()
-}
-
-/// The system's roots and the bundle's. Everything is parsed here, because the
-/// HTTPS client panics at a certificate that it cannot use.
-fn tls_context(settings: &AwsSettings) -> Result<TlsContext, AwsSetupError> {
-    let native = rustls_native_certs::load_native_certs();
-    let mut trust = if native.certs.is_empty() {
-        tracing::warn!(errors = ?native.errors, "no CA roots found (SSL_CERT_FILE, SSL_CERT_DIR); HTTPS calls will fail");
-        TrustStore::empty()
-    } else {
-        TrustStore::default()
-    };
-    if let Some(path) = &settings.ca_bundle {
-        let pem =
-            std::fs::read(path).map_err(|source| AwsSetupError::ReadBundle { path: path.clone(), source })?;
-        let bad = |problem: String| AwsSetupError::BadBundle { path: path.clone(), problem };
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| bad(format!("is not PEM: {error}")))?;
-            roots
-                .add(certificate)
-                .map_err(|error| bad(format!("has a certificate that cannot be used: {error}")))?;
-        }
-        if roots.is_empty() {
-            return Err(bad("holds no certificate".to_owned()));
-        }
-        trust = trust.with_pem_certificate(pem);
-    }
-    // The builder of the HTTPS client declares an error that it never returns.
-    TlsContext::builder().with_trust_store(trust).build().map_err(|error| AwsSetupError::BadBundle {
-        path: settings.ca_bundle.clone().unwrap_or_default(),
-        problem: error.to_string(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_bad_ca_bundle_is_a_start_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("ca.pem");
-        let settings = AwsSettings { ca_bundle: Some(path.clone()), ..AwsSettings::default() };
-        assert!(matches!(Aws::load(&settings).await, Err(AwsSetupError::ReadBundle { .. })));
-        for bad in [
-            "",
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            "-----BEGIN CERTIFICATE-----\n",
-        ] {
-            std::fs::write(&path, bad).unwrap();
-            assert!(matches!(Aws::load(&settings).await, Err(AwsSetupError::BadBundle { .. })), "{bad:?}");
-        }
-    }
 }

@@ -17,6 +17,10 @@ use crate::{
     },
 };
 
+/// Connections to Secrets Manager that are opened at the start: as many as a pod
+/// with ten secrets uses at once.
+const CONNECTIONS_AHEAD: usize = 10;
+
 /// One value as AWS served it.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -57,6 +61,12 @@ impl Backend {
     /// Clients are made when they are first needed.
     pub fn new(aws: Arc<Aws>) -> Self {
         Self { aws, secrets_manager: Default::default(), parameter_store: Default::default() }
+    }
+
+    /// Opens connections to the Region's Secrets Manager, so that the first mounts
+    /// do not wait for them.
+    pub async fn connect_ahead(&self, region: &Region) {
+        self.secrets_manager.connect_ahead(&self.aws, region, CONNECTIONS_AHEAD).await;
     }
 
     /// Reads groups of references at once, within the Region's time. The labels

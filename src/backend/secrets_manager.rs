@@ -2,13 +2,15 @@
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>
 
+use aws_config::retry::RetryConfig;
+use aws_credential_types::Credentials;
 use aws_sdk_secretsmanager::{Client, config::Builder, operation::get_secret_value::GetSecretValueOutput};
 use aws_types::request_id::RequestId;
 use futures_util::future::join_all;
 
 use super::{Call, ReadResult, Reading, within};
 use crate::{
-    aws::{AwsFailure, FailureKind, PerRegion},
+    aws::{Aws, AwsFailure, FailureKind, Greeting, PerRegion, retry_partition},
     model::{arn::Region, reference::Reference, secret::SecretValue},
 };
 
@@ -27,8 +29,31 @@ impl SecretsManager {
         if groups.is_empty() {
             return Vec::new();
         }
-        let client = self.clients.get(call.region, || Client::new(&call.aws.config_for(call.region)));
+        let client = self.client(call.aws, call.region);
         join_all(groups.iter().map(|group| read_group(call, &client, group))).await
+    }
+
+    /// Opens connections to the Region's endpoint, unless it is not to be reached.
+    pub(super) async fn connect_ahead(&self, aws: &Aws, region: &Region, connections: usize) {
+        let client = self.client(aws, region);
+        // The SDK wants to sign what it sends; of the signature nothing is sent.
+        let nobody = || Credentials::new("", "", None, None, "latchkey-greeting");
+        let overrides = || {
+            Builder::new()
+                .credentials_provider(nobody())
+                .retry_config(RetryConfig::disabled())
+                .interceptor(Greeting)
+        };
+        let greeting = client.get_secret_value().secret_id("-");
+        join_all((0..connections).map(|_| greeting.clone().customize().config_override(overrides()).send()))
+            .await;
+    }
+
+    fn client(&self, aws: &Aws, region: &Region) -> Client {
+        self.clients.get(region, || {
+            let config = Builder::from(&aws.config_for(region)).retry_partition(retry_partition());
+            Client::from_conf(config.build())
+        })
     }
 }
 

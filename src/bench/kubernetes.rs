@@ -1,4 +1,5 @@
-//! A Kubernetes API that knows service accounts only, and counts who reads them.
+//! A Kubernetes API that knows service accounts and the keys of their tokens, and
+//! counts who reads the former.
 
 use std::{
     net::SocketAddr,
@@ -20,28 +21,34 @@ use axum::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::cluster::ROLE_ANNOTATION;
+use crate::{cluster::ROLE_ANNOTATION, emulator::Emulator};
 
 /// The role of every service account.
 pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/bench";
 
 /// Answers for every service account; clones share the count.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Kubernetes {
+    /// Signs the tokens.
+    emulator: Emulator,
     reads: Arc<AtomicU64>,
     latency: Duration,
 }
 
 impl Kubernetes {
     /// Answers each read after `latency`.
-    pub(super) fn new(latency: Duration) -> Self {
-        Self { reads: Arc::default(), latency }
+    pub(super) fn new(emulator: Emulator, latency: Duration) -> Self {
+        Self { emulator, reads: Arc::default(), latency }
     }
 
     /// Serves until the process ends.
     pub(super) async fn serve(self, listener: TcpListener) -> std::io::Result<()> {
         let path = "/api/v1/namespaces/{namespace}/serviceaccounts/{name}";
-        axum::serve(listener, Router::new().route(path, get(service_account)).with_state(self)).await
+        let router = Router::new()
+            .route(path, get(service_account))
+            .route("/openid/v1/jwks", get(token_keys))
+            .with_state(self);
+        axum::serve(listener, router).await
     }
 
     /// Reads since the start or the last reset.
@@ -70,6 +77,12 @@ async fn service_account(
     let mut response = Response::new(Body::from(account.to_string()));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The keys of the pods' tokens.
+async fn token_keys(State(kubernetes): State<Kubernetes>) -> String {
+    tokio::time::sleep(kubernetes.latency).await;
+    kubernetes.emulator.token_keys()
 }
 
 /// A kubeconfig file that leads to `address`.

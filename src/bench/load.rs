@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     driver::Driver,
+    emulator::Connections,
     grpc::protocol::{MountRequest, MountResponse},
 };
 
@@ -168,6 +169,16 @@ pub(super) fn memory(usage: &Usage) -> Vec<Measure> {
     let rss = Measure::new("memory, RSS", Unit::Mebibytes, usage.rss);
     let pss = usage.pss.map(|pss| Measure::new("memory, PSS", Unit::Mebibytes, pss));
     std::iter::once(rss).chain(pss).collect()
+}
+
+/// The connections to AWS that the provider has opened since its start.
+pub(super) fn connections(stage: &Stage) -> Vec<Measure> {
+    let Connections { opened, full_handshakes, resumed_handshakes } = stage.connections();
+    vec![
+        Measure::count("connections to AWS since the start", opened),
+        Measure::count("TLS handshakes, full", full_handshakes),
+        Measure::count("TLS handshakes, resumed", resumed_handshakes),
+    ]
 }
 
 /// The calls since the last stock-taking: to AWS by operation, with their bars,

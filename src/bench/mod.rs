@@ -29,12 +29,19 @@ pub struct Settings {
     pub scenarios: Vec<Scenario>,
     /// How often each is played; `None` for its own number.
     pub repeat: Option<u32>,
-    /// How long AWS takes for each answer.
+    /// How long AWS takes for each answer, and for each round trip of a new
+    /// TLS connection.
     pub latency: Duration,
     /// How long Kubernetes takes.
     pub kubernetes_latency: Duration,
-    /// Where AWS is served.
+    /// HTTP instead of HTTPS to AWS.
+    pub plain: bool,
+    /// Where Secrets Manager is served.
     pub aws_address: SocketAddr,
+    /// Where STS is served.
+    pub sts_address: SocketAddr,
+    /// Where the Pod Identity agent is served.
+    pub agent_address: SocketAddr,
     /// Where Kubernetes is served.
     pub kubernetes_address: SocketAddr,
     /// How many mounts the loop has under way.
@@ -58,13 +65,7 @@ pub struct Settings {
 /// # Errors
 /// When the provider does not serve or refuses a mount.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let stage = Stage::start(
-        settings.aws_address,
-        settings.latency,
-        settings.kubernetes_address,
-        settings.kubernetes_latency,
-    )
-    .await?;
+    let stage = Stage::start(&settings).await?;
     let mut report = Report::new(&settings, &stage)?;
     for scenario in &settings.scenarios {
         let repeat = settings.repeat.unwrap_or_else(|| scenario.repetitions());

@@ -68,6 +68,7 @@ impl Subject {
                 Ok(Provider { driver: Driver::connect(socket).await?, pid: *pid, _process: None })
             }
             Self::Program { path, args } => {
+                stage.reset_connections();
                 let log = stage.folder().join("provider.log");
                 let child = command(path.as_deref(), stage, &log)?
                     .args(flags)
@@ -116,20 +117,19 @@ fn command(path: Option<&Path>, stage: &Stage, log: &Path) -> anyhow::Result<Com
     // A container's log is a file as well.
     let log = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
     let mut command = Command::new(path);
-    let aws = format!("http://{}", stage.aws);
     command
         .env_clear()
         .envs(std::env::var_os(PATH).map(|path| (PATH, path)))
         // As in the image: one file of roots, not a folder of hundreds beside it.
         .envs(Path::new(ROOTS).exists().then_some(("SSL_CERT_FILE", ROOTS)))
-        .env("AWS_ENDPOINT_URL", &aws)
+        .envs(stage.aws.environment())
         .env("AWS_REGION", REGION)
         .arg("serve")
         .arg("--provider-volume")
         .arg(stage.folder())
         .arg(format!("--allowed-uids={}", rustix::process::geteuid().as_raw()))
         .arg("--http-address=off")
-        .arg(format!("--pod-identity-endpoint={aws}"))
+        .arg(format!("--pod-identity-endpoint={}", stage.aws.agent))
         .arg("--kubeconfig")
         .arg(&stage.kubeconfig)
         .stdin(Stdio::null())

@@ -33,22 +33,31 @@ impl Report {
         let mut out = io::stdout().lock();
         writeln!(
             out,
-            "{cores} cores, load {}; AWS answers after {aws} ms, Kubernetes after {kubernetes} ms.",
-            load_average()
+            "{cores} cores, load {}; AWS answers after {aws} ms{}, Kubernetes after {kubernetes} ms.",
+            load_average(),
+            if settings.plain {
+                " without TLS"
+            } else {
+                ", and a new TLS connection to it takes two such round trips"
+            },
         )?;
         if let Subject::Running { socket, .. } = &settings.subject {
             writeln!(
                 out,
-                "Measures the provider at {}. It must run with AWS_ENDPOINT_URL=http://{} (also the Pod Identity \
-                 agent) and the kubeconfig {}.",
+                "Measures the provider at {}. It must run with the Pod Identity agent {}, the kubeconfig {} and \
+                 the environment:",
                 socket.display(),
-                stage.aws,
+                stage.aws.agent,
                 stage.kubeconfig.display()
             )?;
+            for (name, value) in stage.aws.environment() {
+                writeln!(out, "{name}={}", value.display())?;
+            }
         }
         writeln!(out, "\n{}", line(["SCENARIO", "FIGURE", "MEDIAN", "MIN", "MAX", "BAR", ""]))?;
         let settings = json!({
             "cores": cores,
+            "tls": !settings.plain,
             "awsLatencyMilliseconds": aws,
             "kubernetesLatencyMilliseconds": kubernetes,
             "mountsAtOnce": settings.at_once,

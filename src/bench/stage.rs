@@ -3,21 +3,24 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fmt::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
 };
 
 use anyhow::Context;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::kubernetes::{Kubernetes, ROLE, kubeconfig};
+use super::{
+    Settings,
+    kubernetes::{Kubernetes, ROLE, kubeconfig},
+};
 use crate::{
     driver::{Pod, SocketFolder},
-    emulator::{Emulator, Store},
+    emulator::{Authority, Connections, Emulator, Store},
     grpc::protocol::MountRequest,
 };
 
@@ -32,13 +35,23 @@ pub(super) struct Stage {
     /// AWS and the Pod Identity agent.
     pub(super) emulator: Emulator,
     /// Where they answer.
-    pub(super) aws: SocketAddr,
+    pub(super) aws: Endpoints,
     /// Kubernetes.
     pub(super) kubernetes: Kubernetes,
     /// The file that leads to it.
     pub(super) kubeconfig: PathBuf,
     folder: SocketFolder,
     fleets: AtomicU32,
+}
+
+/// Secrets Manager and STS are hosts of their own, as at AWS, and so are their
+/// connections. The agent speaks HTTP, as on a node.
+pub(super) struct Endpoints {
+    pub(super) secrets_manager: String,
+    pub(super) sts: String,
+    pub(super) agent: String,
+    /// Who signed their certificates; `None` without TLS.
+    pub(super) authority: Option<PathBuf>,
 }
 
 /// Pods to make.
@@ -63,16 +76,11 @@ pub(super) struct Fleet {
 }
 
 impl Stage {
-    /// Starts AWS and Kubernetes at these addresses, with these latencies.
+    /// Starts AWS and Kubernetes.
     ///
     /// # Errors
     /// When an address cannot be listened on, or there is no room for files.
-    pub(super) async fn start(
-        aws: SocketAddr,
-        latency: Duration,
-        kubernetes: SocketAddr,
-        kubernetes_latency: Duration,
-    ) -> anyhow::Result<Self> {
+    pub(super) async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let store = json!({
             "region": REGION,
             "roles": [{
@@ -81,15 +89,14 @@ impl Stage {
             }],
         });
         let emulator = Emulator::new(Store::from_yaml(&store.to_string())?);
-        emulator.set_delay(None, latency);
-        let (aws_listener, aws) = listen(aws).await?;
-        tokio::spawn(emulator.clone().serve(aws_listener, std::future::pending()));
+        emulator.set_delay(None, settings.latency);
+        let folder = SocketFolder::new()?;
+        let aws = Endpoints::serve(&emulator, settings, folder.path()).await?;
 
-        let (kubernetes_listener, address) = listen(kubernetes).await?;
-        let kubernetes = Kubernetes::new(kubernetes_latency);
+        let (kubernetes_listener, address) = listen(settings.kubernetes_address).await?;
+        let kubernetes = Kubernetes::new(emulator.clone(), settings.kubernetes_latency);
         tokio::spawn(kubernetes.clone().serve(kubernetes_listener));
 
-        let folder = SocketFolder::new()?;
         let path = folder.path().join("kubeconfig");
         let authority = folder.path().join("authority.crt");
         if let Some(certificate) = first_certificate() {
@@ -152,6 +159,16 @@ impl Stage {
         self.emulator.put_secret(REGION, secret, value.to_string())
     }
 
+    /// A provider starts: its connections are counted from here.
+    pub(super) fn reset_connections(&self) {
+        self.emulator.reset_connections();
+    }
+
+    /// The connections that the provider has opened to AWS since it started.
+    pub(super) fn connections(&self) -> Connections {
+        self.emulator.connections()
+    }
+
     /// Forgets the calls to AWS and Kubernetes.
     pub(super) fn reset_calls(&self) {
         self.emulator.reset_calls();
@@ -163,6 +180,50 @@ impl Stage {
         let calls = self.emulator.call_counts();
         let sum = calls.values().sum();
         (calls, sum)
+    }
+}
+
+impl Endpoints {
+    async fn serve(emulator: &Emulator, settings: &Settings, folder: &Path) -> anyhow::Result<Self> {
+        let (listener, agent) = listen(settings.agent_address).await?;
+        tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
+        let (secrets_manager, secrets_manager_address) = listen(settings.aws_address).await?;
+        let (sts, sts_address) = listen(settings.sts_address).await?;
+        let hosts = [(secrets_manager, secrets_manager_address), (sts, sts_address)];
+        let scheme = if settings.plain { "http" } else { "https" };
+        let endpoint = |address: SocketAddr| format!("{scheme}://{address}");
+        let mut endpoints = Self {
+            secrets_manager: endpoint(secrets_manager_address),
+            sts: endpoint(sts_address),
+            agent: format!("http://{agent}"),
+            authority: None,
+        };
+        if settings.plain {
+            for (listener, _) in hosts {
+                tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
+            }
+            return Ok(endpoints);
+        }
+        let authority = Authority::new()?;
+        for (listener, address) in hosts {
+            let server = authority.server(&[address.ip().to_string()])?;
+            let round_trip = settings.latency;
+            tokio::spawn(emulator.clone().serve_tls(listener, server, round_trip, std::future::pending()));
+        }
+        let path = folder.join("aws-authority.pem");
+        std::fs::write(&path, authority.pem()).with_context(|| format!("cannot write {}", path.display()))?;
+        endpoints.authority = Some(path);
+        Ok(endpoints)
+    }
+
+    /// What tells a provider where AWS is.
+    pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut variables = vec![
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", OsString::from(&self.secrets_manager)),
+            ("AWS_ENDPOINT_URL_STS", OsString::from(&self.sts)),
+        ];
+        variables.extend(self.authority.iter().map(|path| ("AWS_CA_BUNDLE", path.into())));
+        variables
     }
 }
 

@@ -12,21 +12,17 @@ use crate::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_provider_is_measured() {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let stage = Stage::start(any, Duration::ZERO, any, Duration::ZERO).await.unwrap();
-    let aws = format!("http://{}", stage.aws);
-    let mut config = Config::new(stage.folder());
-    config.allowed_uids = vec![rustix::process::geteuid().as_raw()];
-    config.aws.endpoint_url = Some(aws.clone());
-    config.identity.agent = AgentSettings::at(&aws);
-    config.cluster = ClusterSettings { kubeconfig: Some(stage.kubeconfig.clone()), node_name: None };
-    tokio::spawn(app::serve(config, std::future::pending()));
-    let settings = Settings {
-        subject: Subject::Running { socket: stage.folder().join("aws.sock"), pid: Some(std::process::id()) },
+    let mut settings = Settings {
+        subject: Subject::Running { socket: PathBuf::new(), pid: Some(std::process::id()) },
         scenarios: Vec::new(),
         repeat: None,
         latency: Duration::ZERO,
         kubernetes_latency: Duration::ZERO,
+        // In a provider of this very process, one variable would speak for all.
+        plain: true,
         aws_address: any,
+        sts_address: any,
+        agent_address: any,
         kubernetes_address: any,
         at_once: 4,
         loop_time: Duration::from_millis(100),
@@ -36,6 +32,15 @@ async fn a_running_provider_is_measured() {
         changes: 1,
         json: None,
     };
+    let stage = Stage::start(&settings).await.unwrap();
+    let mut config = Config::new(stage.folder());
+    config.allowed_uids = vec![rustix::process::geteuid().as_raw()];
+    config.aws.endpoint_url = Some(stage.aws.secrets_manager.clone());
+    config.identity.agent = AgentSettings::at(&stage.aws.agent);
+    config.cluster = ClusterSettings { kubeconfig: Some(stage.kubeconfig.clone()), node_name: None };
+    tokio::spawn(app::serve(config, std::future::pending()));
+    settings.subject =
+        Subject::Running { socket: stage.folder().join("aws.sock"), pid: Some(std::process::id()) };
     let value = |measures: &[figures::Measure], figure: &str| {
         measures.iter().find(|measure| measure.figure == figure).map(|measure| measure.value)
     };

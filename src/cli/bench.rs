@@ -30,15 +30,24 @@ pub struct BenchArgs {
     #[arg(long, requires = "socket", help_heading = "What is measured")]
     pid: Option<u32>,
 
-    /// How long AWS takes for each answer
+    /// How long AWS takes for each answer, and for each round trip of a new TLS connection
     #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = any_duration, help_heading = "What is played")]
     latency: AnyDuration,
     /// How long the Kubernetes API takes for each answer
     #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = any_duration, help_heading = "What is played")]
     kubernetes_latency: AnyDuration,
-    /// Where AWS and the Pod Identity agent are served
+    /// HTTP instead of HTTPS to AWS, to see what TLS costs
+    #[arg(long, help_heading = "What is played")]
+    plain: bool,
+    /// Where Secrets Manager is served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
     aws_address: SocketAddr,
+    /// Where STS is served: another host than Secrets Manager, so that TLS sessions are not mixed up
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.2:0", help_heading = "What is played")]
+    sts_address: SocketAddr,
+    /// Where the Pod Identity agent is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
+    agent_address: SocketAddr,
     /// Where the Kubernetes API is served
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
     kubernetes_address: SocketAddr,
@@ -89,7 +98,10 @@ impl BenchArgs {
             repeat: self.repeat,
             latency: self.latency.0,
             kubernetes_latency: self.kubernetes_latency.0,
+            plain: self.plain,
             aws_address: self.aws_address,
+            sts_address: self.sts_address,
+            agent_address: self.agent_address,
             kubernetes_address: self.kubernetes_address,
             at_once: self.at_once,
             loop_time: self.loop_time,

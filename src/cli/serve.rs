@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use super::{LogArgs, region};
 use crate::{
     app::Config,
-    aws::AwsSettings,
+    aws::{AwsSettings, check_endpoint},
     cluster::ClusterSettings,
     identity::{AgentSettings, IdentitySettings},
     memory::Memory,
@@ -17,6 +17,7 @@ use crate::{
         go_text::{parse_bool, parse_duration, show_duration},
         region_patterns::RegionPatterns,
         request::{Limits, Rules},
+        role_patterns::RolePatterns,
     },
     values::ValueSettings,
     writer::{FileSystem, Writer},
@@ -88,16 +89,25 @@ pub struct ServeArgs {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
     max_credential_age: Duration,
     /// Whether a SecretProviderClass may name its IRSA role itself (roleArn)
-    #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
     allow_role_arn: bool,
+    /// Roles that a SecretProviderClass may name (roleArn, assumeRoleArn): patterns over the whole ARN with * and ?, separated by commas [default: any; IAM decides]
+    #[arg(long, value_name = "PATTERNS", value_parser = role_patterns, help_heading = "Identity")]
+    allowed_roles: Option<AllowedRoles>,
     /// The Pod Identity agent's URL [default: its link-local IPv4 and IPv6 addresses]
-    #[arg(long, value_name = "URL", value_parser = agent_url, help_heading = "Identity")]
+    #[arg(long, value_name = "URL", help_heading = "Identity")]
     pod_identity_endpoint: Option<String>,
     /// Longest wait for the Pod Identity agent [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = optional_duration, help_heading = "Identity")]
     pod_identity_http_timeout: Option<OptionalDuration>,
-    /// Who shares Pod Identity credentials: nobody, or the pods of a service account
-    #[arg(long, value_name = "SCOPE", value_enum, default_value = "pod", help_heading = "Identity")]
+    /// Who shares what was read by EKS Pod Identity: the pods of a service account, or nobody
+    #[arg(
+        long,
+        value_name = "SCOPE",
+        value_enum,
+        default_value = "serviceaccount",
+        help_heading = "Identity"
+    )]
     pod_identity_cache_scope: CacheScope,
     /// The node's name, to read its Region where nothing else names one
     #[arg(long, value_name = "NAME", help_heading = "Kubernetes")]
@@ -141,9 +151,9 @@ pub struct ServeArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum CacheScope {
-    /// Each pod has its own
+    /// Each pod asks for itself, for policies that tell pods apart by their session tags
     Pod,
-    /// The pods of a service account share; CloudTrail then names one of them
+    /// The pods of a service account share; CloudTrail names one of them
     Serviceaccount,
 }
 
@@ -159,6 +169,8 @@ struct OptionalDuration(Option<Duration>);
 struct OptionalBytes(Option<usize>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnyDuration(pub(super) Duration);
+#[derive(Clone, Debug)]
+struct AllowedRoles(Option<RolePatterns>);
 #[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
 
@@ -171,8 +183,8 @@ impl ServeArgs {
     /// What to serve.
     ///
     /// # Errors
-    /// When an environment variable of AWS has no usable value, or two flags
-    /// contradict each other.
+    /// When an environment variable of AWS, or the agent's URL, has no usable value, or
+    /// two flags contradict each other.
     pub fn config(&self) -> anyhow::Result<Config> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let flag = |region: &Option<OptionalRegion>| region.as_ref().and_then(|region| region.0.clone());
@@ -180,6 +192,10 @@ impl ServeArgs {
             Some(text) => Some(region(&text).map_err(anyhow::Error::msg).context("AWS_REGION")?),
             None => None,
         };
+        if let Some(url) = &self.pod_identity_endpoint {
+            // Not by clap, which shows what it refuses: a URL may hold a password.
+            check_agent(url).context("--pod-identity-endpoint (LATCHKEY_POD_IDENTITY_ENDPOINT)")?;
+        }
         let default_region = flag(&self.region).or(aws_region).or_else(|| flag(&self.pod_region));
         let allowed_regions = self.allowed_regions.as_ref().and_then(|allowed| allowed.0.clone());
         if let (Some(allowed), Some(region)) = (&allowed_regions, &default_region)
@@ -218,6 +234,7 @@ impl ServeArgs {
                     max_response_bytes: self.max_response_bytes,
                 },
                 allow_role_arn: self.allow_role_arn,
+                allowed_roles: self.allowed_roles.as_ref().and_then(|roles| roles.0.clone()),
                 allowed_regions,
                 min_refresh_interval: self.min_refresh_interval,
                 max_refresh_interval: self.max_refresh_interval,
@@ -316,10 +333,15 @@ fn socket_name(text: &str) -> Result<String, String> {
         .ok_or_else(|| "<name>.sock is expected, the name of at most 30 letters, digits, - and _".to_owned())
 }
 
-fn agent_url(text: &str) -> Result<String, String> {
-    text.starts_with("http://")
-        .then(|| text.to_owned())
-        .ok_or_else(|| "an http:// URL is expected".to_owned())
+fn role_patterns(text: &str) -> Result<AllowedRoles, String> {
+    RolePatterns::parse(text).map(AllowedRoles)
+}
+
+/// The agent is on the node, and speaks HTTP only.
+fn check_agent(url: &str) -> anyhow::Result<()> {
+    check_endpoint(url)?;
+    anyhow::ensure!(url.starts_with("http://"), "must be an http:// URL");
+    Ok(())
 }
 
 fn expression_bytes(text: &str) -> Result<usize, String> {

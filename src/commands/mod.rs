@@ -15,6 +15,9 @@ use crate::{
 
 /// Most threads that work at once; the provider waits far more than it computes.
 const MAX_WORKERS: usize = 4;
+/// Open files that the process allows itself: several times what its connections
+/// and volumes need.
+const MAX_DESCRIPTORS: u64 = 8192;
 
 /// Carries the command out.
 ///
@@ -50,6 +53,7 @@ pub fn report(error: &anyhow::Error) {
 async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     telemetry::init(args.log().format(), args.log().level());
     protect_memory();
+    allow_descriptors();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
     app::serve(args.config()?, terminated()?).await?;
     tracing::info!("stopped");
@@ -65,6 +69,20 @@ fn protect_memory() {
         .and_then(|()| setrlimit(Resource::Core, no_core));
     if let Err(error) = protected {
         tracing::warn!("the process's memory is not protected from dumps: {error}");
+    }
+}
+
+/// Container runtimes start a process with as few as 1,024 descriptors, for old
+/// programs' sake, and let it ask for more.
+fn allow_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(MAX_DESCRIPTORS, |maximum| maximum.min(MAX_DESCRIPTORS));
+    if current.is_some_and(|current| current < wanted) {
+        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
+        if let Err(error) = raised {
+            tracing::warn!("the limit of open files stays at {}: {error}", current.unwrap_or_default());
+        }
     }
 }
 

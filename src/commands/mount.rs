@@ -22,6 +22,7 @@ use crate::{
     model::{
         arn::{Region, Regions},
         file::MountFile,
+        message::quoted,
         request::{MountRequest, RawRequest, Rules},
         source::{Plan, Source},
         yaml::{self, Content, Node},
@@ -40,9 +41,16 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("{path} is no SecretProviderClass for provider aws"))?;
     let caller = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).load().await;
     let default_region = args.region.clone().or_else(|| Region::parse(caller.region()?.as_ref()));
-    let request = class.request(Rules { default_region, ..Rules::default() })?;
+    let request = class.request(Rules { default_region, allow_role_arn: true, ..Rules::default() })?;
     for warning in &request.warnings {
         writeln!(std::io::stderr(), "warning: {warning}")?;
+    }
+    if let Some(role) = &request.assumed_role {
+        writeln!(
+            std::io::stderr(),
+            "warning: assumeRoleArn is not taken on here: what is read is read with the credentials that you give. Give those of {}",
+            role.arn
+        )?;
     }
     let primary =
         request.region.clone().context("no Region: the class names none; give --region or AWS_REGION")?;
@@ -91,7 +99,7 @@ impl SecretProviderClass {
         }
         match text_at(&root, &["spec", "provider"]).as_deref() {
             Some("aws" | "latchkey") => {}
-            other => bail!("spec.provider is {:?}, not \"aws\"", other.unwrap_or_default()),
+            other => bail!("spec.provider is {}, not \"aws\"", quoted(other.unwrap_or_default())),
         }
         let parameters = match at(&root, &["spec", "parameters"]).map(|node| &node.content) {
             Some(Content::Map(entries)) => entries.iter().map(|(key, node)| {

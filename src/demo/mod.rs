@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
+use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
 };
 
 const REGION: &str = "eu-central-1";
+const KUBECONFIG: &str = "kubeconfig";
 /// Short, so that nobody waits.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the played driver republishes, and how long it does so.
@@ -75,6 +77,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
 
     let folder = SocketFolder::new()?;
+    std::fs::write(folder.path().join(KUBECONFIG), kubeconfig(&aws)).context("cannot write a file")?;
     let (stop, stopped) = oneshot::channel::<()>();
     let provider = tokio::spawn(app::serve(config(folder.path(), &aws), async {
         let _ = stopped.await;
@@ -132,7 +135,24 @@ fn config(folder: &Path, aws: &str) -> Config {
     config.aws.endpoint_url = Some(aws.to_owned());
     config.identity.agent = AgentSettings::at(aws);
     config.values.interval = POLL_INTERVAL;
+    config.rules.allow_role_arn = true;
+    config.cluster.kubeconfig = Some(folder.join(KUBECONFIG));
     config
+}
+
+/// Leads to the emulator, which serves the keys of its tokens as a cluster's API
+/// server does, and nothing else of Kubernetes.
+fn kubeconfig(url: &str) -> String {
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "demo", "cluster": { "server": url } }],
+        "users": [{ "name": "demo", "user": {} }],
+        "contexts": [{ "name": "demo", "context": { "cluster": "demo", "user": "demo" } }],
+        "current-context": "demo",
+    });
+    // JSON is YAML.
+    config.to_string()
 }
 
 /// Mounts, and prints the files and the AWS calls that it took.

@@ -13,7 +13,13 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Principal {
     /// A session of a role; its allow-list decides.
-    Role { role_arn: String, session_arn: String },
+    Role {
+        role_arn: String,
+        session_arn: String,
+        /// Whether it carries session tags that go on to every role that it takes
+        /// on, as those of EKS Pod Identity do.
+        transitive_tags: bool,
+    },
     /// A static key without a role: an administrator of one account.
     Administrator { account: String },
 }

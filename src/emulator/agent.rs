@@ -91,7 +91,7 @@ pub(super) fn credentials(
     let session_name = session_name(&world.cluster, &claims.kubernetes.pod.name, &world.ids.uuid());
     let length = world.pod_identity_session;
     let session = world
-        .open_session(&role_arn, &session_name, length, now)
+        .open_session(&role_arn, &session_name, true, length, now)
         .ok_or_else(|| upstream("InvalidRequestException", "The associated role is not a role", 400))?;
     Ok(json!({
         "AccessKeyId": session.access_key,

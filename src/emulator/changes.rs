@@ -206,6 +206,12 @@ impl Emulator {
         self.inner.world().role_mut(role_arn).principals = principals.collect();
     }
 
+    /// Sets whether the roles that may assume a role may pass session tags on,
+    /// as those of Pod Identity must (`sts:TagSession` in its trust policy).
+    pub fn set_tag_session(&self, role_arn: &str, allowed: bool) {
+        self.inner.world().role_mut(role_arn).tag_session = allowed;
+    }
+
     /// Associates a service account with a role for Pod Identity, or takes the
     /// association away.
     pub fn set_association(&self, namespace: &str, service_account: &str, role: Option<&str>) {

@@ -20,6 +20,9 @@ pub(super) fn handle(emulator: &Emulator, parts: &Parts, body: &[u8]) -> Option<
     if path == "/healthz" {
         return Some(text(StatusCode::OK, "ok\n".to_owned()));
     }
+    if path == "/openid/v1/jwks" {
+        return Some(json_text(emulator.token_keys()));
+    }
     let endpoint = path.strip_prefix("/_emulator/")?;
     let query = form_fields(parts.uri.query().unwrap_or_default());
     Some(match (&parts.method, endpoint) {
@@ -144,7 +147,11 @@ fn done() -> Response {
 }
 
 fn answer(body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
+    json_text(body.to_string())
+}
+
+fn json_text(body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

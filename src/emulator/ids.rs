@@ -54,11 +54,6 @@ impl Ids {
         }
         format!("IQoJb3JpZ2luX2Vj{}", BASE64.encode(&bytes))
     }
-
-    /// A signing key for the emulator's own tokens.
-    pub(super) fn key(&self) -> [u8; 32] {
-        self.next()
-    }
 }
 
 /// A UUID that is the same for the same parts, so that an emulator that is

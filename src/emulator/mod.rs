@@ -21,9 +21,11 @@
 mod access;
 mod agent;
 mod arn;
+mod authority;
 mod calls;
 mod changes;
 mod clock;
+mod connection;
 mod control;
 mod faults;
 mod ids;
@@ -53,7 +55,9 @@ use std::{
 use crate::clock::{Clock, unix_seconds};
 
 pub use self::{
+    authority::{Authority, AuthorityError},
     calls::Call,
+    connection::Connections,
     faults::{Fault, FaultId, FaultKind},
     parameters::ParameterType,
     secrets::SecretData,
@@ -63,10 +67,11 @@ pub use self::{
 };
 use self::{
     calls::CallLog,
+    connection::{Acceptor, Counts},
     faults::Faults,
     request::Incoming,
     store::IssuerTrust,
-    tokens::{Issuers, Signer, TokenSubject, Unchecked},
+    tokens::{Issuers, Signers, TokenSubject, Unchecked},
     world::World,
 };
 
@@ -80,8 +85,9 @@ struct Inner {
     world: Mutex<World>,
     log: Mutex<CallLog>,
     faults: Mutex<Faults>,
+    connections: Counts,
     issuers: Mutex<Issuers>,
-    signer: Signer,
+    signers: Mutex<Signers>,
     clock: Clock,
 }
 
@@ -122,8 +128,8 @@ impl Emulator {
         // `Store::from_yaml` has built this very world before, and a default store
         // is empty: there is no third way to a store.
         let world = store.world(clock.now()).unwrap_or_else(|_| World::empty());
-        let signer = Signer::new(world.ids.key());
-        let mut issuers = Issuers::new(signer.clone());
+        let signers = Signers::new();
+        let mut issuers = Issuers::new(signers.clone());
         for (issuer, trust) in store.issuers() {
             issuers.trust(
                 issuer.to_owned(),
@@ -138,8 +144,9 @@ impl Emulator {
                 world: Mutex::new(world),
                 log: Mutex::default(),
                 faults: Mutex::default(),
+                connections: Counts::default(),
                 issuers: Mutex::new(issuers),
-                signer,
+                signers: Mutex::new(signers),
                 clock,
             }),
         }
@@ -155,7 +162,37 @@ impl Emulator {
         listener: tokio::net::TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        server::serve(self, listener, shutdown).await
+        let acceptor = Acceptor::plain(self.clone(), listener);
+        server::serve(self, acceptor, shutdown).await
+    }
+
+    /// The same over TLS, with the certificate of `server` (see [`Authority`]).
+    ///
+    /// A connection is made after two `round_trip`s, one for TCP and one for
+    /// TLS 1.3, as if the client were that far away.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve_tls(
+        self,
+        listener: tokio::net::TcpListener,
+        server: Arc<rustls::ServerConfig>,
+        round_trip: Duration,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let acceptor = Acceptor::tls(self.clone(), listener, server, round_trip);
+        server::serve(self, acceptor, shutdown).await
+    }
+
+    /// The connections since the start or the last
+    /// [`reset_connections`](Self::reset_connections).
+    pub fn connections(&self) -> Connections {
+        self.inner.connections.so_far()
+    }
+
+    /// Counts connections from zero again.
+    pub fn reset_connections(&self) {
+        self.inner.connections.reset();
     }
 
     /// The calls since the start or the last [`reset_calls`](Self::reset_calls),
@@ -216,7 +253,35 @@ impl Emulator {
         ttl: Duration,
     ) -> String {
         let subject = TokenSubject { namespace, service_account, audience, pod_name, pod_uid };
-        self.inner.signer.token(&subject, unix_seconds(self.now()), ttl)
+        let signer = lock(&self.inner.signers).newest();
+        signer.token(&subject, unix_seconds(self.now()), ttl)
+    }
+
+    /// A token with these claims, signed as the emulator's own are.
+    pub fn sign_token(&self, claims: &serde_json::Value) -> String {
+        lock(&self.inner.signers).newest().sign(claims)
+    }
+
+    /// The public keys of the emulator's own tokens, as a cluster's API server
+    /// serves them at `/openid/v1/jwks`; the emulator does so, too.
+    pub fn token_keys(&self) -> String {
+        lock(&self.inner.signers).jwks()
+    }
+
+    /// A new key signs tokens from now on. Those of the old keys stay good.
+    pub fn rotate_token_key(&self) {
+        self.change_token_keys(Signers::rotate);
+    }
+
+    /// All keys but the newest are gone; tokens that they signed are forged now.
+    pub fn retire_token_keys(&self) {
+        self.change_token_keys(Signers::retire);
+    }
+
+    fn change_token_keys(&self, change: impl FnOnce(&mut Signers)) {
+        let mut signers = lock(&self.inner.signers);
+        change(&mut signers);
+        self.trust_issuer(ISSUER, Arc::new(signers.clone()));
     }
 
     /// The emulator's time: the machine's when it was made, moved on by tokio's clock.

@@ -1,37 +1,21 @@
-//! The one address: connections that can be reset, and the way of a call from
-//! its bytes to its answer.
+//! The way of a call from its bytes to its answer.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{convert::Infallible, future::Future, io, time::Duration};
 
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    extract::{ConnectInfo, Request, State},
     response::Response,
-    serve::{IncomingStream, Listener},
 };
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
+use tokio::sync::watch;
 
 use super::{
-    Emulator, control,
+    Emulator,
+    connection::{Acceptor, Breaker},
+    control,
     faults::FaultKind,
     request::{Incoming, answer},
     wire::AwsError,
@@ -50,12 +34,12 @@ struct Shared {
 
 pub(super) async fn serve(
     emulator: Emulator,
-    listener: TcpListener,
+    acceptor: Acceptor,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (close, closing) = watch::channel(false);
     let router: Router = Router::new().fallback(handle).with_state(Shared { emulator, closing });
-    axum::serve(Acceptor(listener), router.into_make_service_with_connect_info::<Breaker>())
+    axum::serve(acceptor, router.into_make_service_with_connect_info::<Breaker>())
         .with_graceful_shutdown(async move {
             shutdown.await;
             // Nobody listens when no call was ever made.
@@ -173,104 +157,4 @@ async fn truncate(response: Response) -> Response {
         }
     });
     Response::from_parts(parts, Body::from_stream(body))
-}
-
-/// Accepts connections that can be reset.
-struct Acceptor(TcpListener);
-
-impl Listener for Acceptor {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        loop {
-            match self.0.accept().await {
-                Ok((stream, address)) => {
-                    // Only latency is lost when the option cannot be set.
-                    let _ = stream.set_nodelay(true);
-                    return (Connection { stream, broken: Breaker::default() }, address);
-                }
-                Err(error) => {
-                    // Out of descriptors, most often: others must close first.
-                    tracing::warn!(%error, "emulator: cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
-    }
-}
-
-/// Breaks the connection that a request came by.
-#[derive(Clone, Debug, Default)]
-struct Breaker(Arc<AtomicBool>);
-
-impl Breaker {
-    fn reset(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
-impl Connected<IncomingStream<'_, Acceptor>> for Breaker {
-    fn connect_info(stream: IncomingStream<'_, Acceptor>) -> Self {
-        stream.io().broken.clone()
-    }
-}
-
-/// A connection whose writes fail, and which is reset, once it is broken.
-struct Connection {
-    stream: TcpStream,
-    broken: Breaker,
-}
-
-impl Connection {
-    fn check(&self) -> io::Result<()> {
-        if self.broken.0.load(Ordering::Acquire) {
-            // Closing with a linger of zero sends RST instead of FIN.
-            self.stream.set_zero_linger()?;
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
-        Ok(())
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.check()?;
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

@@ -119,6 +119,7 @@ struct Trust {
     service_accounts: Vec<String>,
     roles: Vec<String>,
     external_id: Option<String>,
+    tag_session: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -12,7 +12,7 @@ use super::{
     ids::role_id,
     tokens::{Claims, Issuers, TokenError},
     wire::{AwsError, xml_text},
-    world::{NewSession, World},
+    world::{NewSession, Role, World},
 };
 
 /// The audience of IRSA's tokens.
@@ -49,6 +49,21 @@ impl<'a> Query<'a> {
             )));
         }
         Ok(name)
+    }
+
+    fn external_id(&self) -> Result<Option<&'a str>, AwsError> {
+        let Some(id) = self.get("ExternalId") else { return Ok(None) };
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@:/-".contains(c);
+        let constraint = if !(2..=1224).contains(&id.len()) {
+            "Member must have length between 2 and 1224"
+        } else if !id.chars().all(allowed) {
+            "Member must satisfy regular expression pattern: [\\w+=,.@:\\/-]*"
+        } else {
+            return Ok(Some(id));
+        };
+        Err(validation(format!(
+            "1 validation error detected: Value '{id}' at 'externalId' failed to satisfy constraint: {constraint}"
+        )))
     }
 
     fn duration(&self, longest: Duration) -> Result<Duration, AwsError> {
@@ -114,7 +129,7 @@ pub(super) fn assume_role_with_web_identity(
         .with_status(403));
     };
     let length = query.duration(role.max_session)?;
-    let session = world.open_session(role_arn, session_name, length, now).ok_or_else(bad_arn)?;
+    let session = world.open_session(role_arn, session_name, false, length, now).ok_or_else(bad_arn)?;
     let (partition, account, _) = role_parts(role_arn).ok_or_else(bad_arn)?;
     let issuer = claims.iss.trim_start_matches("https://");
     Ok(format!(
@@ -126,7 +141,9 @@ pub(super) fn assume_role_with_web_identity(
     ))
 }
 
-/// Opens a session of another role for a signed caller.
+/// Opens a session of another role for a signed caller. Transitive session tags
+/// go on to it
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_role-chaining>).
 ///
 /// # Errors
 /// `AccessDenied` when the role's trust or the caller's own policy does not
@@ -134,27 +151,21 @@ pub(super) fn assume_role_with_web_identity(
 pub(super) fn assume_role(world: &mut World, caller: &Caller, query: &Query<'_>) -> Result<String, AwsError> {
     let role_arn = query.required("RoleArn")?;
     let session_name = query.session_name()?;
-    let external_id = query.get("ExternalId");
+    let external_id = query.external_id()?;
     let principal = &caller.principal;
-    let denied = || {
+    let denied = |action: &str, reason: &str| {
         AwsError::front_end(
             "AccessDenied",
             format!(
-                "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}",
+                "User: {} is not authorized to perform: {action} on resource: {role_arn}{reason}",
                 principal.arn(&caller.region)
             ),
         )
         .with_status(403)
     };
     let (_, account, _) = role_parts(role_arn).ok_or_else(bad_arn)?;
-    let role = world.roles.get(role_arn).ok_or_else(denied)?;
-    let id_fits = |wanted: &Option<String>| wanted.is_none() || wanted.as_deref() == external_id;
-    let trusted = role.principals.iter().filter(|trusted| id_fits(&trusted.external_id));
-    let (mut by_name, mut by_account) = (false, false);
-    for one in trusted {
-        by_name |= Some(one.arn.as_str()) == principal.role_arn();
-        by_account |= one.arn == principal.account() || is_root_of(&one.arn, principal.account());
-    }
+    let role = world.roles.get(role_arn).ok_or_else(|| denied("sts:AssumeRole", ""))?;
+    let trust = trust_in(role, principal, external_id);
     // Trust in a role of the same account needs no policy on the other side;
     // trust in an account, or in a role of another one, does.
     let resource = Resource {
@@ -163,19 +174,55 @@ pub(super) fn assume_role(world: &mut World, caller: &Caller, query: &Query<'_>)
         account: principal.account(),
         allowed_by_policy: &[],
     };
-    let identity_allows = authorize(world, caller, "sts:AssumeRole", &resource).is_ok();
-    let allowed =
-        by_name && (account == principal.account() || identity_allows) || by_account && identity_allows;
-    if !allowed {
-        return Err(denied());
+    let check = |action: &str| {
+        let verdict = authorize(world, caller, action, &resource);
+        if verdict.as_ref().is_err_and(AwsError::is_explicit_deny) {
+            return Err(denied(action, " with an explicit deny in an identity-based policy"));
+        }
+        let identity_allows = verdict.is_ok();
+        let allowed = trust.by_name && (account == principal.account() || identity_allows)
+            || trust.by_account && identity_allows;
+        if allowed { Ok(()) } else { Err(denied(action, "")) }
+    };
+    check("sts:AssumeRole")?;
+    let (is_chained, transitive_tags) = match principal {
+        Principal::Role { transitive_tags, .. } => (true, *transitive_tags),
+        Principal::Administrator { .. } => (false, false),
+    };
+    if transitive_tags {
+        check("sts:TagSession")?;
+        if !role.tag_session {
+            return Err(denied("sts:TagSession", ""));
+        }
     }
-    let mut longest = role.max_session;
-    if matches!(principal, Principal::Role { .. }) {
-        longest = longest.min(LONGEST_CHAINED);
+    let length = query.duration(role.max_session)?;
+    if is_chained && length > LONGEST_CHAINED {
+        return Err(validation(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+        ));
     }
-    let length = query.duration(longest)?;
-    let session = world.open_session(role_arn, session_name, length, caller.now).ok_or_else(bad_arn)?;
+    let session = world
+        .open_session(role_arn, session_name, transitive_tags, length, caller.now)
+        .ok_or_else(bad_arn)?;
     Ok(session_xml(role_arn, session_name, &session))
+}
+
+/// How a role's trust policy names a caller.
+struct Trust {
+    by_name: bool,
+    by_account: bool,
+}
+
+fn trust_in(role: &Role, principal: &Principal, external_id: Option<&str>) -> Trust {
+    let mut trust = Trust { by_name: false, by_account: false };
+    for one in &role.principals {
+        if one.external_id.is_some() && one.external_id.as_deref() != external_id {
+            continue;
+        }
+        trust.by_name |= Some(one.arn.as_str()) == principal.role_arn();
+        trust.by_account |= one.arn == principal.account() || is_root_of(&one.arn, principal.account());
+    }
+    trust
 }
 
 /// Who the caller is.
@@ -183,7 +230,7 @@ pub(super) fn get_caller_identity(caller: &Caller) -> String {
     let principal = &caller.principal;
     let arn = principal.arn(&caller.region);
     let id = match principal {
-        Principal::Role { role_arn, session_arn } => {
+        Principal::Role { role_arn, session_arn, .. } => {
             let session = session_arn.rsplit('/').next().unwrap_or_default();
             format!("{}:{session}", role_id(role_arn))
         }

@@ -3,6 +3,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+    },
+};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde::Deserialize;
 use serde_json::json;
@@ -13,8 +19,8 @@ use super::ids::stable_uuid;
 /// The `iss` of the emulator's own tokens.
 pub const ISSUER: &str = "https://oidc.emulator.test";
 
-/// Verifies the signatures of one issuer's tokens. The emulator's own are
-/// HMAC-SHA256, a real cluster's RS256.
+/// Verifies the signatures of one issuer's tokens. The emulator's own are ES256,
+/// most real clusters' RS256.
 pub trait SignatureVerifier: Send + Sync {
     /// Whether `signature` is `issuer`'s over `signed` (`header.payload`), given
     /// the header's `alg` and `kid`.
@@ -91,7 +97,7 @@ impl fmt::Debug for Issuers {
 }
 
 impl Issuers {
-    pub(super) fn new(own: Signer) -> Self {
+    pub(super) fn new(own: Signers) -> Self {
         Self(vec![(ISSUER.to_owned(), Arc::new(own))])
     }
 
@@ -137,11 +143,16 @@ impl SignatureVerifier for Unchecked {
     }
 }
 
-/// Makes the emulator's own tokens.
+/// Makes the emulator's own tokens, as a cluster does.
 #[derive(Clone)]
 pub(super) struct Signer {
-    key: [u8; 32],
+    /// `None` on a machine without randomness: whatever is signed is refused.
+    key: Option<Arc<EcdsaKeyPair>>,
 }
+
+/// The emulator's keys, the newest first; that one signs, all are believed.
+#[derive(Clone)]
+pub(super) struct Signers(Vec<Signer>);
 
 /// For whom a token is.
 pub(super) struct TokenSubject<'a> {
@@ -153,20 +164,38 @@ pub(super) struct TokenSubject<'a> {
 }
 
 impl Signer {
-    pub(super) fn new(key: [u8; 32]) -> Self {
-        Self { key }
+    pub(super) fn new() -> Self {
+        Self { key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok().map(Arc::new) }
+    }
+
+    /// A point as SEC 1 writes it: a byte that says so, and two coordinates.
+    fn public_key(&self) -> &[u8] {
+        self.key.as_ref().map_or(&[], |key| key.public_key().as_ref())
     }
 
     /// Forty hexadecimal characters: newer agents refuse any other key id.
     fn key_id(&self) -> String {
-        HEXLOWER.encode(&Sha256::digest(self.key)[..20])
+        HEXLOWER.encode(&Sha256::digest(self.public_key())[..20])
+    }
+
+    /// The public key as a JSON Web Key.
+    fn jwk(&self) -> serde_json::Value {
+        let (x, y) = self.public_key().get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
+        json!({
+            "use": "sig",
+            "kty": "EC",
+            "kid": self.key_id(),
+            "crv": "P-256",
+            "alg": "ES256",
+            "x": BASE64URL_NOPAD.encode(x),
+            "y": BASE64URL_NOPAD.encode(y),
+        })
     }
 
     /// A token with the claims that the API server's TokenRequest gives.
     pub(super) fn token(&self, of: &TokenSubject<'_>, now: u64, ttl: Duration) -> String {
         let (namespace, service_account) = (of.namespace, of.service_account);
-        let header = json!({ "alg": "HS256", "kid": self.key_id() });
-        let claims = json!({
+        self.sign(&json!({
             "aud": [of.audience],
             "exp": now.saturating_add(ttl.as_secs()),
             "iat": now,
@@ -183,30 +212,57 @@ impl Signer {
             },
             "nbf": now,
             "sub": format!("system:serviceaccount:{namespace}:{service_account}"),
-        });
+        }))
+    }
+
+    /// A token that says this.
+    pub(super) fn sign(&self, claims: &serde_json::Value) -> String {
+        let header = json!({ "alg": "ES256", "kid": self.key_id() });
         let encode = |part: &serde_json::Value| BASE64URL_NOPAD.encode(part.to_string().as_bytes());
-        let signed = format!("{}.{}", encode(&header), encode(&claims));
-        let signature = hmac_sha256(&self.key, signed.as_bytes());
-        format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
+        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let sign = |key: &Arc<EcdsaKeyPair>| key.sign(&SystemRandom::new(), signed.as_bytes()).ok();
+        let signature = self.key.as_ref().and_then(sign);
+        let signature = signature.as_ref().map_or(&[][..], AsRef::as_ref);
+        format!("{signed}.{}", BASE64URL_NOPAD.encode(signature))
     }
 }
 
-impl SignatureVerifier for Signer {
+impl Signers {
+    pub(super) fn new() -> Self {
+        Self(vec![Signer::new()])
+    }
+
+    /// The one that signs now.
+    pub(super) fn newest(&self) -> Signer {
+        self.0.first().cloned().unwrap_or_else(Signer::new)
+    }
+
+    /// From now on a new key signs; the old ones are still believed.
+    pub(super) fn rotate(&mut self) {
+        self.0.insert(0, Signer::new());
+    }
+
+    /// Only the newest key is believed from now on.
+    pub(super) fn retire(&mut self) {
+        self.0.truncate(1);
+    }
+
+    /// All public keys, as `/openid/v1/jwks` of a cluster has them.
+    pub(super) fn jwks(&self) -> String {
+        let keys: Vec<_> = self.0.iter().map(Signer::jwk).collect();
+        json!({ "keys": keys }).to_string()
+    }
+}
+
+impl SignatureVerifier for Signers {
     fn verify(&self, alg: &str, kid: Option<&str>, signed: &[u8], signature: &[u8]) -> bool {
-        // Not compared in constant time: nothing real is guarded here.
-        alg == "HS256" && kid == Some(self.key_id().as_str()) && hmac_sha256(&self.key, signed) == signature
+        let mut named = self.0.iter().filter(|signer| kid == Some(signer.key_id().as_str()));
+        alg == "ES256"
+            && named.any(|signer| {
+                let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, signer.public_key());
+                key.verify(signed, signature).is_ok()
+            })
     }
-}
-
-/// RFC 2104 with SHA-256, for keys of up to one block.
-fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    let (mut inner, mut outer) = ([0x36_u8; 64], [0x5c_u8; 64]);
-    for (at, byte) in key.iter().enumerate() {
-        inner[at] ^= byte;
-        outer[at] ^= byte;
-    }
-    let inner = Sha256::new().chain_update(inner).chain_update(message).finalize();
-    Sha256::new().chain_update(outer).chain_update(inner).finalize().into()
 }
 
 #[cfg(test)]
@@ -222,21 +278,10 @@ mod tests {
     };
 
     #[test]
-    fn hmac_agrees_with_rfc_4231() {
-        // Test case 1 of RFC 4231; a shorter key is padded with zeros.
-        let mut key = [0_u8; 32];
-        key[..20].fill(0x0b);
-        assert_eq!(
-            HEXLOWER.encode(&hmac_sha256(&key, b"Hi There")),
-            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
-        );
-    }
-
-    #[test]
     fn an_own_token_is_believed_with_its_claims() {
-        let signer = Signer::new([7; 32]);
-        let token = signer.token(&SUBJECT, 1000, Duration::from_secs(600));
-        let claims = Issuers::new(signer).verify(&token).unwrap();
+        let signers = Signers::new();
+        let token = signers.newest().token(&SUBJECT, 1000, Duration::from_secs(600));
+        let claims = Issuers::new(signers).verify(&token).unwrap();
         assert_eq!(claims.service_account(), Some(("shop", "cart")));
         assert!(claims.aud.contains("sts.amazonaws.com"));
         assert_eq!(claims.exp, 1600);
@@ -245,13 +290,14 @@ mod tests {
 
     #[test]
     fn a_forged_token_is_refused() {
-        let issuers = Issuers::new(Signer::new([7; 32]));
-        let forged = Signer::new([8; 32]).token(&SUBJECT, 1000, Duration::from_secs(600));
+        let signers = Signers::new();
+        let issuers = Issuers::new(signers.clone());
+        let forged = Signer::new().token(&SUBJECT, 1000, Duration::from_secs(600));
         assert_eq!(issuers.verify(&forged).unwrap_err(), TokenError::Forged);
 
-        let token = Signer::new([7; 32]).token(&SUBJECT, 1000, Duration::from_secs(600));
+        let token = signers.newest().token(&SUBJECT, 1000, Duration::from_secs(600));
         let parts: Vec<&str> = token.split('.').collect();
-        let other = Signer::new([7; 32]).token(&SUBJECT, 2000, Duration::from_secs(600));
+        let other = signers.newest().token(&SUBJECT, 2000, Duration::from_secs(600));
         let other: Vec<&str> = other.split('.').collect();
         let spliced = [parts[0], other[1], parts[2]].join(".");
         assert_eq!(issuers.verify(&spliced).unwrap_err(), TokenError::Forged);
@@ -262,8 +308,20 @@ mod tests {
     }
 
     #[test]
+    fn old_keys_are_believed_until_they_are_retired() {
+        let mut signers = Signers::new();
+        let old = signers.newest().token(&SUBJECT, 1000, Duration::from_secs(600));
+        signers.rotate();
+        let new = signers.newest().token(&SUBJECT, 1000, Duration::from_secs(600));
+        let believed = |signers: &Signers, token| Issuers::new(signers.clone()).verify(token).is_ok();
+        assert!(believed(&signers, &old) && believed(&signers, &new));
+        signers.retire();
+        assert!(!believed(&signers, &old) && believed(&signers, &new));
+    }
+
+    #[test]
     fn other_texts_and_issuers_are_refused() {
-        let mut issuers = Issuers::new(Signer::new([7; 32]));
+        let mut issuers = Issuers::new(Signers::new());
         for text in ["", "a", "a.b.c", "e30.e30.e30"] {
             assert_eq!(issuers.verify(text).unwrap_err(), TokenError::NotAJwt, "{text}");
         }

@@ -62,6 +62,11 @@ impl AwsError {
         self
     }
 
+    /// Whether a policy denies it, whatever else allows it.
+    pub(super) fn is_explicit_deny(&self) -> bool {
+        self.message.as_deref().is_some_and(|message| message.contains("with an explicit deny"))
+    }
+
     /// What KMS's refusal looks like when Secrets Manager hands it on: HTTP 400.
     pub(super) fn kms_denied() -> Self {
         Self::service("AccessDeniedException", "Access to KMS is not allowed")

@@ -23,6 +23,8 @@ pub(super) struct Role {
     pub(super) service_accounts: Vec<String>,
     /// Who may assume it with AssumeRole.
     pub(super) principals: Vec<TrustedPrincipal>,
+    /// Whether these may pass session tags on (`sts:TagSession`).
+    pub(super) tag_session: bool,
     pub(super) rules: Vec<Rule>,
     pub(super) max_session: Duration,
 }
@@ -83,6 +85,7 @@ impl World {
         &mut self,
         role_arn: &str,
         session_name: &str,
+        transitive_tags: bool,
         length: Duration,
         now: SystemTime,
     ) -> Option<NewSession> {
@@ -97,7 +100,7 @@ impl World {
         };
         let session = Session {
             token: new.token.clone(),
-            principal: Principal::Role { role_arn: role_arn.to_owned(), session_arn },
+            principal: Principal::Role { role_arn: role_arn.to_owned(), session_arn, transitive_tags },
             expires: new.expires,
         };
         self.sessions.insert(new.access_key.clone(), session);

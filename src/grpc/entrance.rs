@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{body::Body, server::NamedService};
 use tower::{Service, ServiceExt};
 
-use crate::{memory::RECEIVED, shares::Share};
+use crate::{memory::RECEIVED, mount::AnswerMemory};
 
 /// Largest request that is read: `objects` has 256 KiB at most, and an API server
 /// keeps no object of more than 1.5 MiB.
@@ -41,7 +41,7 @@ pub(super) struct Received(#[expect(dead_code, reason = "held, not read")] Arc<O
 
 /// The memory that an answer takes until it is sent; clones share it.
 #[derive(Clone)]
-pub(super) struct Answered(#[expect(dead_code, reason = "held, not read")] pub(super) Arc<Share>);
+pub(super) struct Answered(#[expect(dead_code, reason = "held, not read")] pub(super) Arc<AnswerMemory>);
 
 /// A gRPC service behind the entrance.
 #[derive(Clone, Debug)]

@@ -38,6 +38,9 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Stands for a mount without files, because the driver refuses an empty list.
 const NOTHING_MOUNTED: &str = "latchkey-nothing-to-mount";
 
+/// Stands for the namespace of callers that are refused; no namespace is called so.
+const CALLERS: &str = "(callers)";
+
 /// Answers the driver.
 #[derive(Clone)]
 pub struct Provider {
@@ -67,7 +70,9 @@ impl Provider {
             return Ok(());
         }
         let seen = uid.map_or_else(|| "an unknown uid".to_owned(), |uid| format!("uid {uid}"));
-        tracing::warn!(allowed = ?self.allowed_uids, "refused a caller with {seen}");
+        if let Some(untold) = self.mounter.refusals.tell(CALLERS, "", &seen) {
+            tracing::warn!(allowed = ?self.allowed_uids, "refused a caller with {seen}{untold}");
+        }
         Err(Status::permission_denied(format!("{seen} may not call this provider (--allowed-uids)")))
     }
 }

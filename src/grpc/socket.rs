@@ -10,13 +10,13 @@ use std::{
     io,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    pin::Pin,
     time::Duration,
 };
 
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{mpsc, watch},
-    time::MissedTickBehavior,
 };
 use tonic::transport::Endpoint;
 
@@ -68,6 +68,15 @@ struct Bound {
     inode: Inode,
 }
 
+/// What a look at the path finds.
+enum Found {
+    Ours,
+    /// There is no socket, or nobody listens on it.
+    Nobodys,
+    /// A live provider's, by its runtime name.
+    Held(String),
+}
+
 /// Device and number; they stay taken as long as the listener lives.
 type Inode = (u64, u64);
 
@@ -79,7 +88,8 @@ impl Socket {
     /// When the folder does not take a socket.
     pub async fn open(path: PathBuf) -> Result<Self, SocketError> {
         let mut socket = Self { path, bound: None, state: watch::Sender::new(SocketState::Starting) };
-        socket.take(true).await?;
+        let found = look(&socket.path, None).await?;
+        socket.settle(found, true)?;
         Ok(socket)
     }
 
@@ -97,20 +107,19 @@ impl Socket {
         let (sender, receiver) = mpsc::channel(BACKLOG);
         let task = tokio::spawn(async move {
             tokio::pin!(shutdown);
-            let mut look = tokio::time::interval(LOOK_INTERVAL);
-            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut look = self.look_later();
             loop {
                 tokio::select! {
                     () = &mut shutdown => break,
-                    _ = look.tick() => {
-                        if let Err(error) = self.take(false).await {
+                    found = &mut look => {
+                        if let Err(error) = found.and_then(|found| self.settle(found, false)) {
                             tracing::error!("{error}: {}", error.source);
                         }
+                        look = self.look_later();
                     }
-                    accepted = accept(self.bound.as_ref()) => {
-                        if sender.send(accepted).await.is_err() {
-                            break;
-                        }
+                    accepted = accept(&sender, self.bound.as_ref()) => match accepted {
+                        Some((place, accepted)) => place.send(accepted),
+                        None => break,
                     }
                 }
             }
@@ -119,18 +128,25 @@ impl Socket {
         (receiver, task)
     }
 
+    /// Looks at the socket after a while. Whoever waits for it may serve
+    /// meanwhile: another provider may take its time to say who it is.
+    fn look_later(&self) -> Pin<Box<dyn Future<Output = Result<Found, SocketError>> + Send>> {
+        let (path, ours) = (self.path.clone(), self.inode());
+        Box::pin(async move {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            look(&path, ours).await
+        })
+    }
+
     /// Binds the socket where it is missing, dead, or at the start another
     /// Latchkey's; else reports whose it is.
-    async fn take(&mut self, starting: bool) -> Result<(), SocketError> {
-        let state = match inode_of(&self.path)? {
-            Some(inode) if self.bound.as_ref().is_some_and(|bound| bound.inode == inode) => SocketState::Ours,
-            None => self.bind()?,
-            Some(_) => match runtime_name(&self.path).await {
-                None => self.bind()?,
-                Some(name) if name == RUNTIME_NAME && starting => self.bind()?,
-                Some(name) if name == RUNTIME_NAME => SocketState::Succeeded,
-                Some(name) => SocketState::Foreign(name),
-            },
+    fn settle(&mut self, found: Found, starting: bool) -> Result<(), SocketError> {
+        let state = match found {
+            Found::Ours => SocketState::Ours,
+            Found::Nobodys => self.bind()?,
+            Found::Held(name) if name == RUNTIME_NAME && starting => self.bind()?,
+            Found::Held(name) if name == RUNTIME_NAME => SocketState::Succeeded,
+            Found::Held(name) => SocketState::Foreign(name),
         };
         let before = self.state.send_replace(state.clone());
         if before != state {
@@ -168,13 +184,17 @@ impl Socket {
     /// Removes the socket, if it is still ours: during a rolling update the
     /// path already belongs to the new process.
     fn remove(self) {
-        let ours = self.bound.as_ref().map(|bound| bound.inode);
+        let ours = self.inode();
         if ours.is_some()
             && inode_of(&self.path).ok().flatten() == ours
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             tracing::warn!(socket = %self.path.display(), "the socket was not removed: {error}");
         }
+    }
+
+    fn inode(&self) -> Option<Inode> {
+        self.bound.as_ref().map(|bound| bound.inode)
     }
 
     fn report(&self, state: &SocketState) {
@@ -193,19 +213,30 @@ impl Socket {
     }
 }
 
-/// The next connection; never, while nothing is bound.
-async fn accept(bound: Option<&Bound>) -> io::Result<UnixStream> {
-    match bound {
-        Some(bound) => {
-            let accepted = bound.listener.accept().await;
-            if accepted.is_err() {
-                // Out of file descriptors, most likely: trying at once would only spin.
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            accepted.map(|(stream, _)| stream)
-        }
-        None => std::future::pending().await,
+/// The next connection and a place to put it; nothing when nobody takes
+/// connections any more. It never comes while nothing is bound.
+async fn accept<'a>(
+    sender: &'a mpsc::Sender<io::Result<UnixStream>>,
+    bound: Option<&Bound>,
+) -> Option<(mpsc::Permit<'a, io::Result<UnixStream>>, io::Result<UnixStream>)> {
+    let Some(bound) = bound else { return std::future::pending().await };
+    // The place comes first: what was accepted is never lost for want of one.
+    let place = sender.reserve().await.ok()?;
+    let accepted = bound.listener.accept().await;
+    if accepted.is_err() {
+        // Out of file descriptors, most likely: trying at once would only spin.
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
+    Some((place, accepted.map(|(stream, _)| stream)))
+}
+
+/// Whose the socket at `path` is, when `ours` is our own.
+async fn look(path: &Path, ours: Option<Inode>) -> Result<Found, SocketError> {
+    Ok(match inode_of(path)? {
+        None => Found::Nobodys,
+        found if found == ours => Found::Ours,
+        Some(_) => runtime_name(path).await.map_or(Found::Nobodys, Found::Held),
+    })
 }
 
 /// The socket at `path`, if there is one.

@@ -10,16 +10,19 @@ use crate::{
     aws::FailureKind,
     cluster::ClusterError,
     identity::IdentityError,
+    model::message::told,
     mount::MountError,
     shape::{Cause, FailedObjects, NotShaped},
 };
 
 /// Longest message of a status. HTTP/2 headers carry it, and percent-encoded.
 const MAX_MESSAGE_BYTES: usize = 4000;
+/// Stands where it is cut.
+const CUT: &str = " … (the provider's log has the rest)";
 
 /// The status that the driver shows in the pod's event.
 pub(super) fn status_of(error: &MountError) -> Status {
-    Status::new(code_of(error), shortened(error.to_string()))
+    Status::new(code_of(error), told(error, MAX_MESSAGE_BYTES, CUT))
 }
 
 fn code_of(error: &MountError) -> Code {
@@ -89,13 +92,4 @@ fn code_of_cause(cause: &Cause) -> Code {
             FailureKind::Invalid => Code::InvalidArgument,
         },
     }
-}
-
-fn shortened(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE_BYTES {
-        let end = (0..=MAX_MESSAGE_BYTES).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
-        message.truncate(end);
-        message.push_str(" … (the provider's log has the rest)");
-    }
-    message
 }

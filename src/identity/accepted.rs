@@ -1,5 +1,5 @@
-//! The tokens that serve the poller: what AWS has accepted, and what a newer
-//! mount offers.
+//! The tokens of each principal: those that AWS has accepted, and those that
+//! serve the poller.
 
 use std::{
     collections::HashMap,
@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::Proof;
 use crate::model::{principal::Principal, token::TokenDigest};
 
-/// Pods of one principal whose tokens are kept. Of one pod only the last is,
-/// so that a pod with forged ones does not crowd out the others.
-const MAX_OFFERS: usize = 4;
+/// Tokens of one principal that are remembered as accepted: more than a node's
+/// pods bring in a token's life.
+const MAX_ACCEPTED: usize = 1024;
 
 /// What is known of each principal that AWS has accepted once.
 #[derive(Default)]
@@ -22,12 +22,12 @@ pub(super) struct Accepted {
 }
 
 struct Known {
-    /// The newest token that AWS has accepted.
+    /// The tokens that AWS has accepted, and when they expire.
+    accepted: HashMap<TokenDigest, u64>,
+    /// The one of them that lives longest.
     proof: Proof,
-    /// The tokens that mounts brought since, by pod uid, the last one first. They
-    /// may be forged: none takes the accepted one's place before AWS has
-    /// accepted it, too.
-    offered: Vec<(String, Proof)>,
+    /// A newer one that the cluster's keys have verified.
+    verified: Option<Proof>,
     /// When the credentials run out; `None` once that was told.
     renew_at: Option<Instant>,
 }
@@ -35,31 +35,38 @@ struct Known {
 impl Accepted {
     /// AWS gave credentials, good until `renew_at`, for this token.
     pub(super) fn accept(&self, principal: &Principal, proof: &Proof, renew_at: Instant, now: u64) {
-        let mut known = self.known();
-        known.retain(|_, known| known.expires_at() > now);
-        let renew_at = Some(renew_at);
-        match known.get_mut(principal) {
-            Some(known) => {
-                known.renew_at = renew_at;
-                if proof.expires_at > known.proof.expires_at {
-                    known.proof = proof.clone();
-                }
-            }
-            None => {
-                let new = Known { proof: proof.clone(), offered: Vec::new(), renew_at };
-                known.insert(principal.clone(), new);
+        let mut all = self.known();
+        all.retain(|_, known| known.newest().expires_at > now);
+        let known = all.entry(principal.clone()).or_insert_with(|| Known {
+            accepted: HashMap::new(),
+            proof: proof.clone(),
+            verified: None,
+            renew_at: None,
+        });
+        known.renew_at = Some(renew_at);
+        if proof.expires_at > known.proof.expires_at {
+            known.proof = proof.clone();
+        }
+        if known.accepted.len() >= MAX_ACCEPTED {
+            known.accepted.retain(|_, expires_at| *expires_at > now);
+            if known.accepted.len() >= MAX_ACCEPTED {
+                known.accepted.clear();
             }
         }
+        known.accepted.insert(proof.token.digest(), proof.expires_at);
     }
 
-    /// A pod's mount brought this token.
-    pub(super) fn offer(&self, principal: &Principal, pod_uid: &str, proof: &Proof) {
+    /// Whether AWS has accepted this very token for the principal.
+    pub(super) fn has(&self, principal: &Principal, proof: &Proof) -> bool {
+        self.known().get(principal).is_some_and(|known| known.accepted.contains_key(&proof.token.digest()))
+    }
+
+    /// A mount brought this token, which the cluster's keys have verified.
+    pub(super) fn offer(&self, principal: &Principal, proof: &Proof) {
         if let Some(known) = self.known().get_mut(principal)
-            && proof.expires_at > known.proof.expires_at
+            && proof.expires_at > known.newest().expires_at
         {
-            known.offered.retain(|(pod, _)| pod != pod_uid);
-            known.offered.truncate(MAX_OFFERS - 1);
-            known.offered.insert(0, (pod_uid.to_owned(), proof.clone()));
+            known.verified = Some(proof.clone());
         }
     }
 
@@ -67,16 +74,14 @@ impl Accepted {
     pub(super) fn tokens(&self, principal: &Principal, now: u64) -> Vec<Proof> {
         let known = self.known();
         let Some(known) = known.get(principal) else { return Vec::new() };
-        let newer = known.offered.iter().map(|(_, proof)| proof);
-        let newer = newer.filter(|proof| proof.expires_at > known.proof.expires_at);
-        let tokens = newer.chain([&known.proof]);
+        let tokens = known.verified.iter().chain([&known.proof]);
         tokens.filter(|proof| proof.expires_at > now).cloned().collect()
     }
 
-    /// AWS does not accept what a mount offered.
+    /// AWS does not accept the token that a mount offered.
     pub(super) fn refuse(&self, principal: &Principal, token: TokenDigest) {
         if let Some(known) = self.known().get_mut(principal) {
-            known.offered.retain(|(_, offered)| offered.token.digest() != token);
+            known.verified.take_if(|proof| proof.token.digest() == token);
         }
     }
 
@@ -99,8 +104,7 @@ impl Accepted {
 }
 
 impl Known {
-    fn expires_at(&self) -> u64 {
-        let offered = self.offered.iter().map(|(_, proof)| proof.expires_at);
-        offered.fold(self.proof.expires_at, u64::max)
+    fn newest(&self) -> &Proof {
+        self.verified.as_ref().unwrap_or(&self.proof)
     }
 }

@@ -2,17 +2,23 @@
 //! principal's AWS credentials.
 
 mod accepted;
+mod asking;
+mod chain;
 mod irsa;
+mod jwks;
+mod keys;
 mod pod_identity;
 mod proof;
 mod roles;
+mod sessions;
+mod sts;
 
 use std::{sync::Arc, time::Duration};
 
 use aws_credential_types::Credentials;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
-use self::{accepted::Accepted, roles::Roles};
+use self::{accepted::Accepted, keys::Keys, roles::Roles, sessions::Failed};
 pub use self::{
     pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT},
     proof::Proof,
@@ -23,23 +29,26 @@ use crate::{
     clock::{Clock, unix_seconds},
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
-        arn::{Arn, Regions, RoleArn},
-        principal::Principal,
-        request::{AddressType, MountRequest},
-        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE, TokenDigest},
+        arn::{Arn, Region, Regions},
+        principal::{Means, Principal},
+        token::POD_IDENTITY_AUDIENCE,
     },
-    permits::{Permit, Urgency},
 };
 
 /// Credentials are renewed this long before they expire.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
+
+/// Connections to STS that are opened at the start: a pod needs one, and a few
+/// pods may start at once.
+const STS_CONNECTIONS_AHEAD: usize = 2;
 
 /// How credentials are got and kept.
 #[derive(Clone, Debug)]
 pub struct IdentitySettings {
     /// The Pod Identity agent.
     pub agent: AgentSettings,
-    /// Whether a service account's pods share Pod Identity credentials.
+    /// Whether a service account's pods share Pod Identity credentials, and with
+    /// them what was read.
     pub share_pod_identity: bool,
     /// How long credentials are used at most.
     pub max_credential_age: Duration,
@@ -53,7 +62,7 @@ impl Default for IdentitySettings {
     fn default() -> Self {
         Self {
             agent: AgentSettings::default(),
-            share_pod_identity: false,
+            share_pod_identity: true,
             max_credential_age: Duration::from_secs(15 * 60),
             role_age: Duration::from_secs(2 * 60),
             max_stale: Duration::from_secs(60 * 60),
@@ -84,12 +93,12 @@ pub enum IdentityError {
     },
     /// Nothing says which role to take on.
     #[error(
-        "service account {0} has no AWS identity: annotate it with {ROLE_ANNOTATION}, or set roleArn in the SecretProviderClass, or associate it with a role by EKS Pod Identity and add the audience {POD_IDENTITY_AUDIENCE} to the CSIDriver's tokenRequests"
+        "service account {0} has no AWS identity: annotate it with {ROLE_ANNOTATION}, or set roleArn in the SecretProviderClass (the provider needs --allow-role-arn for it), or associate it with a role by EKS Pod Identity and add the audience {POD_IDENTITY_AUDIENCE} to the CSIDriver's tokenRequests"
     )]
     NoIdentity(String),
     /// `usePodIdentity: "false"` and no role.
     #[error(
-        "service account {0} has no annotation {ROLE_ANNOTATION}, which IRSA needs (usePodIdentity is \"false\"); annotate it, or set roleArn in the SecretProviderClass"
+        "service account {0} has no annotation {ROLE_ANNOTATION}, which IRSA needs (usePodIdentity is \"false\"); annotate it, or set roleArn in the SecretProviderClass (the provider needs --allow-role-arn for it)"
     )]
     NoRole(String),
     /// Kubernetes did not tell the role.
@@ -110,18 +119,21 @@ pub enum IdentityError {
 
 /// What to do about refused credentials.
 fn advice(principal: &Principal, failure: &AwsFailure) -> String {
+    if let Some(role) = &principal.assumed {
+        return chain::advice(principal, role, failure);
+    }
     let (namespace, account) = principal.service_account();
-    match (principal, failure.kind) {
-        (Principal::Irsa { role, .. }, FailureKind::Denied) => format!(
+    match (&principal.means, failure.kind) {
+        (Means::Irsa { role }, FailureKind::Denied) => format!(
             ". The trust policy of {role} must allow sts:AssumeRoleWithWebIdentity to this cluster's OIDC provider with the condition \"<issuer>:sub\" = \"system:serviceaccount:{namespace}:{account}\"; also check that the role exists"
         ),
-        (Principal::Irsa { .. }, FailureKind::TokenRefused) => {
+        (Means::Irsa { .. }, FailureKind::TokenRefused) => {
             ". The cluster's OIDC issuer must be an IAM identity provider of the role's account, with audience sts.amazonaws.com".to_owned()
         }
-        (Principal::PodIdentity { .. }, FailureKind::Denied | FailureKind::NotFound) => format!(
+        (Means::PodIdentity { .. }, FailureKind::Denied | FailureKind::NotFound) => format!(
             ". A Pod Identity association for service account {namespace}/{account} must exist in this cluster, and its role must trust pods.eks.amazonaws.com with sts:AssumeRole and sts:TagSession"
         ),
-        (Principal::PodIdentity { .. }, FailureKind::Outage) => {
+        (Means::PodIdentity { .. }, FailureKind::Outage) => {
             ". Is the eks-pod-identity-agent running on this node?".to_owned()
         }
         _ => String::new(),
@@ -144,21 +156,12 @@ pub struct Identity {
     aws: Arc<Aws>,
     settings: IdentitySettings,
     clock: Clock,
+    keys: Keys,
     roles: Roles,
-    irsa: irsa::Irsa,
+    sts: sts::Sts,
     agent: pod_identity::Agent,
     sessions: Slots<Principal, Session, Failed>,
     accepted: Accepted,
-}
-
-/// A failure and the token that met it.
-#[derive(Clone, Debug)]
-struct Failed {
-    error: IdentityError,
-    token: TokenDigest,
-    regions: Regions,
-    address_type: AddressType,
-    urgency: Urgency,
 }
 
 impl Identity {
@@ -166,55 +169,14 @@ impl Identity {
     pub fn new(aws: Arc<Aws>, cluster: Arc<Cluster>, settings: IdentitySettings) -> Self {
         Self {
             clock: Clock::new(),
+            keys: Keys::new(Arc::clone(&cluster)),
             roles: Roles::new(cluster, settings.role_age, settings.max_stale),
-            irsa: irsa::Irsa::default(),
+            sts: sts::Sts::default(),
             agent: pod_identity::Agent::new(&aws, &settings.agent),
             sessions: Slots::new(),
             accepted: Accepted::default(),
             aws,
             settings,
-        }
-    }
-
-    /// The principal that the request's pod acts as, and what proves it.
-    ///
-    /// # Errors
-    /// When the pod has no identity, or its token is not its own.
-    pub async fn principal(&self, request: &MountRequest) -> Result<(Principal, Proof), IdentityError> {
-        let role = self.role(request).await?;
-        let audience = if role.is_some() { STS_AUDIENCE } else { POD_IDENTITY_AUDIENCE };
-        let proof = Proof::of(request, audience, self.clock.now())?;
-        let (namespace, service_account) =
-            (request.pod.namespace.clone(), request.pod.service_account.clone());
-        let principal = match role {
-            Some(role) => Principal::Irsa { namespace, service_account, role },
-            None => {
-                let pod_uid = (!self.settings.share_pod_identity).then(|| request.pod.uid.clone());
-                Principal::PodIdentity { namespace, service_account, pod_uid }
-            }
-        };
-        self.accepted.offer(&principal, &request.pod.uid, &proof);
-        Ok((principal, proof))
-    }
-
-    /// The role for IRSA; `None` means EKS Pod Identity.
-    async fn role(&self, request: &MountRequest) -> Result<Option<RoleArn>, IdentityError> {
-        if request.use_pod_identity == Some(true) {
-            return Ok(None);
-        }
-        if let Some(role) = &request.role_arn {
-            tracing::debug!(pod = %request.pod, %role, "the role is the SecretProviderClass's roleArn");
-            return Ok(Some(role.clone()));
-        }
-        // Only a successful read may lead to Pod Identity: a forbidden or failed
-        // one never means "no annotation".
-        let annotated = self.roles.of(request).await?;
-        let account = || format!("{}/{}", request.pod.namespace, request.pod.service_account);
-        match (annotated, request.use_pod_identity) {
-            (Some(role), _) => Ok(Some(role)),
-            (None, Some(_)) => Err(IdentityError::NoRole(account())),
-            (None, None) if request.tokens.contains_key(POD_IDENTITY_AUDIENCE) => Ok(None),
-            (None, None) => Err(IdentityError::NoIdentity(account())),
         }
     }
 
@@ -237,64 +199,6 @@ impl Identity {
         session
     }
 
-    /// As [`Self::session`]; a denial is left to the caller.
-    async fn session_by(
-        &self,
-        principal: &Principal,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
-    ) -> Result<Session, IdentityError> {
-        let now = Instant::now();
-        let (digest, urgency) = (proof.token.digest(), effort.urgency());
-        // An outage met by one token would meet every other that asks at the same
-        // place as hard; a denial may be the fault of that token alone.
-        let shared = |failed: &Failed| {
-            let alike = failed.regions == *regions
-                && failed.address_type == proof.address_type
-                && (failed.urgency == urgency || urgency == Urgency::Poll);
-            alike && (failed.token == digest || failed.error.is_outage())
-        };
-        let namespace = principal.service_account().0;
-        let admit = || async {
-            if principal.role().is_some() {
-                return self.aws.admit(effort, &regions.primary, namespace).await;
-            }
-            self.agent.admit(urgency, namespace, proof.address_type).await
-        };
-        let fetch = async |permit: Permit| {
-            self.sessions.sweep(|session| session.usable_until > now);
-            let fetched = match principal {
-                Principal::Irsa { namespace, service_account, role } => {
-                    let who = irsa::Who { namespace, service_account, role };
-                    let (age, effort) = (self.settings.max_credential_age, effort.within(permit));
-                    self.irsa.assume(&self.aws, regions, &who, &proof.token, age, &effort).await
-                }
-                Principal::PodIdentity { .. } => {
-                    self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
-                }
-            };
-            fetched.map_err(|failure| Failed {
-                error: IdentityError::Refused {
-                    principal: Box::new(principal.clone()),
-                    failure: Box::new(failure),
-                },
-                token: digest,
-                regions: regions.clone(),
-                address_type: proof.address_type,
-                urgency,
-            })
-        };
-        let fetch = async |permit: Permit| {
-            let (session, now) = (self.session_of(fetch(permit).await?), unix_seconds(self.clock.now()));
-            self.accepted.accept(principal, proof, session.usable_until, now);
-            Ok(session)
-        };
-        let usable = |session: &Session| session.usable_until > now;
-        let session = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch);
-        session.await.map_err(|failed| failed.error)
-    }
-
     /// Credentials for reading without a pod that asks: with the newest token
     /// that AWS accepts.
     ///
@@ -312,8 +216,9 @@ impl Identity {
         while let Some(proof) = tokens.next() {
             let last = tokens.peek().is_none();
             match self.session_by(principal, &proof, regions, effort).await {
-                Err(error) if !error.is_outage() && !last => {
-                    // It may be forged. The token that was accepted before has the last word.
+                Err(error) if !error.is_no_tokens_fault() && !last => {
+                    // AWS may not know the key that signed it yet. The token that it has
+                    // accepted before has the last word.
                     self.accepted.refuse(principal, proof.token.digest());
                 }
                 Err(error) if !error.is_outage() => {
@@ -324,6 +229,22 @@ impl Identity {
             }
         }
         Err(IdentityError::NoToken)
+    }
+
+    /// Reads the cluster's token-signing keys when they are due.
+    pub async fn keep_keys_fresh(&self) {
+        self.keys.keep_fresh().await;
+    }
+
+    /// Why pods' tokens are not verified as they should be; `None` while they are.
+    pub fn key_warning(&self) -> watch::Receiver<Option<String>> {
+        self.keys.warning()
+    }
+
+    /// A mount of the service account failed. Its annotation may be what a person
+    /// repairs now: the next mount reads it again.
+    pub fn doubt(&self, namespace: &str, service_account: &str) {
+        self.roles.doubt(namespace, service_account);
     }
 
     /// The principals whose credentials have run out since the last call. Who
@@ -340,6 +261,11 @@ impl Identity {
         }
     }
 
+    /// Opens connections to the Region's STS, so that the first mounts do not wait for them.
+    pub async fn connect_ahead(&self, region: &Region) {
+        self.sts.connect_ahead(&self.aws, region, STS_CONNECTIONS_AHEAD).await;
+    }
+
     /// Forgets credentials that AWS does not take any more.
     pub fn discard(&self, principal: &Principal, session: &Session) {
         let stale = session.credentials.access_key_id();
@@ -352,18 +278,6 @@ impl Identity {
         self.sessions.forget(principal, |_| true);
         self.accepted.forget(principal);
     }
-
-    fn session_of(&self, fetched: Fetched) -> Session {
-        let now = Instant::now();
-        let left = fetched.credentials.expiry().map_or(self.settings.max_credential_age, |expiry| {
-            expiry.duration_since(self.clock.now()).unwrap_or_default().saturating_sub(RENEWAL_MARGIN)
-        });
-        Session {
-            usable_until: now + left.min(self.settings.max_credential_age),
-            credentials: fetched.credentials,
-            account: fetched.account,
-        }
-    }
 }
 
 impl Session {
@@ -374,9 +288,26 @@ impl Session {
 }
 
 impl IdentityError {
+    fn refused(principal: &Principal, failure: AwsFailure) -> Self {
+        Self::Refused { principal: Box::new(principal.clone()), failure: Box::new(failure) }
+    }
+
     /// Whether STS or the agent did not answer the question at all.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind.is_outage())
+    }
+
+    /// Whether it would meet every other token of the principal as well: an outage,
+    /// or a role that is not given although the service account's own credentials
+    /// are good.
+    pub fn is_no_tokens_fault(&self) -> bool {
+        let of_chain = matches!(self, Self::Refused { principal, .. } if principal.assumed.is_some());
+        of_chain || self.is_outage()
+    }
+
+    /// Whether STS does not take the credentials that it was asked with.
+    fn is_stale(&self) -> bool {
+        matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::StaleCredentials)
     }
 
     /// Whether STS or the agent throttles.

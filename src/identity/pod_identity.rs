@@ -16,20 +16,16 @@ use aws_smithy_runtime::client::{
 use aws_smithy_runtime_api::client::{
     orchestrator::{HttpRequest, OrchestratorError},
     result::SdkError,
+    runtime_plugin::StaticRuntimePlugin,
 };
-use aws_smithy_types::{body::SdkBody, date_time::Format};
+use aws_smithy_types::{body::SdkBody, config_bag::Layer, date_time::Format};
 use http::HeaderValue;
 use serde::Deserialize;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, retries, timeouts},
-    model::{
-        arn::Region,
-        message::{causes, printable},
-        request::AddressType,
-        token::Token,
-    },
+    aws::{Aws, AwsFailure, FailureKind, retries, retry_partition, timeouts, unreached},
+    model::{arn::Region, foreign::said, request::AddressType, token::Token},
     permits::{Permit, Permits, Urgency},
 };
 
@@ -166,6 +162,8 @@ impl fmt::Debug for Answer {
 
 impl Endpoint {
     fn new(aws: &Aws, url: &str, timeout: Duration) -> Self {
+        let mut quota = Layer::new("retries");
+        quota.store_put(retry_partition());
         let operation = Operation::builder()
             .service_name("eks-pod-identity-agent")
             .operation_name("GetCredentials")
@@ -174,6 +172,7 @@ impl Endpoint {
             .endpoint_url(url.trim_end_matches('/').trim_end_matches(PATH))
             .no_auth()
             .standard_retry(&retries())
+            .runtime_plugin(StaticRuntimePlugin::new().with_config(quota.freeze()))
             .retry_classifier(HttpStatusCodeClassifier::new_from_codes(RETRYABLE))
             .retry_classifier(TransientErrorClassifier::<Infallible>::new())
             .timeout_config(timeouts(timeout))
@@ -215,8 +214,7 @@ impl Endpoint {
                 let message = match &error {
                     SdkError::TimeoutError(_) => "not in time".to_owned(),
                     SdkError::DispatchFailure(failure) => {
-                        let cause = failure.as_connector_error().map(|error| causes(error));
-                        format!("nothing: {}", cause.unwrap_or_default())
+                        format!("nothing, {}", unreached(failure))
                     }
                     SdkError::ResponseError(answer) => {
                         let body = answer
@@ -227,9 +225,10 @@ impl Endpoint {
                             .unwrap_or_default();
                         format!("HTTP {}: {body}", answer.raw().status())
                     }
-                    other => format!("nothing that could be read: {}", causes(other)),
+                    // Its cause may hold the whole request, and the request the token.
+                    _ => "nothing: the request could not be made".to_owned(),
                 };
-                return Err(refused(FailureKind::Outage, None, printable(&message)));
+                return Err(refused(FailureKind::Outage, None, said(&message)));
             }
         };
         if answer.status != 200 {
@@ -291,7 +290,7 @@ fn fetched(body: &[u8]) -> Option<Fetched> {
 /// What an answer says, on one line; the token, should it be echoed, is cut out
 /// before the text is shortened.
 fn plain_text(body: &[u8], token: &Token) -> String {
-    printable(&String::from_utf8_lossy(body).replace(token.expose(), "<token>"))
+    said(&String::from_utf8_lossy(body).replace(token.expose(), "<token>"))
 }
 
 /// A refused or missing answer, before it is known for which Region it was asked.

@@ -1,5 +1,5 @@
-//! The token that proves a pod's service account, checked as far as that is
-//! possible without AWS.
+//! The token that proves a pod's service account: what it says of itself, checked.
+//! Whether the cluster has signed it is `keys`' to say.
 
 use std::time::SystemTime;
 
@@ -7,6 +7,7 @@ use super::IdentityError;
 use crate::{
     clock::unix_seconds,
     model::{
+        message::{quoted, shortened},
         request::{AddressType, MountRequest},
         token::Token,
     },
@@ -15,19 +16,27 @@ use crate::{
 /// Longest token; kubelet's have about 1 KiB.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 
+/// Most audiences that a message names; a cluster asks for two or three.
+const MAX_SHOWN: usize = 5;
+/// How far the clock of whoever made a token may be ahead of ours.
+const SKEW: u64 = 60;
+
 /// A pod's own token, and how to reach the one who exchanges it.
 #[derive(Clone, Debug)]
 pub struct Proof {
     pub(super) token: Token,
+    /// Whether the cluster's keys have verified it. If not, AWS has to accept it
+    /// before it is worth anything.
+    pub(super) verified: bool,
     pub(super) address_type: AddressType,
     /// Seconds since 1970.
     pub(super) expires_at: u64,
 }
 
 impl Proof {
-    /// The request's token for `audience`, if it is the pod's own. AWS verifies
-    /// the signature; this keeps a token that a pod author smuggled in from
-    /// standing for another service account or another pod.
+    /// The request's token for `audience`, if it says that it is the pod's own. Its
+    /// issuer is not compared: keys belong to one cluster, which may change the
+    /// name of its issuer while its tokens stay good.
     ///
     /// # Errors
     /// When there is no such token, or it is another's or expired.
@@ -39,6 +48,12 @@ impl Proof {
         let Some(token) = request.tokens.get(audience) else {
             let mut sent: Vec<&str> = request.tokens.keys().map(String::as_str).collect();
             sent.sort_unstable();
+            let more = sent.len().saturating_sub(MAX_SHOWN);
+            let mut sent: Vec<String> =
+                sent.iter().take(MAX_SHOWN).map(|audience| shortened(audience, 100).to_owned()).collect();
+            if more > 0 {
+                sent.push(format!("and {more} more"));
+            }
             let sent = if sent.is_empty() { "none".to_owned() } else { sent.join(", ") };
             return Err(IdentityError::TokenMissing { audience, sent });
         };
@@ -51,18 +66,41 @@ impl Proof {
         let pod = &request.pod;
         let expected = format!("system:serviceaccount:{}:{}", pod.namespace, pod.service_account);
         if claims.subject != expected {
-            return unfit(format!("its subject is {:?}, the pod's is {expected:?}", claims.subject));
+            return unfit(format!(
+                "its subject is {}, the pod's is {}",
+                quoted(&claims.subject),
+                quoted(&expected)
+            ));
         }
         if !claims.is_for(audience) {
             return unfit("it is for another audience".to_owned());
         }
-        if claims.bound_to.pod.as_ref().is_some_and(|bound| bound.uid != pod.uid) {
-            return unfit(format!("it is bound to another pod than {pod} (uid {})", pod.uid));
+        // kubelet binds each token that it gives a CSI driver to the pod.
+        match &claims.bound_to.pod {
+            None => return unfit("it is not bound to a pod".to_owned()),
+            Some(bound) if bound.uid != pod.uid => {
+                return unfit(format!("it is bound to another pod than {pod} (uid {})", pod.uid));
+            }
+            Some(_) => {}
         }
         let now = unix_seconds(now);
         if claims.expires_at <= now {
             return unfit(format!("it expired {} s ago", now - claims.expires_at));
         }
-        Ok(Self { token: token.clone(), address_type: request.address_type, expires_at: claims.expires_at })
+        if claims.not_before > now.saturating_add(SKEW) {
+            return unfit(format!("it does not count for another {} s (nbf)", claims.not_before - now));
+        }
+        Ok(Self {
+            token: token.clone(),
+            verified: false,
+            address_type: request.address_type,
+            expires_at: claims.expires_at,
+        })
+    }
+
+    /// The uid of the pod's service account, as the token states it.
+    pub(super) fn account_uid(&self) -> Option<&str> {
+        let account = self.token.claims()?.bound_to.serviceaccount.as_ref()?;
+        Some(&account.uid)
     }
 }

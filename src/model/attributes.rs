@@ -6,8 +6,11 @@ use zeroize::Zeroize;
 
 use super::{
     arn::{Region, RoleArn},
-    go_text,
+    go_text, identity_keys,
+    message::quoted,
     mistakes::Mistakes,
+    principal::{AssumedRole, ExternalId},
+    request::Rules,
     token::{Tokens, parse_tokens},
 };
 
@@ -59,16 +62,19 @@ pub(super) struct Attributes {
 impl Attributes {
     pub(super) fn read(raw: &RawRequest, mistakes: &mut Mistakes) -> Self {
         let mut texts = object_of_texts(&raw.attributes, "attributes", mistakes);
-        // Driver 1.6 copies its choice into the attributes; from Kubernetes
-        // 1.35 on kubelet may send the tokens among the secrets alone.
-        let tokens = texts.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty()).or_else(|| {
-            let empty = matches!(raw.secrets.trim(), "" | "null");
-            let mut secrets =
-                if empty { BTreeMap::new() } else { object_of_texts(&raw.secrets, "secrets", mistakes) };
-            let tokens = secrets.remove(TOKENS_KEY);
-            secrets.values_mut().for_each(Zeroize::zeroize);
-            tokens
-        });
+        // kubelet alone fills the secrets. The attributes are a pod author's where
+        // kubelet sends its tokens among the secrets only (Kubernetes 1.35 can), so
+        // they count only where the secrets hold none.
+        let mut in_attributes = texts.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty());
+        let empty = matches!(raw.secrets.trim(), "" | "null");
+        let mut secrets =
+            if empty { BTreeMap::new() } else { object_of_texts(&raw.secrets, "secrets", mistakes) };
+        let in_secrets = secrets.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty());
+        secrets.values_mut().for_each(Zeroize::zeroize);
+        if in_secrets.is_some() {
+            in_attributes.zeroize();
+        }
+        let tokens = in_secrets.or(in_attributes);
         let parsed = tokens.map_or_else(Tokens::new, |mut json| {
             let parsed = parse_tokens(&json);
             json.zeroize();
@@ -85,23 +91,43 @@ impl Attributes {
         self.texts.remove(key).filter(|text| !text.is_empty())
     }
 
+    /// A name that kubelet states.
     pub(super) fn kubelet(&mut self, key: &str, mistakes: &mut Mistakes) -> String {
+        self.name(key, is_kubernetes_name, mistakes)
+    }
+
+    /// The namespace that kubelet states: a DNS label, which holds no dot.
+    pub(super) fn namespace(&mut self, mistakes: &mut Mistakes) -> String {
+        let is_label = |text: &str| is_kubernetes_name(text) && text.len() <= 63 && !text.contains('.');
+        self.name("pod.namespace", is_label, mistakes)
+    }
+
+    fn name(&mut self, key: &str, fits: impl Fn(&str) -> bool, mistakes: &mut Mistakes) -> String {
         let key = format!("{KUBELET_PREFIX}{key}");
         let text = self.take(&key).unwrap_or_default();
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
         if text.is_empty() {
             mistakes.add(&key, "is missing: the CSIDriver object needs podInfoOnMount: true");
-        } else if text.len() > 253 || !text.bytes().all(allowed) || text.contains("..") {
-            mistakes.add(&key, format!("{text:?} is not a Kubernetes name"));
+        } else if !fits(&text) {
+            mistakes.add(&key, format!("{} is not a Kubernetes name", quoted(&text)));
         }
         text
+    }
+
+    /// The SecretProviderClass's name, where the driver tells it.
+    pub(super) fn class(&mut self, mistakes: &mut Mistakes) -> String {
+        let text = self.take("secretProviderClass").unwrap_or_default();
+        if text.is_empty() || is_kubernetes_name(&text) {
+            return text;
+        }
+        mistakes.add("secretProviderClass", format!("{} is not a Kubernetes name", quoted(&text)));
+        String::new()
     }
 
     pub(super) fn region(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<Region> {
         let text = self.take(key)?;
         let region = Region::parse(&text);
         if region.is_none() {
-            mistakes.add(key, format!("{text:?} is not a Region's name"));
+            mistakes.add(key, format!("{} is not a Region's name", quoted(&text)));
         }
         region
     }
@@ -115,7 +141,8 @@ impl Attributes {
         if let (Some(only), None) = (chars.next(), chars.next()) {
             return Some(only);
         }
-        mistakes.add("pathTranslation", format!("{text:?} is neither a single character nor \"False\""));
+        mistakes
+            .add("pathTranslation", format!("{} is neither a single character nor \"False\"", quoted(&text)));
         None
     }
 
@@ -123,7 +150,7 @@ impl Attributes {
         let text = self.take("usePodIdentity")?;
         let choice = go_text::parse_bool(&text);
         if choice.is_none() {
-            mistakes.add("usePodIdentity", format!("{text:?} is neither \"true\" nor \"false\""));
+            mistakes.add("usePodIdentity", format!("{} is neither \"true\" nor \"false\"", quoted(&text)));
         }
         choice
     }
@@ -137,24 +164,62 @@ impl Attributes {
             // AWS's own provider takes anything else for "auto".
             other => {
                 mistakes.warn(format!(
-                    "preferredAddressType {other:?} is none of ipv4, ipv6, auto; auto is used"
+                    "preferredAddressType {} is none of ipv4, ipv6, auto; auto is used",
+                    quoted(other)
                 ));
                 AddressType::Auto
             }
         }
     }
 
-    pub(super) fn role_arn(&mut self, allowed: bool, mistakes: &mut Mistakes) -> Option<RoleArn> {
-        let text = self.take("roleArn")?;
-        if !allowed {
-            mistakes.add("roleArn", "is not allowed here (--allow-role-arn=false); annotate the ServiceAccount with eks.amazonaws.com/role-arn");
+    /// `roleArn`.
+    pub(super) fn role_arn(&mut self, rules: &Rules, mistakes: &mut Mistakes) -> Option<RoleArn> {
+        if !rules.allow_role_arn {
+            self.take("roleArn")?;
+            mistakes.add("roleArn", "is not allowed here, because the provider runs without --allow-role-arn; annotate the ServiceAccount with eks.amazonaws.com/role-arn");
             return None;
         }
-        let role = RoleArn::parse(&text);
-        if role.is_none() {
-            mistakes.add("roleArn", format!("{text:?} is not arn:<partition>:iam::<account>:role/<name>"));
+        self.role("roleArn", rules, mistakes)
+    }
+
+    /// `assumeRoleArn` and `assumeRoleExternalId`.
+    pub(super) fn assumed_role(&mut self, rules: &Rules, mistakes: &mut Mistakes) -> Option<AssumedRole> {
+        const EXTERNAL_ID: &str = "assumeRoleExternalId";
+        let names_role = self.texts.get("assumeRoleArn").is_some_and(|text| !text.is_empty());
+        let arn = self.role("assumeRoleArn", rules, mistakes);
+        let external_id = self.take(EXTERNAL_ID).map(|text| {
+            let id = ExternalId::parse(&text);
+            if id.is_none() {
+                mistakes.add(
+                    EXTERNAL_ID,
+                    "is no external id: STS takes 2 to 1224 letters, digits and characters of _+=,.@:/-",
+                );
+            }
+            if !names_role {
+                mistakes.add(EXTERNAL_ID, "needs assumeRoleArn, the role that asks for the external id");
+            }
+            id
+        });
+        Some(AssumedRole { arn: arn?, external_id: external_id.flatten() })
+    }
+
+    /// A role's ARN that the operator lets a class name.
+    fn role(&mut self, key: &str, rules: &Rules, mistakes: &mut Mistakes) -> Option<RoleArn> {
+        let text = self.take(key)?;
+        let Some(role) = RoleArn::parse(&text) else {
+            mistakes.add(key, format!("{} is not arn:<partition>:iam::<account>:role/<name>", quoted(&text)));
+            return None;
+        };
+        if rules.allowed_roles.as_ref().is_some_and(|patterns| !patterns.allow(&role)) {
+            mistakes.add(
+                key,
+                format!(
+                    "{role} is not among the roles that --allowed-roles of the provider lets classes name"
+                ),
+            );
+            return None;
         }
-        role
+        Some(role)
     }
 
     pub(super) fn refresh_interval(
@@ -168,19 +233,31 @@ impl Attributes {
         let fitting = interval.filter(|interval| (least..=most).contains(interval));
         if fitting.is_none() {
             let (least, most) = (go_text::show_duration(least), go_text::show_duration(most));
-            mistakes.add("refreshInterval", format!("{text:?} is not a duration between {least} (--min-refresh-interval) and {most} (--max-refresh-interval), such as \"1m30s\""));
+            mistakes.add("refreshInterval", format!("{} is not a duration between {least} (--min-refresh-interval) and {most} (--max-refresh-interval), such as \"1m30s\"", quoted(&text)));
         }
         fitting
     }
 
+    /// Names every parameter that nothing has asked for; one that looks as if it
+    /// chose an identity is a mistake, unless it is empty.
     pub(super) fn warn_of_the_rest(&mut self, mistakes: &mut Mistakes) {
         for (key, mut text) in std::mem::take(&mut self.texts) {
+            let is_empty = text.is_empty();
             text.zeroize();
-            if !key.starts_with(KUBELET_PREFIX) {
-                mistakes.warn(format!("unknown parameter {key:?} is ignored"));
+            if key.starts_with(KUBELET_PREFIX) {
+                continue;
+            }
+            match identity_keys::refusal(&key).filter(|_| !is_empty) {
+                Some(refusal) => mistakes.add(&quoted(&key).to_string(), refusal),
+                None => mistakes.warn(format!("unknown parameter {} is ignored", quoted(&key))),
             }
         }
     }
+}
+
+fn is_kubernetes_name(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    text.len() <= 253 && text.bytes().all(allowed) && !text.contains("..")
 }
 
 /// serde_json's own message may quote a token, so only the place is told.

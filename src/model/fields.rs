@@ -3,7 +3,8 @@
 use super::{
     encoding::Encoding,
     file::FileMode,
-    go_text,
+    go_text, identity_keys,
+    message::quoted,
     mistakes::Mistakes,
     yaml::{Content, Node},
 };
@@ -66,7 +67,7 @@ impl<'a> Fields<'a> {
         let (text, _) = self.scalar(key, mistakes)?;
         let flag = go_text::parse_bool(text);
         if flag.is_none() {
-            mistakes.add(&self.place, format!("{key} {text:?} is neither true nor false"));
+            mistakes.add(&self.place, format!("{key} {} is neither true nor false", quoted(text)));
         }
         flag
     }
@@ -84,7 +85,7 @@ impl<'a> Fields<'a> {
             } else {
                 "is not four octal digits such as \"0644\""
             };
-            mistakes.add(&self.place, format!("{key} {written:?} {problem}"));
+            mistakes.add(&self.place, format!("{key} {} {problem}", quoted(written)));
         }
         mode
     }
@@ -94,15 +95,20 @@ impl<'a> Fields<'a> {
         let (text, _) = self.scalar("encoding", mistakes)?;
         let encoding = Encoding::parse(text);
         if encoding.is_none() {
-            mistakes.add(&self.place, format!("encoding {text:?} is none of base64, base64url, hex"));
+            mistakes.add(&self.place, format!("encoding {} is none of base64, base64url, hex", quoted(text)));
         }
         encoding
     }
 
-    /// Names every key that nothing has asked for.
+    /// Names every key that nothing has asked for; one that looks as if it chose
+    /// an identity is a mistake.
     pub(super) fn warn_of_the_rest(self, mistakes: &mut Mistakes) {
         for (key, node) in self.entries {
-            mistakes.warn(format!("{}: unknown key {key:?} (line {}) is ignored", self.place, node.line));
+            let (place, quoted, line) = (&self.place, quoted(key), node.line);
+            match identity_keys::refusal(key) {
+                Some(refusal) => mistakes.add(place, format!("{quoted} (line {line}): {refusal}")),
+                None => mistakes.warn(format!("{place}: unknown key {quoted} (line {line}) is ignored")),
+            }
         }
     }
 }

@@ -1,14 +1,19 @@
-//! Errors and foreign texts as a person reads them.
+//! Messages as a person reads them: bounded while they are made, and on one line,
+//! whatever a pod author or a server has put into them.
 
-use std::error::Error;
+use std::{
+    error::Error,
+    fmt::{self, Write},
+};
 
-/// Longest part of a foreign text that is repeated.
-const MAX_CHARS: usize = 600;
+/// Most bytes of one message in the log. With its quotes escaped, as JSON has
+/// them, and with the line's other fields it stays below 8 KiB.
+pub const MAX_LOGGED_BYTES: usize = 6 << 10;
 
-/// Longest part of a pod author's text that is quoted.
-const MAX_QUOTED_CHARS: usize = 200;
+/// Most bytes of a pod author's text that is quoted, as they are printed.
+const MAX_QUOTED_BYTES: usize = 200;
 
-/// An error and its causes, joined once.
+/// An error of our own and its causes, joined once.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
@@ -23,17 +28,90 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
     texts.join(": ")
 }
 
-/// A foreign text on one line and of bounded length.
-pub fn printable(text: &str) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    clean.take(MAX_CHARS).collect::<String>().trim().to_owned()
+/// A message as it leaves for the log.
+pub fn logged(message: &dyn fmt::Display) -> String {
+    told(message, MAX_LOGGED_BYTES, " …")
 }
 
-/// A text that a pod author wrote, cut to what a message needs of it.
-pub fn shortened(text: &str) -> std::borrow::Cow<'_, str> {
-    match text.char_indices().nth(MAX_QUOTED_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
+/// A message of at most `max_bytes` on one line; where it is cut, `ending`
+/// stands at its end. What is too much is not even made.
+pub fn told(message: &dyn fmt::Display, max_bytes: usize, ending: &str) -> String {
+    let mut line = Line { text: String::new(), left: max_bytes.saturating_sub(ending.len()), cut: false };
+    // The only error is our own: there is no room left.
+    let _ = write!(line, "{message}");
+    if line.cut {
+        line.text.push_str(ending);
+    }
+    line.text
+}
+
+/// A pod author's text in quotes, escaped as Rust's `Debug` does it and cut to
+/// what a message needs of it.
+pub fn quoted(text: &str) -> Quoted<'_> {
+    Quoted(text)
+}
+
+/// A text to be printed in quotes.
+#[derive(Clone, Copy)]
+pub struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        let mut left = MAX_QUOTED_BYTES;
+        for c in self.0.chars() {
+            let single_quote = c == '\'';
+            let escaped = c.escape_debug();
+            let bytes = if single_quote { 1 } else { escaped.clone().map(char::len_utf8).sum() };
+            let Some(rest) = left.checked_sub(bytes) else {
+                f.write_char('…')?;
+                break;
+            };
+            left = rest;
+            if single_quote { f.write_char(c)? } else { escaped.fmt(f)? }
+        }
+        f.write_char('"')
+    }
+}
+
+/// A text, cut where a character ends, to at most `max_bytes`.
+pub fn shortened(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes)]
+}
+
+/// What is printed for a character: nothing that ends a line, steers a terminal,
+/// turns the order of what follows, or cannot be seen.
+pub(super) fn visible(c: char) -> char {
+    match c {
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => ' ',
+        // Marks of direction, zero widths, separators of lines; "tags".
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => ' ',
+        '\u{e0000}'..='\u{e0fff}' => ' ',
+        c if c.is_control() => ' ',
+        c => c,
+    }
+}
+
+/// Takes text until it is full.
+struct Line {
+    text: String,
+    left: usize,
+    cut: bool,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars().map(visible) {
+            // A log in JSON needs two bytes for these.
+            let bytes = if matches!(c, '"' | '\\') { 2 } else { c.len_utf8() };
+            let Some(left) = self.left.checked_sub(bytes) else {
+                self.cut = true;
+                return Err(fmt::Error);
+            };
+            self.left = left;
+            self.text.push(c);
+        }
+        Ok(())
     }
 }
 
@@ -58,13 +136,33 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut_where_a_character_ends() {
-        assert_eq!(shortened("ä"), "ä");
-        assert_eq!(shortened(&"ä".repeat(300)), "ä".repeat(200) + "…");
+        assert_eq!(quoted("ä'\"\n").to_string(), r#""ä'\"\n""#);
+        assert_eq!(quoted(&"ä".repeat(300)).to_string(), format!("\"{}…\"", "ä".repeat(100)));
+        let escaped = quoted(&"\u{10fffe}".repeat(300)).to_string();
+        assert!(escaped.len() <= 205 && escaped.ends_with("…\""), "{escaped}");
+        assert_eq!(shortened("ää", 3), "ä");
+        assert_eq!(shortened("ää", 4), "ää");
     }
 
     #[test]
-    fn a_foreign_text_stays_on_one_line() {
-        assert_eq!(printable(" a\r\nb\u{1b}[0m "), "a  b [0m");
-        assert_eq!(printable(&"x".repeat(5000)).len(), 600);
+    fn a_message_is_cut_while_it_is_made() {
+        struct Endless;
+        impl fmt::Display for Endless {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                loop {
+                    f.write_str("ä\"")?;
+                }
+            }
+        }
+        let text = told(&Endless, 100, " …");
+        assert!(text.ends_with(" …") && text.len() <= 100, "{text}");
+        assert!(serde_json::to_string(&text).unwrap().len() <= 102, "{text}");
+        assert_eq!(told(&"short", 100, " …"), "short");
+    }
+
+    #[test]
+    fn nothing_in_a_message_forges_a_line_or_turns_it_round() {
+        let text = "a\r\nb\u{1b}[31mc\u{202e}d\u{2028}e\u{85}f\u{9b}g\u{200d}h\0i\u{e0041}j";
+        assert_eq!(logged(&text), "a  b [31mc d e f g h i j");
     }
 }

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
-/// Longest message of one mistake.
-const MAX_MISTAKE_CHARS: usize = 600;
-/// Most mistakes that one answer spells out.
-const MAX_SHOWN: usize = 20;
+use super::message::told;
+
+/// Most bytes of one mistake or warning.
+const MAX_MISTAKE_BYTES: usize = 500;
+/// Most bytes of all mistakes, and of all warnings, that one answer spells out.
+const MAX_MISTAKES_BYTES: usize = 3000;
+const MAX_WARNINGS_BYTES: usize = 1000;
 
 /// Bounds on what one SecretProviderClass may ask for.
 #[derive(Clone, Debug)]
@@ -25,45 +28,97 @@ impl Default for Limits {
 }
 
 /// Collects mistakes and warnings, so that one answer names them all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Mistakes {
-    /// How many there are.
-    pub(super) count: usize,
-    /// The first ones.
-    pub(super) found: Vec<String>,
+    pub(super) found: Told,
     /// What is odd and not wrong.
-    pub(super) warnings: Vec<String>,
+    pub(super) warnings: Told,
+}
+
+/// The first of many texts, and how many there are. What nobody will read is only
+/// counted: a manifest must not become a thousand times its own size in messages.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) count: usize,
+    pub(super) texts: Vec<String>,
+    left: usize,
+}
+
+impl Default for Mistakes {
+    fn default() -> Self {
+        Self { found: Told::new(MAX_MISTAKES_BYTES), warnings: Told::new(MAX_WARNINGS_BYTES) }
+    }
 }
 
 impl Mistakes {
     /// Something that makes the request invalid.
     pub fn add(&mut self, place: &str, problem: impl fmt::Display) {
-        self.count += 1;
-        // What nobody will read is only counted: a manifest must not become a
-        // thousand times its own size in messages.
-        if self.found.len() < MAX_SHOWN {
-            self.found.push(cut(format!("{place}: {problem}")));
-        }
+        self.found.push(format_args!("{place}: {problem}"));
     }
 
     /// Whether there is a mistake.
     pub(super) fn any(&self) -> bool {
-        self.count > 0
+        self.found.count > 0
     }
 
     /// Something that is only odd.
-    pub fn warn(&mut self, warning: String) {
-        if self.warnings.len() < MAX_SHOWN {
-            self.warnings.push(cut(warning));
-        }
+    pub fn warn(&mut self, warning: impl fmt::Display) {
+        self.warnings.push(format_args!("{warning}"));
     }
 }
 
-/// A message about a long text needs its beginning only.
-fn cut(mut message: String) -> String {
-    if let Some((end, _)) = message.char_indices().nth(MAX_MISTAKE_CHARS) {
-        message.truncate(end);
-        message.push('…');
+impl Told {
+    fn new(max_bytes: usize) -> Self {
+        Self { count: 0, texts: Vec::new(), left: max_bytes }
     }
-    message
+
+    fn push(&mut self, text: fmt::Arguments<'_>) {
+        self.count += 1;
+        if self.left == 0 {
+            return;
+        }
+        let text = told(&text, MAX_MISTAKE_BYTES, "…");
+        match self.left.checked_sub(text.len()) {
+            Some(left) => {
+                self.left = left;
+                self.texts.push(text);
+            }
+            // Nor is a shorter one from behind: these are the first ones.
+            None => self.left = 0,
+        }
+    }
+
+    /// The texts, and how many more there are.
+    pub(super) fn into_texts(mut self) -> Vec<String> {
+        match self.count - self.texts.len() {
+            0 => {}
+            more => self.texts.push(format!("and {more} more")),
+        }
+        self.texts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_and_long_mistakes_are_counted_and_cut() {
+        let mut mistakes = Mistakes::default();
+        mistakes.add("objects", "x".repeat(1 << 20));
+        for number in 0..1000 {
+            mistakes.add("objects", format!("{number} \u{202e}{}", "ü".repeat(100)));
+            mistakes.warn(format!("unknown {number}"));
+        }
+        assert_eq!(mistakes.found.count, 1001);
+        let found = mistakes.found.into_texts();
+        assert!(found.concat().len() <= MAX_MISTAKES_BYTES + 20, "{found:?}");
+        assert!(found[0].len() == MAX_MISTAKE_BYTES && found[0].ends_with("x…"), "{}", found[0]);
+        assert!(found[1].starts_with("objects: 0  ü"), "{}", found[1]);
+        let told = found.len() - 1;
+        assert_eq!(found[told], format!("and {} more", 1001 - told));
+        let warnings = mistakes.warnings.into_texts();
+        assert!(warnings.concat().len() <= MAX_WARNINGS_BYTES + 20, "{warnings:?}");
+        assert!(warnings[warnings.len() - 1].starts_with("and "), "{warnings:?}");
+    }
 }

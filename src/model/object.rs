@@ -10,7 +10,7 @@ use super::{
     fields::Fields,
     file::FileMode,
     file_path::FilePath,
-    message::shortened,
+    message::quoted,
     mistakes::{Limits, Mistakes},
     reference::{Reference, Selector},
     yaml::{Content, Node},
@@ -71,7 +71,7 @@ impl Object {
         let place = format!("objects[{index}] (line {})", node.line);
         let mut fields = Fields::of(node, &place, mistakes)?;
         let name = fields.text("objectName", mistakes).unwrap_or_default();
-        let place = if name.is_empty() { place } else { format!("{place} {:?}", shortened(&name)) };
+        let place = if name.is_empty() { place } else { format!("{place} {}", quoted(&name)) };
         fields.rename(place.clone());
 
         let object_type = fields.text("objectType", mistakes).unwrap_or_default();
@@ -118,10 +118,10 @@ impl Object {
 
     /// Every file that the object may bring, with the name to report it by.
     pub fn paths(&self) -> impl Iterator<Item = (&FilePath, String)> {
-        let id = shortened(&self.reference.id);
-        let whole = (&self.path, format!("{id:?}"));
-        let fields = self.fields.iter().map(|field| {
-            (&field.path, format!("jmesPath {:?} of {:?}", field.expression.as_str(), self.reference.id))
+        let id = quoted(&self.reference.id);
+        let whole = (&self.path, id.to_string());
+        let fields = self.fields.iter().map(move |field| {
+            (&field.path, format!("jmesPath {} of {id}", quoted(field.expression.as_str())))
         });
         std::iter::once(whole).chain(fields)
     }
@@ -263,11 +263,7 @@ fn file_path(
         .map_err(|error| {
             mistakes.add(
                 place,
-                format!(
-                    "{key} {:?} gives the file name {:?}, which {error}",
-                    shortened(name),
-                    shortened(&translated)
-                ),
+                format!("{key} {} gives the file name {}, which {error}", quoted(name), quoted(&translated)),
             )
         })
         .ok()

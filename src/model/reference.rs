@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{
     arn::{Arn, Region},
+    message::quoted,
     mistakes::Mistakes,
 };
 
@@ -112,8 +113,8 @@ impl Reference {
         if let (Some(arn), Some(region)) = (arn, region)
             && arn.region != region.as_str()
         {
-            mistakes
-                .add(place, format!("the ARN is of Region {:?}, but Region {region} is asked", arn.region));
+            let of = quoted(arn.region);
+            mistakes.add(place, format!("the ARN is of Region {of}, but Region {region} is asked"));
         }
         let by_arn = arn.map(|arn| (arn.service, Service::of_arn(arn.service)));
         let service = match (object_type, by_arn) {
@@ -122,13 +123,15 @@ impl Reference {
                     .to_owned())
             }
             ("", Some((other, None))) => {
-                Err(format!("the ARN is of service {other:?}; secretsmanager and ssm are read"))
+                Err(format!("the ARN is of service {}; secretsmanager and ssm are read", quoted(other)))
             }
             ("", Some((_, Some(service)))) => Ok(service),
             (text, by_arn) => match Service::of_type(text) {
-                None => Err(format!("objectType {text:?} is neither secretsmanager nor ssmparameter")),
+                None => {
+                    Err(format!("objectType {} is neither secretsmanager nor ssmparameter", quoted(text)))
+                }
                 Some(service) if by_arn.is_some_and(|(_, of_arn)| of_arn != Some(service)) => {
-                    Err(format!("objectType {text:?} does not agree with the ARN's service"))
+                    Err(format!("objectType {} does not agree with the ARN's service", quoted(text)))
                 }
                 Some(service) => Ok(service),
             },
@@ -138,7 +141,7 @@ impl Reference {
         if service == Service::ParameterStore {
             if let Some((bare, inline)) = inline_selector(name, arn) {
                 if selector != Selector::default() {
-                    mistakes.add(place, format!("objectName already selects {inline:?}; objectVersion or objectVersionLabel cannot select again"));
+                    mistakes.add(place, format!("objectName already selects {}; objectVersion or objectVersionLabel cannot select again", quoted(inline)));
                 }
                 let number = inline.bytes().all(|b| b.is_ascii_digit());
                 let (version, label) = if number { (Some(inline), None) } else { (None, Some(inline)) };

@@ -9,10 +9,12 @@ use super::{
     attributes::Attributes,
     file::FileMode,
     file_path::FilePath,
-    message::shortened,
+    message::quoted,
     mistakes::Mistakes,
     object::{Class, Object},
+    principal::AssumedRole,
     region_patterns::RegionPatterns,
+    role_patterns::RolePatterns,
     source,
     token::Tokens,
     yaml::{self, Content, Node},
@@ -33,8 +35,11 @@ const MAX_CLASS_EXPRESSION_BYTES: usize = 64 << 10;
 pub struct Rules {
     /// Bounds.
     pub limits: Limits,
-    /// Whether a class may name its role itself (`roleArn`).
+    /// Whether a class may name its IRSA role itself (`roleArn`).
     pub allow_role_arn: bool,
+    /// The roles that a class may name, as `roleArn` or `assumeRoleArn`; `None`
+    /// leaves it to IAM.
+    pub allowed_roles: Option<RolePatterns>,
     /// The Region of classes that name none, where it is known.
     pub default_region: Option<Region>,
     /// Regions that may be read from; `None` for every one.
@@ -49,7 +54,8 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
-            allow_role_arn: true,
+            allow_role_arn: false,
+            allowed_roles: None,
             default_region: None,
             allowed_regions: None,
             min_refresh_interval: Duration::from_secs(15),
@@ -104,6 +110,8 @@ pub struct MountRequest {
     pub address_type: AddressType,
     /// `roleArn`.
     pub role_arn: Option<RoleArn>,
+    /// `assumeRoleArn`, with `assumeRoleExternalId`.
+    pub assumed_role: Option<AssumedRole>,
     /// `refreshInterval`: how old a served value may be.
     pub refresh_interval: Option<Duration>,
     /// What to mount.
@@ -170,18 +178,19 @@ impl MountRequest {
         raw.secrets.zeroize();
 
         let pod = Pod {
-            namespace: attributes.kubelet("pod.namespace", &mut mistakes),
+            namespace: attributes.namespace(&mut mistakes),
             name: attributes.kubelet("pod.name", &mut mistakes),
             uid: attributes.kubelet("pod.uid", &mut mistakes),
             service_account: attributes.kubelet("serviceAccount.name", &mut mistakes),
         };
-        let class = attributes.take("secretProviderClass").unwrap_or_default();
+        let class = attributes.class(&mut mistakes);
         let region = attributes.region("region", &mut mistakes).or_else(|| rules.default_region.clone());
         let failover_region = attributes.region("failoverRegion", &mut mistakes);
         let translation = attributes.translation(&mut mistakes);
         let use_pod_identity = attributes.use_pod_identity(&mut mistakes);
         let address_type = attributes.address_type(&mut mistakes);
-        let role_arn = attributes.role_arn(rules.allow_role_arn, &mut mistakes);
+        let role_arn = attributes.role_arn(rules, &mut mistakes);
+        let assumed_role = attributes.assumed_role(rules, &mut mistakes);
         if use_pod_identity == Some(true) && role_arn.is_some() {
             mistakes.warn("roleArn is ignored, because usePodIdentity is \"true\"".to_owned());
         }
@@ -216,9 +225,9 @@ impl MountRequest {
             let class = if class.is_empty() { class } else { format!("{}/{class}", pod.namespace) };
             return Err(InvalidRequest {
                 class,
-                count: mistakes.count,
-                mistakes: mistakes.found,
-                warnings: mistakes.warnings,
+                count: mistakes.found.count,
+                mistakes: mistakes.found.texts,
+                warnings: mistakes.warnings.into_texts(),
             });
         }
         Ok(Self {
@@ -229,11 +238,12 @@ impl MountRequest {
             use_pod_identity,
             address_type,
             role_arn,
+            assumed_role,
             refresh_interval,
             objects: objects.into(),
             tokens: attributes.tokens,
             target_path: PathBuf::from(raw.target_path),
-            warnings: mistakes.warnings,
+            warnings: mistakes.warnings.into_texts(),
         })
     }
 
@@ -257,11 +267,9 @@ impl MountRequest {
         for object in self.objects.iter() {
             let arn = Arn::parse(&object.reference.id);
             if let Some(arn) = arn.filter(|arn| arn.region != region.as_str()) {
-                let id = &object.reference.id;
-                mistakes.add(
-                    id,
-                    format!("the ARN is of Region {:?}, but the node's Region {region} is asked", arn.region),
-                );
+                let (id, of) = (quoted(&object.reference.id), quoted(arn.region));
+                let problem = format!("the ARN is of Region {of}, but the node's Region {region} is asked");
+                mistakes.add(&id.to_string(), problem);
             }
         }
         if !mistakes.any() {
@@ -269,8 +277,8 @@ impl MountRequest {
         }
         Err(InvalidRequest {
             class: format!("{}/{}", self.pod.namespace, self.class),
-            count: mistakes.count,
-            mistakes: mistakes.found,
+            count: mistakes.found.count,
+            mistakes: mistakes.found.texts,
             warnings: Vec::new(),
         })
     }
@@ -279,7 +287,8 @@ impl MountRequest {
 fn default_mode(permission: &str, mistakes: &mut Mistakes) -> FileMode {
     let bits = serde_json::from_str::<u32>(permission).ok();
     bits.and_then(FileMode::new).unwrap_or_else(|| {
-        mistakes.add("permission", format!("{permission:?} is not a file mode of at most 511 (0777)"));
+        mistakes
+            .add("permission", format!("{} is not a file mode of at most 511 (0777)", quoted(permission)));
         FileMode::OWNER_READ
     })
 }
@@ -301,9 +310,7 @@ fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<
         Content::Null => Vec::new(),
         Content::List(entries) => {
             // Counted first: what is too much is not even looked at.
-            let before = mistakes.count;
-            check_counts(entries, class.limits, mistakes);
-            if mistakes.count > before {
+            if !counts_fit(entries, class.limits, mistakes) {
                 return Vec::new();
             }
             let parse = |(index, entry)| Object::parse(entry, index, class, mistakes);
@@ -316,8 +323,9 @@ fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<
     }
 }
 
-/// What the entries ask for in all: files, and bytes of expressions.
-fn check_counts(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) {
+/// Whether what the entries ask for in all, files and bytes of expressions, is no
+/// more than a class may have.
+fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> bool {
     let (mut files, mut expression_bytes) = (0, 0);
     for entry in entries {
         files += 1;
@@ -346,6 +354,7 @@ fn check_counts(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) {
             ),
         );
     }
+    files <= max_files && expression_bytes <= MAX_CLASS_EXPRESSION_BYTES
 }
 
 /// Two objects must not share a file, nor one's file be another's folder.
@@ -361,17 +370,14 @@ fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
             mistakes.add(
                 "objects",
                 format!(
-                    "{owner} and {next_owner} both mount the file {:?}; give one an objectAlias",
-                    shortened(path)
+                    "{owner} and {next_owner} both mount the file {}; give one an objectAlias",
+                    quoted(path)
                 ),
             );
         } else if next.strip_prefix(path).is_some_and(|below| below.starts_with('/')) {
             mistakes.add(
                 "objects",
-                format!(
-                    "{owner} mounts the file {:?}, which {next_owner} needs as a folder",
-                    shortened(path)
-                ),
+                format!("{owner} mounts the file {}, which {next_owner} needs as a folder", quoted(path)),
             );
         }
     }

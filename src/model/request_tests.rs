@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::attributes::TOKENS_KEY;
 use crate::model::reference::{Selector, Service};
+use crate::model::role_patterns::RolePatterns;
 
 /// A request whose attributes are the given ones on top of a pod's.
 fn parse_with(
@@ -39,6 +40,16 @@ fn objects(yaml: &str) -> Result<Vec<Object>, Vec<String>> {
 fn file_names(attributes: &[(&str, &str)]) -> Vec<String> {
     let request = parse(attributes).unwrap();
     request.objects.iter().flat_map(Object::paths).map(|(path, _)| path.to_string()).collect()
+}
+
+#[test]
+fn a_class_whose_name_is_none_is_refused_and_its_name_not_repeated_elsewhere() {
+    for name in ["a\nb", "A", "a/b", &"x".repeat(300)] {
+        let error = parse(&[("secretProviderClass", name)]).unwrap_err();
+        assert_eq!(error.class, "");
+        assert!(error.mistakes[0].starts_with("secretProviderClass: "), "{error}");
+        assert!(error.mistakes[0].len() < 260, "{error}");
+    }
 }
 
 #[test]
@@ -149,7 +160,7 @@ fn all_mistakes_of_a_request_are_reported_together() {
             ),
         ],
         "999999",
-        &Rules::default(),
+        &Rules { allow_role_arn: true, ..Rules::default() },
     )
     .unwrap_err();
     for place in [
@@ -242,7 +253,7 @@ fn failover_objects_follow_the_rules_of_awss_own_provider() {
 }
 
 #[test]
-fn tokens_come_from_attributes_first_then_from_secrets() {
+fn kubelets_tokens_among_the_secrets_win_over_the_attributes() {
     let tokens = |attributes: &str, secrets: &str| {
         let mut texts = serde_json::json!({
             "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
@@ -261,8 +272,14 @@ fn tokens_come_from_attributes_first_then_from_secrets() {
             .map(|request| request.tokens.get("a").map(|token| token.expose().to_owned()))
     };
     let in_secrets = serde_json::json!({ TOKENS_KEY: r#"{"a":{"token":"second"}}"# }).to_string();
-    assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, &in_secrets), Ok(Some("first".to_owned())));
+    assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, &in_secrets), Ok(Some("second".to_owned())));
     assert_eq!(tokens("", &in_secrets), Ok(Some("second".to_owned())));
+    // What a pod author wrote into volumeAttributes is not even read then.
+    assert_eq!(tokens("no JSON", &in_secrets), Ok(Some("second".to_owned())));
+    let none = serde_json::json!({ TOKENS_KEY: "" }).to_string();
+    for secrets in ["null", "", "{}", &none] {
+        assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, secrets), Ok(Some("first".to_owned())));
+    }
     assert_eq!(tokens("", "null"), Ok(None));
     assert_eq!(tokens("", ""), Ok(None));
 }
@@ -312,10 +329,68 @@ fn limits_are_held() {
 }
 
 #[test]
-fn a_role_arn_can_be_forbidden() {
-    let rules = Rules { allow_role_arn: false, ..Rules::default() };
-    let error = parse_with(&[("roleArn", "arn:aws:iam::111122223333:role/x")], "420", &rules).unwrap_err();
-    assert!(error.to_string().contains("--allow-role-arn"), "{error}");
+fn a_role_arn_is_refused_unless_the_operator_allows_it() {
+    let role = [("roleArn", "arn:aws:iam::111122223333:role/x")];
+    let error = parse(&role).unwrap_err();
+    assert!(error.to_string().contains("without --allow-role-arn"), "{error}");
+    let rules = Rules { allow_role_arn: true, ..Rules::default() };
+    assert!(parse_with(&role, "420", &rules).is_ok());
+}
+
+#[test]
+fn an_assumed_role_comes_with_its_external_id_and_neither_is_guessed() {
+    const ROLE: &str = "arn:aws:iam::222233334444:role/x";
+    let assumed = |texts: &[(&str, &str)]| parse(texts).map(|request| request.assumed_role);
+    assert_eq!(assumed(&[]), Ok(None));
+    assert_eq!(assumed(&[("assumeRoleArn", ""), ("assumeRoleExternalId", "")]), Ok(None));
+    let both = assumed(&[("assumeRoleArn", ROLE), ("assumeRoleExternalId", "shop/1")]).unwrap().unwrap();
+    assert_eq!((both.arn.as_str(), both.external_id.unwrap().as_str()), (ROLE, "shop/1"));
+    for (texts, problem) in [
+        (
+            [("assumeRoleArn", "reader"), ("assumeRoleExternalId", "ab")],
+            "assumeRoleArn: \"reader\" is not arn:",
+        ),
+        (
+            [("assumeRoleArn", ROLE), ("assumeRoleExternalId", "a b")],
+            "assumeRoleExternalId: is no external id",
+        ),
+        ([("assumeRoleArn", ""), ("assumeRoleExternalId", "ab")], "needs assumeRoleArn"),
+    ] {
+        let error = assumed(&texts).unwrap_err();
+        assert_eq!(error.count, 1, "{error}");
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+}
+
+#[test]
+fn allowed_roles_bind_every_role_that_a_class_names() {
+    let allowed_roles = RolePatterns::parse("arn:aws:iam::111122223333:role/shop-*").unwrap();
+    let rules = Rules { allow_role_arn: true, allowed_roles, ..Rules::default() };
+    for key in ["roleArn", "assumeRoleArn"] {
+        assert!(parse_with(&[(key, "arn:aws:iam::111122223333:role/shop-web")], "420", &rules).is_ok());
+        let error =
+            parse_with(&[(key, "arn:aws:iam::222233334444:role/shop-web")], "420", &rules).unwrap_err();
+        assert!(error.to_string().contains("--allowed-roles"), "{error}");
+        assert!(error.mistakes[0].starts_with(&format!("{key}: ")), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_key_that_looks_like_an_identity_is_a_mistake_and_names_the_one_that_was_meant() {
+    for (key, known) in [
+        ("RoleArn", "roleArn"),
+        ("assumerolearn", "assumeRoleArn"),
+        ("externalId", "assumeRoleExternalId"),
+        ("usePodidentity", "usePodIdentity"),
+    ] {
+        let error = parse(&[(key, "x")]).unwrap_err();
+        assert!(error.mistakes[0].starts_with(&format!("{key:?}: ")), "{error}");
+        assert!(error.mistakes[0].ends_with(&format!("did you mean {known}?")), "{error}");
+        assert!(parse(&[(key, "")]).is_ok(), "an empty parameter asks for nothing");
+        let objects = format!("- {{objectName: a, objectType: secretsmanager, {key}: x}}");
+        let error = parse(&[("objects", &objects)]).unwrap_err();
+        assert!(error.mistakes[0].starts_with("objects[0] (line 1) \"a\": "), "{error}");
+    }
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! What is read together: one object, or one secret under several labels.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+};
 
 use super::{
-    message::shortened,
+    message::quoted,
     mistakes::Mistakes,
     object::Object,
     reference::{Reference, Selector, Service},
@@ -43,6 +46,13 @@ impl Source {
     pub fn service(&self) -> Service {
         // A source is never empty.
         self.primary.first().map_or(Service::SecretsManager, |reference| reference.service)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A source is never empty, and all its references have one id.
+        f.write_str(self.primary.first().map_or("", |reference| reference.id.as_str()))
     }
 }
 
@@ -114,11 +124,11 @@ pub(super) fn check_versions(objects: &[Object], mistakes: &mut Mistakes) {
         }
     }
     for ((place, id), versions) in asked {
-        let (id, count) = (shortened(id), versions.len());
+        let (id, count) = (quoted(id), versions.len());
         if count > MAX_VERSIONS {
             mistakes.add(
                 place,
-                format!("{id:?} is asked for in {count} versions and labels; the maximum is {MAX_VERSIONS}"),
+                format!("{id} is asked for in {count} versions and labels; the maximum is {MAX_VERSIONS}"),
             );
         }
     }

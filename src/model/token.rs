@@ -21,9 +21,27 @@ pub struct Token {
     text: SecretString,
     /// Read once: a mount looks at them several times.
     claims: OnceLock<Option<Claims>>,
+    digest: OnceLock<TokenDigest>,
 }
 
-/// What a token says of itself. Nobody has verified it yet: AWS does.
+/// The three parts of a JWT in its compact form (RFC 7515, section 7.1).
+pub struct Parts<'a> {
+    header: &'a str,
+    payload: &'a str,
+    /// What the signature is over: header and payload, as they are written.
+    pub signed: &'a str,
+    /// The signature, in base64url.
+    pub signature: &'a str,
+}
+
+impl Parts<'_> {
+    /// The header's JSON.
+    pub fn header(&self) -> Option<Vec<u8>> {
+        BASE64URL_NOPAD.decode(self.header.as_bytes()).ok()
+    }
+}
+
+/// What a token says of itself, whether or not it is true.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Claims {
     /// `system:serviceaccount:<namespace>:<name>`.
@@ -35,6 +53,9 @@ pub struct Claims {
     /// Seconds since 1970 after which the token is void.
     #[serde(rename = "exp", default)]
     pub expires_at: u64,
+    /// Seconds since 1970 before which it does not count yet.
+    #[serde(rename = "nbf", default)]
+    pub not_before: u64,
     /// What Kubernetes binds it to.
     #[serde(rename = "kubernetes.io", default)]
     pub bound_to: Binding,
@@ -89,7 +110,7 @@ pub struct TokenDigest([u8; 32]);
 impl Token {
     /// Wraps the token.
     pub fn new(token: String) -> Self {
-        Self { text: token.into(), claims: OnceLock::new() }
+        Self { text: token.into(), claims: OnceLock::new(), digest: OnceLock::new() }
     }
 
     /// The token itself, for the one who sends it.
@@ -97,11 +118,17 @@ impl Token {
         self.text.expose_secret()
     }
 
+    /// The parts of the token; `None` when it has not exactly three.
+    pub fn parts(&self) -> Option<Parts<'_>> {
+        let (signed, signature) = self.expose().rsplit_once('.')?;
+        let (header, payload) = signed.split_once('.')?;
+        (!payload.contains('.')).then_some(Parts { header, payload, signed, signature })
+    }
+
     /// What the token says of itself; `None` when it is no JWT.
     pub fn claims(&self) -> Option<&Claims> {
         let read = || {
-            let payload = self.expose().split('.').nth(1)?;
-            let json = BASE64URL_NOPAD.decode(payload.trim_end_matches('=').as_bytes()).ok()?;
+            let json = BASE64URL_NOPAD.decode(self.parts()?.payload.as_bytes()).ok()?;
             serde_json::from_slice(&json).ok()
         };
         self.claims.get_or_init(read).as_ref()
@@ -109,7 +136,7 @@ impl Token {
 
     /// Tells this token from another.
     pub fn digest(&self) -> TokenDigest {
-        TokenDigest(Sha256::digest(self.expose()).into())
+        *self.digest.get_or_init(|| TokenDigest(Sha256::digest(self.expose()).into()))
     }
 }
 
@@ -165,8 +192,8 @@ mod tests {
         assert_eq!((claims.subject.as_str(), claims.expires_at), ("system:serviceaccount:ns:sa", 7));
         assert!(claims.is_for("x") && !claims.is_for("y"));
         assert_eq!(claims.bound_to.pod.as_ref().unwrap().uid, "u");
-        for bad in ["", "x", "a.b.c", "a.e30", "..", "a.!!!.c"] {
-            let _ = Token::new(bad.to_owned()).claims();
+        for bad in ["", "x", "a.b.c", "a.e30", "..", "a.!!!.c", "a.e30.b.c", "a.e30=.c"] {
+            assert_eq!(Token::new(bad.to_owned()).claims(), None, "{bad}");
         }
         assert_eq!(Token::new("nonsense".to_owned()).claims(), None);
     }

@@ -13,8 +13,10 @@ use serde_yaml::{
     options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy},
 };
 
-/// Deepest nesting that is read.
-const MAX_DEPTH: usize = 64;
+/// Deepest nesting that is read; a SecretProviderClass needs 7. The parser and
+/// this file recurse, and an exhausted stack would end the process: a debug build
+/// takes up to 60 KiB a level, and a thread has 2 MiB.
+const MAX_DEPTH: usize = 12;
 /// Most nodes that are read, aliases expanded: 500 objects with every key that
 /// there is have about 15,000.
 const MAX_NODES: usize = 16_000;

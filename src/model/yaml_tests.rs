@@ -114,6 +114,52 @@ fn bombs_and_garbage_are_errors_with_a_place() {
     assert_eq!(read("a: b\n c: d\n").unwrap_err().line, 2);
 }
 
+#[test]
+fn the_deepest_nests_fit_half_of_a_threads_stack() {
+    let attack = || {
+        for levels in [8, 11, 12, 13, 64, 1000, 40_000] {
+            let block = |opening: &str| {
+                (0..levels.min(400))
+                    .map(|level| format!("{}{opening}\n", " ".repeat(level)))
+                    .collect::<String>()
+            };
+            let by_alias = (1..levels.min(900))
+                .map(|level| format!("- &a{level} {{k: *a{}}}\n", level - 1))
+                .collect::<String>();
+            let by_merge = (1..levels.min(900))
+                .map(|level| format!("- &a{level} {{<<: [*a{}, *a0]}}\n", level - 1))
+                .collect::<String>();
+            for text in [
+                "[".repeat(levels),
+                "{a: ".repeat(levels),
+                "{? ".repeat(levels),
+                "- ".repeat(levels),
+                "? ".repeat(levels),
+                "[{<<: ".repeat(levels),
+                "!!seq [".repeat(levels),
+                "&a [".repeat(levels),
+                "[".repeat(levels) + &"]".repeat(levels),
+                "{a: ".repeat(levels) + &"}".repeat(levels),
+                "{<<: ".repeat(levels) + &"}".repeat(levels),
+                "{<<: [".repeat(levels) + &"]}".repeat(levels),
+                block("a:"),
+                block("-"),
+                block("? a\n:"),
+                format!("- &a0 {{k: x}}\n{by_alias}"),
+                format!("- &a0 {{k: x}}\n{by_merge}"),
+                format!("- &a [{}*a", "[".repeat(levels)),
+            ] {
+                let _ = read(&text);
+            }
+        }
+    };
+    std::thread::Builder::new().stack_size(1 << 20).spawn(attack).unwrap().join().unwrap();
+    // No error of depth hides what the limit allows.
+    let deep = "[".repeat(MAX_DEPTH - 1) + &"]".repeat(MAX_DEPTH - 1);
+    assert!(read(&deep).is_ok());
+    assert!(read(&("[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1))).is_err());
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,200}") {

@@ -8,13 +8,16 @@ use crate::{
     fetch::ReadFailure,
     model::{
         arn::Region,
-        message::shortened,
+        message::{quoted, shortened},
         reference::{Reference, Service},
     },
 };
 
 /// Most objects that one message spells out.
 const MAX_SHOWN: usize = 20;
+/// Most bytes of an id within an ARN. Secrets' names have at most 512, and
+/// parameters' 1,011: <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>
+const MAX_ID_BYTES: usize = 1100;
 
 /// Objects that failed, and for whom.
 #[derive(Debug, thiserror::Error)]
@@ -81,10 +84,10 @@ impl fmt::Display for FailedObjects {
             let separator = if number == 0 { "" } else { ";" };
             write!(
                 f,
-                "{separator} ({}) {} {:?}: ",
+                "{separator} ({}) {} {}: ",
                 number + 1,
                 reference.service,
-                shortened(&reference.to_string())
+                quoted(&reference.to_string())
             )?;
             match &failure.cause {
                 Cause::Read(read) => {
@@ -95,8 +98,9 @@ impl fmt::Display for FailedObjects {
                     }
                 }
                 Cause::Shape(errors) => {
-                    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                    f.write_str(&texts.join("; "))?;
+                    for (number, error) in errors.iter().enumerate() {
+                        write!(f, "{}{error}", if number == 0 { "" } else { "; " })?;
+                    }
                 }
             }
         }
@@ -109,20 +113,19 @@ impl fmt::Display for FailedObjects {
 
 /// What an IAM policy must name for `reference`.
 fn resource(reference: &Reference, region: &Region, account: &str) -> String {
-    if reference.id.starts_with("arn:") {
-        return reference.id.clone();
+    let id = shortened(&reference.id, MAX_ID_BYTES);
+    if id.starts_with("arn:") {
+        return id.to_owned();
     }
     let partition = region.partition();
     match reference.service {
         // AWS adds six random characters to a secret's name.
         Service::SecretsManager => {
-            format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{}-??????", reference.id)
+            format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{id}-??????")
         }
         Service::ParameterStore => {
-            format!(
-                "arn:{partition}:ssm:{region}:{account}:parameter/{}",
-                reference.id.trim_start_matches('/')
-            )
+            let id = id.trim_start_matches('/');
+            format!("arn:{partition}:ssm:{region}:{account}:parameter/{id}")
         }
     }
 }

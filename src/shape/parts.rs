@@ -5,9 +5,10 @@ use std::{ops::ControlFlow, sync::Arc, time::Instant};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    jmespath::{Document, DocumentError, Fuel, SearchError},
     model::{
         encoding::Encoding,
-        expression::ExtractError,
+        message::quoted,
         object::{Field, Object},
         secret::SecretValue,
     },
@@ -19,24 +20,32 @@ use crate::{
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     /// `encoding` does not fit.
-    #[error("the value{of} is not {encoding}", of = field.as_ref().map(|f| format!(" of jmesPath {f:?}")).unwrap_or_default(), encoding = encoding.as_str())]
+    #[error("the value{of} is not {encoding}", of = field.as_ref().map(|f| format!(" of jmesPath {}", quoted(f))).unwrap_or_default(), encoding = encoding.as_str())]
     Encoding {
         /// The jmesPath entry; `None` for the whole value.
         field: Option<String>,
         /// What was expected.
         encoding: Encoding,
     },
-    /// The value is no JSON, or the expression does not fit it.
-    #[error("jmesPath {expression:?}: {problem}")]
+    /// There are fields to take out, and the value is no JSON.
+    #[error("jmesPath: {0}")]
+    NotJson(DocumentError),
+    /// The expression does not fit the value, or costs too much.
+    #[error("jmesPath {}: {problem}", quoted(expression))]
     Extract {
         /// The entry's expression or key.
         expression: String,
         /// What is wrong.
-        problem: ExtractError,
+        problem: SearchError,
     },
     /// The expression finds nothing.
-    #[error("jmesPath {0:?} finds nothing in the value, or null (optional: true would skip it)")]
-    Missing(String),
+    #[error("jmesPath {} finds nothing in the value, or null{} (optional: true would skip it)", quoted(expression), advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default())]
+    Missing {
+        /// The entry's expression or key.
+        expression: String,
+        /// Where it is instead, perhaps.
+        advice: Option<String>,
+    },
 }
 
 /// Tells the object's way of taking a value apart; `None` where the value is
@@ -116,11 +125,19 @@ impl Taking {
             }
         }
         let whole = parts[0].clone().unwrap_or_else(|| value.clone());
-        while let Some(field) = object.fields.get(parts.len() - 1) {
+        let stops = || stop.is_set();
+        // Once for all fields of this step.
+        let document =
+            match object.fields.first().map(|_| Document::parse(whole.expose(), &mut Fuel::new(&stops))) {
+                None => None,
+                Some(Ok(document)) => Some(document),
+                Some(Err(error)) => return ControlFlow::Break(Err(vec![ShapeError::NotJson(error)])),
+            };
+        while let (Some(field), Some(document)) = (object.fields.get(parts.len() - 1), &document) {
             if stop.is_set() || *bytes > room {
                 break;
             }
-            let part = extract(field, &whole).unwrap_or_else(|error| {
+            let part = extract(field, document, &mut Fuel::new(&stops)).unwrap_or_else(|error| {
                 errors.push(error);
                 None
             });
@@ -143,14 +160,22 @@ impl Taking {
 }
 
 /// `None` when the entry is optional and finds nothing.
-fn extract(field: &Field, value: &SecretValue) -> Result<Option<SecretValue>, ShapeError> {
+fn extract(
+    field: &Field,
+    document: &Document<'_>,
+    fuel: &mut Fuel<'_>,
+) -> Result<Option<SecretValue>, ShapeError> {
     let expression = || field.expression.as_str().to_owned();
     let found = field
         .expression
-        .extract(value.expose())
+        .extract(document, fuel)
         .map_err(|problem| ShapeError::Extract { expression: expression(), problem })?;
     let Some(found) = found else {
-        return if field.optional { Ok(None) } else { Err(ShapeError::Missing(expression())) };
+        if field.optional {
+            return Ok(None);
+        }
+        let advice = field.expression.advice(document, fuel);
+        return Err(ShapeError::Missing { expression: expression(), advice });
     };
     match field.encoding {
         None => Ok(Some(found)),

@@ -1,6 +1,6 @@
 //! Files that are more than one mount may have.
 
-use crate::model::{file::MountFile, object::Object};
+use crate::model::{file::MountFile, message::quoted, object::Object};
 
 /// Bytes that the protocol adds to a file's path and contents, at most: tags,
 /// lengths, mode, and the version entry.
@@ -24,11 +24,20 @@ impl TooLarge {
     /// Names the largest of the files up to the one that was too much.
     pub(super) fn new(files: &[MountFile], limit: usize) -> Self {
         let sum = files.iter().map(size_of).sum();
-        let mut sizes: Vec<(usize, &str)> =
-            files.iter().map(|file| (file.contents.len(), file.path.as_str())).collect();
+        let sizes = files.iter().map(|file| (file.contents.len(), file.path.as_str()));
+        Self::of(sum, limit, sizes.collect())
+    }
+
+    /// The values alone are more already, of which these were read.
+    pub fn of_values(values: &[(String, usize)], limit: usize) -> Self {
+        let sum = values.iter().map(|(_, bytes)| bytes).sum();
+        Self::of(sum, limit, values.iter().map(|(name, bytes)| (*bytes, name.as_str())).collect())
+    }
+
+    fn of(sum: usize, limit: usize, mut sizes: Vec<(usize, &str)>) -> Self {
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         let largest: Vec<String> =
-            sizes.iter().take(10).map(|(bytes, path)| format!("{path:?} {bytes} bytes")).collect();
+            sizes.iter().take(10).map(|(bytes, path)| format!("{} {bytes} bytes", quoted(path))).collect();
         Self { sum, limit, largest: largest.join(", ") }
     }
 }

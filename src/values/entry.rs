@@ -48,12 +48,12 @@ impl fmt::Display for Lost {
         match self {
             Self::Session(error) => f.write_str(&causes(error)),
             Self::Read(outcome) => {
-                let failures: Vec<String> = outcome
-                    .iter()
-                    .filter_map(|result| result.as_ref().err())
-                    .map(|failure| failure.failover.as_ref().unwrap_or(&failure.primary).to_string())
-                    .collect();
-                f.write_str(&failures.join("; "))
+                let failures = outcome.iter().filter_map(|result| result.as_ref().err());
+                for (number, failure) in failures.enumerate() {
+                    let what = failure.failover.as_ref().unwrap_or(&failure.primary);
+                    write!(f, "{}{what}", if number == 0 { "" } else { "; " })?;
+                }
+                Ok(())
             }
         }
     }

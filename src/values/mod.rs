@@ -125,7 +125,7 @@ impl Values {
             regions: regions.clone(),
             source: source.clone(),
             slot: Slot::new(),
-            pace: Mutex::new(Pace::new(interval, now, required, empty_bytes(source))),
+            pace: Mutex::new(Pace::new(interval, now, required, empty_bytes(principal, source))),
         });
         table.insert(&entry);
         table.evict(&entry, self.settings.max_bytes);
@@ -186,7 +186,7 @@ impl Values {
             held.results.keep_parts_of(&before.results);
         }
         let results = held.results.clone();
-        let (read_at, bytes) = (held.read_at, empty_bytes(&entry.source) + held.bytes());
+        let (read_at, bytes) = (held.read_at, empty_bytes(&entry.principal, &entry.source) + held.bytes());
         drop(entry.slot.succeed(turn, held));
         {
             let mut pace = entry.pace();
@@ -293,7 +293,7 @@ impl Values {
     /// Counts an entry anew, after something was taken out of its values.
     pub fn recount(&self, entry: &Arc<Entry>) {
         if let Some(held) = entry.slot.held() {
-            self.count(entry, empty_bytes(&entry.source) + held.bytes());
+            self.count(entry, empty_bytes(&entry.principal, &entry.source) + held.bytes());
         }
     }
 

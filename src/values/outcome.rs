@@ -81,7 +81,7 @@ impl Outcome {
     }
 
     /// Bytes of the values and of what was taken out of them.
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let values: usize = self.results.iter().flatten().map(|reading| reading.value.len()).sum();
         values + self.parts().iter().map(|kept| bytes_of(&kept.parts)).sum::<usize>()
     }

@@ -99,8 +99,8 @@ struct Holding {
 
 /// What an entry counts for without its values: it is in the table as a key,
 /// too, and a pod author chooses how many names it has and how long they are.
-pub(super) fn empty_bytes(source: &Source) -> usize {
+pub(super) fn empty_bytes(principal: &Principal, source: &Source) -> usize {
     let references = source.primary.iter().chain(&source.failover);
     let references = references.map(|reference| 2 * reference.bytes()).sum::<usize>();
-    ENTRY_BYTES + references + RESULT_BYTES * source.primary.len()
+    ENTRY_BYTES + 2 * principal.bytes() + references + RESULT_BYTES * source.primary.len()
 }

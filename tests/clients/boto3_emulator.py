@@ -370,6 +370,13 @@ def identities():
     answer = chained.assume_role(RoleArn=SHARED_ROLE, RoleSessionName="hop", ExternalId="shop-and-partner")
     partner_sm = client("secretsmanager", session_of(answer))
     check("a second hop", partner_sm.get_secret_value(SecretId="partner/api")["SecretString"], "partner-key")
+    refused("another external id", lambda: chained.assume_role(
+        RoleArn=SHARED_ROLE, RoleSessionName="hop", ExternalId="another"), "AccessDenied", 403)
+    refused("what is no external id", lambda: chained.assume_role(
+        RoleArn=SHARED_ROLE, RoleSessionName="hop", ExternalId="a b"), "ValidationError", message="externalId")
+    refused("a second hop of more than an hour", lambda: chained.assume_role(
+        RoleArn=SHARED_ROLE, RoleSessionName="hop", ExternalId="shop-and-partner", DurationSeconds=3601),
+        "ValidationError")
 
     refused("an unknown key", lambda: client("secretsmanager", session("AKIAUNKNOWN")).list_secrets(),
             "UnrecognizedClientException", message="The security token included in the request is invalid.")

@@ -15,7 +15,7 @@ use latchkey::{
     fetch::{ObjectResult, ReadFailure},
     model::{
         arn::{Region, Regions},
-        principal::Principal,
+        principal::{Means, Principal},
         reference::{Reference, Selector, Service},
         secret::SecretValue,
         source::Source,
@@ -106,10 +106,11 @@ async fn mounts_work_as_ever_while_the_byte_bound_evicts() {
 
 /// Puts a value of so many bytes into the cache, as a read would.
 fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
-    let principal = Principal::PodIdentity {
+    let principal = Principal {
         namespace: "pay".to_owned(),
         service_account: format!("worker-{}", number % 100),
-        pod_uid: None,
+        means: Means::PodIdentity { pod_uid: None },
+        assumed: None,
     };
     let regions = Regions { primary: Region::parse(REGION).unwrap(), failover: None };
     let reference = Reference {

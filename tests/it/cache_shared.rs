@@ -134,7 +134,7 @@ async fn two_identities_never_share_a_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_share_values_by_pod_identity_only_where_the_operator_says_so() {
+async fn pods_share_values_by_pod_identity_unless_the_operator_says_otherwise() {
     for (shared, reads) in [(false, 3), (true, 1)] {
         let world = World::with(|config| config.identity.share_pod_identity = shared).await;
         world.secret("shop/db", "one");
@@ -151,6 +151,26 @@ async fn pods_share_values_by_pod_identity_only_where_the_operator_says_so() {
         world.republish(&requests, 5 * INTERVAL).await;
         assert_eq!(world.calls(READ), 5 * reads, "shared: {shared}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_of_pods_by_pod_identity_makes_one_call_to_the_agent_and_one_for_each_secret() {
+    let world = World::start().await;
+    let objects: Vec<String> = (0..5)
+        .map(|number| {
+            world.secret(&format!("pay/{number}"), "x");
+            format!("- {{objectName: pay/{number}, objectType: secretsmanager}}")
+        })
+        .collect();
+    world.emulator.set_delay(None, Duration::from_millis(20));
+    let requests: Vec<Request> = (0..110)
+        .map(|number| Request::of_pod(Pod::numbered("pay", "worker", number), &objects.join("\n")))
+        .map(|request| request.parameter("usePodIdentity", "true"))
+        .collect();
+    let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
+    assert!(answers.iter().all(|answer| answer.paths().len() == 5));
+    assert_eq!((world.calls("PodIdentityCredentials"), world.calls(READ)), (1, 5));
+    assert_eq!(world.all_calls(), 6);
 }
 
 #[tokio::test(start_paused = true)]

@@ -84,19 +84,19 @@ async fn fifty_concurrent_mounts_of_one_service_account_make_one_sts_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_of_one_service_account_do_not_share_pod_identity_credentials() {
-    // The session tags carry the pod, and a policy may tell pods apart.
+async fn pods_of_one_service_account_share_pod_identity_credentials_unless_the_operator_says_otherwise() {
     let pods = || (0..5).map(|number| Pod::numbered("pay", "worker", number));
     let request = |pod| Request::of_pod(pod, SECRET).parameter("usePodIdentity", "true");
-    let apart = world().await;
     let requests: Vec<Request> = pods().map(request).collect();
-    join_all(requests.iter().map(|request| apart.mount(request))).await;
-    assert_eq!(apart.calls(AGENT_CALL), 5);
-
-    let shared = World::with(|config| config.identity.share_pod_identity = true).await;
-    shared.secret("shop/db", "x");
+    let shared = world().await;
     join_all(requests.iter().map(|request| shared.mount(request))).await;
     assert_eq!(shared.calls(AGENT_CALL), 1);
+
+    // The session tags carry the pod, and a policy may tell pods apart.
+    let apart = World::with(|config| config.identity.share_pod_identity = false).await;
+    apart.secret("shop/db", "x");
+    join_all(requests.iter().map(|request| apart.mount(request))).await;
+    assert_eq!(apart.calls(AGENT_CALL), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,7 +36,7 @@ async fn a_failure_names_its_cause() {
             "service account shop/web",
             WEB,
             &format!(
-                "{action} in {REGION} failed: AccessDeniedException: User: arn:aws:sts::{ACCOUNT}:assumed-role/web/latchkey-shop-web is not authorized"
+                "{action} in {REGION} failed: AccessDeniedException: User: arn:aws:sts::{ACCOUNT}:assumed-role/web/latchkey-shop.web is not authorized"
             ),
             &format!("(request id {})", request_id(&world, operation)),
             &missing,

@@ -27,7 +27,7 @@ async fn irsa_takes_the_annotations_role_and_names_the_workload_in_the_session()
     world.mount(&Request::new(SECRET)).await;
     let read = &reads(&world)[0];
     assert_eq!(read.role.as_deref(), Some(WEB));
-    let session = "arn:aws:sts::111122223333:assumed-role/web/latchkey-shop-web";
+    let session = "arn:aws:sts::111122223333:assumed-role/web/latchkey-shop.web";
     assert_eq!(read.principal.as_deref(), Some(session));
     let calls = world.emulator.calls();
     assert_eq!(calls[0].operation, "AssumeRoleWithWebIdentity");

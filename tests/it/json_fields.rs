@@ -175,13 +175,76 @@ async fn what_does_not_fit_the_value_is_named_without_showing_it() {
         ("shop/db", "{path: gone, objectAlias: a}", r#"jmesPath "gone" finds nothing"#),
         ("shop/db", "{key: user.name, objectAlias: a}", r#"jmesPath "user.name" finds nothing"#),
         ("shop/db", "{path: user, objectAlias: a, encoding: hex}", r#"jmesPath "user" is not hex"#),
-        ("shop/db", "{path: 'abs(user)', objectAlias: a}", "does not fit the value's types"),
+        (
+            "shop/db",
+            "{path: 'abs(user)', objectAlias: a}",
+            "abs takes a number as argument 1, and gets: string",
+        ),
         ("shop/text", "{path: user, objectAlias: a}", "the value is not JSON (line 1, column 1)"),
-        ("shop/binary", "{path: user, objectAlias: a}", "the value is not text, so it is not JSON"),
+        ("shop/binary", "{path: user, objectAlias: a}", "the value is not JSON (line 1, column 1)"),
     ] {
         let objects = format!("- {{objectName: {object}, objectType: secretsmanager, jmesPath: [{entry}]}}");
         let status = world.refusal(&Request::new(&objects)).await;
         assert_says(&status, Code::FailedPrecondition, &[object, says]);
         assert!(!status.message().contains("hunter2"), "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn computed_values_are_written_as_aws_own_provider_writes_them() {
+    extracted(
+        r#"{"quota":[3,1,2],"port":5432.0,"users":[{"n":"a","s":"on"},{"n":"b","s":"off"}]}"#,
+        &[
+            ("to_string(sum(quota))", "6"),
+            ("to_string(avg(quota))", "2"),
+            ("to_string(floor(port))", "5432"),
+            ("to_string(port)", "5432"),
+            ("to_string(`1.0`)", "1"),
+            ("sum(quota)", "6"),
+            ("users[].{q: n}[0].q", "a"),
+            ("users[*].{q: n, r: s}[1].r", "off"),
+            ("users[?s==`\"on\"`].{q: n}[0].q", "a"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_that_is_not_utf_8_elsewhere_does_not_refuse_a_field() {
+    let world = World::start().await;
+    let secret = b"{\"a\":\"caf\xe9\",\"b\":\"ok\"}";
+    world.emulator.put_secret(crate::harness::REGION, "shop/db", secret.to_vec());
+    let objects =
+        "- {objectName: shop/db, objectType: secretsmanager, jmesPath: [{path: b, objectAlias: b}]}";
+    let answer = world.mount(&Request::new(objects)).await;
+    assert_eq!((answer.text("b"), answer.bytes("shop_db")), ("ok", &secret[..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_finds_nothing_is_told_where_it_is_and_what_is_too_expensive_what_to_do() {
+    let world = World::start().await;
+    world.secret(
+        "shop/db",
+        r#"{"spring.datasource.password":"s3cr3t","users":[{"n":"b"}],"config":"{\"user\":\"s3cr3t\"}"}"#,
+    );
+    world.secret("shop/large", &format!("[{}1]", "1,".repeat(30_000)));
+    let many = format!("length([{}@]|[])", "@,".repeat(250));
+    for (object, path, says) in [
+        ("shop/db", "spring.datasource.password", "write key: spring.datasource.password instead of path"),
+        ("shop/db", "config.user", "config is a text that holds JSON"),
+        ("shop/db", r#"users[?n=="b"].n"#, "a text in an expression has single quotes"),
+        ("shop/db", "users[?n==`\"z\"`]", "finds nothing in the value"),
+        (
+            "shop/large",
+            &many,
+            "evaluating it takes too much memory for a value of this size: make it simpler",
+        ),
+    ] {
+        let objects = format!(
+            "- {{objectName: {object}, objectType: secretsmanager, jmesPath: [{{path: '{path}', objectAlias: a}}]}}"
+        );
+        let status = world.refusal(&Request::new(&objects)).await;
+        assert_says(&status, Code::FailedPrecondition, &[object, says]);
+        assert!(!status.message().contains("s3cr3t"), "{status}");
     }
 }

@@ -1,6 +1,7 @@
 //! What is wrong in a manifest is told, all at once, before anything is asked of
 //! AWS: InvalidArgument.
 
+use latchkey::model::{request::Rules, role_patterns::RolePatterns};
 use tonic::Code;
 
 use crate::harness::{REGION, Request, World, assert_says};
@@ -194,21 +195,65 @@ async fn limits_hold() {
     let long = format!(
         "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: {expression}, objectAlias: b}}]}}"
     );
-    refused(&world, &Request::new(&long), &["path has 1025 bytes; 1024 are the most"]).await;
+    refused(&world, &Request::new(&long), &["path has 1025 bytes; the maximum is 1024"]).await;
     let deep = format!(
         "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: '{}a{}', objectAlias: b}}]}}",
         "(".repeat(400),
         ")".repeat(400)
     );
-    refused(&world, &Request::new(&deep), &["operators and brackets"]).await;
+    refused(&world, &Request::new(&deep), &["it is nested more than 128 deep"]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn role_arn_can_be_forbidden() {
-    let world = World::with(|config| config.rules.allow_role_arn = false).await;
+async fn role_arn_is_refused_by_default() {
+    let world = World::with(|config| config.rules = Rules::default()).await;
     let request = Request::new("- {objectName: a, objectType: secretsmanager}")
         .parameter("roleArn", "arn:aws:iam::111122223333:role/web");
-    refused(&world, &request, &["roleArn: is not allowed here (--allow-role-arn=false)"]).await;
+    let says = "roleArn: is not allowed here, because the provider runs without --allow-role-arn";
+    refused(&world, &request, &[says]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn allowed_roles_refuse_what_no_pattern_matches() {
+    let world = World::with(|config| {
+        config.rules.allowed_roles = RolePatterns::parse("arn:aws:iam::111122223333:role/w*").unwrap();
+    });
+    let world = world.await;
+    world.secret("shop/db", "x");
+    let request = Request::new("- {objectName: shop/db, objectType: secretsmanager}");
+    // The annotation's role is not bound by them.
+    world.emulator.set_trust("arn:aws:iam::111122223333:role/own", &["system:serviceaccount:shop:web"]);
+    world.emulator.allow("arn:aws:iam::111122223333:role/own", "secretsmanager:GetSecretValue", "*");
+    world.kubernetes.annotate("shop", "web", "arn:aws:iam::111122223333:role/own");
+    world.mount(&request).await;
+    world.mount(&request.clone().parameter("roleArn", "arn:aws:iam::111122223333:role/web")).await;
+    world.emulator.reset_calls();
+    for key in ["roleArn", "assumeRoleArn"] {
+        let request = request.clone().parameter(key, "arn:aws:iam::222233334444:role/web");
+        let says =
+            format!("{key}: arn:aws:iam::222233334444:role/web is not among the roles that --allowed-roles");
+        refused(&world, &request, &[&says]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_looks_like_an_identity_is_refused_and_not_ignored() {
+    let world = World::start().await;
+    world.secret("a", "x");
+    for (key, says) in [
+        ("assumerolearn", r#""assumerolearn": there is no such key here"#),
+        ("assume_role_arn", "did you mean assumeRoleArn?"),
+        ("ExternalId", "did you mean assumeRoleExternalId?"),
+        ("UsePodIdentity", "did you mean usePodIdentity?"),
+        ("iamRole", "these parameters of a class choose an identity: roleArn, assumeRoleArn"),
+    ] {
+        let request = Request::new("- {objectName: a, objectType: secretsmanager}").parameter(key, "x");
+        refused(&world, &request, &[says]).await;
+        let in_object = format!("- {{objectName: a, objectType: secretsmanager, {key}: x}}");
+        refused(&world, &Request::new(&in_object), &["objects[0] (line 1)", key]).await;
+    }
+    let harmless = Request::new("- {objectName: a, objectType: secretsmanager}");
+    world.mount(&harmless.parameter("Region", "eu-central-1").parameter("vaultAddress", "x")).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,8 +293,8 @@ async fn very_many_mistakes_are_counted_and_fit_an_answer() {
     let world = World::start().await;
     let objects = "- {objectName: a}\n".repeat(100);
     let status = world.refusal(&Request::new(&objects)).await;
-    assert_says(&status, Code::InvalidArgument, &["100 mistakes", "and 80 more"]);
+    assert_says(&status, Code::InvalidArgument, &["100 mistakes", "and 72 more"]);
     let wide = format!("- {{objectName: '{}', objectType: x, objectAlias: a}}\n", "ü".repeat(900)).repeat(20);
     let status = world.refusal(&Request::new(&wide)).await;
-    assert_says(&status, Code::InvalidArgument, &["20 mistakes", "the provider's log has the rest"]);
+    assert_says(&status, Code::InvalidArgument, &["20 mistakes", "and 10 more"]);
 }

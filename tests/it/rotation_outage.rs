@@ -185,7 +185,7 @@ async fn an_outage_longer_than_a_tokens_life_ends_as_soon_as_aws_is_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_pod_starts_in_an_outage_where_its_service_accounts_values_are_known() {
-    let world = World::with(|config| config.identity.share_pod_identity = true).await;
+    let world = World::start().await;
     world.secret("shop/db", "one");
     for known in [Request::new(SECRET), Request::pod_identity(SECRET)] {
         world.mount(&known).await;
@@ -201,7 +201,8 @@ async fn a_new_pod_starts_in_an_outage_where_its_service_accounts_values_are_kno
 
 #[tokio::test(start_paused = true)]
 async fn a_new_pod_whose_own_credentials_count_fails_in_an_outage_and_says_why() {
-    let world = world().await;
+    let world = World::with(|config| config.identity.share_pod_identity = false).await;
+    world.secret("shop/db", "one");
     world.mount(&Request::pod_identity(SECRET)).await;
     world.fault("PodIdentityCredentials", FaultKind::InternalError);
     pass(INTERVAL).await;

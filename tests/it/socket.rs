@@ -22,7 +22,7 @@ use tokio::{
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Code, Response, Status, transport::Server};
 
-use crate::harness::{Driver, Provider, Request, World, assert_says, eventually};
+use crate::harness::{Driver, Provider, Request, World, assert_says, eventually, free_address};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
@@ -34,12 +34,6 @@ async fn runtime_name(socket: &Path) -> String {
     let request = VersionRequest { version: "v1alpha1".to_owned() };
     let driver = Driver::connect(socket).await;
     driver.client().version(request).await.unwrap().into_inner().runtime_name
-}
-
-/// An address that no other test uses: each has a loopback address of its own.
-async fn free_address(loopback: [u8; 4]) -> SocketAddr {
-    let listener = TcpListener::bind(SocketAddr::from((loopback, 0))).await.unwrap();
-    listener.local_addr().unwrap()
 }
 
 /// Status line and body of a probe; nothing while the probes are not served.
@@ -270,4 +264,15 @@ async fn a_graceful_stop_finishes_running_mounts() {
     assert_eq!((read.operation.as_str(), read.status), ("GetSecretValue", Some(200)));
     assert_eq!(running.await.unwrap().unwrap().text("shop_db"), "x");
     assert_eq!(inode(&world.socket()), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_cannot_verify_tokens_is_ready_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = free_address([127, 77, 0, 5]).await;
+    let mut config = Config { http_address: Some(address), ..Config::new(folder.path()) };
+    config.cluster.kubeconfig = Some(folder.path().join("no-such-file"));
+    let _provider = Provider::start(config);
+    probe_says(address, "200", "warning: cannot set up a Kubernetes client").await;
+    probe_says(address, "200", "pods' tokens are not verified here").await;
 }

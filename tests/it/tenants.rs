@@ -149,3 +149,22 @@ async fn what_is_logged_of_a_refused_volume_names_its_namespace() {
     let log = log.take();
     assert!(log.contains("the volumes of namespace shop hold"), "{log}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn reading_ends_when_the_values_are_too_large_for_any_mount() {
+    let world = World::start().await;
+    let objects: String = (0..400)
+        .map(|number| {
+            world.secret(&format!("s{number}"), &"x".repeat(60_000));
+            format!("- {{objectName: s{number}, objectType: secretsmanager}}\n")
+        })
+        .collect();
+    let status = world.refusal(&Request::new(&objects)).await;
+    assert_says(
+        &status,
+        Code::FailedPrecondition,
+        &["more than the 4194304 that one mount may have", "60000 bytes"],
+    );
+    // 8 MiB are 140 of them; three times 64 are read to see it.
+    assert_eq!(world.calls("GetSecretValue"), 192);
+}

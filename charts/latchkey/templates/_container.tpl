@@ -22,6 +22,9 @@
 {{- if kindIs "bool" .Values.allowRoleArn }}
 {{- $args = append $args (printf "--allow-role-arn=%t" .Values.allowRoleArn) }}
 {{- end }}
+{{- with .Values.allowedRoles }}
+{{- $args = append $args (printf "--allowed-roles=%s" (join "," .)) }}
+{{- end }}
 {{- with .Values.podIdentityEndpoint }}
 {{- $args = append $args (printf "--pod-identity-endpoint=%s" .) }}
 {{- end }}

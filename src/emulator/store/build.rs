@@ -76,6 +76,7 @@ impl Store {
                         external_id: entry.trust.external_id.clone(),
                     })
                     .collect(),
+                tag_session: entry.trust.tag_session,
                 rules: rules.collect(),
                 max_session: entry.max_session_seconds.map_or(DEFAULT_MAX_SESSION, Duration::from_secs),
             };
@@ -90,6 +91,7 @@ impl Store {
                         mistake(format!("static key {}", key.access_key_id), "its role is not a role's ARN")
                     })?,
                     role_arn: role.clone(),
+                    transitive_tags: false,
                 },
                 None => Principal::Administrator {
                     account: key.account.clone().unwrap_or_else(|| world.account.clone()),

@@ -1,10 +1,13 @@
-//! A Kubernetes API with service accounts and nodes, which can be made to fail.
+//! A Kubernetes API with service accounts, nodes and the keys of its tokens, which
+//! can be made to fail.
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
+
+use latchkey::emulator::Emulator;
 
 use axum::{
     Router,
@@ -38,13 +41,32 @@ pub(crate) struct Kubernetes {
 
 struct Cluster {
     objects: BTreeMap<String, Value>,
+    /// Signs the tokens.
+    emulator: Emulator,
     behaviour: Behaviour,
+    /// How the keys alone are served.
+    keys: Keys,
     reads: Vec<String>,
+    key_reads: usize,
 }
+
+/// How the keys of tokens are served.
+#[derive(Clone, Debug)]
+pub(crate) enum Keys {
+    /// Like everything else.
+    Healthy,
+    /// In a way of their own.
+    Behave(Behaviour),
+    /// This text instead.
+    Text(String),
+}
+
+/// Where the keys are.
+const KEYS: &str = "/openid/v1/jwks";
 
 impl Kubernetes {
     /// Serves until the test ends, and writes a kubeconfig that leads to it.
-    pub(crate) async fn start(kubeconfig: &Path) -> Self {
+    pub(crate) async fn start(kubeconfig: &Path, emulator: &Emulator) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = json!({
             "apiVersion": "v1",
@@ -58,7 +80,14 @@ impl Kubernetes {
             "current-context": "test",
         });
         std::fs::write(kubeconfig, config.to_string()).unwrap();
-        let cluster = Cluster { objects: BTreeMap::new(), behaviour: Behaviour::Healthy, reads: Vec::new() };
+        let cluster = Cluster {
+            objects: BTreeMap::new(),
+            emulator: emulator.clone(),
+            behaviour: Behaviour::Healthy,
+            keys: Keys::Healthy,
+            reads: Vec::new(),
+            key_reads: 0,
+        };
         let this = Self { state: Arc::new(Mutex::new(cluster)), kubeconfig: kubeconfig.to_owned() };
         let router = Router::new().fallback(answer).with_state(this.clone());
         tokio::spawn(axum::serve(listener, router).into_future());
@@ -105,7 +134,17 @@ impl Kubernetes {
         self.state().behaviour = behaviour;
     }
 
-    /// The paths that were read.
+    /// Changes how the keys of tokens are served from now on.
+    pub(crate) fn serve_keys(&self, keys: Keys) {
+        self.state().keys = keys;
+    }
+
+    /// How often the keys of tokens were read.
+    pub(crate) fn key_reads(&self) -> usize {
+        self.state().key_reads
+    }
+
+    /// The paths that were read, but for the keys of tokens.
     pub(crate) fn reads(&self) -> Vec<String> {
         self.state().reads.clone()
     }
@@ -119,14 +158,24 @@ async fn answer(State(kubernetes): State<Kubernetes>, request: Request) -> Respo
     let path = request.uri().path().to_owned();
     let (behaviour, found) = {
         let mut state = kubernetes.state();
-        state.reads.push(path.clone());
-        (state.behaviour, state.objects.get(&path).cloned())
+        if path == KEYS {
+            state.key_reads += 1;
+            match (state.behaviour, &state.keys) {
+                (Behaviour::Healthy, Keys::Behave(behaviour)) => (*behaviour, None),
+                (Behaviour::Healthy, Keys::Text(text)) => return respond(200, text.clone()),
+                (Behaviour::Healthy, Keys::Healthy) => return respond(200, state.emulator.token_keys()),
+                (behaviour, _) => (behaviour, None),
+            }
+        } else {
+            state.reads.push(path.clone());
+            (state.behaviour, state.objects.get(&path).map(Value::to_string))
+        }
     };
     match (behaviour, found) {
         (Behaviour::Hang, _) => std::future::pending().await,
         (Behaviour::Garbage, _) => respond(200, "<html>not the API server</html>".to_owned()),
         (Behaviour::Refuse(status), _) => respond(status, failure(status, &path)),
-        (Behaviour::Healthy, Some(object)) => respond(200, object.to_string()),
+        (Behaviour::Healthy, Some(object)) => respond(200, object),
         (Behaviour::Healthy, None) => respond(404, failure(404, &path)),
     }
 }

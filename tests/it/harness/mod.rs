@@ -27,8 +27,8 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) use self::{
-    driver::{Answer, Driver, POD_IDENTITY, Pod, Request, STS, assert_says},
-    kubernetes::{Behaviour, Kubernetes},
+    driver::{Answer, Driver, FINAL_CODES, POD_IDENTITY, Pod, Request, STS, assert_says},
+    kubernetes::{Behaviour, Keys, Kubernetes},
     logs::Log,
     rooms::Rooms,
     tee::Tee,
@@ -92,6 +92,22 @@ impl World {
 
     /// The world with more in AWS than the default.
     pub(crate) async fn of(store: Store, change: impl FnOnce(&mut Config)) -> Self {
+        Self::set_up(store, |_| {}, change).await
+    }
+
+    /// The world with a Kubernetes that was changed before the provider starts.
+    pub(crate) async fn with_kubernetes(
+        prepare: impl FnOnce(&Kubernetes),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        Self::set_up(Store::default(), prepare, change).await
+    }
+
+    async fn set_up(
+        store: Store,
+        prepare: impl FnOnce(&Kubernetes),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let emulator = Emulator::new(store);
         for (role, action) in [WEB, WORKER].into_iter().flat_map(|role| {
             ["secretsmanager:GetSecretValue", "ssm:GetParameters"].map(|action| (role, action))
@@ -103,15 +119,18 @@ impl World {
         let aws_url = serve_emulator(&emulator).await;
 
         let folder = tempfile::tempdir().unwrap();
-        let kubernetes = Kubernetes::start(&folder.path().join("kubeconfig")).await;
+        let kubernetes = Kubernetes::start(&folder.path().join("kubeconfig"), &emulator).await;
         kubernetes.annotate("shop", "web", WEB);
         kubernetes.add_account("pay", "worker");
+        prepare(&kubernetes);
 
         let mut config = Config::new(folder.path());
         config.allowed_uids = vec![rustix::process::getuid().as_raw()];
         config.aws.endpoint_url = Some(aws_url.clone());
         config.identity.agent = AgentSettings::at(&aws_url);
         config.cluster.kubeconfig = Some(kubernetes.kubeconfig().to_owned());
+        // The operator of this world lets classes name any role.
+        config.rules.allow_role_arn = true;
         change(&mut config);
 
         let provider = Provider::start(config.clone());
@@ -193,6 +212,12 @@ pub(crate) async fn serve_emulator(emulator: &Emulator) -> String {
     let address: SocketAddr = listener.local_addr().unwrap();
     tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
     format!("http://{address}")
+}
+
+/// An address that no other test uses: each has a loopback address of its own.
+pub(crate) async fn free_address(loopback: [u8; 4]) -> SocketAddr {
+    let listener = TcpListener::bind(SocketAddr::from((loopback, 0))).await.unwrap();
+    listener.local_addr().unwrap()
 }
 
 /// A provider that serves.

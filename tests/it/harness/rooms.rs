@@ -6,13 +6,14 @@ use latchkey::{
     aws::Aws,
     backend::Backend,
     cluster::Cluster,
-    identity::{Identity, IdentityError},
+    identity::Identity,
     model::{
         arn::Regions,
-        request::{MountRequest, RawRequest, Rules},
+        request::{MountRequest, RawRequest},
     },
-    reading::{PodAsker, Read, Reader},
+    reading::{NotRead, PodAsker, Read, Reader},
     rotation::Poller,
+    shares::Shares,
     values::{ValueSettings, Values},
 };
 use tokio::task::JoinHandle;
@@ -35,9 +36,12 @@ impl Rooms {
         let identity = Arc::new(Identity::new(Arc::clone(&aws), cluster, world.config.identity.clone()));
         let backend = Arc::new(Backend::new(Arc::clone(&aws)));
         let values = Arc::new(Values::new(settings));
-        let reader = Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values));
+        let memory = Shares::new(64 << 20);
+        let reader =
+            Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values), memory, 8 << 20);
         let (polled, asked) = (Arc::clone(&values), Arc::clone(&identity));
-        let poller = Poller { aws, identity: asked, backend, values: polled, volumes: None };
+        let poller =
+            Poller { aws, identity: asked, backend, values: polled, volumes: None, refusals: Arc::default() };
         Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
     }
 
@@ -50,11 +54,11 @@ impl Rooms {
             target_path: message.target_path,
             permission: message.permission,
         };
-        MountRequest::parse(raw, &Rules::default()).unwrap()
+        MountRequest::parse(raw, &world.config.rules).unwrap()
     }
 
     /// Reads what the request's pod mounts.
-    pub(crate) async fn read(&self, world: &World, request: &Request) -> Result<Read, IdentityError> {
+    pub(crate) async fn read(&self, world: &World, request: &Request) -> Result<Read, NotRead> {
         let request = Self::parsed(world, request);
         let regions = Regions { primary: request.region.clone().unwrap(), failover: None };
         let (principal, proof) = self.identity.principal(&request).await?;

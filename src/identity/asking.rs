@@ -1,0 +1,104 @@
+//! Who a request's pod is: from its tokens and its class to the principal, and
+//! whether it may be given what that principal has.
+
+use super::{Identity, IdentityError, Proof, keys::Verdict};
+use crate::{
+    aws::Effort,
+    clock::unix_seconds,
+    model::{
+        arn::{Regions, RoleArn},
+        principal::{Means, Principal},
+        request::MountRequest,
+        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE},
+    },
+};
+
+impl Identity {
+    /// The principal that the request's pod acts as, and what proves it. Nothing is
+    /// given for that proof before it was [admitted](Self::admit).
+    ///
+    /// # Errors
+    /// When the pod has no identity, or its token is not its own.
+    pub async fn principal(&self, request: &MountRequest) -> Result<(Principal, Proof), IdentityError> {
+        let role = self.role(request).await?;
+        let audience = if role.is_some() { STS_AUDIENCE } else { POD_IDENTITY_AUDIENCE };
+        let proof = self.proof(request, audience).await?;
+        let (namespace, service_account) =
+            (request.pod.namespace.clone(), request.pod.service_account.clone());
+        let means = match role {
+            Some(role) => Means::Irsa { role },
+            None => {
+                let pod_uid = (!self.settings.share_pod_identity).then(|| request.pod.uid.clone());
+                Means::PodIdentity { pod_uid }
+            }
+        };
+        let assumed = request.assumed_role.clone();
+        let principal = Principal { namespace, service_account, means, assumed };
+        if proof.verified {
+            self.accepted.offer(&principal, &proof);
+        }
+        Ok((principal, proof))
+    }
+
+    /// The request's token for an audience, if it is the pod's own and not known to
+    /// be forged.
+    async fn proof(&self, request: &MountRequest, audience: &'static str) -> Result<Proof, IdentityError> {
+        let now = self.clock.now();
+        let proof = Proof::of(request, audience, now)?;
+        match self.keys.check(&proof.token, unix_seconds(now)).await {
+            Verdict::Signed => Ok(Proof { verified: true, ..proof }),
+            Verdict::Unknown => Ok(proof),
+            Verdict::Refused(problem) => {
+                Err(IdentityError::TokenUnfit { audience, problem: problem.to_owned() })
+            }
+        }
+    }
+
+    /// Whether this proof may be given what its principal has: it was verified, or
+    /// AWS has accepted this very token. If neither, AWS is asked now.
+    ///
+    /// # Errors
+    /// What STS or the agent refused, or that they were not reached.
+    pub async fn admit(
+        &self,
+        principal: &Principal,
+        proof: &Proof,
+        regions: &Regions,
+    ) -> Result<(), IdentityError> {
+        if !self.is_known(principal, proof) {
+            self.session(principal, proof, regions, &Effort::MOUNT).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_known(&self, principal: &Principal, proof: &Proof) -> bool {
+        proof.verified || self.accepted.has(principal, proof)
+    }
+
+    /// The role for IRSA; `None` means EKS Pod Identity.
+    async fn role(&self, request: &MountRequest) -> Result<Option<RoleArn>, IdentityError> {
+        if request.use_pod_identity == Some(true) {
+            return Ok(None);
+        }
+        if let Some(role) = &request.role_arn {
+            tracing::debug!(pod = %request.pod, %role, "the role is the SecretProviderClass's roleArn");
+            return Ok(Some(role.clone()));
+        }
+        // Kubernetes is not asked for a pod that cannot prove who it is.
+        let has_sts = request.tokens.contains_key(STS_AUDIENCE);
+        let has_pod_identity = request.tokens.contains_key(POD_IDENTITY_AUDIENCE);
+        let audience = if has_pod_identity && !has_sts { POD_IDENTITY_AUDIENCE } else { STS_AUDIENCE };
+        let proof = self.proof(request, audience).await?;
+        // Only a successful read may lead to Pod Identity: a forbidden or failed
+        // one never means "no annotation".
+        let pod = &request.pod;
+        let annotated = self.roles.of(&pod.namespace, &pod.service_account, proof.account_uid()).await?;
+        let account = || format!("{}/{}", request.pod.namespace, request.pod.service_account);
+        match (annotated, request.use_pod_identity) {
+            (Some(role), _) => Ok(Some(role)),
+            (None, Some(_)) => Err(IdentityError::NoRole(account())),
+            (None, None) if has_pod_identity => Ok(None),
+            (None, None) => Err(IdentityError::NoIdentity(account())),
+        }
+    }
+}

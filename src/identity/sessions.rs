@@ -1,0 +1,171 @@
+//! How a principal gets its session: the service account's own one, or that of
+//! the role that it takes on with it.
+
+use tokio::time::Instant;
+
+use super::{Fetched, Identity, IdentityError, Proof, RENEWAL_MARGIN, Session, chain, irsa};
+use crate::{
+    aws::Effort,
+    clock::unix_seconds,
+    model::{
+        arn::Regions,
+        principal::{AssumedRole, Means, Principal},
+        request::AddressType,
+        token::TokenDigest,
+    },
+    permits::{Permit, Urgency},
+};
+
+/// A failure and the token that met it.
+#[derive(Clone, Debug)]
+pub(super) struct Failed {
+    error: IdentityError,
+    token: TokenDigest,
+    regions: Regions,
+    address_type: AddressType,
+    urgency: Urgency,
+}
+
+impl Identity {
+    /// As [`Self::session`]; a denial is left to the caller.
+    pub(super) async fn session_by(
+        &self,
+        principal: &Principal,
+        proof: &Proof,
+        regions: &Regions,
+        effort: &Effort,
+    ) -> Result<Session, IdentityError> {
+        let Some(role) = &principal.assumed else {
+            return self.own_session(principal, proof, regions, effort).await;
+        };
+        // On the heap, as below: what asks STS is large, and seldom needed.
+        let fetch = |effort: Effort| {
+            Box::pin(async move {
+                let effort = &effort;
+                let mut result = self.assume(principal, role, proof, regions, effort).await;
+                if let Err((Some(own), failure)) = &result
+                    && failure.is_stale()
+                {
+                    self.discard(&principal.base(), own);
+                    result = self.assume(principal, role, proof, regions, effort).await;
+                }
+                result.map_err(|(_, error)| error)
+            })
+        };
+        self.shared_session(principal, proof, regions, effort, fetch).await
+    }
+
+    /// The service account's own session, which every role that it takes on shares.
+    async fn own_session(
+        &self,
+        principal: &Principal,
+        proof: &Proof,
+        regions: &Regions,
+        effort: &Effort,
+    ) -> Result<Session, IdentityError> {
+        let fetch = |effort: Effort| {
+            Box::pin(async move {
+                let fetched = match &principal.means {
+                    Means::Irsa { role } => {
+                        let (namespace, service_account) = principal.service_account();
+                        let who = irsa::Who { namespace, service_account, role };
+                        let age = self.settings.max_credential_age;
+                        irsa::assume(&self.sts, &self.aws, regions, &who, &proof.token, age, &effort).await
+                    }
+                    Means::PodIdentity { .. } => {
+                        self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
+                    }
+                };
+                let fetched = fetched.map_err(|failure| IdentityError::refused(principal, failure))?;
+                Ok(self.session_of(fetched))
+            })
+        };
+        self.shared_session(principal, proof, regions, effort, fetch).await
+    }
+
+    /// A session of the role that the service account takes on. It ends with the
+    /// service account's own one: whichever trust is revoked, that ends within one
+    /// credential age. A failure comes with the own session that met it.
+    async fn assume(
+        &self,
+        principal: &Principal,
+        role: &AssumedRole,
+        proof: &Proof,
+        regions: &Regions,
+        effort: &Effort,
+    ) -> Result<Session, (Option<Session>, IdentityError)> {
+        let base = principal.base();
+        let own = self.own_session(&base, proof, regions, effort).await.map_err(|error| (None, error))?;
+        let age = self.settings.max_credential_age;
+        let who = (principal, role);
+        match chain::assume(&self.sts, &self.aws, regions, who, &own.credentials, age, effort).await {
+            Ok(fetched) => {
+                let session = self.session_of(fetched);
+                Ok(Session { usable_until: session.usable_until.min(own.usable_until), ..session })
+            }
+            Err(failure) => Err((Some(own), IdentityError::refused(principal, failure))),
+        }
+    }
+
+    /// The principal's session, fetched by one caller for all who ask meanwhile.
+    async fn shared_session<F>(
+        &self,
+        principal: &Principal,
+        proof: &Proof,
+        regions: &Regions,
+        effort: &Effort,
+        fetch: impl FnOnce(Effort) -> F,
+    ) -> Result<Session, IdentityError>
+    where
+        F: Future<Output = Result<Session, IdentityError>>,
+    {
+        let now = Instant::now();
+        let (digest, urgency) = (proof.token.digest(), effort.urgency());
+        let namespace = principal.service_account().0;
+        let admit = || async {
+            match (&principal.means, &principal.assumed) {
+                (Means::PodIdentity { .. }, None) => {
+                    self.agent.admit(urgency, namespace, proof.address_type).await
+                }
+                _ => self.aws.admit(effort, &regions.primary, namespace).await,
+            }
+        };
+        // What is no token's fault would meet every other that asks at the same
+        // place as hard; any other denial may be the fault of that token alone.
+        let shared = |failed: &Failed| {
+            let alike = failed.regions == *regions
+                && failed.address_type == proof.address_type
+                && (failed.urgency == urgency || urgency == Urgency::Poll);
+            alike && (failed.token == digest || failed.error.is_no_tokens_fault())
+        };
+        let fetch = async |permit: Permit| {
+            self.sessions.sweep(|session| session.usable_until > now);
+            let session = fetch(effort.within(permit)).await.map_err(|error| Failed {
+                error,
+                token: digest,
+                regions: regions.clone(),
+                address_type: proof.address_type,
+                urgency,
+            })?;
+            let now = unix_seconds(self.clock.now());
+            self.accepted.accept(principal, proof, session.usable_until, now);
+            Ok(session)
+        };
+        // What another's token has got is not for one that nobody has verified.
+        let usable = |session: &Session| session.usable_until > now && self.is_known(principal, proof);
+        let session = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch);
+        session.await.map_err(|failed| failed.error)
+    }
+
+    fn session_of(&self, fetched: Fetched) -> Session {
+        let now = Instant::now();
+        let left = fetched.credentials.expiry().map_or(self.settings.max_credential_age, |expiry| {
+            expiry.duration_since(self.clock.now()).unwrap_or_default().saturating_sub(RENEWAL_MARGIN)
+        });
+        Session {
+            usable_until: now + left.min(self.settings.max_credential_age),
+            credentials: fetched.credentials,
+            account: fetched.account,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What both calls to STS share: a permit, the Region's time, the failover
+//! Region in an outage, and how long a session lasts.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::retry::RetryConfig;
+use aws_credential_types::Credentials;
+use aws_sdk_sts::{Client, config::Builder, types};
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures_util::future::join_all;
+
+use super::Fetched;
+use crate::{
+    aws::{Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion, retry_partition},
+    model::arn::{Region, Regions},
+};
+
+/// The shortest session that STS gives.
+const MIN_SESSION: Duration = Duration::from_secs(900);
+/// The longest session of a role whose maximum nobody raised, and of any role
+/// that another role takes on.
+const MAX_SESSION: Duration = Duration::from_secs(3600);
+
+/// STS, and how it is asked.
+#[derive(Debug, Default)]
+pub(super) struct Sts {
+    clients: PerRegion<Client>,
+}
+
+/// One question to STS, whoever answers it.
+pub(super) struct Question<'a> {
+    pub(super) operation: &'static str,
+    /// Whose share of the calls at once is used.
+    pub(super) namespace: &'a str,
+    pub(super) regions: &'a Regions,
+    pub(super) effort: &'a Effort,
+}
+
+/// What the SDK gives for one call.
+pub(super) type Answer<E> = Result<Option<types::Credentials>, SdkError<E, HttpResponse>>;
+
+/// `DurationSeconds` of a session that is used for `age` at most.
+pub(super) fn session_seconds(age: Duration) -> i32 {
+    i32::try_from(age.clamp(MIN_SESSION, MAX_SESSION).as_secs()).unwrap_or(3600)
+}
+
+impl Sts {
+    /// Opens connections to the Region's STS, unless it is not to be reached.
+    pub(super) async fn connect_ahead(&self, aws: &Aws, region: &Region, connections: usize) {
+        let client = self.client(aws, region);
+        let overrides = || Builder::new().retry_config(RetryConfig::disabled()).interceptor(Greeting);
+        let greeting =
+            client.assume_role_with_web_identity().role_arn("").role_session_name("").web_identity_token("");
+        join_all((0..connections).map(|_| greeting.clone().customize().config_override(overrides()).send()))
+            .await;
+    }
+
+    fn client(&self, aws: &Aws, region: &Region) -> Client {
+        self.clients.get(region, || {
+            let config = Builder::from(&aws.config_for(region)).retry_partition(retry_partition());
+            Client::from_conf(config.build())
+        })
+    }
+
+    /// Asks STS of the primary Region; of the failover Region only in an outage.
+    pub(super) async fn ask<E, F>(
+        &self,
+        aws: &Aws,
+        question: &Question<'_>,
+        call: impl Fn(Client) -> F,
+    ) -> Result<Fetched, AwsFailure>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Future<Output = Answer<E>>,
+    {
+        let result = self.ask_in(aws, &question.regions.primary, question, &call).await;
+        let Some(failover) = &question.regions.failover else { return result };
+        if !result.as_ref().is_err_and(|failure| failure.kind.is_outage()) {
+            return result;
+        }
+        match self.ask_in(aws, failover, question, &call).await {
+            // STS may be off in that Region: it says nothing about the role, and the
+            // primary Region's outage remains.
+            Err(failure) if failure.kind == FailureKind::Invalid => result,
+            answer => answer,
+        }
+    }
+
+    async fn ask_in<E, F>(
+        &self,
+        aws: &Aws,
+        region: &Region,
+        question: &Question<'_>,
+        call: &impl Fn(Client) -> F,
+    ) -> Result<Fetched, AwsFailure>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        F: Future<Output = Answer<E>>,
+    {
+        let client = self.client(aws, region);
+        let (operation, limit) = (question.operation, aws.region_timeout());
+        let _call = aws.permit(question.effort, region, question.namespace).await;
+        let given = tokio::time::timeout(limit, call(client))
+            .await
+            .map_err(|_| AwsFailure::timed_out(operation, region, limit))?
+            .map_err(|error| AwsFailure::of(operation, region, &error))?
+            .ok_or_else(|| AwsFailure::unreadable(operation, region))?;
+        let credentials = Credentials::new(
+            given.access_key_id,
+            given.secret_access_key,
+            Some(given.session_token),
+            SystemTime::try_from(given.expiration).ok(),
+            "latchkey-sts",
+        );
+        Ok(Fetched { credentials, account: None })
+    }
+}

@@ -1,0 +1,130 @@
+//! What one evaluation may cost. Every step and every byte is paid for before
+//! it is spent, so that a hostile expression ends with an error and not with
+//! the node's memory or another pod's time.
+
+/// Steps of one evaluation. The dearest of the attacks in `attack_tests.rs` takes
+/// some 50 ns of CPU for a step in a release build (sorting, and comparing lists
+/// of lists), so that an evaluation stays below 50 ms on a core of half the speed.
+const MAX_STEPS: usize = 500_000;
+
+/// Steps that an allocation costs beside its bytes.
+const STEPS_PER_ALLOCATION: usize = 4;
+
+/// Bytes that one evaluation may allocate, counted without giving any back. A
+/// growing buffer holds its old half for a moment, so 8 MiB are never in use.
+const MAX_BYTES: usize = 4 << 20;
+
+/// Bytes that are read or copied for one step.
+const BYTES_PER_STEP: usize = 16;
+
+/// After how many steps `stop` is asked again.
+const STEPS_PER_LOOK: usize = 4096;
+
+/// The budget of one evaluation, or of parsing one value.
+pub struct Fuel<'a> {
+    steps: usize,
+    bytes: usize,
+    next_look: usize,
+    stop: &'a dyn Fn() -> bool,
+}
+
+/// Why an evaluation was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfFuel {
+    /// It takes more time than one evaluation may.
+    #[error(
+        "takes too many steps for a value of this size: make it simpler, or split it into several entries"
+    )]
+    Steps,
+    /// It takes more memory than one evaluation may.
+    #[error(
+        "takes too much memory for a value of this size: make it simpler, or split it into several entries"
+    )]
+    Memory,
+    /// Whoever waits for it has stopped it: the mount is over.
+    #[error("was stopped, because the mount's time is over")]
+    Stopped,
+}
+
+impl<'a> Fuel<'a> {
+    /// A full budget. `stop` is asked now and then; once it says yes, the
+    /// evaluation ends with [`OutOfFuel::Stopped`].
+    pub fn new(stop: &'a dyn Fn() -> bool) -> Self {
+        Self { steps: MAX_STEPS, bytes: MAX_BYTES, next_look: MAX_STEPS, stop }
+    }
+
+    /// Pays for `steps`.
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), OutOfFuel> {
+        self.steps = self.steps.checked_sub(steps).ok_or(OutOfFuel::Steps)?;
+        if self.steps <= self.next_look {
+            self.next_look = self.steps.saturating_sub(STEPS_PER_LOOK);
+            if (self.stop)() {
+                return Err(OutOfFuel::Stopped);
+            }
+        }
+        Ok(())
+    }
+
+    /// Pays for reading, comparing or copying `bytes`.
+    pub(super) fn read(&mut self, bytes: usize) -> Result<(), OutOfFuel> {
+        self.spend(bytes / BYTES_PER_STEP + 1)
+    }
+
+    /// Pays for holding and filling `bytes` more.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), OutOfFuel> {
+        self.bytes = self.bytes.checked_sub(bytes).ok_or(OutOfFuel::Memory)?;
+        self.spend(STEPS_PER_ALLOCATION)?;
+        self.read(bytes)
+    }
+
+    /// Appends to `list`, and pays for its growth.
+    pub(super) fn push<T>(&mut self, list: &mut Vec<T>, item: T) -> Result<(), OutOfFuel> {
+        if list.len() == list.capacity() {
+            let more = list.len().max(4);
+            self.hold(more * size_of::<T>() + OVERHEAD)?;
+            list.reserve_exact(more);
+        }
+        list.push(item);
+        Ok(())
+    }
+}
+
+/// What an allocator keeps beside each allocation, and a counter of its users.
+const OVERHEAD: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn steps_and_bytes_end() {
+        let mut fuel = Fuel::new(&|| false);
+        assert_eq!(fuel.spend(MAX_STEPS), Ok(()));
+        assert_eq!(fuel.spend(1), Err(OutOfFuel::Steps));
+        let mut fuel = Fuel::new(&|| false);
+        assert_eq!(fuel.hold(MAX_BYTES), Ok(()));
+        assert_eq!(fuel.hold(1), Err(OutOfFuel::Memory));
+    }
+
+    #[test]
+    fn whoever_waits_is_asked_at_once_and_then_now_and_then() {
+        let asked = Cell::new(0);
+        let stop = || {
+            asked.set(asked.get() + 1);
+            asked.get() == 3
+        };
+        let mut fuel = Fuel::new(&stop);
+        let steps = std::iter::repeat_with(|| fuel.spend(1)).take_while(Result::is_ok).count();
+        assert_eq!((steps, asked.get()), (2 * STEPS_PER_LOOK, 3));
+    }
+
+    #[test]
+    fn a_growing_list_is_paid_for_as_it_grows() {
+        let mut fuel = Fuel::new(&|| false);
+        let mut list: Vec<u64> = Vec::new();
+        while fuel.push(&mut list, 0).is_ok() {}
+        assert!(list.capacity() * 8 <= MAX_BYTES && list.len() * 8 > MAX_BYTES / 4);
+    }
+}

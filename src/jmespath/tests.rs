@@ -1,0 +1,238 @@
+use super::*;
+
+/// What an expression finds.
+pub(super) fn found(expression: &str, json: &str) -> Option<String> {
+    search(expression, json.as_bytes()).unwrap()
+}
+
+pub(super) fn search(expression: &str, json: &[u8]) -> Result<Option<String>, String> {
+    let expression = Expression::parse(expression).map_err(|error| error.to_string())?;
+    let document = Document::parse(json, &mut Fuel::new(&|| false)).map_err(|error| error.to_string())?;
+    let found = expression.search(&document, &mut Fuel::new(&|| false)).map_err(|error| error.to_string())?;
+    Ok(found.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap()))
+}
+
+fn refused(expression: &str) -> String {
+    Expression::parse(expression).unwrap_err().to_string()
+}
+
+const SHOP: &str = r#"{"quota":[3,1,2],"port":5432.0,"price":1.10,"long":123456789012345678901234567890,
+    "users":[{"n":"a","s":"on"},{"n":"b","s":"off"}],"m":{"x":{"p":"1"}},"zip":"05","pad":" 5","text":"x",
+    "none":[],"empty":{},"html":"<a&b>","spelled":{"b" : 1.0, "a":[ ]}}"#;
+
+#[test]
+fn to_string_writes_as_aws_own_provider_does() {
+    for (expression, text) in [
+        ("to_string(sum(quota))", "6"),
+        ("to_string(avg(quota))", "2"),
+        ("to_string(floor(port))", "5432"),
+        ("to_string(ceil(port))", "5432"),
+        ("to_string(abs(port))", "5432"),
+        ("to_string(port)", "5432"),
+        ("to_string(price)", "1.1"),
+        ("to_string(long)", "1.2345678901234568e+29"),
+        ("to_string(`1.0`)", "1"),
+        ("to_string(to_number('5.0'))", "5"),
+        ("to_string(to_number(zip))", "5"),
+        ("to_string(length(text))", "1"),
+        ("to_string(spelled)", r#"{"a":[],"b":1}"#),
+        ("to_string([html])", r#"["\u003ca\u0026b\u003e"]"#),
+        ("to_string(html)", "<a&b>"),
+        ("to_string(missing)", "null"),
+        ("to_string(users[?n=='z'])", "[]"),
+        ("join(',', users[].to_string(@))", r#"{"n":"a","s":"on"},{"n":"b","s":"off"}"#),
+    ] {
+        assert_eq!(found(expression, SHOP).as_deref(), Some(text), "{expression}");
+    }
+}
+
+#[test]
+fn what_comes_from_the_document_keeps_its_own_text() {
+    for (expression, text) in [
+        ("port", "5432.0"),
+        ("price", "1.10"),
+        ("long", "123456789012345678901234567890"),
+        ("spelled", r#"{"b" : 1.0, "a":[ ]}"#),
+        ("[price, html]", r#"[1.10,"<a&b>"]"#),
+        ("{p: price, long: long}", r#"{"long":123456789012345678901234567890,"p":1.10}"#),
+        ("max([price, port])", "5432.0"),
+        ("sort(quota)", "[1,2,3]"),
+        ("none", "[]"),
+        ("not_null(missing, price)", "1.10"),
+    ] {
+        assert_eq!(found(expression, SHOP).as_deref(), Some(text), "{expression}");
+    }
+}
+
+#[test]
+fn computed_numbers_have_no_needless_fraction() {
+    for (expression, text) in [
+        ("sum(quota)", "6"),
+        ("avg(quota)", "2"),
+        ("floor(price)", "1"),
+        ("abs(port)", "5432"),
+        ("length(users)", "2"),
+        ("[sum(quota), port]", "[6,5432.0]"),
+    ] {
+        assert_eq!(found(expression, SHOP).as_deref(), Some(text), "{expression}");
+    }
+}
+
+#[test]
+fn what_follows_a_multi_select_in_a_projection_picks_of_the_result() {
+    for (expression, text) in [
+        ("users[].{q: n}[0].q", "a"),
+        ("users[?s=='on'].{q: n}[0].q", "a"),
+        ("users[*].{q: n, r: s}[1].r", "off"),
+        ("users[].[n, s][1][0]", "b"),
+        ("users[:1].{q: n}[0].q", "a"),
+        ("m.*.{q: p}[0].q", "1"),
+        ("m.{q: x}.q.p", "1"),
+        ("users[].{q: n}[-1].q", "b"),
+        ("users[].{q: n} | [0].q", "a"),
+    ] {
+        assert_eq!(found(expression, SHOP).as_deref(), Some(text), "{expression}");
+    }
+}
+
+#[test]
+fn null_and_what_a_filter_or_projection_leaves_empty_find_nothing() {
+    for expression in [
+        r#"users[?n=="b"].s"#,
+        "users[?n=='z']",
+        "users[*].missing",
+        "users[].missing[]",
+        "none[*]",
+        "none[]",
+        "empty.*",
+        "quota[9:]",
+        "users[?n=='z'] | @",
+        "missing || users[?n=='z']",
+        "(users[?n=='z'])",
+        "reverse(users[?n=='z'])",
+        "sort_by(users[?n=='z'], &n)",
+        "map(&n, users[?n=='z'])",
+        "missing",
+        "missing.x",
+        "text.x",
+        "text[0]",
+        "users.n",
+        "quota[3]",
+        "users[].{q: n}.q",
+        "null",
+        "max(none)",
+        "avg(none)",
+        "missing.{a: b}",
+        "missing[0]",
+        "'a' < 'b'",
+    ] {
+        assert_eq!(found(expression, SHOP), None, "{expression}");
+    }
+    // What is there and empty is found.
+    for (expression, text) in
+        [("none", "[]"), ("empty", "{}"), ("keys(empty)", "[]"), ("''", ""), ("`[]`", "[]")]
+    {
+        assert_eq!(found(expression, SHOP).as_deref(), Some(text), "{expression}");
+    }
+}
+
+#[test]
+fn the_last_of_equal_keys_wins() {
+    let json = r#"{"a":1,"b":2,"\u0061":{"x":1},"a":3,"b":null}"#;
+    assert_eq!(found("a", json).as_deref(), Some("3"));
+    assert_eq!(found("b", json), None);
+    assert_eq!(found("keys(@)", json).as_deref(), Some(r#"["a","b"]"#));
+    assert_eq!(found("{a: `1`, b: `2`, a: `3`}", "{}").as_deref(), Some(r#"{"a":3,"b":2}"#));
+    assert_eq!(found("merge(@, {a: 'x', c: 'y'})", json).as_deref(), Some(r#"{"a":"x","b":null,"c":"y"}"#));
+}
+
+#[test]
+fn a_literal_key_is_looked_up_as_it_is() {
+    let json = br#"{"a.b":"dotted","a":{"b":1},"n":null,"list":[ 1 ]}"#;
+    let fuel = &mut Fuel::new(&|| false);
+    let document = Document::parse(json, fuel).unwrap();
+    let mut member =
+        |key| document.member(key, fuel).unwrap().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+    assert_eq!(member("a.b").as_deref(), Some("dotted"));
+    assert_eq!(member("list").as_deref(), Some("[ 1 ]"));
+    assert_eq!((member("n"), member("b")), (None, None));
+    let list = Document::parse(b"[1]", fuel).unwrap();
+    assert_eq!(list.member("0", fuel).unwrap(), None);
+}
+
+#[test]
+fn what_a_text_alone_tells_is_refused_before_there_is_a_value() {
+    for (expression, says) in [
+        ("", "it ends where a name or another value is expected, at the ^ in ^"),
+        (
+            "a.",
+            "it ends where a name, * or a selection, as in a.b, a.* or a.[b, c], is expected, at the ^ in a.^",
+        ),
+        ("users[?n==].s", "a name or another value is expected instead of ], at the ^ in users[?n==^].s"),
+        ("users[?n='b']", "values are compared by ==, not by =, at the ^ in users[?n^='b']"),
+        (
+            "db-password",
+            "- has no meaning here (a name with a dash in it needs double quotes), at the ^ in db^-password",
+        ),
+        ("$.a", "there is no $: a path begins with a name, at the ^ in ^$.a"),
+        ("a b", "an operator or the end is expected instead of a name, at the ^ in a ^b"),
+        ("a]", "] closes nothing, at the ^ in a^]"),
+        ("größe", "this character needs to stand in quotes, at the ^ in gr^öße"),
+        (
+            "`{a`",
+            "a literal between backticks must be JSON (a text: 'text' or `\"text\"`), at the ^ in ^`{a`",
+        ),
+        ("'a", "a text in single quotes has no end: ' is missing, at the ^ in ^'a"),
+        ("\"a", "a name in double quotes has no end: \" is missing, at the ^ in ^\"a"),
+        ("\"\\x\"", "a name in double quotes must be a JSON string"),
+        ("a[1:2:0]", "a slice's step must not be 0"),
+        ("a[99999999999999999999]", "the number is too large"),
+        ("&a", "an expression reference, &, is only possible as an argument of"),
+        ("[&a]", "an expression reference"),
+        ("to_string(&a)", "to_string takes no expression reference, &, there"),
+        ("sort_by(a, b)", "argument 2 of sort_by must be an expression reference, &expression"),
+        ("lenght(a)", "there is no function lenght, at the ^ in ^lenght(a)"),
+        ("length()", "length takes 1 argument, not 0"),
+        ("join(a)", "join takes 2 arguments, not 1"),
+        ("not_null()", "not_null takes at least 1 argument, not 0"),
+        ("\"length\"(a)", "a function's name has no quotes"),
+        ("length(a,)", "a name or another value is expected instead of )"),
+        ("length(a", "it ends where a comma or ) is expected"),
+        ("{a b}", "a colon is expected instead of a name"),
+        ("a[b]", "an index, a slice or *, as in a[0], a[1:3] or a[*], is expected instead of a name"),
+    ] {
+        let error = refused(expression);
+        assert!(error.starts_with(says), "{expression}: {error}");
+    }
+}
+
+#[test]
+fn a_function_that_does_not_take_a_value_names_types_and_no_value() {
+    let canary = r#"{"a":"canary","l":["canary",1],"big":1e308}"#;
+    for (expression, says) in [
+        ("abs(a)", "abs takes a number as argument 1, and gets: string"),
+        ("length(missing)", "length takes a string, an array or an object as argument 1, and gets: null"),
+        ("join(',', l)", "join takes an array of strings as argument 2, and gets: number"),
+        ("sort(l)", "sort takes an array of only numbers or only strings as argument 1, and gets: number"),
+        ("sum(l)", "sum takes an array of numbers as argument 1, and gets: string"),
+        (
+            "sort_by(l, &@)",
+            "sort_by takes an expression that gives only numbers or only strings as argument 2, and gets: number",
+        ),
+        ("map(&@, a)", "map takes an array as argument 2, and gets: string"),
+        ("sum([big, big])", "the result of sum is too large for a number"),
+    ] {
+        assert_eq!(search(expression, canary.as_bytes()), Err(says.to_owned()), "{expression}");
+    }
+}
+
+#[test]
+fn a_compiled_expression_is_small() {
+    for text in ["a", "a.b[0].c", &"[@,@]|[]|".repeat(110), &"`1`,".repeat(250), &"{a:b,c:d}|".repeat(100)] {
+        let text = format!("[{}@]", text.trim_end_matches('|')).replace("|@]", "|@ ]");
+        if let Ok(expression) = Expression::parse(&text) {
+            let bytes = expression.bytes();
+            assert!(bytes <= 16 * text.len() + 512, "{bytes} bytes for {} of text", text.len());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What other people's code and servers say, as far as it can be repeated: an
+//! error of a library may hold a whole request, a token or a configuration.
+
+use std::{error::Error, io};
+
+use super::message::visible;
+
+/// Most bytes of a server's text that are repeated.
+const MAX_SAID_BYTES: usize = 600;
+/// Least bytes after `eyJ`, the beginning of every JWT, that are taken for one.
+const MIN_TOKEN_BYTES: usize = 20;
+
+/// What libraries say of a connection in words that are always the same:
+/// hyper's, hyper-util's and the AWS SDK's.
+const WORDS: [&str; 13] = [
+    "dns error",
+    "tcp open error",
+    "tcp connect error",
+    "timeout",
+    "connection closed before message completed",
+    "connection error",
+    "error reading a body from connection",
+    "error writing a body to connection",
+    "invalid HTTP version parsed",
+    "invalid HTTP version parsed (found HTTP2 preface)",
+    "invalid HTTP status-code parsed",
+    "invalid HTTP header parsed",
+    "message head is too large",
+];
+/// Beginnings after which only more of such words come: of the resolver, a
+/// proxy's tunnel, and rustls, which names what a certificate holds.
+const BEGINNINGS: [&str; 5] = [
+    "failed to lookup address information: ",
+    "tunnel error: ",
+    "invalid peer certificate: ",
+    "received fatal alert: ",
+    "peer is incompatible: ",
+];
+
+/// Why something was not reached or not read, as far as the error says it in
+/// words that hold nothing of what it was given.
+pub fn reason(error: &(dyn Error + 'static)) -> String {
+    known_reason(error).unwrap_or_else(|| "the reason is not shown, because it may hold secrets".to_owned())
+}
+
+/// As [`reason`]; nothing where the error says nothing in such words.
+pub fn known_reason(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let system = error.downcast_ref::<io::Error>();
+        if let Some(text) = system.map_or_else(|| known(error), said_by_system)
+            && !texts.contains(&text)
+        {
+            texts.push(text);
+        }
+        // What is inside such an error is not its source, but has one.
+        next = match system.and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    (!texts.is_empty()).then(|| texts.join(": "))
+}
+
+/// The system's own words; nothing where it only carries another error.
+fn said_by_system(error: &io::Error) -> Option<String> {
+    match error.raw_os_error() {
+        Some(number) => Some(io::Error::from_raw_os_error(number).to_string()),
+        None => error.get_ref().is_none().then(|| error.kind().to_string()),
+    }
+}
+
+fn known(error: &dyn Error) -> Option<String> {
+    let text = error.to_string();
+    let begins = || BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
+    (WORDS.contains(&text.as_str()) || begins()).then(|| said(&text))
+}
+
+/// A server's text on one line, of bounded length, and with no token in it,
+/// should it repeat one.
+pub fn said(text: &str) -> String {
+    let (mut line, mut rest) = (String::new(), text.trim());
+    while let Some(c) = rest.chars().next().filter(|_| line.len() < MAX_SAID_BYTES) {
+        let length = match token(rest) {
+            Some(length) => {
+                line.push_str("<token>");
+                length
+            }
+            None => {
+                line.push(visible(c));
+                c.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    line.trim().to_owned()
+}
+
+/// The length of the JWT that `text` begins with, whole or in part.
+fn token(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix("eyJ")?;
+    let of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let length = rest.find(|c| !of_token(c)).unwrap_or(rest.len());
+    (length >= MIN_TOKEN_BYTES).then_some("eyJ".len() + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Says(&'static str, #[source] Option<Box<dyn Error + Send + Sync>>);
+
+    #[test]
+    fn a_reason_is_told_in_known_words_only() {
+        let refused = io::Error::from_raw_os_error(111);
+        let error = Says(
+            "POST https://x/?token=canary",
+            Some(Box::new(Says("tcp connect error", Some(Box::new(refused))))),
+        );
+        assert_eq!(reason(&error), "tcp connect error: Connection refused (os error 111)");
+        let certificate =
+            io::Error::new(io::ErrorKind::InvalidData, Says("invalid peer certificate: UnknownIssuer", None));
+        assert_eq!(
+            reason(&Says("canary", Some(Box::new(certificate)))),
+            "invalid peer certificate: UnknownIssuer"
+        );
+        let hidden = io::Error::other(Says("canary", Some(Box::new(Says("canary", None)))));
+        assert_eq!(reason(&hidden), "the reason is not shown, because it may hold secrets");
+        assert_eq!(reason(&io::Error::from(io::ErrorKind::UnexpectedEof)), "unexpected end of file");
+    }
+
+    #[test]
+    fn a_servers_text_stays_on_one_line_and_repeats_no_token() {
+        assert_eq!(said(" a\r\nb\u{1b}[0m "), "a  b [0m");
+        assert_eq!(said(&"x".repeat(5000)).len(), 600);
+        let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl";
+        assert_eq!(said(&format!("denied for \"{token}\", sorry")), "denied for \"<token>\", sorry");
+        assert_eq!(said(&token[..40]), "<token>");
+        // Cutting comes after.
+        let late = format!("{} {token}", "x".repeat(590));
+        assert!(!said(&late).contains("eyJ"));
+        assert_eq!(said("eyJohn"), "eyJohn");
+    }
+}

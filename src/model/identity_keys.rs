@@ -1,0 +1,187 @@
+//! Unknown keys that look as if they chose an identity. AWS's own provider
+//! ignores every unknown key; to ignore one of these would read secrets as
+//! another role than the class's author meant.
+
+/// The parameters that choose an identity.
+const KNOWN: [&str; 4] = ["roleArn", "assumeRoleArn", "assumeRoleExternalId", "usePodIdentity"];
+/// What speaks of an identity anywhere in a key.
+const STEMS: [&str; 14] = [
+    "rolearn",
+    "rolename",
+    "rolesession",
+    "iamrole",
+    "assume",
+    "externalid",
+    "identity",
+    "irsa",
+    "credential",
+    "principal",
+    "impersonat",
+    "serviceaccount",
+    "sessionname",
+    "accesskey",
+];
+/// What does so only as a word, because it is a part of innocent ones, too.
+const WORDS: [&str; 4] = ["role", "roles", "iam", "profile"];
+/// Longest key that is compared letter by letter.
+const MAX_COMPARED: usize = 40;
+
+/// What to say of an unknown key that looks as if it chose an identity; `None`
+/// when it does not.
+pub(super) fn refusal(key: &str) -> Option<String> {
+    let plain = plain(key);
+    let near = nearest(&plain);
+    if near.is_none()
+        && !STEMS.iter().any(|stem| plain.contains(stem))
+        && !WORDS.iter().any(|word| is_a_word_of(word, key, &plain))
+    {
+        return None;
+    }
+    let remedy = match near {
+        Some(known) => format!("did you mean {known}?"),
+        None => format!("these parameters of a class choose an identity: {}", KNOWN.join(", ")),
+    };
+    Some(format!(
+        "there is no such key here, and it looks as if it chose an identity; ignored, secrets would be read as another one: {remedy}"
+    ))
+}
+
+/// The letters and digits in lower case.
+fn plain(key: &str) -> String {
+    key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Whether `word` stands in `key` by itself, between capitals or separators, or
+/// is a role at one end of a key that has neither.
+fn is_a_word_of(word: &str, key: &str, plain: &str) -> bool {
+    let mut words = vec![String::new()];
+    let mut was_lower = false;
+    for c in key.chars() {
+        if !c.is_ascii_alphanumeric() || c.is_ascii_uppercase() && was_lower {
+            words.push(String::new());
+        }
+        was_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
+        if let Some(last) = words.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
+            last.push(c.to_ascii_lowercase());
+        }
+    }
+    let at_an_end = word.starts_with("role") && (plain.starts_with(word) || plain.ends_with(word));
+    at_an_end || words.iter().any(|found| found == word)
+}
+
+/// The parameter that `plain` is a slip of, or a part of.
+fn nearest(plain: &str) -> Option<&'static str> {
+    if plain.len() > MAX_COMPARED {
+        return None;
+    }
+    let slips = |known: &str| distance(plain, &known.to_ascii_lowercase());
+    let by_slip = KNOWN.into_iter().map(|known| (slips(known), known)).min()?;
+    if by_slip.0 <= by_slip.1.len() / 3 {
+        return Some(by_slip.1);
+    }
+    let part_of = |known: &&str| {
+        let known = known.to_ascii_lowercase();
+        plain.len() >= "role".len() && (known.contains(plain) || plain.contains(&known))
+    };
+    // "assumeRole" is a part of two: the shorter one is the likelier.
+    KNOWN.into_iter().filter(part_of).min_by_key(|known| known.len().abs_diff(plain.len()))
+}
+
+/// Letters to add, drop or change, to get from one text to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let changed = corner + usize::from(x != y);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_and_slips_name_the_parameter_that_was_meant() {
+        for (key, known) in [
+            ("rolearn", "roleArn"),
+            ("RoleARN", "roleArn"),
+            ("role_arn", "roleArn"),
+            ("role-arn", "roleArn"),
+            ("roelArn", "roleArn"),
+            ("roleAnr", "roleArn"),
+            ("rolArn", "roleArn"),
+            ("role", "roleArn"),
+            ("Role", "roleArn"),
+            ("awsRoleArn", "roleArn"),
+            ("iamRoleArn", "roleArn"),
+            ("eks.amazonaws.com/role-arn", "roleArn"),
+            ("AssumeRoleArn", "assumeRoleArn"),
+            ("assume_role_arn", "assumeRoleArn"),
+            ("asumeRoleArn", "assumeRoleArn"),
+            ("assumeRole", "assumeRoleArn"),
+            ("assumeRoleARNs", "assumeRoleArn"),
+            ("assumedRoleArn", "assumeRoleArn"),
+            ("externalId", "assumeRoleExternalId"),
+            ("external_id", "assumeRoleExternalId"),
+            ("assumeRoleExternalID", "assumeRoleExternalId"),
+            ("usepodidentity", "usePodIdentity"),
+            ("usePodIdentty", "usePodIdentity"),
+            ("podIdentity", "usePodIdentity"),
+            ("usePodIdentities", "usePodIdentity"),
+        ] {
+            let refusal = refusal(key).unwrap_or_else(|| panic!("{key}"));
+            assert!(refusal.ends_with(&format!("did you mean {known}?")), "{key}: {refusal}");
+        }
+    }
+
+    #[test]
+    fn what_speaks_of_an_identity_is_refused_without_a_parameter_of_that_name() {
+        for key in [
+            "roleSessionName",
+            "iamRole",
+            "targetRole",
+            "targetrole",
+            "roleName",
+            "useIRSA",
+            "assumeRoleDurationSeconds",
+            "serviceAccountName",
+            "awsProfile",
+            "accessKeyId",
+            "credentials",
+            "principal",
+            &format!("role{}", "x".repeat(10_000)),
+        ] {
+            assert!(refusal(key).is_some(), "{key}");
+        }
+    }
+
+    #[test]
+    fn other_unknown_keys_are_nobodys_identity() {
+        for key in [
+            "",
+            "x",
+            "Region",
+            "regoin",
+            "failoverregion",
+            "objectAlas",
+            "controller",
+            "hosts",
+            "diameter",
+            "providerName",
+            "vaultAddress",
+            "tenantId",
+            "keyvaultName",
+            "rotationPollInterval",
+            "secretObjects",
+            "ärolle",
+        ] {
+            assert_eq!(refusal(key), None, "{key}");
+        }
+    }
+}

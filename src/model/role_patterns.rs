@@ -1,0 +1,120 @@
+//! The roles that SecretProviderClasses may name (`--allowed-roles`).
+
+use super::arn::RoleArn;
+
+/// Longest pattern, as long as the longest ARN.
+const MAX_PATTERN_BYTES: usize = 2048;
+
+/// Patterns over the whole ARN of a role: `*` stands for any text, an empty one
+/// included, `?` for one character. Case counts, as in IAM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolePatterns(Vec<String>);
+
+impl RolePatterns {
+    /// Patterns separated by commas; `Ok(None)` when there is none.
+    ///
+    /// # Errors
+    /// When a pattern could match no role, so that a slip does not forbid
+    /// everything unseen.
+    pub fn parse(text: &str) -> Result<Option<Self>, String> {
+        let patterns = text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
+        let patterns: Vec<String> = patterns.map(str::to_owned).collect();
+        let possible = |pattern: &String| {
+            let start = pattern.find(['*', '?']).unwrap_or(pattern.len()).min("arn:".len());
+            pattern.len() <= MAX_PATTERN_BYTES
+                && pattern.bytes().all(|b| b.is_ascii_graphic())
+                && pattern[..start] == "arn:"[..start]
+        };
+        match patterns.iter().find(|pattern| !possible(pattern)) {
+            Some(pattern) => Err(format!(
+                "{pattern:?} matches no role; a pattern is compared with the whole ARN, such as arn:aws:iam::111122223333:role/shop-*"
+            )),
+            None if patterns.is_empty() => Ok(None),
+            None => Ok(Some(Self(patterns))),
+        }
+    }
+
+    /// Whether one of the patterns matches the role.
+    pub fn allow(&self, role: &RoleArn) -> bool {
+        self.0.iter().any(|pattern| matches(pattern.as_bytes(), role.as_str().as_bytes()))
+    }
+}
+
+/// At most pattern × text steps: only the last `*` is ever tried again.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    // The last star, and how far it reaches.
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, reach)) => {
+                    star = Some((at, reach + 1));
+                    p = at + 1;
+                    t = reach + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(patterns: &str, role: &str) -> bool {
+        RolePatterns::parse(patterns).unwrap().unwrap().allow(&RoleArn::parse(role).unwrap())
+    }
+
+    #[test]
+    fn a_pattern_is_compared_with_the_whole_arn() {
+        let role = "arn:aws:iam::111122223333:role/shop-web";
+        for good in [
+            role,
+            "arn:aws:iam::111122223333:role/shop-*",
+            "arn:aws:iam::111122223333:role/shop-w?b",
+            "arn:*:role/*web",
+            "*",
+            "***",
+            "a*:role/shop-web*",
+            "arn:aws:iam::222233334444:role/*, arn:aws:iam::111122223333:role/*",
+        ] {
+            assert!(allowed(good, role), "{good}");
+        }
+        for bad in [
+            "arn:aws:iam::111122223333:role/shop",
+            "arn:aws:iam::111122223333:role/shop-we",
+            "arn:aws:iam::111122223333:role/shop-web?",
+            "arn:aws:iam::111122223333:role/Shop-*",
+            "arn:aws:iam::2*",
+            "arn:aws:iam::111122223333:role/?",
+        ] {
+            assert!(!allowed(bad, role), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_matches_no_role_is_a_mistake_and_none_at_all_is_no_bound() {
+        assert_eq!(RolePatterns::parse(""), Ok(None));
+        assert_eq!(RolePatterns::parse(" , "), Ok(None));
+        for bad in ["shop-*", "role/shop", "arn:aws:iam::111122223333:role/a b", "ARN:*"] {
+            assert!(RolePatterns::parse(bad).unwrap_err().contains("whole ARN"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_costs_no_more_than_its_length_times_the_arns() {
+        let role = format!("arn:aws:iam::111122223333:role/{}", "a".repeat(2000));
+        assert!(!allowed(&format!("arn:*{}b", "a*".repeat(1000)), &role));
+    }
+}

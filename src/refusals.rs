@@ -1,0 +1,248 @@
+//! Refusals in the log. Each is told at once; kubelet tries again, so what is
+//! repeated is counted and told at growing intervals. No namespace fills the log,
+//! or keeps another namespace's refusals out of it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// How long after a refusal its repetitions are told first, and at the most; each
+/// time it takes twice as long as the last time.
+const FIRST_INTERVAL: Duration = Duration::from_secs(60);
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// Bytes that a namespace may log at once, and what it gets back a second: 5 MiB
+/// a day.
+const BURST_BYTES: u64 = 64 << 10;
+const BYTES_PER_SECOND: u64 = 64;
+/// Refusals that are remembered of each namespace, and namespaces.
+const MAX_REFUSALS: usize = 64;
+const MAX_NAMESPACES: usize = 256;
+
+/// What was refused lately.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// Nobody who chooses a text can choose its hash.
+    hasher: RandomState,
+    namespaces: Mutex<HashMap<u64, Namespace>>,
+}
+
+/// Says of a refusal that is told, behind its text, what was not told before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Untold {
+    /// The same refusal, and since when.
+    repeated: u64,
+    since: Duration,
+    /// Other refusals of the namespace, because it had logged too much.
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct Namespace {
+    known: HashMap<u64, Known>,
+    bytes_left: u64,
+    filled_at: Instant,
+    seen_at: Instant,
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    told_at: Instant,
+    /// How long it is only counted.
+    interval: Duration,
+    repeated: u64,
+}
+
+impl Refusals {
+    /// Whether `text`, which refuses `subject` (a class, a caller) in `namespace`,
+    /// is told now; `None` when it is only counted.
+    pub fn tell(&self, namespace: &str, subject: &str, text: &str) -> Option<Untold> {
+        let now = Instant::now();
+        let refusal = self.fingerprint(subject, text);
+        let namespace = self.hasher.hash_one(namespace);
+        let mut namespaces = self.namespaces.lock().unwrap_or_else(PoisonError::into_inner);
+        if !namespaces.contains_key(&namespace) {
+            make_room(&mut namespaces, MAX_NAMESPACES, |namespace| namespace.seen_at);
+        }
+        let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        namespaces.entry(namespace).or_insert_with(|| Namespace::new(now)).tell(refusal, bytes, now)
+    }
+
+    /// What two refusals have in common. Numbers that stand alone and request ids
+    /// change from one try to the next.
+    fn fingerprint(&self, subject: &str, text: &str) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        subject.hash(&mut hasher);
+        let mut after_id = false;
+        for word in text.split_whitespace() {
+            let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
+            if !after_id && !word.bytes().all(|b| b.is_ascii_digit()) {
+                word.hash(&mut hasher);
+            }
+            after_id = bare.eq_ignore_ascii_case("id");
+        }
+        hasher.finish()
+    }
+}
+
+impl Namespace {
+    fn new(now: Instant) -> Self {
+        Self { known: HashMap::new(), bytes_left: BURST_BYTES, filled_at: now, seen_at: now, dropped: 0 }
+    }
+
+    fn tell(&mut self, refusal: u64, bytes: u64, now: Instant) -> Option<Untold> {
+        self.seen_at = now;
+        let known = self.known.get_mut(&refusal);
+        if let Some(known) = known
+            && now.duration_since(known.told_at) < known.interval
+        {
+            known.repeated += 1;
+            return None;
+        }
+        if !self.pay(bytes, now) {
+            self.dropped += 1;
+            return None;
+        }
+        make_room(&mut self.known, MAX_REFUSALS, |known| known.told_at);
+        let new = Known { told_at: now, interval: FIRST_INTERVAL, repeated: 0 };
+        let before = self.known.insert(refusal, new);
+        let mut untold = Untold { dropped: std::mem::take(&mut self.dropped), ..Untold::default() };
+        if let Some(before) = before {
+            untold.repeated = before.repeated;
+            untold.since = now.duration_since(before.told_at);
+            // What has stopped for long and comes back is new.
+            if untold.since < before.interval * 2
+                && let Some(known) = self.known.get_mut(&refusal)
+            {
+                known.interval = (before.interval * 2).min(LONGEST_INTERVAL);
+            }
+        }
+        Some(untold)
+    }
+
+    fn pay(&mut self, bytes: u64, now: Instant) -> bool {
+        let seconds = now.duration_since(self.filled_at).as_secs();
+        self.filled_at += Duration::from_secs(seconds);
+        let filled = self.bytes_left.saturating_add(seconds.saturating_mul(BYTES_PER_SECOND));
+        self.bytes_left = filled.min(BURST_BYTES);
+        let left = self.bytes_left.checked_sub(bytes);
+        self.bytes_left = left.unwrap_or(self.bytes_left);
+        left.is_some()
+    }
+}
+
+/// Forgets the one of longest ago where there are as many as there may be.
+fn make_room<T>(known: &mut HashMap<u64, T>, most: usize, at: impl Fn(&T) -> Instant) {
+    if known.len() >= most
+        && let Some(oldest) = known.iter().min_by_key(|(_, one)| at(one)).map(|(key, _)| *key)
+    {
+        known.remove(&oldest);
+    }
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.repeated > 0 {
+            let minutes = self.since.as_secs().div_ceil(60);
+            let times = if self.repeated == 1 { "time" } else { "times" };
+            write!(f, " (repeated {} {times} in {minutes} min)", self.repeated)?;
+        }
+        if self.dropped > 0 {
+            write!(
+                f,
+                " ({} refusals of this namespace were not logged: it had logged too much)",
+                self.dropped
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn minutes(count: u64) {
+        tokio::time::advance(Duration::from_secs(count * 60)).await;
+    }
+
+    fn told(refusals: &Refusals, text: &str) -> Option<String> {
+        refusals.tell("shop", "class", text).map(|untold| untold.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_repetition_is_counted_and_told_at_growing_intervals() {
+        let refusals = Refusals::default();
+        assert_eq!(told(&refusals, "denied (request id 1a-2b)").as_deref(), Some(""));
+        let mut told_at = Vec::new();
+        for minute in 1..=40 {
+            minutes(1).await;
+            // Another try has another request id.
+            if let Some(again) = told(&refusals, &format!("denied (request id {minute}c-d)")) {
+                told_at.push((minute, again));
+            }
+        }
+        let expected = [
+            (1, ""),
+            (3, " (repeated 1 time in 2 min)"),
+            (7, " (repeated 3 times in 4 min)"),
+            (15, " (repeated 7 times in 8 min)"),
+            (31, " (repeated 15 times in 16 min)"),
+        ];
+        assert_eq!(told_at, expected.map(|(minute, text)| (minute, text.to_owned())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_text_or_class_is_told_at_once_and_what_comes_back_is_new() {
+        let refusals = Refusals::default();
+        assert!(told(&refusals, "it expired 5 s ago").is_some());
+        assert!(told(&refusals, "it expired 65 s ago").is_none());
+        assert!(told(&refusals, "objects[1]: wrong").is_some());
+        assert!(told(&refusals, "objects[2]: wrong").is_some());
+        assert!(refusals.tell("shop", "other", "objects[2]: wrong").is_some());
+        minutes(600).await;
+        assert!(told(&refusals, "objects[1]: wrong").is_some());
+        minutes(1).await;
+        assert!(told(&refusals, "objects[1]: wrong").is_some(), "the interval begins anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_logs_a_bounded_amount_and_silences_nobody_else() {
+        let refusals = Refusals::default();
+        let long = "x".repeat(6000);
+        let mut bytes = 0;
+        for number in 0..100_000 {
+            let text = format!("{long}{number}");
+            if refusals.tell("noisy", "class", &text).is_some() {
+                bytes += text.len();
+            }
+            if number % 100 == 0 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+        }
+        assert!(bytes < (64 << 10) + 1001 * 64, "{bytes}");
+        assert_eq!(told(&refusals, "denied").as_deref(), Some(""));
+        minutes(60).await;
+        let untold = refusals.tell("noisy", "class", "other").unwrap();
+        assert!(untold.dropped > 0 && untold.to_string().contains("were not logged"), "{untold}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_is_bounded() {
+        let refusals = Refusals::default();
+        for number in 0..10_000 {
+            refusals.tell(&format!("namespace-{number}"), "class", "denied");
+            refusals.tell("shop", "class", &format!("denied x{number}"));
+            tokio::time::advance(Duration::from_millis(10)).await;
+        }
+        let namespaces = refusals.namespaces.lock().unwrap();
+        assert_eq!(namespaces.len(), MAX_NAMESPACES);
+        assert!(namespaces.values().all(|namespace| namespace.known.len() <= MAX_REFUSALS));
+    }
+}

@@ -1,0 +1,41 @@
+//! The attacks, by what they go for.
+
+mod answers;
+mod calls;
+mod expressions;
+mod identities;
+mod manifests;
+mod ports;
+mod volumes;
+
+use crate::play::Case;
+
+/// The attacker's namespace.
+const EVIL: &str = "evil";
+
+/// The measure of the others: when this fails, the machine is too busy.
+fn calm() -> Case {
+    Case::new("calm", "no attack", |siege| {
+        Box::pin(async move {
+            siege.begin();
+            std::future::pending().await
+        })
+    })
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Case> {
+    [
+        vec![calm()],
+        manifests::cases(),
+        expressions::cases(),
+        answers::cases(),
+        volumes::cases(),
+        identities::cases(),
+        calls::cases(),
+        ports::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
