@@ -26,6 +26,7 @@ use aws_config::{
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
 use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 /// Longest wait for a TCP and TLS connection.
@@ -186,6 +187,13 @@ pub fn retries() -> RetryConfig {
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(250))
         .with_max_backoff(Duration::from_secs(3))
+}
+
+/// Retries without the SDK's quota, which all callers of the process would share:
+/// whoever lets calls fail would take retries from the others. Attempts and calls
+/// at once are bounded as it is.
+pub fn retry_partition() -> RetryPartition {
+    RetryPartition::custom("latchkey").token_bucket(TokenBucket::unlimited()).build()
 }
 
 /// Explicit time-outs for one operation that may take `whole`.

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::{Call, ReadResult, Reading, within};
 use crate::{
-    aws::{AwsFailure, FailureKind, PerRegion},
+    aws::{AwsFailure, FailureKind, PerRegion, retry_partition},
     model::{arn::Region, reference::Reference, secret::SecretValue},
 };
 
@@ -28,7 +28,10 @@ impl ParameterStore {
         if references.is_empty() {
             return Vec::new();
         }
-        let client = self.clients.get(call.region, || Client::new(&call.aws.config_for(call.region)));
+        let client = self.clients.get(call.region, || {
+            let config = call.aws.config_for(call.region);
+            Client::from_conf(Builder::from(&config).retry_partition(retry_partition()).build())
+        });
         let caller = Caller { call, client: &client };
         let batches = references.chunks(BATCH).map(|batch| caller.read_batch(batch));
         join_all(batches).await.into_iter().flatten().collect()

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::{Call, ReadResult, Reading, within};
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, Greeting, PerRegion},
+    aws::{Aws, AwsFailure, FailureKind, Greeting, PerRegion, retry_partition},
     model::{arn::Region, reference::Reference, secret::SecretValue},
 };
 
@@ -50,7 +50,10 @@ impl SecretsManager {
     }
 
     fn client(&self, aws: &Aws, region: &Region) -> Client {
-        self.clients.get(region, || Client::new(&aws.config_for(region)))
+        self.clients.get(region, || {
+            let config = Builder::from(&aws.config_for(region)).retry_partition(retry_partition());
+            Client::from_conf(config.build())
+        })
     }
 }
 

@@ -16,14 +16,15 @@ use aws_smithy_runtime::client::{
 use aws_smithy_runtime_api::client::{
     orchestrator::{HttpRequest, OrchestratorError},
     result::SdkError,
+    runtime_plugin::StaticRuntimePlugin,
 };
-use aws_smithy_types::{body::SdkBody, date_time::Format};
+use aws_smithy_types::{body::SdkBody, config_bag::Layer, date_time::Format};
 use http::HeaderValue;
 use serde::Deserialize;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, retries, timeouts, unreached},
+    aws::{Aws, AwsFailure, FailureKind, retries, retry_partition, timeouts, unreached},
     model::{arn::Region, foreign::said, request::AddressType, token::Token},
     permits::{Permit, Permits, Urgency},
 };
@@ -161,6 +162,8 @@ impl fmt::Debug for Answer {
 
 impl Endpoint {
     fn new(aws: &Aws, url: &str, timeout: Duration) -> Self {
+        let mut quota = Layer::new("retries");
+        quota.store_put(retry_partition());
         let operation = Operation::builder()
             .service_name("eks-pod-identity-agent")
             .operation_name("GetCredentials")
@@ -169,6 +172,7 @@ impl Endpoint {
             .endpoint_url(url.trim_end_matches('/').trim_end_matches(PATH))
             .no_auth()
             .standard_retry(&retries())
+            .runtime_plugin(StaticRuntimePlugin::new().with_config(quota.freeze()))
             .retry_classifier(HttpStatusCodeClassifier::new_from_codes(RETRYABLE))
             .retry_classifier(TransientErrorClassifier::<Infallible>::new())
             .timeout_config(timeouts(timeout))

@@ -52,8 +52,14 @@ struct Known {
 
 impl Roles {
     pub(super) fn new(cluster: Arc<Cluster>, age: Duration, max_stale: Duration) -> Self {
-        let reads = Permits::new(MAX_READS);
-        Self { cluster, accounts: Slots::new(), reads, age, max_stale, unanswered: Mutex::default() }
+        Self {
+            cluster,
+            accounts: Slots::new(),
+            reads: Permits::new(MAX_READS),
+            age,
+            max_stale,
+            unanswered: Mutex::default(),
+        }
     }
 
     /// The role that the pod's service account is annotated with. `Ok(None)`

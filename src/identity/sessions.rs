@@ -39,20 +39,20 @@ impl Identity {
             return self.own_session(principal, proof, regions, effort).await;
         };
         // On the heap, as below: what asks STS is large, and seldom needed.
-        let fetch = async || {
-            let mut result = self.assume(principal, role, proof, regions, effort).await;
-            if let Err((Some(own), failure)) = &result
-                && failure.is_stale()
-            {
-                self.discard(&principal.base(), own);
-                result = self.assume(principal, role, proof, regions, effort).await;
-            }
-            result.map_err(|(_, error)| error)
+        let fetch = |effort: Effort| {
+            Box::pin(async move {
+                let effort = &effort;
+                let mut result = self.assume(principal, role, proof, regions, effort).await;
+                if let Err((Some(own), failure)) = &result
+                    && failure.is_stale()
+                {
+                    self.discard(&principal.base(), own);
+                    result = self.assume(principal, role, proof, regions, effort).await;
+                }
+                result.map_err(|(_, error)| error)
+            })
         };
-        // Its calls take their own places: to hold one while the own session waits for
-        // another could block both.
-        let (admit, fetch) = (async || {}, async |()| Box::pin(fetch()).await);
-        self.shared_session(principal, proof, regions, effort, admit, fetch).await
+        self.shared_session(principal, proof, regions, effort, fetch).await
     }
 
     /// The service account's own session, which every role that it takes on shares.
@@ -63,31 +63,24 @@ impl Identity {
         regions: &Regions,
         effort: &Effort,
     ) -> Result<Session, IdentityError> {
-        let namespace = principal.service_account().0;
-        let admit = async || match &principal.means {
-            Means::Irsa { .. } => self.aws.admit(effort, &regions.primary, namespace).await,
-            Means::PodIdentity { .. } => {
-                self.agent.admit(effort.urgency(), namespace, proof.address_type).await
-            }
+        let fetch = |effort: Effort| {
+            Box::pin(async move {
+                let fetched = match &principal.means {
+                    Means::Irsa { role } => {
+                        let (namespace, service_account) = principal.service_account();
+                        let who = irsa::Who { namespace, service_account, role };
+                        let age = self.settings.max_credential_age;
+                        irsa::assume(&self.sts, &self.aws, regions, &who, &proof.token, age, &effort).await
+                    }
+                    Means::PodIdentity { .. } => {
+                        self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
+                    }
+                };
+                let fetched = fetched.map_err(|failure| IdentityError::refused(principal, failure))?;
+                Ok(self.session_of(fetched))
+            })
         };
-        let fetch = async |permit: Permit| {
-            let fetched = match &principal.means {
-                Means::Irsa { role } => {
-                    let (namespace, service_account) = principal.service_account();
-                    let who = irsa::Who { namespace, service_account, role };
-                    let age = self.settings.max_credential_age;
-                    let effort = effort.within(permit);
-                    irsa::assume(&self.sts, &self.aws, regions, &who, &proof.token, age, &effort).await
-                }
-                Means::PodIdentity { .. } => {
-                    self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
-                }
-            };
-            let fetched = fetched.map_err(|failure| IdentityError::refused(principal, failure))?;
-            Ok(self.session_of(fetched))
-        };
-        let fetch = async |permit: Permit| Box::pin(fetch(permit)).await;
-        self.shared_session(principal, proof, regions, effort, admit, fetch).await
+        self.shared_session(principal, proof, regions, effort, fetch).await
     }
 
     /// A session of the role that the service account takes on. It ends with the
@@ -115,18 +108,28 @@ impl Identity {
     }
 
     /// The principal's session, fetched by one caller for all who ask meanwhile.
-    /// It is `admit`ted before its turn begins.
-    async fn shared_session<P, A: Future<Output = P>>(
+    async fn shared_session<F>(
         &self,
         principal: &Principal,
         proof: &Proof,
         regions: &Regions,
         effort: &Effort,
-        admit: impl Fn() -> A,
-        fetch: impl AsyncFnOnce(P) -> Result<Session, IdentityError>,
-    ) -> Result<Session, IdentityError> {
+        fetch: impl FnOnce(Effort) -> F,
+    ) -> Result<Session, IdentityError>
+    where
+        F: Future<Output = Result<Session, IdentityError>>,
+    {
         let now = Instant::now();
         let (digest, urgency) = (proof.token.digest(), effort.urgency());
+        let namespace = principal.service_account().0;
+        let admit = || async {
+            match (&principal.means, &principal.assumed) {
+                (Means::PodIdentity { .. }, None) => {
+                    self.agent.admit(urgency, namespace, proof.address_type).await
+                }
+                _ => self.aws.admit(effort, &regions.primary, namespace).await,
+            }
+        };
         // What is no token's fault would meet every other that asks at the same
         // place as hard; any other denial may be the fault of that token alone.
         let shared = |failed: &Failed| {
@@ -135,9 +138,9 @@ impl Identity {
                 && (failed.urgency == urgency || urgency == Urgency::Poll);
             alike && (failed.token == digest || failed.error.is_no_tokens_fault())
         };
-        let fetch = async |permit: P| {
+        let fetch = async |permit: Permit| {
             self.sessions.sweep(|session| session.usable_until > now);
-            let session = fetch(permit).await.map_err(|error| Failed {
+            let session = fetch(effort.within(permit)).await.map_err(|error| Failed {
                 error,
                 token: digest,
                 regions: regions.clone(),

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion},
+    aws::{Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion, retry_partition},
     model::arn::{Region, Regions},
 };
 
@@ -57,7 +57,10 @@ impl Sts {
     }
 
     fn client(&self, aws: &Aws, region: &Region) -> Client {
-        self.clients.get(region, || Client::new(&aws.config_for(region)))
+        self.clients.get(region, || {
+            let config = Builder::from(&aws.config_for(region)).retry_partition(retry_partition());
+            Client::from_conf(config.build())
+        })
     }
 
     /// Asks STS of the primary Region; of the failover Region only in an outage.
@@ -97,7 +100,7 @@ impl Sts {
     {
         let client = self.client(aws, region);
         let (operation, limit) = (question.operation, aws.region_timeout());
-        let _permit = aws.permit(question.effort, region, question.namespace).await;
+        let _call = aws.permit(question.effort, region, question.namespace).await;
         let given = tokio::time::timeout(limit, call(client))
             .await
             .map_err(|_| AwsFailure::timed_out(operation, region, limit))?
