@@ -28,6 +28,8 @@ use crate::{
 /// What a mount under way takes beside its request: its task, and the connection's
 /// part of it.
 const MOUNT_BYTES: usize = 8 << 10;
+/// Largest request that waits for its memory, as it was read: dozens of objects.
+const MAX_WAITING_BYTES: usize = 16 << 10;
 /// Longest request that is read on the threads that answer: less than a
 /// millisecond's work. An alias multiplies what is read, so one with any is not.
 const MAX_QUICK_BYTES: usize = 8 << 10;
@@ -222,12 +224,20 @@ impl Mounter {
         Ok(parsed.await.map_err(|Panicked| MountError::Bug)??)
     }
 
+    /// Memory for the request. A small one waits for it; a large one would hold too
+    /// much while it waits.
+    async fn admit(&self, request: &MountRequest) -> Result<Share, MountError> {
+        let (namespace, bytes) = (&request.pod.namespace, request.bytes());
+        if bytes <= MAX_WAITING_BYTES {
+            return Ok(self.requests.take(namespace, MOUNT_BYTES + bytes).await);
+        }
+        let share = self.requests.try_take(namespace, MOUNT_BYTES + bytes);
+        share.map_err(|refused| MountError::Busy { namespace: namespace.clone(), refused })
+    }
+
     async fn carry_out(&self, mut request: MountRequest) -> Result<Mounted, MountError> {
         let namespace = request.pod.namespace.clone();
-        let _request = self
-            .requests
-            .try_take(&namespace, MOUNT_BYTES + request.bytes())
-            .map_err(|refused| MountError::Busy { namespace: namespace.clone(), refused })?;
+        let _request = self.admit(&request).await?;
         let _place = self.places.take(&namespace, 1).await;
         self.check_target(&request).await?;
         let regions = self.regions(&request).await?;
