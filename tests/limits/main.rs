@@ -18,12 +18,23 @@ mod provider;
 mod siege;
 mod victim;
 
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
-use crate::{cgroup::PodCgroup, chart::Chart, play::play};
+use crate::{
+    cgroup::PodCgroup,
+    chart::Chart,
+    node::Mode,
+    play::{Case, play},
+};
 
 /// A private folder in a private mount namespace; the script makes both.
 const FOLDER: &str = "LATCHKEY_LIMITS_FOLDER";
+/// How often an attack is played in which something was too slow and nothing worse.
+const TRIES: u32 = 3;
 /// The exit code of a run that this machine does not allow.
 const SKIPPED: u8 = 77;
 
@@ -52,18 +63,34 @@ fn main() -> ExitCode {
             continue;
         }
         for &mode in case.modes {
-            let here = folder.join(format!("{}-{mode:?}", case.name));
-            std::fs::create_dir(&here).unwrap();
-            let started = Instant::now();
-            let verdict = play(&case, mode, &chart, &here).unwrap();
-            let word = if verdict.failures.is_empty() { "passed" } else { "FAILED" };
-            println!("{word} {} ({mode:?}, {:.1} s): {verdict}", case.name, started.elapsed().as_secs_f64());
-            for failure in &verdict.failures {
-                println!("    {failure}");
-            }
-            if verdict.failures.is_empty() { passed += 1 } else { failed += 1 }
+            if play_until_quiet(&case, mode, &chart, &folder) { passed += 1 } else { failed += 1 }
         }
     }
     println!("{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether everything has held. What was only slow may be the machine's doing: then
+/// the attack is played again.
+fn play_until_quiet(case: &Case, mode: Mode, chart: &Chart, folder: &Path) -> bool {
+    for number in 1..=TRIES {
+        let here = folder.join(format!("{}-{mode:?}-{number}", case.name));
+        std::fs::create_dir(&here).unwrap();
+        let started = Instant::now();
+        let verdict = play(case, mode, chart, &here).unwrap();
+        let (failed, last) = (!verdict.failures.is_empty(), number == TRIES);
+        let word = match (verdict.slow.is_empty(), failed || last) {
+            (true, _) if !failed => "passed",
+            (_, true) => "FAILED",
+            (_, false) => "slow, and played again:",
+        };
+        println!("{word} {} ({mode:?}, {:.1} s): {verdict}", case.name, started.elapsed().as_secs_f64());
+        for problem in verdict.failures.iter().chain(&verdict.slow) {
+            println!("    {problem}");
+        }
+        if failed || verdict.slow.is_empty() {
+            return !failed;
+        }
+    }
+    false
 }

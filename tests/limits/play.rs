@@ -94,7 +94,10 @@ pub(crate) struct Verdict {
     elapsed: Duration,
     peak: u64,
     logged: u64,
+    /// What must not be, however busy the machine is.
     pub(crate) failures: Vec<String>,
+    /// What took too long.
+    pub(crate) slow: Vec<String>,
 }
 
 /// Plays one attack in one mode.
@@ -168,8 +171,16 @@ async fn play_in(
     } else {
         attack.abort();
     }
-    let mut verdict =
-        Verdict { seen, tally, usage, elapsed, peak: cgroup.peak(), logged: provider.logged(), failures };
+    let mut verdict = Verdict {
+        seen,
+        tally,
+        usage,
+        elapsed,
+        peak: cgroup.peak(),
+        logged: provider.logged(),
+        failures,
+        slow: Vec::new(),
+    };
     verdict.judge(case);
     if case.restarts {
         drop(provider);
@@ -189,10 +200,10 @@ async fn play_in(
 
 impl Verdict {
     fn judge(&mut self, case: &Case) {
-        let mut broken = Vec::new();
+        let (mut broken, mut slow) = (Vec::new(), Vec::new());
         let mut bound = |what: &str, is: Duration, most: Duration| {
             if is > most {
-                broken.push(format!("{what}: {is:.1?}, more than {most:?}"));
+                slow.push(format!("{what}: {is:.1?}, more than {most:?}"));
             }
         };
         bound(
@@ -205,9 +216,7 @@ impl Verdict {
         bound("the attacker's slowest answer", self.tally.longest, case.answered_within);
         match self.seen.rotation {
             Some(rotation) => bound("another namespace's rotation", rotation, ROTATION_BOUND),
-            None => {
-                broken.push(format!("another namespace's rotation did not come within {ROTATION_BOUND:?}"))
-            }
+            None => slow.push(format!("another namespace's rotation did not come within {ROTATION_BOUND:?}")),
         }
         if let Some(first) = self.seen.failures.first() {
             broken.push(format!(
@@ -221,6 +230,7 @@ impl Verdict {
         broken.extend(self.tally.not_final.iter().map(|told| format!("not final for kubelet: {told}")));
         broken.extend(self.tally.unfit.iter().map(|told| format!("unfit for an event: {told}")));
         self.failures.extend(broken);
+        self.slow.extend(slow);
     }
 }
 

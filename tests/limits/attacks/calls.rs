@@ -45,7 +45,7 @@ pub(super) fn cases() -> Vec<Case> {
             "2,000 mounts of one namespace at once, of slow values nobody has read",
             |siege| Box::pin(crowd(siege)),
         ),
-        Case::new("warm-crowd", "2,000 republishes of one namespace at once", |siege| {
+        Case::new("warm-crowd", "500 republishes of one namespace at once", |siege| {
             Box::pin(warm_crowd(siege))
         }),
         Case::new("poll-load", "500 objects in each of 40 pods, refreshed every 15 s", |siege| {
@@ -140,7 +140,7 @@ async fn warm_crowd(siege: Siege) {
     }
     let messages: Vec<MountRequest> =
         (0..100).map(|_| siege.node.message(EVIL, "crowd", &many(50, 0))).collect();
-    siege.mount_for_ever(messages, 2000).await;
+    siege.mount_for_ever(messages, 500).await;
 }
 
 async fn poll_load(siege: Siege) {
