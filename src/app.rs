@@ -32,6 +32,9 @@ use crate::{
 /// Folder of an older driver, which the driver still searches first.
 const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
 
+/// Mounts that are computed at once: enough for all cores, and so few that another
+/// namespace's mount never stands behind hundreds.
+const MOUNTS_COMPUTED_AT_ONCE: usize = 8;
 /// Requests of one connection at once. Far more than may be mounted at once: one
 /// that waits costs little, and must not keep another from being heard.
 const MAX_STREAMS: u32 = 2048;
@@ -187,6 +190,7 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     let refusals = Arc::new(Refusals::default());
     let mounter = Mounter {
         workers,
+        turns: Shares::new(MOUNTS_COMPUTED_AT_ONCE),
         places: Shares::new(config.max_mounts),
         requests: Shares::new(memory.requests),
         answers,

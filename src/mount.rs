@@ -58,6 +58,8 @@ pub struct Mounter {
     pub delivery: Delivery,
     /// Read large manifests and shape values.
     pub workers: Arc<Workers>,
+    /// Turns: how many mounts are computed at once, while they wait for nobody.
+    pub turns: Arc<Shares>,
     /// Places: how many mounts are under way at once.
     pub places: Arc<Shares>,
     /// Memory of the requests of mounts under way.
@@ -151,8 +153,14 @@ impl Mounter {
         let until = started + deadline;
         let target_path = quoted(&raw.target_path).to_string();
         let namespace = raw.namespace_in_line().to_owned();
-        let parsed = tokio::time::timeout_at(until, self.parse(raw, entrance)).await;
-        let request = parsed.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
+        // A small request waits for its turn outside, so that it is in nobody's way.
+        let small = raw.attributes.len() + raw.secrets.len() <= MAX_WAITING_BYTES;
+        let entrance = (!small).then_some(entrance);
+        let parsed = tokio::time::timeout_at(until, async {
+            let _turn = self.turns.take(&namespace, 1).await;
+            self.parse(raw, entrance).await
+        });
+        let request = parsed.await.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
             let class = match error {
                 MountError::Request(error) => error.class.as_str(),
                 _ => "",
@@ -250,8 +258,10 @@ impl Mounter {
             regions: &regions,
             interval: request.refresh_interval,
         };
-        let read = self.reader.read(&asker, &request.objects).await;
-        let Read { objects, origin, entries, memory } = read.map_err(|error| self.not_read(error))?;
+        let turn = self.turns.take(&namespace, 1).await;
+        let read = self.reader.read(&asker, &request.objects, turn).await;
+        let Read { objects, origin, entries, memory, turn: _turn } =
+            read.map_err(|error| self.not_read(error))?;
         let subject = Subject {
             class: format!("{namespace}/{}", request.class),
             who: principal.to_string(),

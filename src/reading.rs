@@ -75,6 +75,8 @@ pub struct Read {
     pub entries: Vec<Arc<Entry>>,
     /// The memory of the values that were read for this mount.
     pub memory: Option<Share>,
+    /// The turn among the mounts that are computed, where nobody was waited for.
+    pub turn: Option<Share>,
 }
 
 impl Reader {
@@ -90,12 +92,17 @@ impl Reader {
         Self { identity, backend, values, memory, max_bytes }
     }
 
-    /// Reads every object.
+    /// Reads every object. `turn` is held as long as nobody is waited for, and dropped
+    /// before AWS is.
     ///
     /// # Errors
     /// When the proof is worth nothing, or there are no credentials and nothing to
     /// serve without them, or the values are too large.
-    pub async fn read(&self, asker: &PodAsker<'_>, objects: &[Object]) -> Result<Read, NotRead> {
+    pub async fn read(&self, asker: &PodAsker<'_>, objects: &[Object], turn: Share) -> Result<Read, NotRead> {
+        let mut turn = Some(turn);
+        if !self.identity.is_known(asker.principal, asker.proof) {
+            turn = None;
+        }
         if let Err(error) = self.identity.admit(asker.principal, asker.proof, asker.regions).await {
             if error.is_denial() {
                 self.values.forget(asker.principal);
@@ -113,7 +120,7 @@ impl Reader {
                 Wanted { entry, required }
             })
             .collect();
-        let (found, memory) = self.find_all(asker, &wanted).await?;
+        let (found, memory) = self.find_all(asker, &wanted, &mut turn).await?;
 
         let mut origin = Origin::Cache;
         let mut outcomes: Vec<Outcome> = Vec::with_capacity(found.len());
@@ -132,7 +139,7 @@ impl Reader {
         }
         let objects = plan.places.iter().map(|(source, place)| outcomes[*source].found(*place)).collect();
         let entries = wanted.into_iter().map(|wanted| wanted.entry).collect();
-        Ok(Read { objects, origin, entries, memory })
+        Ok(Read { objects, origin, entries, memory, turn })
     }
 
     /// Counts entries anew, after something was taken out of their values.
@@ -145,6 +152,7 @@ impl Reader {
         &self,
         asker: &PodAsker<'_>,
         wanted: &[Wanted<'_>],
+        turn: &mut Option<Share>,
     ) -> Result<(Vec<Finding>, Option<Share>), NotRead> {
         let mut findings: Vec<Option<Finding>> =
             wanted.iter().map(|wanted| self.serve(wanted).map(Ok)).collect();
@@ -152,7 +160,8 @@ impl Reader {
         if missing == 0 {
             return Ok((findings.into_iter().flatten().collect(), None));
         }
-        // Before any turn is taken: who waits for memory must not keep others waiting.
+        *turn = None;
+        // Before any entry's turn is taken: who waits for memory must not keep others waiting.
         let (namespace, _) = asker.principal.service_account();
         let most = (missing * MAX_VALUE_BYTES).min(self.max_bytes);
         let mut memory = self.memory.take(namespace, most).await;

@@ -71,7 +71,8 @@ impl Identity {
         Ok(())
     }
 
-    pub(super) fn is_known(&self, principal: &Principal, proof: &Proof) -> bool {
+    /// Whether the proof was verified, or AWS has accepted this very token.
+    pub fn is_known(&self, principal: &Principal, proof: &Proof) -> bool {
         proof.verified || self.accepted.has(principal, proof)
     }
 

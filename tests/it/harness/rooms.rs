@@ -64,7 +64,8 @@ impl Rooms {
         let (principal, proof) = self.identity.principal(&request).await?;
         let interval = request.refresh_interval;
         let asker = PodAsker { principal: &principal, proof: &proof, regions: &regions, interval };
-        self.reader.read(&asker, &request.objects).await
+        let turn = Shares::new(1).take("", 1).await;
+        self.reader.read(&asker, &request.objects, turn).await
     }
 }
 
