@@ -27,7 +27,8 @@ pub struct Memory {
     pub requests: usize,
     /// Values that mounts under way have read.
     pub reads: usize,
-    /// Files of mounts under way, and the answers that carry them.
+    /// Files of mounts under way, and the answers that carry them. Those of one
+    /// namespace stand before another's on the driver's one connection: few at once.
     pub answers: usize,
     /// Volumes that Latchkey writes: their pages of tmpfs, which the kernel counts
     /// for whoever writes them, and what is remembered of them.
@@ -40,7 +41,7 @@ impl Memory {
     pub fn of(limit: usize, writes_volumes: bool) -> Self {
         let divided = limit.saturating_sub(FIXED).max(LEAST);
         let (values, requests, reads, answers, volumes) =
-            if writes_volumes { (5, 2, 2, 1, 5) } else { (6, 2, 2, 4, 0) };
+            if writes_volumes { (5, 2, 2, 1, 5) } else { (6, 2, 2, 2, 0) };
         // A sixteenth and more stays free: freed memory is never without gaps.
         let part = |sixteenths| divided / 16 * sixteenths;
         Self {
