@@ -127,7 +127,9 @@ def store(issuer, keys, cases):
             for case in cases
         ],
         "podIdentityAssociations": [
-            {"namespace": case, "serviceAccount": "pod-identity", "role": role(case)} for case in cases
+            {"namespace": case, "serviceAccount": account, "role": role(case)}
+            for case in cases
+            for account in ("pod-identity", "unread-pod-identity")
         ],
         "secrets": [
             secret

@@ -34,9 +34,9 @@ def kubernetes_api_down_for_a_while(t, ns):
 
 @case(company=ALONE)
 def aws_down_for_a_while(t, ns):
-    """Running pods keep their files, and a new one of theirs starts by IRSA from the last known good. A pod whose
-    secret was never read here, and one by Pod Identity, whose credentials are its own, say in their events why they
-    wait, and start when AWS is back."""
+    """Running pods keep their files, and new pods of their service accounts start from the last known good, by IRSA
+    and by Pod Identity. A pod whose secret was never read here, and one of a service account that was never here,
+    say in their events why they wait, and start when AWS is back."""
     ns.password()
     pod = ns.pod().ready()
     ns.password("by-pod-identity", usePodIdentity="true")
@@ -49,12 +49,14 @@ def aws_down_for_a_while(t, ns):
     text = waiting.mount_failure("Internal", "was not reached", within=100)
     t.note(text)
     has(text, f"{ns.name}/login", READ, "Connection refused")
-    waiting_for_the_agent = ns.pod("waits-for-the-agent", of="by-pod-identity", account="pod-identity")
+    waiting_for_the_agent = ns.pod("waits-for-the-agent", of="by-pod-identity", account="unread-pod-identity")
     text = waiting_for_the_agent.mount_failure("Internal", "Pod Identity", within=100)
     t.note(text)
     has(text, f"http://{AGENT}", "Connection refused")
     same(pod.read(), "first", "the file of the running pod")
     same(ns.pod("from-last-known-good").ready().read(), "first", "the file of a pod created meanwhile")
+    later = ns.pod("from-last-known-good-by-pod-identity", of="by-pod-identity", account="pod-identity")
+    same(later.ready().read(), "first", "the file of a pod by Pod Identity created meanwhile")
     t.aws.start()
     watch = Stopwatch()
     waiting.ready()

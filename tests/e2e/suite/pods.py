@@ -35,6 +35,7 @@ class Namespace:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
             service_account({**metadata, "name": "irsa", "annotations": annotations}),
             service_account({**metadata, "name": "pod-identity"}),
+            service_account({**metadata, "name": "unread-pod-identity"}),
         )
 
     def delete(self):
