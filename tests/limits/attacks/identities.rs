@@ -21,8 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("many-accounts", "3,000 service accounts with a role", |siege| {
             Box::pin(many_accounts(siege))
         })
-        .driver_writes()
-        .known_to_be_slow(super::calls::COLD),
+        .driver_writes(),
         Case::new("unknown-accounts", "3,000 service accounts that Kubernetes does not know", |siege| {
             Box::pin(unknown_accounts(siege))
         })
