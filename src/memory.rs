@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn the_charts_limit_gives_these_budgets() {
         let driver_writes =
-            Memory { values: 30 * MIB, requests: 10 * MIB, reads: 10 * MIB, answers: 20 * MIB, volumes: 0 };
+            Memory { values: 30 * MIB, requests: 10 * MIB, reads: 10 * MIB, answers: 10 * MIB, volumes: 0 };
         assert_eq!(Memory::of(128 * MIB, false), driver_writes);
         let provider_writes = Memory {
             values: 25 * MIB,
