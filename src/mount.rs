@@ -154,11 +154,11 @@ impl Mounter {
         let target_path = quoted(&raw.target_path).to_string();
         let namespace = raw.namespace_in_line().to_owned();
         // A small request waits for its turn outside, so that it is in nobody's way.
-        let small = raw.attributes.len() + raw.secrets.len() <= MAX_WAITING_BYTES;
+        let small = raw.bytes() <= MAX_WAITING_BYTES;
         let entrance = (!small).then_some(entrance);
         let parsed = tokio::time::timeout_at(until, async {
             let _turn = self.turns.take(&namespace, 1).await;
-            self.parse(raw, entrance).await
+            self.parse(raw, entrance, &namespace).await
         });
         let request = parsed.await.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
             let class = match error {
@@ -217,15 +217,14 @@ impl Mounter {
         &self,
         raw: RawRequest,
         entrance: impl Send + 'static,
+        namespace: &str,
     ) -> Result<MountRequest, MountError> {
-        let quick =
-            raw.attributes.len() + raw.secrets.len() <= MAX_QUICK_BYTES && !raw.attributes.contains('&');
-        if quick {
+        if raw.bytes() <= MAX_QUICK_BYTES && !raw.attributes.contains('&') {
             return Ok(MountRequest::parse(raw, &self.rules)?);
         }
-        let (namespace, rules) = (raw.namespace_in_line().to_owned(), self.rules.clone());
+        let rules = self.rules.clone();
         let mut taken = Some((raw, entrance));
-        let parsed = self.workers.run(&namespace, move |_| match taken.take() {
+        let parsed = self.workers.run(namespace, move |_| match taken.take() {
             Some((raw, _entrance)) => ControlFlow::Break(MountRequest::parse(raw, &rules)),
             None => ControlFlow::Continue(()),
         });

@@ -115,7 +115,8 @@ impl Shares {
     }
 
     /// What is taken by all.
-    pub fn taken(&self) -> usize {
+    #[cfg(test)]
+    fn taken(&self) -> usize {
         self.state().taken
     }
 

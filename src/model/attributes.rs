@@ -31,13 +31,18 @@ pub struct RawRequest {
 }
 
 impl RawRequest {
+    /// Bytes of what a pod author and kubelet have written.
+    pub fn bytes(&self) -> usize {
+        self.attributes.len() + self.secrets.len()
+    }
+
     /// The namespace whose turn it is to have the request read; empty when none is
     /// found. It decides about nothing else. A pod author cannot write the text
     /// that is looked for: quotes within a JSON text are escaped.
     pub fn namespace_in_line(&self) -> &str {
-        let key = concat!("\"csi.storage.k8s.io/", "pod.namespace\":\"");
-        let after = self.attributes.find(key).and_then(|at| self.attributes.get(at + key.len()..));
-        after.and_then(|after| after.split_once('"')).map_or("", |(namespace, _)| namespace)
+        let (_, after) =
+            self.attributes.split_once(r#""csi.storage.k8s.io/pod.namespace":""#).unwrap_or_default();
+        after.split_once('"').map_or("", |(namespace, _)| namespace)
     }
 }
 
