@@ -9,6 +9,7 @@ use tonic::transport::Server;
 use crate::{
     aws::{Aws, AwsSettings, AwsSetupError},
     backend::Backend,
+    classes::Classes,
     cluster::{Cluster, ClusterSettings},
     grpc::{
         Provider,
@@ -18,7 +19,7 @@ use crate::{
     identity::{Identity, IdentitySettings},
     memory::{self, Memory},
     model::request::Rules,
-    mount::{Delivery, Mounter},
+    mount::{Delivery, Mounter, SENT_AT_ONCE},
     reading::Reader,
     refusals::Refusals,
     rotation::Poller,
@@ -34,7 +35,7 @@ const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
 
 /// Mounts that are computed at once: enough for all cores, and so few that another
 /// namespace's mount never stands behind hundreds.
-const MOUNTS_COMPUTED_AT_ONCE: usize = 8;
+const MOUNTS_COMPUTED_AT_ONCE: usize = 4;
 /// Requests of one connection at once. Far more than may be mounted at once: one
 /// that waits costs little, and must not keep another from being heard.
 const MAX_STREAMS: u32 = 2048;
@@ -188,13 +189,16 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         }))
     });
     let refusals = Arc::new(Refusals::default());
+    let classes = Arc::new(Classes::new(memory.classes));
     let mounter = Mounter {
         workers,
+        sending: Shares::new(SENT_AT_ONCE),
         turns: Shares::new(MOUNTS_COMPUTED_AT_ONCE),
         places: Shares::new(config.max_mounts),
         requests: Shares::new(memory.requests),
         answers,
-        rules: config.rules.clone(),
+        rules: Arc::new(config.rules.clone()),
+        classes: Arc::clone(&classes),
         cluster,
         identity: Arc::clone(&identity),
         reader: Reader::new(
@@ -208,7 +212,7 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         refusals: Arc::clone(&refusals),
         deadline: config.mount_timeout,
     };
-    Ok((mounter, Poller { aws, identity, backend, values, volumes, refusals }))
+    Ok((mounter, Poller { aws, identity, backend, values, volumes, classes, refusals }))
 }
 
 /// Most bytes of values for one mount: hexadecimal ones become half as large.

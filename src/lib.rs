@@ -12,6 +12,7 @@ pub mod backend;
 #[cfg(feature = "emulator")]
 pub mod bench;
 pub mod cache;
+pub mod classes;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

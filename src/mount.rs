@@ -6,6 +6,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use crate::{
+    classes::Classes,
     cluster::{Cluster, ClusterError},
     identity::{Identity, IdentityError},
     model::{
@@ -13,7 +14,7 @@ use crate::{
         file::MountFile,
         message::{logged, quoted},
         principal::Principal,
-        request::{InvalidRequest, MountRequest, RawRequest, Rules},
+        request::{InvalidRequest, MountRequest, Opened, RawRequest, Rules},
     },
     reading::{NotRead, PodAsker, Read, Reader},
     refusals::Refusals,
@@ -30,9 +31,8 @@ use crate::{
 const MOUNT_BYTES: usize = 8 << 10;
 /// Largest request that waits for its memory, as it was read: dozens of objects.
 const MAX_WAITING_BYTES: usize = 16 << 10;
-/// Longest request that is read on the threads that answer: less than a
-/// millisecond's work. An alias multiplies what is read, so one with any is not.
-const MAX_QUICK_BYTES: usize = 8 << 10;
+/// Longest request that is opened on the threads that answer.
+const MAX_OPENED_HERE: usize = 64 << 10;
 
 /// Who puts the files into the pod.
 #[derive(Clone)]
@@ -44,10 +44,16 @@ pub enum Delivery {
     ProviderWrites(Arc<Volumes>),
 }
 
+/// Bytes of answers that are sent at once. They share the driver's one connection:
+/// what one namespace is sent stands before what another waits for.
+pub const SENT_AT_ONCE: usize = 1 << 20;
+
 /// Carries out mounts.
 pub struct Mounter {
     /// The operator's rules.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
+    /// Classes that were read before.
+    pub classes: Arc<Classes>,
     /// Kubernetes, for what a request leaves open.
     pub cluster: Arc<Cluster>,
     /// Who is asking.
@@ -66,6 +72,8 @@ pub struct Mounter {
     pub requests: Arc<Shares>,
     /// Memory of their files and answers.
     pub answers: Arc<Shares>,
+    /// Bytes of answers that are being sent.
+    pub sending: Arc<Shares>,
     /// What was refused lately, so that the log does not repeat it.
     pub refusals: Arc<Refusals>,
     /// The most that one mount may take. It must end well before kubelet's two
@@ -92,6 +100,7 @@ pub struct Mounted {
 pub struct AnswerMemory {
     _values: Option<Share>,
     _files: Share,
+    _sending: Share,
 }
 
 /// Why nothing was mounted.
@@ -211,24 +220,49 @@ impl Mounter {
         result
     }
 
-    /// Reads a large request aside: a pod author decides how much work that is,
-    /// and other pods wait here.
+    /// Reads the request; what is much work aside: a pod author decides how much that
+    /// is, and other pods wait here. A class that was read before is not read again.
     async fn parse(
         &self,
         raw: RawRequest,
         entrance: impl Send + 'static,
         namespace: &str,
     ) -> Result<MountRequest, MountError> {
-        if raw.bytes() <= MAX_QUICK_BYTES && !raw.attributes.contains('&') {
-            return Ok(MountRequest::parse(raw, &self.rules)?);
+        let _entrance = entrance;
+        let rules = Arc::clone(&self.rules);
+        let opened = if raw.bytes() <= MAX_OPENED_HERE {
+            Opened::open(raw, &rules)
+        } else {
+            self.aside(namespace, move || Opened::open(raw, &rules)).await?
+        };
+        let digest = opened.text().digest();
+        let namespace = opened.namespace().to_owned();
+        let known = self.classes.get(&namespace, digest);
+        if known.is_some() {
+            return Ok(opened.read(known, &self.rules)?);
         }
-        let rules = self.rules.clone();
-        let mut taken = Some((raw, entrance));
-        let parsed = self.workers.run(namespace, move |_| match taken.take() {
-            Some((raw, _entrance)) => ControlFlow::Break(MountRequest::parse(raw, &rules)),
+        let request = if opened.text().is_quick() {
+            opened.read(None, &self.rules)?
+        } else {
+            let rules = Arc::clone(&self.rules);
+            self.aside(&namespace, move || opened.read(None, &rules)).await??
+        };
+        self.classes.keep(&namespace, digest, &request.objects);
+        Ok(request)
+    }
+
+    /// Runs `work` on the workers.
+    async fn aside<T: Send + 'static>(
+        &self,
+        namespace: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, MountError> {
+        let mut work = Some(work);
+        let done = self.workers.run(namespace, move |_| match work.take() {
+            Some(work) => ControlFlow::Break(work()),
             None => ControlFlow::Continue(()),
         });
-        Ok(parsed.await.map_err(|Panicked| MountError::Bug)??)
+        done.await.map_err(|Panicked| MountError::Bug)
     }
 
     /// Memory for the request. A small one waits for it; a large one would hold too
@@ -259,8 +293,7 @@ impl Mounter {
         };
         let turn = self.turns.take(&namespace, 1).await;
         let read = self.reader.read(&asker, &request.objects, turn).await;
-        let Read { objects, origin, entries, memory, turn: _turn } =
-            read.map_err(|error| self.not_read(error))?;
+        let Read { objects, origin, entries, memory, turn } = read.map_err(|error| self.not_read(error))?;
         let subject = Subject {
             class: format!("{namespace}/{}", request.class),
             who: principal.to_string(),
@@ -268,11 +301,17 @@ impl Mounter {
         };
         let (files, answer) = match &self.delivery {
             Delivery::DriverWrites => {
-                let (files, shaped) = self.shape(&request, objects, &entries, subject).await?;
-                (files, Some(AnswerMemory { _values: memory, _files: shaped }))
+                let (shaped, files) = self.shape(&request, objects, subject, turn).await?;
+                self.recount(&shaped, &entries);
+                // However large, two answers are sent at once: a short one ends first.
+                let sent = shaped.bytes().min(SENT_AT_ONCE / 2);
+                let sending = self.sending.take(&namespace, sent).await;
+                let memory = AnswerMemory { _values: memory, _files: files, _sending: sending };
+                (shaped.files, Some(memory))
             }
             Delivery::ProviderWrites(volumes) => {
                 let shaped = volumes.mount(request, entries.clone(), objects, subject).await?;
+                drop(turn);
                 self.recount(&shaped, &entries);
                 (shaped.files, None)
             }
@@ -286,17 +325,27 @@ impl Mounter {
         &self,
         request: &MountRequest,
         objects: Vec<Found>,
-        entries: &[Arc<Entry>],
         subject: Subject,
-    ) -> Result<(Vec<MountFile>, Share), MountError> {
+        mut turn: Option<Share>,
+    ) -> Result<(Shaped, Share), MountError> {
         let namespace = &request.pod.namespace;
         let limit = self.rules.limits.max_response_bytes;
         let shaping = Shaping::new(Arc::clone(&request.objects), objects, subject, limit);
-        let mut memory = self.answers.take(namespace, 2 * shaping.max_bytes()).await;
+        let bytes = 2 * shaping.max_bytes();
+        let mut memory = match self.answers.try_take(namespace, bytes) {
+            Ok(memory) => memory,
+            // It may take as long as a driver takes to receive what others have.
+            Err(_) => {
+                drop(turn);
+                let memory = self.answers.take(namespace, bytes).await;
+                turn = Some(self.turns.take(namespace, 1).await);
+                memory
+            }
+        };
         let shaped = shaping.run(&self.workers, namespace).await.map_err(|Panicked| MountError::Bug)??;
-        self.recount(&shaped, entries);
+        drop(turn);
         memory.shrink_to(2 * shaped.bytes());
-        Ok((shaped.files, memory))
+        Ok((shaped, memory))
     }
 
     fn not_read(&self, error: NotRead) -> MountError {

@@ -12,12 +12,7 @@ use crate::{
     cache::{Found, Turn},
     fetch::{Asker, Who, each, fetch},
     identity::{Identity, IdentityError, Proof},
-    model::{
-        arn::Regions,
-        object::Object,
-        principal::Principal,
-        source::{Plan, Source},
-    },
+    model::{arn::Regions, objects::Objects, principal::Principal, source::Source},
     shares::{Share, Shares},
     values::{self, Entry, Finding, Lost, Origin, Outcome, Settled, Values},
 };
@@ -98,7 +93,7 @@ impl Reader {
     /// # Errors
     /// When the proof is worth nothing, or there are no credentials and nothing to
     /// serve without them, or the values are too large.
-    pub async fn read(&self, asker: &PodAsker<'_>, objects: &[Object], turn: Share) -> Result<Read, NotRead> {
+    pub async fn read(&self, asker: &PodAsker<'_>, objects: &Objects, turn: Share) -> Result<Read, NotRead> {
         let mut turn = Some(turn);
         if !self.identity.is_known(asker.principal, asker.proof) {
             turn = None;
@@ -109,7 +104,7 @@ impl Reader {
             }
             return Err(error.into());
         }
-        let plan = Plan::of(objects);
+        let plan = objects.plan();
         let interval = asker.interval.unwrap_or(self.values.settings().interval);
         let wanted: Vec<Wanted<'_>> = plan
             .sources

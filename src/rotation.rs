@@ -15,6 +15,7 @@ use crate::{
     aws::{Aws, Effort},
     backend::{BATCH, Backend},
     cache::Turn,
+    classes::Classes,
     fetch::{Asker, ObjectResult, Who, each, fetch},
     identity::{Identity, IdentityError},
     model::{
@@ -52,6 +53,8 @@ pub struct Poller {
     pub values: Arc<Values>,
     /// Where changes are written, in provider-writes mode.
     pub volumes: Option<Arc<Volumes>>,
+    /// Classes that mounts have read.
+    pub classes: Arc<Classes>,
     /// What was told lately, so that the log does not repeat it.
     pub refusals: Arc<Refusals>,
 }
@@ -93,9 +96,11 @@ impl Poller {
         for principal in self.values.drop_idle() {
             self.identity.forget(&principal);
         }
+        let settings = self.values.settings();
+        let idle_after = settings.idle_after.max(settings.interval * 2);
+        self.classes.drop_idle(idle_after);
         if let Some(volumes) = &self.volumes {
-            let settings = self.values.settings();
-            volumes.drop_idle(settings.idle_after.max(settings.interval * 2));
+            volumes.drop_idle(idle_after);
         }
     }
 

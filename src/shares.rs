@@ -4,6 +4,8 @@
 //! Hahne, 1998): a namespace may hold as much as it leaves free for the others.
 //! One namespace alone gets a half, two get a third each, and a namespace that
 //! comes later still finds room. No list of namespaces has to be known before.
+//! While one that holds nothing waits, none that holds something gets more: many
+//! small takes never keep a large one waiting for ever.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -129,7 +131,7 @@ impl Shares {
         } else if held == 0 {
             after <= self.max
         } else {
-            after <= self.max && held.saturating_add(amount) <= free_after
+            after <= self.max && held.saturating_add(amount) <= free_after && !state.is_awaited_by_newcomer()
         }
     }
 
@@ -182,6 +184,10 @@ impl State {
         self.namespaces
             .get_key_value(namespace)
             .map_or_else(|| namespace.into(), |(known, _)| Arc::clone(known))
+    }
+
+    fn is_awaited_by_newcomer(&self) -> bool {
+        self.namespaces.values().any(|known| known.held == 0 && !known.waiting.is_empty())
     }
 
     fn forget_if_idle(&mut self, namespace: &Arc<str>) {
@@ -277,6 +283,22 @@ mod tests {
         assert!(shares.try_take("b", 11).is_err());
         drop(small);
         shares.try_take("b", 11).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_large_take_is_not_kept_waiting_by_small_ones() {
+        let shares = Shares::new(10);
+        let mut small = fill(&shares, "small");
+        let mut large = std::pin::pin!(shares.take("large", 8));
+        assert!(large.as_mut().now_or_never().is_none());
+        small.truncate(3);
+        assert!(shares.try_take("small", 1).is_err());
+        assert!(shares.take("small", 1).now_or_never().is_none());
+        assert!(shares.try_take("newcomer", 1).is_ok(), "who holds nothing passes");
+        small.truncate(2);
+        let large = large.now_or_never().unwrap();
+        assert_eq!((large.amount(), shares.taken()), (8, 10));
+        assert!(shares.try_take("small", 1).is_err());
     }
 
     #[test]

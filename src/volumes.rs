@@ -16,7 +16,6 @@ use crate::{
         file::MountFile,
         message::{causes, logged},
         request::MountRequest,
-        source::Plan,
     },
     shape::{NotShaped, Shaped, Shaping, Subject},
     shares::{Refused, Share, Shares},
@@ -32,6 +31,8 @@ const MAX_WRITTEN_AT_ONCE: usize = 8 << 20;
 const PAGE: usize = 4096;
 /// What the kernel keeps of a file or a link beside its pages.
 const INODE: usize = 1024;
+/// One part in so many of the time may go into looking whether volumes are gone.
+const LOOK_SHARE: u32 = 20;
 /// Whose the pages are that an earlier process has written: nobody knows until
 /// the pods are republished.
 const UNKNOWN: &str = "";
@@ -47,6 +48,8 @@ pub struct Volumes {
     /// Memory of what stays: the volumes' pages and what is remembered of them.
     kept: Arc<Shares>,
     writing: Arc<Shares>,
+    /// When it may be looked again whether volumes are gone. Held by the one who looks.
+    next_look: tokio::sync::Mutex<Instant>,
     state: Mutex<State>,
 }
 
@@ -60,7 +63,6 @@ struct State {
 /// One volume of one pod.
 struct Volume {
     request: MountRequest,
-    plan: Plan,
     entries: Vec<Arc<Entry>>,
     subject: Subject,
     mounted_at: Instant,
@@ -119,7 +121,8 @@ impl Volumes {
         let left = left.into_iter().map(|(path, bytes)| (path, kept.take_anyway(UNKNOWN, bytes))).collect();
         let state = Mutex::new(State { mounted: HashMap::new(), left });
         let writing = Shares::new(MAX_WRITTEN_AT_ONCE);
-        Self { writer, workers, max_bytes, files, kept, writing, state }
+        let next_look = tokio::sync::Mutex::new(Instant::now());
+        Self { writer, workers, max_bytes, files, kept, writing, next_look, state }
     }
 
     /// Whether the request's folder may be written, before anything is read for it.
@@ -149,10 +152,9 @@ impl Volumes {
         let known = self.state().mounted.get(&path).cloned();
         let pages = known.as_ref().map_or_else(Arc::default, |volume| Arc::clone(&volume.pages));
         let mut held = Arc::clone(&pages).lock_owned().await;
-        let plan = Plan::of(&request.objects);
         let mounted_at = Instant::now();
         let volume =
-            Arc::new(Volume { request, plan, entries, subject, mounted_at, pages, _remembered: remembered });
+            Arc::new(Volume { request, entries, subject, mounted_at, pages, _remembered: remembered });
         // From here on a poll that sees a change finds the volume, and waits for
         // its turn. What it saw before, the entries hold.
         let before = self.state().mounted.insert(path.clone(), Arc::clone(&volume));
@@ -284,7 +286,19 @@ impl Volumes {
         self.kept.try_take(namespace, bytes).map_err(refused)
     }
 
+    /// Looks at every volume. However many are refused, that is a small part of the
+    /// time: whoever comes in between goes by what was found last.
     async fn forget_gone(&self) {
+        let mut next_look = self.next_look.lock().await;
+        let began = Instant::now();
+        if began < *next_look {
+            return;
+        }
+        self.look().await;
+        *next_look = began + began.elapsed() * LOOK_SHARE;
+    }
+
+    async fn look(&self) {
         let paths: Vec<PathBuf> = {
             let state = self.state();
             state.mounted.keys().chain(state.left.keys()).cloned().collect()
@@ -329,6 +343,14 @@ impl Volume {
     fn found(&self) -> Option<Vec<Found>> {
         let held = self.entries.iter().map(|entry| entry.slot.held().map(|held| held.results));
         let outcomes = held.collect::<Option<Vec<_>>>()?;
-        Some(self.plan.places.iter().map(|(source, place)| outcomes[*source].found(*place)).collect())
+        Some(
+            self.request
+                .objects
+                .plan()
+                .places
+                .iter()
+                .map(|(source, place)| outcomes[*source].found(*place))
+                .collect(),
+        )
     }
 }

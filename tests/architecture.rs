@@ -31,16 +31,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fetch", &["aws", "backend", "identity", "model"]),
     // Failures are shaped too: what AWS said becomes what a person must do.
     ("shape", &["aws", "fetch", "jmespath", "model", "values", "workers"]),
+    ("classes", &["model", "shares"]),
     ("writer", &["model"]),
     ("values", &["aws", "cache", "fetch", "identity", "model"]),
     ("reading", &["aws", "backend", "cache", "fetch", "identity", "model", "shares", "values"]),
     ("volumes", &["model", "shape", "shares", "values", "workers", "writer"]),
-    ("rotation", &["aws", "backend", "cache", "fetch", "identity", "model", "refusals", "values", "volumes"]),
+    (
+        "rotation",
+        &[
+            "aws", "backend", "cache", "classes", "fetch", "identity", "model", "refusals", "values",
+            "volumes",
+        ],
+    ),
     (
         "mount",
         &[
-            "cluster", "identity", "model", "reading", "refusals", "shape", "shares", "values", "volumes",
-            "workers", "writer",
+            "classes", "cluster", "identity", "model", "reading", "refusals", "shape", "shares", "values",
+            "volumes", "workers", "writer",
         ],
     ),
     ("grpc", &["aws", "cluster", "identity", "memory", "model", "mount", "shape"]),

@@ -24,7 +24,7 @@ use crate::{
         file::MountFile,
         message::quoted,
         request::{MountRequest, RawRequest, Rules},
-        source::{Plan, Source},
+        source::Source,
         yaml::{self, Content, Node},
     },
     shape::{Shaping, Subject},
@@ -62,7 +62,7 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
     let aws = Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }).await?);
     let asker = Asker { who: Who::Caller(&session), regions: &regions, effort: Effort::MOUNT };
-    let plan = Plan::of(&request.objects);
+    let plan = request.objects.plan();
     let sources: Vec<&Source> = plan.sources.iter().collect();
     let results = fetch(&Backend::new(aws), &asker, &sources).await?;
     let outcomes: Vec<Outcome> = results.into_iter().map(Outcome::from).collect();

@@ -20,9 +20,7 @@ impl Identity {
     /// # Errors
     /// When the pod has no identity, or its token is not its own.
     pub async fn principal(&self, request: &MountRequest) -> Result<(Principal, Proof), IdentityError> {
-        let role = self.role(request).await?;
-        let audience = if role.is_some() { STS_AUDIENCE } else { POD_IDENTITY_AUDIENCE };
-        let proof = self.proof(request, audience).await?;
+        let (role, proof) = self.role(request).await?;
         let (namespace, service_account) =
             (request.pod.namespace.clone(), request.pod.service_account.clone());
         let means = match role {
@@ -76,30 +74,33 @@ impl Identity {
         proof.verified || self.accepted.has(principal, proof)
     }
 
-    /// The role for IRSA; `None` means EKS Pod Identity.
-    async fn role(&self, request: &MountRequest) -> Result<Option<RoleArn>, IdentityError> {
+    /// The role for IRSA, and the proof for STS; without a role it is EKS Pod
+    /// Identity, and the proof for its agent.
+    async fn role(&self, request: &MountRequest) -> Result<(Option<RoleArn>, Proof), IdentityError> {
         if request.use_pod_identity == Some(true) {
-            return Ok(None);
+            return Ok((None, self.proof(request, POD_IDENTITY_AUDIENCE).await?));
         }
         if let Some(role) = &request.role_arn {
             tracing::debug!(pod = %request.pod, %role, "the role is the SecretProviderClass's roleArn");
-            return Ok(Some(role.clone()));
+            return Ok((Some(role.clone()), self.proof(request, STS_AUDIENCE).await?));
         }
         // Kubernetes is not asked for a pod that cannot prove who it is.
         let has_sts = request.tokens.contains_key(STS_AUDIENCE);
         let has_pod_identity = request.tokens.contains_key(POD_IDENTITY_AUDIENCE);
-        let audience = if has_pod_identity && !has_sts { POD_IDENTITY_AUDIENCE } else { STS_AUDIENCE };
-        let proof = self.proof(request, audience).await?;
+        let first = if has_pod_identity && !has_sts { POD_IDENTITY_AUDIENCE } else { STS_AUDIENCE };
+        let proof = self.proof(request, first).await?;
         // Only a successful read may lead to Pod Identity: a forbidden or failed
         // one never means "no annotation".
         let pod = &request.pod;
         let annotated = self.roles.of(&pod.namespace, &pod.service_account, proof.account_uid()).await?;
         let account = || format!("{}/{}", request.pod.namespace, request.pod.service_account);
-        match (annotated, request.use_pod_identity) {
-            (Some(role), _) => Ok(Some(role)),
-            (None, Some(_)) => Err(IdentityError::NoRole(account())),
-            (None, None) if has_pod_identity => Ok(None),
-            (None, None) => Err(IdentityError::NoIdentity(account())),
-        }
+        let needed = match (&annotated, request.use_pod_identity) {
+            (Some(_), _) => STS_AUDIENCE,
+            (None, Some(_)) => return Err(IdentityError::NoRole(account())),
+            (None, None) if has_pod_identity => POD_IDENTITY_AUDIENCE,
+            (None, None) => return Err(IdentityError::NoIdentity(account())),
+        };
+        let proof = if needed == first { proof } else { self.proof(request, needed).await? };
+        Ok((annotated, proof))
     }
 }

@@ -98,6 +98,9 @@ impl Keys {
     /// Whether the cluster has signed the token. One that names an unknown key
     /// waits until the keys have been read again: in a rotation it is the newest.
     pub(super) async fn check(&self, token: &Token, now: u64) -> Verdict {
+        if self.has_verified(token, now) {
+            return Verdict::Signed;
+        }
         let header = match Header::of(token) {
             Ok(header) => header,
             Err(problem) => return Verdict::Refused(problem),
@@ -132,9 +135,6 @@ impl Keys {
             let Some(held) = state.held.as_ref().filter(|held| held.counts()) else {
                 return failing.then_some(Verdict::Unknown);
             };
-            if held.verified.get(&token.digest()).is_some_and(|expires_at| *expires_at > now) {
-                return Some(Verdict::Signed);
-            }
             (Arc::clone(&held.keys), held.read, failing)
         };
         match keys.check(token, header) {
@@ -150,6 +150,13 @@ impl Keys {
             }
             Signature::UnknownKey => None,
         }
+    }
+
+    /// Whether keys that still count have verified this very token.
+    fn has_verified(&self, token: &Token, now: u64) -> bool {
+        let state = self.state();
+        let held = state.held.as_ref().filter(|held| held.counts());
+        held.and_then(|held| held.verified.get(&token.digest())).is_some_and(|expires_at| *expires_at > now)
     }
 
     fn remember(&self, keys: &Arc<KeySet>, token: &Token, now: u64) {

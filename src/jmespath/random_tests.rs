@@ -106,9 +106,9 @@ fn floats(json: &Json) -> Json {
 
 /// Where the crate is known to differ from the specification: it keeps a
 /// selection within the projection it stands in, lets numbers be read by its
-/// own rules, and takes an empty list for a list of anything.
+/// own rules, and has no average of an empty list.
 fn differs(expression: &str) -> bool {
-    ["to_number", "to_string", "}", ".["].iter().any(|part| expression.contains(part))
+    ["to_number", "to_string", "}", ".[", "avg"].iter().any(|part| expression.contains(part))
 }
 
 proptest! {
@@ -161,8 +161,10 @@ proptest! {
         let document = Document::parse(text.as_bytes(), fuel).unwrap();
         let own = Expression::parse("@").unwrap().search_json(&document, fuel).unwrap();
         prop_assert_eq!(&own, &text);
-        // Selecting from null gives null.
-        prop_assume!(!json.is_null());
+        if json.is_null() {
+            // Selecting from null gives null.
+            return Ok(());
+        }
         let wrapped = Expression::parse("[@]").unwrap().search_json(&document, fuel).unwrap();
         prop_assert_eq!(wrapped, format!("[{text}]"));
         let again = Expression::parse("to_string([@])").unwrap().search(&document, fuel).unwrap().unwrap();

@@ -61,6 +61,12 @@ impl Mistakes {
         self.found.count > 0
     }
 
+    /// All that others are.
+    pub(super) fn append(&mut self, others: Self) {
+        self.found.append(others.found);
+        self.warnings.append(others.warnings);
+    }
+
     /// Something that is only odd.
     pub fn warn(&mut self, warning: impl fmt::Display) {
         self.warnings.push(format_args!("{warning}"));
@@ -86,6 +92,11 @@ impl Told {
             // Nor is a shorter one from behind: these are the first ones.
             None => self.left = 0,
         }
+    }
+
+    fn append(&mut self, others: Self) {
+        self.count += others.count - others.texts.len();
+        others.texts.iter().for_each(|text| self.push(format_args!("{text}")));
     }
 
     /// The texts, and how many more there are.

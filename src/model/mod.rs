@@ -13,6 +13,7 @@ mod identity_keys;
 pub mod message;
 mod mistakes;
 pub mod object;
+pub mod objects;
 pub mod principal;
 pub mod reference;
 pub mod region_patterns;

@@ -3,6 +3,8 @@
 //! Keys, defaults and file names are those of AWS's own provider:
 //! <https://github.com/aws/secrets-store-csi-driver-provider-aws#secretproviderclass-options>
 
+use sha2::{Digest, Sha256};
+
 use super::{
     arn::Region,
     encoding::Encoding,
@@ -49,6 +51,9 @@ pub struct Field {
     /// Whether the field may be missing or null.
     pub optional: bool,
 }
+
+/// Tells one way of taking a value apart from every other: a SHA-256 of it.
+pub type PartsKey = [u8; 32];
 
 /// What the class as a whole says about its objects.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +105,29 @@ impl Object {
         let path = file_path(&place, "objectName", alias.as_deref(), &name, class.translation, mistakes);
         let fields = entries.map_or_else(Vec::new, |node| json_fields(&place, &node, mode, class, mistakes));
         Some(Self { reference: reference?, failover, path: path?, mode, encoding, optional, fields })
+    }
+
+    /// Tells its way of taking a value apart; `None` where the value is mounted as
+    /// it is.
+    pub(super) fn parts_key(&self) -> Option<PartsKey> {
+        if self.encoding.is_none() && self.fields.is_empty() {
+            return None;
+        }
+        let mut hash = Sha256::new();
+        // Every text with its length: no two ways read the same.
+        let mut add = |text: &str| {
+            hash.update(text.len().to_be_bytes());
+            hash.update(text);
+        };
+        let encoding = |encoding: Option<Encoding>| encoding.map_or("", Encoding::as_str);
+        add(encoding(self.encoding));
+        for field in &self.fields {
+            add(field.expression.kind());
+            add(field.expression.as_str());
+            add(encoding(field.encoding));
+            add(if field.optional { "optional" } else { "" });
+        }
+        Some(hash.finalize().into())
     }
 
     /// The memory that it takes, about.

@@ -8,27 +8,18 @@ use super::{
     arn::{Arn, Region, RoleArn},
     attributes::Attributes,
     file::FileMode,
-    file_path::FilePath,
     message::quoted,
     mistakes::Mistakes,
-    object::{Class, Object},
+    objects::{Objects, ObjectsText},
     principal::AssumedRole,
     region_patterns::RegionPatterns,
     role_patterns::RolePatterns,
-    source,
     token::Tokens,
-    yaml::{self, Content, Node},
 };
 pub use super::{
     attributes::{AddressType, RawRequest},
     mistakes::Limits,
 };
-
-/// Longest `objects`: about 500 bytes for each of 500 objects.
-const MAX_OBJECTS_BYTES: usize = 256 << 10;
-/// Most bytes of the expressions of one class. Each byte becomes at most one
-/// node of a compiled expression, so this bounds what a parsed class holds.
-const MAX_CLASS_EXPRESSION_BYTES: usize = 64 << 10;
 
 /// What the operator of the provider decides about every request.
 #[derive(Clone, Debug)]
@@ -115,7 +106,7 @@ pub struct MountRequest {
     /// `refreshInterval`: how old a served value may be.
     pub refresh_interval: Option<Duration>,
     /// What to mount.
-    pub objects: Arc<[Object]>,
+    pub objects: Arc<Objects>,
     /// The pod's tokens.
     pub tokens: Tokens,
     /// The mount's folder.
@@ -166,12 +157,16 @@ impl fmt::Display for InvalidRequest {
     }
 }
 
-impl MountRequest {
-    /// Parses and checks the driver's request; the raw texts are zeroized.
-    ///
-    /// # Errors
-    /// Every mistake of the request, with its place.
-    pub fn parse(mut raw: RawRequest, rules: &Rules) -> Result<Self, InvalidRequest> {
+/// A request whose objects are not read yet.
+pub struct Opened {
+    request: MountRequest,
+    text: ObjectsText,
+    mistakes: Mistakes,
+}
+
+impl Opened {
+    /// Reads everything but the objects; the raw texts are zeroized.
+    pub fn open(mut raw: RawRequest, rules: &Rules) -> Self {
         let mut mistakes = Mistakes::default();
         let mut attributes = Attributes::read(&raw, &mut mistakes);
         raw.attributes.zeroize();
@@ -208,29 +203,15 @@ impl MountRequest {
         if raw.target_path.is_empty() {
             mistakes.add("target_path", "is missing");
         }
-        let objects = attributes.take("objects").unwrap_or_default();
-        let context = Class {
-            region: region.as_ref(),
-            failover_region: failover_region.as_ref(),
+        let text = ObjectsText {
+            text: attributes.take("objects").unwrap_or_default(),
+            region: region.clone(),
+            failover_region: failover_region.clone(),
             translation,
             default_mode,
-            limits: &rules.limits,
         };
-        let objects = parse_objects(&objects, &context, &mut mistakes);
-        check_collisions(&objects, &mut mistakes);
-        source::check_versions(&objects, &mut mistakes);
         attributes.warn_of_the_rest(&mut mistakes);
-
-        if mistakes.any() {
-            let class = if class.is_empty() { class } else { format!("{}/{class}", pod.namespace) };
-            return Err(InvalidRequest {
-                class,
-                count: mistakes.found.count,
-                mistakes: mistakes.found.texts,
-                warnings: mistakes.warnings.into_texts(),
-            });
-        }
-        Ok(Self {
+        let request = MountRequest {
             pod,
             class,
             region,
@@ -240,17 +221,64 @@ impl MountRequest {
             role_arn,
             assumed_role,
             refresh_interval,
-            objects: objects.into(),
+            objects: Arc::default(),
             tokens: attributes.tokens,
             target_path: PathBuf::from(raw.target_path),
-            warnings: mistakes.warnings.into_texts(),
-        })
+            warnings: Vec::new(),
+        };
+        Self { request, text, mistakes }
+    }
+
+    /// The pod's namespace; empty when the request does not name it.
+    pub fn namespace(&self) -> &str {
+        &self.request.pod.namespace
+    }
+
+    /// What the objects are made of.
+    pub fn text(&self) -> &ObjectsText {
+        &self.text
+    }
+
+    /// Reads the objects, if they are not `known`.
+    ///
+    /// # Errors
+    /// Every mistake of the request, with its place.
+    pub fn read(self, known: Option<Arc<Objects>>, rules: &Rules) -> Result<MountRequest, InvalidRequest> {
+        let Self { mut request, text, mut mistakes } = self;
+        match known {
+            Some(known) => request.objects = known,
+            None => match text.read(&rules.limits) {
+                Ok(objects) => request.objects = Arc::new(objects),
+                Err(of_objects) => mistakes.append(of_objects),
+            },
+        }
+        request.objects.warnings().iter().for_each(|warning| mistakes.warn(warning));
+        if mistakes.any() {
+            let MountRequest { pod, class, .. } = request;
+            let class = if class.is_empty() { class } else { format!("{}/{class}", pod.namespace) };
+            return Err(InvalidRequest {
+                class,
+                count: mistakes.found.count,
+                mistakes: mistakes.found.texts,
+                warnings: mistakes.warnings.into_texts(),
+            });
+        }
+        Ok(MountRequest { warnings: mistakes.warnings.into_texts(), ..request })
+    }
+}
+
+impl MountRequest {
+    /// Parses and checks the driver's request; the raw texts are zeroized.
+    ///
+    /// # Errors
+    /// Every mistake of the request, with its place.
+    pub fn parse(raw: RawRequest, rules: &Rules) -> Result<Self, InvalidRequest> {
+        Opened::open(raw, rules).read(None, rules)
     }
 
     /// The memory that it takes, about.
     pub fn bytes(&self) -> usize {
-        let objects = self.objects.iter().map(Object::bytes).sum::<usize>();
-        size_of::<Self>() + self.target_path.as_os_str().len() + objects
+        size_of::<Self>() + self.target_path.as_os_str().len() + self.objects.bytes()
     }
 
     /// Repeats the checks that need the primary Region, for a Region that was
@@ -291,96 +319,6 @@ fn default_mode(permission: &str, mistakes: &mut Mistakes) -> FileMode {
             .add("permission", format!("{} is not a file mode of at most 511 (0777)", quoted(permission)));
         FileMode::OWNER_READ
     })
-}
-
-fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
-    if text.len() > MAX_OBJECTS_BYTES {
-        mistakes.add("objects", format!("has {} bytes; the maximum is {MAX_OBJECTS_BYTES}", text.len()));
-        return Vec::new();
-    }
-    let node = match yaml::read(text) {
-        Ok(None) => return Vec::new(),
-        Ok(Some(node)) => node,
-        Err(error) => {
-            mistakes.add("objects", format!("is not YAML: {error}"));
-            return Vec::new();
-        }
-    };
-    match &node.content {
-        Content::Null => Vec::new(),
-        Content::List(entries) => {
-            // Counted first: what is too much is not even looked at.
-            if !counts_fit(entries, class.limits, mistakes) {
-                return Vec::new();
-            }
-            let parse = |(index, entry)| Object::parse(entry, index, class, mistakes);
-            entries.iter().enumerate().filter_map(parse).collect()
-        }
-        Content::Scalar { .. } | Content::Map(_) => {
-            mistakes.add("objects", "must be a list (each entry starts with \"- objectName:\")");
-            Vec::new()
-        }
-    }
-}
-
-/// Whether what the entries ask for in all, files and bytes of expressions, is no
-/// more than a class may have.
-fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> bool {
-    let (mut files, mut expression_bytes) = (0, 0);
-    for entry in entries {
-        files += 1;
-        let fields = entry.values_of("jmesPath").filter_map(|node| match &node.content {
-            Content::List(fields) => Some(fields),
-            Content::Null | Content::Scalar { .. } | Content::Map(_) => None,
-        });
-        for field in fields.flatten() {
-            files += 1;
-            let texts = field.values_of("path").chain(field.values_of("key"));
-            expression_bytes += texts.map(Node::text_bytes).sum::<usize>();
-        }
-    }
-    let max_files = limits.max_objects;
-    if files > max_files {
-        mistakes.add(
-            "objects",
-            format!("asks for {files} files; the maximum is {max_files} (--max-objects), jmesPath entries included"),
-        );
-    }
-    if expression_bytes > MAX_CLASS_EXPRESSION_BYTES {
-        mistakes.add(
-            "objects",
-            format!(
-                "has {expression_bytes} bytes of jmesPath expressions; the maximum for one class is {MAX_CLASS_EXPRESSION_BYTES}"
-            ),
-        );
-    }
-    files <= max_files && expression_bytes <= MAX_CLASS_EXPRESSION_BYTES
-}
-
-/// Two objects must not share a file, nor one's file be another's folder.
-fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
-    let mut paths: Vec<(&FilePath, String)> = objects.iter().flat_map(Object::paths).collect();
-    // In this order a path stands right before the paths below it, so that
-    // neighbours tell everything, however long and deep the paths are.
-    paths.sort_by(|(one, _), (other, _)| one.as_str().split('/').cmp(other.as_str().split('/')));
-    for pair in paths.windows(2) {
-        let [(path, owner), (next, next_owner)] = pair else { continue };
-        let (path, next) = (path.as_str(), next.as_str());
-        if path == next {
-            mistakes.add(
-                "objects",
-                format!(
-                    "{owner} and {next_owner} both mount the file {}; give one an objectAlias",
-                    quoted(path)
-                ),
-            );
-        } else if next.strip_prefix(path).is_some_and(|below| below.starts_with('/')) {
-            mistakes.add(
-                "objects",
-                format!("{owner} mounts the file {}, which {next_owner} needs as a folder", quoted(path)),
-            );
-        }
-    }
 }
 
 #[cfg(test)]

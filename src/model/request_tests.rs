@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::attributes::TOKENS_KEY;
+use crate::model::object::Object;
 use crate::model::reference::{Selector, Service};
 use crate::model::role_patterns::RolePatterns;
 
@@ -314,7 +315,7 @@ fn unknown_keys_are_warnings() {
     ])
     .unwrap();
     assert_eq!(request.warnings.len(), 2, "{:?}", request.warnings);
-    assert!(request.warnings[0].contains("objectAlas") && request.warnings[1].contains("regoin"));
+    assert!(request.warnings[0].contains("regoin") && request.warnings[1].contains("objectAlas"));
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub struct Source {
 }
 
 /// Which sources a class needs, and where each object finds itself in them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Plan {
     /// Distinct sources.
     pub sources: Vec<Source>,
@@ -59,7 +59,7 @@ impl fmt::Display for Source {
 impl Plan {
     /// Groups the labels of each secret; everything else stands alone.
     pub fn of(objects: &[Object]) -> Self {
-        let mut plan = Self { sources: Vec::new(), places: Vec::new(), required: Vec::new() };
+        let mut plan = Self::default();
         let mut known = Known::default();
         for object in objects {
             let primary = normal(&object.reference);
@@ -154,22 +154,12 @@ fn normal(reference: &Reference) -> Reference {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::model::request::{MountRequest, RawRequest, Rules};
+    use std::sync::Arc;
 
-    fn plan(objects: &str) -> Plan {
-        let attributes = serde_json::json!({
-            "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
-            "csi.storage.k8s.io/pod.uid": "u", "csi.storage.k8s.io/serviceAccount.name": "s",
-            "region": "us-east-1", "objects": objects,
-        });
-        let raw = RawRequest {
-            attributes: attributes.to_string(),
-            secrets: String::new(),
-            target_path: "/t".into(),
-            permission: "420".into(),
-        };
-        Plan::of(&MountRequest::parse(raw, &Rules::default()).unwrap().objects)
+    use crate::model::objects::{Objects, ObjectsText};
+
+    fn plan(objects: &str) -> Arc<Objects> {
+        ObjectsText::example(objects).objects()
     }
 
     #[test]
@@ -180,9 +170,9 @@ mod tests {
 - {objectName: a, objectType: secretsmanager, objectVersionLabel: AWSPREVIOUS, objectAlias: old}
 - {objectName: a, objectType: secretsmanager, objectVersion: 11111111-1111-4111-8111-111111111111, objectAlias: pinned}",
         );
-        assert_eq!(plan.places, [(0, 0), (1, 0), (0, 1), (2, 0)]);
-        assert_eq!(plan.required, [vec![true, true], vec![false], vec![true]]);
-        assert_eq!(plan.sources[0].primary.len(), 2);
+        assert_eq!(plan.plan().places, [(0, 0), (1, 0), (0, 1), (2, 0)]);
+        assert_eq!(plan.plan().required, [vec![true, true], vec![false], vec![true]]);
+        assert_eq!(plan.plan().sources[0].primary.len(), 2);
     }
 
     #[test]
@@ -193,6 +183,6 @@ mod tests {
 - {objectName: p, objectType: ssmparameter}
 - {objectName: p, objectType: ssmparameter, objectVersion: 1, objectAlias: p1}",
         );
-        assert_eq!(plan.places, [(0, 0), (0, 0), (1, 0), (2, 0)]);
+        assert_eq!(plan.plan().places, [(0, 0), (0, 0), (1, 0), (2, 0)]);
     }
 }

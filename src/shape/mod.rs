@@ -19,8 +19,8 @@ pub use self::{
 };
 use crate::{
     aws::FailureKind,
-    model::{file::MountFile, file_path::FilePath, object::Object, secret::SecretValue},
-    values::{Found, Parts, PartsKey},
+    model::{file::MountFile, file_path::FilePath, object::Object, objects::Objects, secret::SecretValue},
+    values::{Found, Parts},
     workers::{Panicked, Stop, Workers},
 };
 
@@ -52,10 +52,9 @@ pub struct Subject {
 
 /// Objects and what AWS gave for them, on the way to files.
 pub struct Shaping {
-    objects: Arc<[Object]>,
+    objects: Arc<Objects>,
     found: Vec<Found>,
     /// How each object takes its value apart.
-    keys: Vec<Option<PartsKey>>,
     subject: Subject,
     limit: usize,
     /// The object that is next.
@@ -86,9 +85,8 @@ impl Shaped {
 
 impl Shaping {
     /// The files are at most `limit` bytes, as the driver's answer counts them.
-    pub fn new(objects: Arc<[Object]>, found: Vec<Found>, subject: Subject, limit: usize) -> Self {
+    pub fn new(objects: Arc<Objects>, found: Vec<Found>, subject: Subject, limit: usize) -> Self {
         Self {
-            keys: objects.iter().map(parts::key).collect(),
             objects,
             found,
             subject,
@@ -137,19 +135,21 @@ impl Shaping {
 
     /// Whether anything must be decoded or taken out that is not known yet.
     fn needs_work(&self) -> bool {
-        self.found.iter().zip(&self.keys).any(|(found, key)| {
+        self.found.iter().zip(self.objects.parts_keys()).any(|(found, key)| {
             found.result().is_ok() && key.as_ref().is_some_and(|key| found.parts(key).is_none())
         })
     }
 
     /// The bytes of the files, when nothing needs work.
     fn known_bytes(&self) -> usize {
-        let sizes = self.objects.iter().zip(&self.found).zip(&self.keys).map(|((object, found), key)| {
-            let Ok(reading) = found.result() else { return 0 };
-            let parts = key.as_ref().and_then(|key| found.parts(key));
-            let parts = parts.iter().flat_map(|parts| parts.iter()).flatten();
-            reading.value.len() + parts.map(SecretValue::len).sum::<usize>() + too_large::overhead(object)
-        });
+        let sizes = self.objects.iter().zip(&self.found).zip(self.objects.parts_keys()).map(
+            |((object, found), key)| {
+                let Ok(reading) = found.result() else { return 0 };
+                let parts = key.as_ref().and_then(|key| found.parts(key));
+                let parts = parts.iter().flat_map(|parts| parts.iter()).flatten();
+                reading.value.len() + parts.map(SecretValue::len).sum::<usize>() + too_large::overhead(object)
+            },
+        );
         sizes.sum()
     }
 
@@ -178,8 +178,10 @@ impl Shaping {
         let found = self.found[self.next].clone();
         let failure = match found.result() {
             Ok(reading) => {
-                let mut taking =
-                    self.taking.take().unwrap_or_else(|| Taking::of(self.keys[self.next], &found));
+                let mut taking = self
+                    .taking
+                    .take()
+                    .unwrap_or_else(|| Taking::of(self.objects.parts_keys()[self.next], &found));
                 match taking.go_on(object, &reading.value, self.left, stop, until) {
                     ControlFlow::Continue(()) => {
                         self.taking = Some(taking);

@@ -2,17 +2,15 @@
 
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
-use sha2::{Digest, Sha256};
-
 use crate::{
     jmespath::{Document, DocumentError, Fuel, SearchError},
     model::{
         encoding::Encoding,
         message::quoted,
-        object::{Field, Object},
+        object::{Field, Object, PartsKey},
         secret::SecretValue,
     },
-    values::{Found, Parts, PartsKey},
+    values::{Found, Parts},
     workers::Stop,
 };
 
@@ -46,29 +44,6 @@ pub enum ShapeError {
         /// Where it is instead, perhaps.
         advice: Option<String>,
     },
-}
-
-/// Tells the object's way of taking a value apart; `None` where the value is
-/// mounted as it is.
-pub(super) fn key(object: &Object) -> Option<PartsKey> {
-    if object.encoding.is_none() && object.fields.is_empty() {
-        return None;
-    }
-    let mut hash = Sha256::new();
-    // Every text with its length: no two ways read the same.
-    let mut add = |text: &str| {
-        hash.update(text.len().to_be_bytes());
-        hash.update(text);
-    };
-    let encoding = |encoding: Option<Encoding>| encoding.map_or("", Encoding::as_str);
-    add(encoding(object.encoding));
-    for field in &object.fields {
-        add(field.expression.kind());
-        add(field.expression.as_str());
-        add(encoding(field.encoding));
-        add(if field.optional { "optional" } else { "" });
-    }
-    Some(hash.finalize().into())
 }
 
 /// An object's parts while they are taken.

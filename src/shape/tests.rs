@@ -1,10 +1,5 @@
 use super::*;
-use crate::{
-    backend::Reading,
-    fetch::ObjectResult,
-    model::request::{MountRequest, RawRequest, Rules},
-    values::Outcome,
-};
+use crate::{backend::Reading, fetch::ObjectResult, model::objects::ObjectsText, values::Outcome};
 
 const CLASS: &str = r#"
 - objectName: db
@@ -15,19 +10,8 @@ const CLASS: &str = r#"
 - {objectName: raw, objectType: secretsmanager}
 - {objectName: blob, objectType: secretsmanager, encoding: base64}"#;
 
-fn objects(yaml: &str) -> Arc<[Object]> {
-    let attributes = serde_json::json!({
-        "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
-        "csi.storage.k8s.io/pod.uid": "u", "csi.storage.k8s.io/serviceAccount.name": "s",
-        "region": "us-east-1", "objects": yaml,
-    });
-    let raw = RawRequest {
-        attributes: attributes.to_string(),
-        secrets: String::new(),
-        target_path: "/t".into(),
-        permission: "420".into(),
-    };
-    MountRequest::parse(raw, &Rules::default()).unwrap().objects
+fn objects(yaml: &str) -> Arc<Objects> {
+    ObjectsText::example(yaml).objects()
 }
 
 fn read(value: &str) -> Outcome {

@@ -23,7 +23,7 @@ use self::{
 };
 pub use self::{
     entry::{Due, Entry, Freshness, Held, Lost, Origin},
-    outcome::{Found, Outcome, Parts, PartsKey},
+    outcome::{Found, Outcome, Parts},
 };
 use crate::{
     aws::FailureKind,

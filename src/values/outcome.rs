@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{fetch::ObjectResult, model::secret::SecretValue};
+use crate::{
+    fetch::ObjectResult,
+    model::{object::PartsKey, secret::SecretValue},
+};
 
 /// Sets of parts that are kept of one read: as many classes with different
 /// `jmesPath` entries can share a secret without computing anything again.
@@ -26,9 +29,6 @@ pub struct Outcome {
 /// What an object makes of a value: the decoded whole, then its fields. `None`
 /// where there is nothing to decode, or an optional field finds nothing.
 pub type Parts = Arc<[Option<SecretValue>]>;
-
-/// Tells one way of taking a value apart from every other: a SHA-256 of it.
-pub type PartsKey = [u8; 32];
 
 /// A set of parts of one of the results.
 struct Kept {

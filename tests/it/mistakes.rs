@@ -97,6 +97,24 @@ async fn an_arn_must_agree_with_type_and_region() {
     }
 }
 
+/// A class that was mounted before is not read again; all that decides about its
+/// objects still does.
+#[tokio::test(start_paused = true)]
+async fn the_same_objects_are_judged_anew_in_another_region() {
+    let world = World::start().await;
+    world.secret("shop/db", "value");
+    let name = world.emulator.secret_arn(REGION, "shop/db").unwrap();
+    let request = Request::new(&format!("- {{objectName: '{name}', objectAlias: db}}"));
+    for _ in 0..2 {
+        assert_eq!(world.mount(&request).await.text("db"), "value");
+    }
+    let elsewhere = request.clone().parameter("region", "eu-west-1");
+    let status = world.refusal(&elsewhere).await;
+    let says = ["the ARN is of Region \"us-east-1\", but Region eu-west-1 is asked"];
+    assert_says(&status, Code::InvalidArgument, &says);
+    assert_eq!(world.mount(&request).await.text("db"), "value");
+}
+
 #[tokio::test(start_paused = true)]
 async fn files_that_would_overwrite_each_other_are_refused_naming_both() {
     let world = World::start().await;

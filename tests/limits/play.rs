@@ -43,8 +43,6 @@ pub(crate) struct Case {
     flags: &'static [&'static str],
     answered_within: Duration,
     restarts: bool,
-    /// Why another namespace is slower than it should be; `None` where it is not.
-    pub(crate) known_to_be_slow: Option<&'static str>,
     attack: Attack,
 }
 
@@ -55,7 +53,7 @@ impl Case {
     pub(crate) fn new(name: &'static str, about: &'static str, attack: Attack) -> Self {
         let modes = &[Mode::DriverWrites, Mode::ProviderWrites];
         let (flags, answered_within) = (&[], MOUNT_BOUND);
-        Self { name, about, modes, flags, answered_within, restarts: false, known_to_be_slow: None, attack }
+        Self { name, about, modes, flags, answered_within, restarts: false, attack }
     }
 
     /// Only where the driver writes: the way to it is the same.
@@ -79,13 +77,6 @@ impl Case {
     /// Every attempt of the attacker is answered so fast.
     pub(crate) fn answered_within(mut self, bound: Duration) -> Self {
         self.answered_within = bound;
-        self
-    }
-
-    /// Another namespace is slower than it should be, for this reason. Everything
-    /// else must hold.
-    pub(crate) fn known_to_be_slow(mut self, why: &'static str) -> Self {
-        self.known_to_be_slow = Some(why);
         self
     }
 

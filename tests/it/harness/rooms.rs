@@ -5,6 +5,7 @@ use std::sync::Arc;
 use latchkey::{
     aws::Aws,
     backend::Backend,
+    classes::Classes,
     cluster::Cluster,
     identity::Identity,
     model::{
@@ -40,8 +41,15 @@ impl Rooms {
         let reader =
             Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values), memory, 8 << 20);
         let (polled, asked) = (Arc::clone(&values), Arc::clone(&identity));
-        let poller =
-            Poller { aws, identity: asked, backend, values: polled, volumes: None, refusals: Arc::default() };
+        let poller = Poller {
+            aws,
+            identity: asked,
+            backend,
+            values: polled,
+            volumes: None,
+            classes: Arc::new(Classes::new(0)),
+            refusals: Arc::default(),
+        };
         Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
     }
 

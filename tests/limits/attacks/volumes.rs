@@ -2,7 +2,7 @@
 
 use latchkey::grpc::protocol::MountRequest;
 
-use super::{EVIL, answers::full_class};
+use super::{EVIL, answers::full_class, expressions::largest_of_500};
 use crate::{
     harness::REGION,
     node::{filler, names, objects},
@@ -41,7 +41,7 @@ async fn kept_classes(siege: Siege) {
     let accounts = names("kept", 6);
     siege.node.tenant(EVIL, &accounts);
     siege.node.emulator.put_secret(REGION, "evil/small", r#"{"a":"x"}"#);
-    let expression = format!("[{}]", vec!["a"; 240].join(","));
+    let expression = largest_of_500();
     let fields = (0..499).map(|number| format!("{{path: '{expression}', objectAlias: f{number}}}"));
     let class = objects([format!(
         "objectName: evil/small, objectType: secretsmanager, jmesPath: [{}]",

@@ -1,0 +1,269 @@
+//! A class's `objects`, read and checked as a whole.
+
+use std::ops::Deref;
+#[cfg(test)]
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    arn::Region,
+    file::FileMode,
+    file_path::FilePath,
+    message::quoted,
+    mistakes::{Limits, Mistakes},
+    object::{Class, Object, PartsKey},
+    source::{self, Plan},
+    yaml::{self, Content, Node},
+};
+
+/// Longest `objects`: about 500 bytes for each of 500 objects.
+const MAX_OBJECTS_BYTES: usize = 256 << 10;
+/// Most bytes of the expressions of one class. Each byte becomes at most one
+/// node of a compiled expression, so this bounds what a parsed class holds.
+const MAX_CLASS_EXPRESSION_BYTES: usize = 64 << 10;
+
+/// Longest text that is quick to read.
+const MAX_QUICK_BYTES: usize = 8 << 10;
+
+/// The objects of a class, without a mistake.
+#[derive(Debug, Default)]
+pub struct Objects {
+    list: Vec<Object>,
+    plan: Plan,
+    parts_keys: Vec<Option<PartsKey>>,
+    warnings: Vec<String>,
+    bytes: usize,
+}
+
+/// What decides about the objects: the text, and what else the request says of
+/// them. The operator's limits are the same for every request.
+pub struct ObjectsText {
+    pub(super) text: String,
+    pub(super) region: Option<Region>,
+    pub(super) failover_region: Option<Region>,
+    pub(super) translation: Option<char>,
+    pub(super) default_mode: FileMode,
+}
+
+/// A SHA-256 of all that decides about the objects: where it is the same, so are they.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectsDigest([u8; 32]);
+
+impl Deref for Objects {
+    type Target = [Object];
+
+    fn deref(&self) -> &[Object] {
+        &self.list
+    }
+}
+
+impl From<Vec<Object>> for Objects {
+    fn from(list: Vec<Object>) -> Self {
+        let bytes = list.iter().map(Object::bytes).sum();
+        let parts_keys = list.iter().map(Object::parts_key).collect();
+        Self { plan: Plan::of(&list), parts_keys, list, warnings: Vec::new(), bytes }
+    }
+}
+
+impl Objects {
+    /// What is read for them.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// For each object what tells its way of taking a value apart; `None` where the
+    /// value is mounted as it is.
+    pub fn parts_keys(&self) -> &[Option<PartsKey>] {
+        &self.parts_keys
+    }
+
+    /// What is odd about them and not wrong.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The memory that they take, about.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl ObjectsText {
+    /// Tells these objects from others.
+    pub fn digest(&self) -> ObjectsDigest {
+        let Self { text, region, failover_region, translation, default_mode } = self;
+        let mut digest = Sha256::new();
+        // None of these contains a line's end, so no two requests look the same.
+        let [region, failover_region] =
+            [region, failover_region].map(|region| region.as_ref().map_or("", Region::as_str));
+        let translation = translation.map_or(String::new(), |character| u32::from(character).to_string());
+        let mode = default_mode.bits();
+        digest.update(format!("{region}\n{failover_region}\n{translation}\n{mode}\n"));
+        digest.update(text);
+        ObjectsDigest(digest.finalize().into())
+    }
+
+    /// Whether reading it is less than a millisecond's work. An alias multiplies
+    /// what is read, so a text with any is not.
+    pub fn is_quick(&self) -> bool {
+        self.text.len() <= MAX_QUICK_BYTES && !self.text.contains('&')
+    }
+
+    /// The objects.
+    ///
+    /// # Errors
+    /// Every mistake, with its place.
+    pub(super) fn read(&self, limits: &Limits) -> Result<Objects, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let context = Class {
+            region: self.region.as_ref(),
+            failover_region: self.failover_region.as_ref(),
+            translation: self.translation,
+            default_mode: self.default_mode,
+            limits,
+        };
+        let list = parse_objects(&self.text, &context, &mut mistakes);
+        check_collisions(&list, &mut mistakes);
+        source::check_versions(&list, &mut mistakes);
+        if mistakes.any() {
+            return Err(mistakes);
+        }
+        Ok(Objects { warnings: mistakes.warnings.into_texts(), ..list.into() })
+    }
+}
+
+fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
+    if text.len() > MAX_OBJECTS_BYTES {
+        mistakes.add("objects", format!("has {} bytes; the maximum is {MAX_OBJECTS_BYTES}", text.len()));
+        return Vec::new();
+    }
+    let node = match yaml::read(text) {
+        Ok(None) => return Vec::new(),
+        Ok(Some(node)) => node,
+        Err(error) => {
+            mistakes.add("objects", format!("is not YAML: {error}"));
+            return Vec::new();
+        }
+    };
+    match &node.content {
+        Content::Null => Vec::new(),
+        Content::List(entries) => {
+            // Counted first: what is too much is not even looked at.
+            if !counts_fit(entries, class.limits, mistakes) {
+                return Vec::new();
+            }
+            let parse = |(index, entry)| Object::parse(entry, index, class, mistakes);
+            entries.iter().enumerate().filter_map(parse).collect()
+        }
+        Content::Scalar { .. } | Content::Map(_) => {
+            mistakes.add("objects", "must be a list (each entry starts with \"- objectName:\")");
+            Vec::new()
+        }
+    }
+}
+
+/// Whether what the entries ask for in all, files and bytes of expressions, is no
+/// more than a class may have.
+fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> bool {
+    let (mut files, mut expression_bytes) = (0, 0);
+    for entry in entries {
+        files += 1;
+        let fields = entry.values_of("jmesPath").filter_map(|node| match &node.content {
+            Content::List(fields) => Some(fields),
+            Content::Null | Content::Scalar { .. } | Content::Map(_) => None,
+        });
+        for field in fields.flatten() {
+            files += 1;
+            let texts = field.values_of("path").chain(field.values_of("key"));
+            expression_bytes += texts.map(Node::text_bytes).sum::<usize>();
+        }
+    }
+    let max_files = limits.max_objects;
+    if files > max_files {
+        mistakes.add(
+            "objects",
+            format!("asks for {files} files; the maximum is {max_files} (--max-objects), jmesPath entries included"),
+        );
+    }
+    if expression_bytes > MAX_CLASS_EXPRESSION_BYTES {
+        mistakes.add(
+            "objects",
+            format!(
+                "has {expression_bytes} bytes of jmesPath expressions; the maximum for one class is {MAX_CLASS_EXPRESSION_BYTES}"
+            ),
+        );
+    }
+    files <= max_files && expression_bytes <= MAX_CLASS_EXPRESSION_BYTES
+}
+
+/// Two objects must not share a file, nor one's file be another's folder.
+fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
+    let mut paths: Vec<(&FilePath, String)> = objects.iter().flat_map(Object::paths).collect();
+    // In this order a path stands right before the paths below it, so that
+    // neighbours tell everything, however long and deep the paths are.
+    paths.sort_by(|(one, _), (other, _)| one.as_str().split('/').cmp(other.as_str().split('/')));
+    for pair in paths.windows(2) {
+        let [(path, owner), (next, next_owner)] = pair else { continue };
+        let (path, next) = (path.as_str(), next.as_str());
+        if path == next {
+            mistakes.add(
+                "objects",
+                format!(
+                    "{owner} and {next_owner} both mount the file {}; give one an objectAlias",
+                    quoted(path)
+                ),
+            );
+        } else if next.strip_prefix(path).is_some_and(|below| below.starts_with('/')) {
+            mistakes.add(
+                "objects",
+                format!("{owner} mounts the file {}, which {next_owner} needs as a folder", quoted(path)),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+impl ObjectsText {
+    /// A class's, for tests.
+    pub(crate) fn example(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            region: Region::parse("us-east-1"),
+            failover_region: None,
+            translation: Some('_'),
+            default_mode: FileMode::OWNER_READ,
+        }
+    }
+
+    /// Its objects.
+    pub(crate) fn objects(&self) -> Arc<Objects> {
+        Arc::new(self.read(&Limits::default()).unwrap())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_decides_about_objects_is_in_their_digest() {
+        let mut text = ObjectsText::example("- {objectName: a}");
+        let mut digests = vec![text.digest()];
+        assert_eq!(ObjectsText::example("- {objectName: a}").digest(), digests[0]);
+        let changes: [fn(&mut ObjectsText); 6] = [
+            |it| it.text.push('\n'),
+            |it| it.failover_region = it.region.take(),
+            |it| it.region = Region::parse("us-west-2"),
+            |it| it.translation = None,
+            |it| it.translation = Some('-'),
+            |it| it.default_mode = FileMode::new(0o440).unwrap(),
+        ];
+        for change in changes {
+            change(&mut text);
+            let digest = text.digest();
+            assert!(!digests.contains(&digest), "after {} changes", digests.len());
+            digests.push(digest);
+        }
+    }
+}
