@@ -5,9 +5,9 @@
 //! namespaces; the rest is fixed by other limits.
 
 /// What other limits bound: the program and its connections (16 MiB), requests
-/// that are received and read ([`RECEIVED`]), answers of AWS on their way (64
-/// calls of 64 KiB, held three times while they are decoded: 12 MiB), and two
-/// workers that shape values (8 MiB).
+/// that are received and read ([`RECEIVED`]), answers of AWS on their way (96
+/// calls of 64 KiB, held twice while they are decoded, beside what the mounts have
+/// taken for the values: 12 MiB), and two workers that shape values (8 MiB).
 const FIXED: usize = 48 << 20;
 /// Least that is divided, however little there is.
 const LEAST: usize = 16 << 20;

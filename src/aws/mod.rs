@@ -57,7 +57,7 @@ impl Default for AwsSettings {
         Self {
             endpoint_url: None,
             ca_bundle: None,
-            max_calls: 64,
+            max_calls: 96,
             region_timeout: Duration::from_secs(20),
             app_name: concat!("latchkey-", env!("CARGO_PKG_VERSION")).to_owned(),
         }

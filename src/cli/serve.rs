@@ -60,7 +60,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "PATTERNS", value_parser = allowed_regions, help_heading = "AWS")]
     allowed_regions: Option<AllowedRegions>,
     /// Most AWS calls at once
-    #[arg(long, value_name = "COUNT", default_value = "64", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "AWS")]
+    #[arg(long, value_name = "COUNT", default_value = "96", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "AWS")]
     max_aws_calls: usize,
     /// Longest that one Region may take for a read, retries included
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = positive_duration, help_heading = "AWS")]

@@ -14,6 +14,9 @@ use super::{
     token::{Tokens, parse_tokens},
 };
 
+/// Most keys that are neither parameters nor kubelet's: each is compared with all
+/// parameters.
+const MAX_UNKNOWN_KEYS: usize = 200;
 const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
 /// Where the driver puts the pod's tokens.
 pub(super) const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";
@@ -107,6 +110,7 @@ impl Attributes {
         self.name("pod.namespace", is_label, mistakes)
     }
 
+    /// Empty when it is not there or does not fit: messages quote it.
     fn name(&mut self, key: &str, fits: impl Fn(&str) -> bool, mistakes: &mut Mistakes) -> String {
         let key = format!("{KUBELET_PREFIX}{key}");
         let text = self.take(&key).unwrap_or_default();
@@ -114,6 +118,7 @@ impl Attributes {
             mistakes.add(&key, "is missing: the CSIDriver object needs podInfoOnMount: true");
         } else if !fits(&text) {
             mistakes.add(&key, format!("{} is not a Kubernetes name", quoted(&text)));
+            return String::new();
         }
         text
     }
@@ -246,7 +251,16 @@ impl Attributes {
     /// Names every parameter that nothing has asked for; one that looks as if it
     /// chose an identity is a mistake, unless it is empty.
     pub(super) fn warn_of_the_rest(&mut self, mistakes: &mut Mistakes) {
-        for (key, mut text) in std::mem::take(&mut self.texts) {
+        let mut rest = std::mem::take(&mut self.texts);
+        if rest.len() > MAX_UNKNOWN_KEYS {
+            mistakes.add(
+                "parameters",
+                format!("have {} keys that are unknown here; the maximum is {MAX_UNKNOWN_KEYS}", rest.len()),
+            );
+            rest.values_mut().for_each(Zeroize::zeroize);
+            return;
+        }
+        for (key, mut text) in rest {
             let is_empty = text.is_empty();
             text.zeroize();
             if key.starts_with(KUBELET_PREFIX) {

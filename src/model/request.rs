@@ -255,7 +255,8 @@ impl Opened {
         request.objects.warnings().iter().for_each(|warning| mistakes.warn(warning));
         if mistakes.any() {
             let MountRequest { pod, class, .. } = request;
-            let class = if class.is_empty() { class } else { format!("{}/{class}", pod.namespace) };
+            let known = !class.is_empty() && !pod.namespace.is_empty();
+            let class = if known { format!("{}/{class}", pod.namespace) } else { class };
             return Err(InvalidRequest {
                 class,
                 count: mistakes.found.count,

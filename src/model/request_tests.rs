@@ -320,6 +320,13 @@ fn unknown_keys_are_warnings() {
 
 #[test]
 fn limits_are_held() {
+    let unknown: Vec<String> = (0..201).map(|number| format!("key{number}")).collect();
+    let unknown: Vec<(&str, &str)> = unknown.iter().map(|key| (key.as_str(), "x")).collect();
+    assert!(parse(&unknown[..200]).is_ok());
+    let error = parse(&unknown).unwrap_err();
+    assert_eq!(error.mistakes, ["parameters: have 201 keys that are unknown here; the maximum is 200"]);
+    assert!(error.warnings.is_empty());
+
     let many = "- {objectName: a, objectType: secretsmanager}\n".repeat(501);
     assert!(objects(&many).unwrap_err()[0].contains("501"));
     let long = format!(

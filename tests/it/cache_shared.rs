@@ -226,7 +226,7 @@ async fn after_a_restart_the_first_republish_of_a_full_node_is_no_storm() {
     assert_eq!(world.calls("AssumeRoleWithWebIdentity"), 10);
     assert_eq!(world.calls(READ), 10 * 5);
     assert_eq!(world.kubernetes.reads().len() - reads, 10);
-    assert!(world.emulator.max_calls_at_once() <= 64);
+    assert!(world.emulator.max_calls_at_once() <= 96);
     // The first polls do not come all at once either.
     world.emulator.reset_calls();
     let arrivals = world.arrivals(READ, INTERVAL + GRACE).await;

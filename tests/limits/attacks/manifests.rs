@@ -201,13 +201,16 @@ async fn large_attributes(siege: Siege) {
     // Each becomes six bytes where it is quoted.
     messages.extend(keys.iter().map(|key| with_attribute(node, key, "\u{1}".repeat(LARGE / 6))));
     messages.push(with_attribute(node, &"k".repeat(LARGE), "x"));
-    let mut many = with_attribute(node, "unknown", "x");
-    let mut attributes: Value = serde_json::from_str(&many.attributes).unwrap();
-    for number in 0..220_000 {
-        attributes[format!("k{number}")] = json!("");
+    // As much as arrives, and as much as is read at once.
+    for count in [220_000, 4_000] {
+        let mut many = with_attribute(node, "unknown", "x");
+        let mut attributes: Value = serde_json::from_str(&many.attributes).unwrap();
+        for number in 0..count {
+            attributes[format!("k{number}")] = json!("");
+        }
+        many.attributes = attributes.to_string();
+        messages.push(many);
     }
-    many.attributes = attributes.to_string();
-    messages.push(many);
     let mut nested = with_attribute(node, "unknown", "x");
     nested.attributes = "[".repeat(LARGE);
     messages.push(nested);
