@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures_util::stream::{self, StreamExt};
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, timeout},
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -30,9 +30,10 @@ use crate::{
     volumes::Volumes,
 };
 
-/// How often it is looked what is due. Two looks are one interval apart for
-/// every interval of whole seconds.
+/// Longest time between two looks at what is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest time, however many entries come due one after the other.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Most units of one principal and place that are read, or wait for a place, at
 /// once: thousands of entries must not become thousands of waiters.
@@ -64,11 +65,10 @@ impl Poller {
     pub async fn run(self) {
         let poller = Arc::new(self);
         let mut polls = JoinSet::new();
-        let mut look = tokio::time::interval(LOOK_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         loop {
             tokio::select! {
-                _ = look.tick() => {}
+                () = &mut look => {}
                 Some(ended) = polls.join_next() => {
                     // The panic's own words may quote a value; the hook has logged its place.
                     if ended.is_err() {
@@ -88,7 +88,15 @@ impl Poller {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.poll(due).await });
             }
+            look.as_mut().reset(poller.next_look());
         }
+    }
+
+    /// When the next entry comes due, or soon.
+    fn next_look(&self) -> Instant {
+        let now = Instant::now();
+        let latest = now + LOOK_INTERVAL;
+        self.values.next_due().map_or(latest, |due| due.clamp(now + LOOK_PAUSE, latest))
     }
 
     /// Forgets what no pod asks for any more.

@@ -247,6 +247,13 @@ impl Values {
         self.table().entries().filter_map(Due::of).collect()
     }
 
+    /// When the next entry comes due after those that are.
+    pub fn next_due(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let next = |entry: &Arc<Entry>| entry.pace().next_poll.filter(|at| *at > now);
+        self.table().entries().filter_map(next).min()
+    }
+
     /// Drops what no mount has asked for, and tells the principals that have
     /// nothing left.
     pub fn drop_idle(&self) -> Vec<Principal> {

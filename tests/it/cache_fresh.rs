@@ -162,7 +162,8 @@ async fn the_smallest_refresh_interval_asked_for_counts() {
     assert!(world.calls(READ) <= 3, "{} reads in two intervals of ten minutes", world.calls(READ));
 
     world.mount(&fast).await;
-    seconds(20).await;
+    // Between two polls.
+    seconds(30).await;
     world.emulator.reset_calls();
     world.republish(&[slow, fast], Duration::from_secs(400)).await;
     assert_eq!(world.calls(READ), 400 / 20);
