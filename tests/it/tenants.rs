@@ -1,11 +1,17 @@
 //! What one tenant asks for does not hurt another: limits come before the work,
 //! and what grows with what is asked for is shared by namespaces.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::{
+    io::{AsyncReadExt, copy},
+    net::{UnixListener, UnixStream},
+    sync::Notify,
+    time::timeout,
+};
 use tonic::Code;
 
-use crate::harness::{Log, Pod, Request, World, assert_says};
+use crate::harness::{Driver, Log, Pod, Request, World, assert_says};
 
 /// As many jmesPath entries as aliases make of a short text.
 fn aliased_entries() -> String {
@@ -132,6 +138,50 @@ async fn a_namespace_with_too_many_mounts_is_told_so_and_another_mounts() {
     let refused: Vec<_> = refused.filter(|status| status.message().contains(told)).collect();
     assert!((1..20).contains(&refused.len()), "{} of 20 were refused", refused.len());
     assert!(refused.iter().all(|status| status.code() == Code::Internal));
+}
+
+/// A driver that reads the beginning of an answer, tells so, and reads the rest
+/// when it is told to.
+async fn stalling_driver(world: &World, begun: Arc<Notify>, go_on: Arc<Notify>) -> Driver {
+    let path = world.socket().with_file_name("stalling.sock");
+    let (listener, target) = (UnixListener::bind(&path).unwrap(), world.socket());
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let (mut from_client, mut to_client) = client.into_split();
+        let (from_server, mut to_server) = UnixStream::connect(target).await.unwrap().into_split();
+        tokio::spawn(async move { copy(&mut from_client, &mut to_server).await });
+        let mut beginning = from_server.take(10_000);
+        copy(&mut beginning, &mut to_client).await.unwrap();
+        begun.notify_one();
+        go_on.notified().await;
+        copy(&mut beginning.into_inner(), &mut to_client).await.unwrap();
+    });
+    Driver::connect(&path).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_counts_until_its_last_byte_is_sent() {
+    let world = World::start().await;
+    world.secret("s", &"x".repeat(65_000));
+    let objects: String = (0..60)
+        .map(|number| format!("- {{objectName: s, objectType: secretsmanager, objectAlias: f{number}}}\n"))
+        .collect();
+    let first = Request::of_pod(Pod::numbered("shop", "web", 1), &objects);
+    let other = Request::of_pod(Pod::numbered("pay", "worker", 2), &objects);
+    let other = other.parameter("usePodIdentity", "true");
+    world.mount(&other).await;
+
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let driver = stalling_driver(&world, Arc::clone(&begun), Arc::clone(&go_on)).await;
+    let message = first.message(&world.emulator);
+    let sent = tokio::spawn(async move { driver.client().mount(message).await });
+    begun.notified().await;
+    // Of 10 MiB for answers, this one takes 8.
+    let waits = timeout(Duration::from_secs(5), world.try_mount(&other)).await;
+    assert!(waits.is_err(), "there was room for another");
+    go_on.notify_one();
+    assert_eq!(sent.await.unwrap().unwrap().into_inner().files.len(), 60);
+    assert_eq!(world.mount(&other).await.paths().len(), 60);
 }
 
 #[tokio::test(start_paused = true)]
