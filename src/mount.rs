@@ -165,10 +165,7 @@ impl Mounter {
         // A small request waits for its turn outside, so that it is in nobody's way.
         let small = raw.bytes() <= MAX_WAITING_BYTES;
         let entrance = (!small).then_some(entrance);
-        let parsed = tokio::time::timeout_at(until, async {
-            let _turn = self.turns.take(&namespace, 1).await;
-            self.parse(raw, entrance, &namespace).await
-        });
+        let parsed = tokio::time::timeout_at(until, self.parse(raw, entrance, &namespace));
         let request = parsed.await.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
             let class = match error {
                 MountError::Request(error) => error.class.as_str(),
@@ -228,12 +225,13 @@ impl Mounter {
         entrance: impl Send + 'static,
         namespace: &str,
     ) -> Result<MountRequest, MountError> {
-        let _entrance = entrance;
-        let rules = Arc::clone(&self.rules);
-        let opened = if raw.bytes() <= MAX_OPENED_HERE {
-            Opened::open(raw, &rules)
+        let (_entrance, rules) = (entrance, Arc::clone(&self.rules));
+        // A turn is for what is computed here. The workers take turns by themselves.
+        let (opened, turn) = if raw.bytes() <= MAX_OPENED_HERE {
+            let turn = self.turns.take(namespace, 1).await;
+            (Opened::open(raw, &rules), Some(turn))
         } else {
-            self.aside(namespace, move || Opened::open(raw, &rules)).await?
+            (self.aside(namespace, move || Opened::open(raw, &rules)).await?, None)
         };
         let digest = opened.text().digest();
         let namespace = opened.namespace().to_owned();
@@ -244,6 +242,7 @@ impl Mounter {
         let request = if opened.text().is_quick() {
             opened.read(None, &self.rules)?
         } else {
+            drop(turn);
             let rules = Arc::clone(&self.rules);
             self.aside(&namespace, move || opened.read(None, &rules)).await??
         };
@@ -310,8 +309,7 @@ impl Mounter {
                 (shaped.files, Some(memory))
             }
             Delivery::ProviderWrites(volumes) => {
-                let shaped = volumes.mount(request, entries.clone(), objects, subject).await?;
-                drop(turn);
+                let shaped = volumes.mount(request, entries.clone(), objects, subject, turn).await?;
                 self.recount(&shaped, &entries);
                 (shaped.files, None)
             }
@@ -331,17 +329,10 @@ impl Mounter {
         let namespace = &request.pod.namespace;
         let limit = self.rules.limits.max_response_bytes;
         let shaping = Shaping::new(Arc::clone(&request.objects), objects, subject, limit);
-        let bytes = 2 * shaping.max_bytes();
-        let mut memory = match self.answers.try_take(namespace, bytes) {
-            Ok(memory) => memory,
-            // It may take as long as a driver takes to receive what others have.
-            Err(_) => {
-                drop(turn);
-                let memory = self.answers.take(namespace, bytes).await;
-                turn = Some(self.turns.take(namespace, 1).await);
-                memory
-            }
-        };
+        if shaping.needs_work() {
+            turn = None;
+        }
+        let mut memory = self.answers.take_giving_up(&mut turn, namespace, 2 * shaping.max_bytes()).await;
         let shaped = shaping.run(&self.workers, namespace).await.map_err(|Panicked| MountError::Bug)??;
         drop(turn);
         memory.shrink_to(2 * shaped.bytes());

@@ -111,6 +111,20 @@ impl Shares {
         }
     }
 
+    /// Takes `amount`, and gives up `turn` where it has to be waited for.
+    pub async fn take_giving_up(
+        self: &Arc<Self>,
+        turn: &mut Option<Share>,
+        namespace: &str,
+        amount: usize,
+    ) -> Share {
+        if let Ok(share) = self.try_take(namespace, amount) {
+            return share;
+        }
+        *turn = None;
+        self.take(namespace, amount).await
+    }
+
     /// Takes `amount` whatever is taken: for what is there already.
     pub fn take_anyway(self: &Arc<Self>, namespace: &str, amount: usize) -> Share {
         self.grant(&mut self.state(), namespace, amount)

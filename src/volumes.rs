@@ -135,7 +135,7 @@ impl Volumes {
     }
 
     /// Makes a mount's files and writes them, and remembers the volume, so that
-    /// changes are written there too. Gives the files that are in the pod now: where a poll
+    /// changes are written there too. `turn` is given up where anybody is waited for. Gives the files that are in the pod now: where a poll
     /// saw a change since the mount had read, they are newer.
     ///
     /// # Errors
@@ -146,12 +146,19 @@ impl Volumes {
         entries: Vec<Arc<Entry>>,
         found: Vec<Found>,
         subject: Subject,
+        mut turn: Option<Share>,
     ) -> Result<Shaped, VolumeError> {
         let path = request.target_path.clone();
         let remembered = self.keep(&request.pod.namespace, request.bytes()).await?;
         let known = self.state().mounted.get(&path).cloned();
         let pages = known.as_ref().map_or_else(Arc::default, |volume| Arc::clone(&volume.pages));
-        let mut held = Arc::clone(&pages).lock_owned().await;
+        let mut held = match Arc::clone(&pages).try_lock_owned() {
+            Ok(held) => held,
+            Err(_) => {
+                turn = None;
+                Arc::clone(&pages).lock_owned().await
+            }
+        };
         let mounted_at = Instant::now();
         let volume =
             Arc::new(Volume { request, entries, subject, mounted_at, pages, _remembered: remembered });
@@ -159,7 +166,7 @@ impl Volumes {
         // its turn. What it saw before, the entries hold.
         let before = self.state().mounted.insert(path.clone(), Arc::clone(&volume));
         let found = volume.found().unwrap_or(found);
-        match self.fill(&volume, found, &mut held, KeepMtime::No).await {
+        match self.fill(&volume, found, &mut held, KeepMtime::No, &mut turn).await {
             Ok((shaped, _)) => Ok(shaped),
             Err(error) => {
                 let mut state = self.state();
@@ -210,7 +217,7 @@ impl Volumes {
         }
         // Where an entry was lost, the files stay as they are.
         let Some(found) = volume.found() else { return };
-        match self.fill(&volume, found, &mut held, KeepMtime::Yes).await {
+        match self.fill(&volume, found, &mut held, KeepMtime::Yes, &mut None).await {
             Ok((_, written)) => tracing::info!(%pod, ?written, "rotation written"),
             Err(VolumeError::Write(WriteError::Gone { .. })) => {
                 self.state().mounted.remove(path);
@@ -231,15 +238,19 @@ impl Volumes {
         found: Vec<Found>,
         held: &mut Option<Share>,
         keep_mtime: KeepMtime,
+        turn: &mut Option<Share>,
     ) -> Result<(Shaped, Written), VolumeError> {
         let MountRequest { pod, objects, target_path, .. } = &volume.request;
         let shaping = Shaping::new(Arc::clone(objects), found, volume.subject.clone(), self.max_bytes);
-        let mut made = self.files.take(&pod.namespace, shaping.max_bytes()).await;
+        if shaping.needs_work() {
+            *turn = None;
+        }
+        let mut made = self.files.take_giving_up(turn, &pod.namespace, shaping.max_bytes()).await;
         let shaped = shaping.run(&self.workers, &pod.namespace).await.map_err(VolumeError::Panicked)??;
         made.shrink_to(shaped.bytes());
         let pages = pages_of(&shaped.files);
         self.grow(&pod.namespace, target_path, pages, held).await?;
-        let _written = self.writing.take(&pod.namespace, pages).await;
+        let _written = self.writing.take_giving_up(turn, &pod.namespace, pages).await;
         let (writer, target, uid) = (self.writer.clone(), target_path.clone(), pod.uid.clone());
         let files = shaped.files.clone();
         let written = blocking(move || writer.write(&target, &uid, &files, keep_mtime)).await?;

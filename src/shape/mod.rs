@@ -134,7 +134,7 @@ impl Shaping {
     }
 
     /// Whether anything must be decoded or taken out that is not known yet.
-    fn needs_work(&self) -> bool {
+    pub fn needs_work(&self) -> bool {
         self.found.iter().zip(self.objects.parts_keys()).any(|(found, key)| {
             found.result().is_ok() && key.as_ref().is_some_and(|key| found.parts(key).is_none())
         })

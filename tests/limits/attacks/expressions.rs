@@ -28,6 +28,9 @@ pub(super) fn cases() -> Vec<Case> {
             Box::pin(fields(siege, costly(), 19, 32))
         })
         .driver_writes(),
+        Case::new("costly-namespaces", "500 such fields in pods of six namespaces", |siege| {
+            Box::pin(costly_namespaces(siege))
+        }),
         Case::new("costly-rotation", "500 such fields of a value that changes all the time", |siege| {
             Box::pin(changing(siege))
         })
@@ -125,6 +128,20 @@ async fn fields(siege: Siege, expressions: Vec<String>, most: usize, pods: usize
     });
     let messages: Vec<MountRequest> = messages.collect();
     siege.mount_for_ever(messages, pods).await;
+}
+
+async fn costly_namespaces(siege: Siege) {
+    let accounts = names("costly", costly().len());
+    let namespaces = names("evil", 6);
+    namespaces.iter().for_each(|namespace| siege.node.tenant(namespace, &accounts));
+    let mut messages = Vec::new();
+    for (number, expression) in costly().into_iter().enumerate() {
+        let (namespace, account) = (&namespaces[number % namespaces.len()], &accounts[number]);
+        let secret = format!("evil/{number}");
+        siege.node.emulator.put_secret(REGION, &secret, numbers(number));
+        messages.push(siege.node.message(namespace, account, &class(&secret, &expression, 499)));
+    }
+    siege.mount_for_ever(messages, 24).await;
 }
 
 async fn changing(siege: Siege) {
