@@ -279,3 +279,103 @@ fn data_of(entry: &VersionEntry) -> Result<Option<SecretData>, String> {
 fn mistake(entry: String, reason: impl Into<String>) -> StoreError {
     StoreError::Entry { entry, reason: reason.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(yaml: &str) -> String {
+        Store::from_yaml(yaml).map(drop).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_aws_refuses_is_no_store() {
+        let long = "v".repeat(4097);
+        let longer = "v".repeat(8193);
+        let secret = "v".repeat(65_537);
+        let labels: Vec<String> = (0..21).map(|n| format!("l{n}")).collect();
+        let labels = labels.join(", ");
+        let id = "0a1b2c3d-0000-4000-8000-000000000001";
+        for (yaml, says) in [
+            (
+                "secrets: [{name: a b, value: x}]".to_owned(),
+                "secret a b: AWS refuses it: ValidationException",
+            ),
+            ("secrets: [{name: '', value: x}]".to_owned(), "at 'name'"),
+            ("secrets: [{name: a, value: ''}]".to_owned(), "at 'secretString'"),
+            ("secrets: [{name: a, binary: ''}]".to_owned(), "at 'secretBinary'"),
+            (format!("secrets: [{{name: a, value: {secret}}}]"), "less than or equal to 65536"),
+            (
+                "secrets: [{name: a, versions: [{id: v1, labels: [AWSCURRENT], value: x}]}]".to_owned(),
+                "the version v1 has an id that is not 32 to 64 characters long",
+            ),
+            ("secrets: [{name: a, versions: [{labels: [blue], value: x}]}]".to_owned(), "AWSCURRENT"),
+            (
+                "secrets: [{name: a, versions: [{labels: [AWSCURRENT, ''], value: x}]}]".to_owned(),
+                "versionStage",
+            ),
+            (
+                format!("secrets: [{{name: a, versions: [{{labels: [AWSCURRENT, {labels}], value: x}}]}}]"),
+                "less than or equal to 20",
+            ),
+            (
+                format!(
+                    "secrets: [{{name: a, versions: [{{id: {id}, labels: [AWSCURRENT, b, b], value: x}}]}}]"
+                ),
+                "the label b is on one version twice",
+            ),
+            ("secrets: [{name: a, value: x, suffix: a-b-c_}]".to_owned(), "six letters or digits"),
+            (
+                "secrets: [{name: a, value: x, region: nowhere}]".to_owned(),
+                "nowhere is not the name of a Region",
+            ),
+            (
+                "secrets: [{name: a, value: x, account: '1'}]".to_owned(),
+                "secret a: the account 1 has not twelve",
+            ),
+            ("secrets: [{name: a, value: x, tags: {'aws:x': y}}]".to_owned(), "reserved"),
+            ("account: '12'".to_owned(), "the store: the account 12"),
+            ("roles: [{arn: 'arn:aws:iam::1:role/a'}]".to_owned(), "is not the ARN of a role"),
+            (
+                "roles: [{arn: 'arn:aws:iam::111122223333:role/a', maxSessionSeconds: 60}]".to_owned(),
+                "between 3600 and 43200",
+            ),
+            (
+                "parameters: [{name: /shop/empty, value: ''}]".to_owned(),
+                "parameter /shop/empty: AWS refuses it",
+            ),
+            (format!("parameters: [{{name: /{}, value: x}}]", "a/".repeat(16) + "q"), "maximum of 15 levels"),
+            ("parameters: [{name: /aws/service/x, value: x}]".to_owned(), "No access to reserved"),
+            ("parameters: [{name: ssm-x, value: x}]".to_owned(), "can't be prefixed"),
+            ("parameters: [{name: a/b, value: x}]".to_owned(), "fully qualified"),
+            (format!("parameters: [{{name: a, value: {long}}}]"), "4096 characters"),
+            (format!("parameters: [{{name: a, tier: Advanced, value: {longer}}}]"), "equal to 8192"),
+            ("parameters: [{name: a, value: x, kmsKeyId: alias/b}]".to_owned(), "SecureString"),
+            (
+                "parameters: [{name: a, versions: [{value: x, labels: [l]}, {value: y, labels: [l]}]}]"
+                    .to_owned(),
+                "the label l is on two versions",
+            ),
+            ("parameters: [{name: a, versions: [{value: x, labels: [aws-l]}]}]".to_owned(), "not labels"),
+            ("parameters: [{name: a, value: x, region: us-east}]".to_owned(), "us-east is not the name"),
+        ] {
+            let refusal = refusal(&yaml);
+            assert!(refusal.contains(says), "{yaml:.80}: {refusal}");
+            assert!(refusal.len() < 400, "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_aws_takes_is_a_store() {
+        let long = "v".repeat(8192);
+        for yaml in [
+            // A secret for which nobody has put a value yet.
+            "secrets: [{name: a}]".to_owned(),
+            "secrets: [{name: 'a/b_c+d=e.f@g-h', value: x, region: eusc-de-east-1}]".to_owned(),
+            format!("parameters: [{{name: a, tier: Advanced, value: {long}}}]"),
+            format!("parameters: [{{name: {}, value: x}}]", "/a".repeat(15)),
+        ] {
+            assert!(Store::from_yaml(&yaml).is_ok(), "{yaml:.80}");
+        }
+    }
+}
