@@ -132,7 +132,8 @@ pub(super) fn new_parameter_name(key: &Key) -> Result<(), AwsError> {
     let name = key.2.as_str();
     parameter_name(name)?;
     let first = name.trim_start_matches('/').to_ascii_lowercase();
-    if first.starts_with("aws/") || first == "aws" {
+    // `/aws-anything/x` too: AWS looks at the letters, not at the part.
+    if name.starts_with('/') && first.starts_with("aws") && name.matches('/').count() > 1 {
         return Err(AwsError::service(
             "AccessDeniedException",
             format!("No access to reserved parameter name: {name}."),
@@ -234,7 +235,9 @@ mod tests {
             ("SSM-x", "\"ssm\""),
             ("/ssm/x", "\"ssm\""),
             ("awsome", "\"aws\""),
+            ("/awsome", "\"aws\""),
             ("/aws/service/x", "No access to reserved"),
+            ("/aws-shop/x", "No access to reserved"),
             ("a/b", "fully qualified"),
             ("/a/", "end with slash"),
             (&deeper, "15 levels"),
