@@ -46,10 +46,12 @@ impl Emulator {
         let key = secret_key(&world, region, id);
         let secret = world
             .secrets
-            .entry(key)
+            .entry(key.clone())
             .or_insert_with_key(|key| Secret::new(secret_arn(key, &stable_suffix(&[&key.0, &key.2])), now));
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
-        secret.put(version_id, value.into(), &labels, now)
+        secret.put(version_id, value.into(), &labels, now)?;
+        world.replicate(&key);
+        Ok(())
     }
 
     /// Moves a staging label to a version, from wherever it is, as
@@ -253,7 +255,9 @@ impl Emulator {
             .secrets
             .get_mut(&key)
             .ok_or_else(|| not_found("Secrets Manager can't find the specified secret."))?;
-        Ok(change(secret, now))
+        let changed = change(secret, now);
+        world.replicate(&key);
+        Ok(changed)
     }
 }
 

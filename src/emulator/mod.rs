@@ -33,6 +33,7 @@ mod jwks;
 mod parameters;
 mod parameters_api;
 mod request;
+mod rules;
 mod secrets;
 mod secrets_api;
 mod server;

@@ -33,6 +33,23 @@ impl ParameterType {
     }
 }
 
+/// What a parameter may hold and costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) enum Tier {
+    #[default]
+    Standard,
+    Advanced,
+}
+
+impl Tier {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "Standard",
+            Self::Advanced => "Advanced",
+        }
+    }
+}
+
 /// One version of a parameter; the first is 1.
 #[derive(Clone)]
 pub(super) struct ParameterVersion {
@@ -59,6 +76,7 @@ impl ParameterVersion {
 pub(super) struct Parameter {
     pub(super) arn: String,
     pub(super) kms_key_id: Option<String>,
+    pub(super) tier: Tier,
     /// Version n stands at n - 1.
     pub(super) versions: Vec<ParameterVersion>,
     /// Accounts and roles that it is shared with.
@@ -69,7 +87,14 @@ pub(super) struct Parameter {
 
 impl Parameter {
     pub(super) fn new(arn: String) -> Self {
-        Self { arn, kms_key_id: None, versions: Vec::new(), shared_with: Vec::new(), kms_denied: Vec::new() }
+        Self {
+            arn,
+            kms_key_id: None,
+            tier: Tier::Standard,
+            versions: Vec::new(),
+            shared_with: Vec::new(),
+            kms_denied: Vec::new(),
+        }
     }
 
     /// Adds a version and returns its number.

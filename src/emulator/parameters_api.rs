@@ -1,5 +1,8 @@
 //! Parameter Store's operations, JSON 1.1 in and out.
 
+mod reference;
+mod write;
+
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
@@ -10,7 +13,8 @@ use super::{
     arn::Arn,
     clock::json_timestamp,
     parameters::{Parameter, ParameterType, ParameterVersion, no_version, split_selector},
-    wire::{AwsError, page_token, parse, read_page_token},
+    rules,
+    wire::{AwsError, Service, page_token, parse, read_page_token},
     world::{Key, World, parameter_arn},
 };
 
@@ -31,14 +35,14 @@ pub(super) fn call(
         "GetParameter" => get_parameter(world, caller, &parse(body)?),
         "GetParameters" => get_parameters(world, caller, &parse(body)?),
         "GetParametersByPath" => get_parameters_by_path(world, caller, &parse(body)?),
-        "PutParameter" => put_parameter(world, caller, parse(body)?),
-        "LabelParameterVersion" => label_parameter_version(world, caller, &parse(body)?),
-        _ => Err(AwsError::front_end("UnknownOperationException", "")),
+        "PutParameter" => write::put_parameter(world, caller, parse(body)?),
+        "LabelParameterVersion" => write::label_parameter_version(world, caller, &parse(body)?),
+        _ => Err(AwsError::no_operation(Service::Ssm, operation)),
     }
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct GetRequest {
     name: String,
     #[serde(default)]
@@ -46,7 +50,7 @@ struct GetRequest {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct GetSeveralRequest {
     names: Vec<String>,
     #[serde(default)]
@@ -54,7 +58,7 @@ struct GetSeveralRequest {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct ByPathRequest {
     path: String,
     #[serde(default)]
@@ -68,34 +72,47 @@ struct ByPathRequest {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Filter {
     key: String,
+    option: Option<String>,
     #[serde(default)]
     values: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct PutRequest {
-    name: String,
-    value: String,
-    r#type: Option<String>,
-    key_id: Option<String>,
-    #[serde(default)]
-    overwrite: bool,
+impl Filter {
+    /// # Errors
+    /// `InvalidFilterKey`, `InvalidFilterOption` for what GetParametersByPath has not
+    /// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ParameterStringFilter.html>).
+    fn check(&self) -> Result<(), AwsError> {
+        let code = match (self.key.as_str(), self.option.as_deref()) {
+            ("Label" | "Type" | "KeyId", None | Some("Equals")) | ("Type" | "KeyId", Some("BeginsWith")) => {
+                return Ok(());
+            }
+            ("Label" | "Type" | "KeyId", _) => "InvalidFilterOption",
+            _ => "InvalidFilterKey",
+        };
+        Err(AwsError::front_end(
+            code,
+            "GetParametersByPath filters by Label (Equals), and by Type and KeyId (Equals, BeginsWith).",
+        ))
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        self.values.iter().any(|value| match self.option.as_deref() {
+            Some("BeginsWith") => text.starts_with(value.as_str()),
+            _ => text == value,
+        })
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct LabelRequest {
-    name: String,
-    parameter_version: Option<usize>,
-    labels: Vec<String>,
-}
-
-fn get_parameter(world: &World, caller: &Caller, request: &GetRequest) -> Result<Value, AwsError> {
+fn get_parameter(world: &mut World, caller: &Caller, request: &GetRequest) -> Result<Value, AwsError> {
     let (id, selector) = split_selector(&request.name);
+    if let Some(secret) = reference::secret_name(id) {
+        let of = (secret, selector);
+        let found = reference::read(world, caller, "ssm:GetParameter", of, request.with_decryption)?;
+        return Ok(json!({ "Parameter": found.ok_or_else(|| reference::not_found(secret))? }));
+    }
     let key = permitted(world, caller, "ssm:GetParameter", id)?;
     let parameter = key.as_ref().and_then(|key| world.parameters.get(key));
     let (Some(key), Some(parameter)) = (key, parameter) else {
@@ -108,7 +125,11 @@ fn get_parameter(world: &World, caller: &Caller, request: &GetRequest) -> Result
     Ok(json!({ "Parameter": parameter }))
 }
 
-fn get_parameters(world: &World, caller: &Caller, request: &GetSeveralRequest) -> Result<Value, AwsError> {
+fn get_parameters(
+    world: &mut World,
+    caller: &Caller,
+    request: &GetSeveralRequest,
+) -> Result<Value, AwsError> {
     let names = &request.names;
     if names.is_empty() || names.len() > PAGE {
         let bound = if names.is_empty() { "greater than or equal to 1" } else { "less than or equal to 10" };
@@ -125,6 +146,14 @@ fn get_parameters(world: &World, caller: &Caller, request: &GetSeveralRequest) -
     let (mut found, mut invalid) = (Vec::new(), Vec::new());
     for name in names {
         let (id, selector) = split_selector(name);
+        if let Some(secret) = reference::secret_name(id) {
+            let of = (secret, selector);
+            match reference::read(world, caller, "ssm:GetParameters", of, request.with_decryption)? {
+                Some(entry) => found.push(((id.to_owned(), 0), entry)),
+                None => invalid.push(name),
+            }
+            continue;
+        }
         // One name that may not be read refuses the whole request.
         let key = permitted(world, caller, "ssm:GetParameters", id)?;
         let hit = key.and_then(|key| {
@@ -151,8 +180,9 @@ fn get_parameters_by_path(
     request: &ByPathRequest,
 ) -> Result<Value, AwsError> {
     if !request.path.starts_with('/') {
-        return Err(bad_name());
+        return Err(rules::bad_parameter_name());
     }
+    request.parameter_filters.iter().try_for_each(Filter::check)?;
     let own = caller.principal.account();
     let path = request.path.trim_end_matches('/');
     let arn = parameter_arn(&(own.to_owned(), caller.region.clone(), path.to_owned()));
@@ -189,8 +219,8 @@ fn get_parameters_by_path(
         };
         let Some(version) = version else { continue };
         let fits = request.parameter_filters.iter().all(|filter| match filter.key.as_str() {
-            "Type" => filter.values.iter().any(|kind| kind == version.1.kind.name()),
-            "KeyId" => filter.values.iter().any(|id| Some(id) == parameter.kms_key_id.as_ref()),
+            "Type" => filter.fits(version.1.kind.name()),
+            "KeyId" => parameter.kms_key_id.as_deref().is_some_and(|id| filter.fits(id)),
             _ => true,
         });
         if fits {
@@ -208,64 +238,6 @@ fn get_parameters_by_path(
         answer["NextToken"] = json!(next);
     }
     Ok(answer)
-}
-
-fn put_parameter(world: &mut World, caller: &Caller, request: PutRequest) -> Result<Value, AwsError> {
-    check_name(&request.name)?;
-    permitted(world, caller, "ssm:PutParameter", &request.name)?;
-    let kind = request.r#type.as_deref().map(parameter_type).transpose()?;
-    if request.value.is_empty() {
-        return Err(AwsError::validation(
-            "1 validation error detected: Value '' at 'value' failed to satisfy constraint: Member must have length greater than or equal to 1.",
-        ));
-    }
-    let name = request.name;
-    let key = (caller.principal.account().to_owned(), caller.region.clone(), name);
-    let number = match world.parameters.get_mut(&key) {
-        Some(_) if !request.overwrite => {
-            return Err(AwsError::front_end(
-                "ParameterAlreadyExists",
-                "The parameter already exists. To overwrite this value, set the overwrite option in the request to true.",
-            ));
-        }
-        Some(parameter) => {
-            let kind = kind.or_else(|| Some(parameter.find(None)?.1.kind)).unwrap_or_default();
-            parameter.put(request.value, kind, caller.now)
-        }
-        None => {
-            let kind = kind.ok_or_else(|| {
-                AwsError::validation("A parameter type is required when you create a parameter.")
-            })?;
-            let mut parameter = Parameter::new(parameter_arn(&key));
-            parameter.kms_key_id = request.key_id;
-            let number = parameter.put(request.value, kind, caller.now);
-            world.parameters.insert(key, parameter);
-            number
-        }
-    };
-    Ok(json!({ "Version": number, "Tier": "Standard" }))
-}
-
-fn label_parameter_version(
-    world: &mut World,
-    caller: &Caller,
-    request: &LabelRequest,
-) -> Result<Value, AwsError> {
-    let key = permitted(world, caller, "ssm:LabelParameterVersion", &request.name)?;
-    let parameter = key.and_then(|key| world.parameters.get_mut(&key)).ok_or_else(no_parameter)?;
-    let (invalid, number) = parameter.label(&request.name, request.parameter_version, &request.labels)?;
-    Ok(json!({ "InvalidLabels": invalid, "ParameterVersion": number }))
-}
-
-fn parameter_type(name: &str) -> Result<ParameterType, AwsError> {
-    [ParameterType::String, ParameterType::StringList, ParameterType::SecureString]
-        .into_iter()
-        .find(|kind| kind.name() == name)
-        .ok_or_else(|| {
-            AwsError::validation(format!(
-                "1 validation error detected: Value '{name}' at 'type' failed to satisfy constraint: Member must satisfy enum value set: [SecureString, StringList, String]"
-            ))
-        })
 }
 
 /// One parameter as an answer shows it: the name without its selector, and the
@@ -307,14 +279,20 @@ fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<O
             if world.parameters.contains_key(&plain) { plain } else { of(&slashed) }
         }
         None => {
-            check_name(id)?;
+            rules::parameter_name(id)?;
             (own.to_owned(), caller.region.clone(), id.to_owned())
         }
     };
-    let parameter = world.parameters.get(&key).filter(|_| key.1 == caller.region);
-    let arn = parameter_arn(&key);
+    authorized(world, caller, action, &key)?;
+    Ok((key.1 == caller.region && world.parameters.contains_key(&key)).then_some(key))
+}
+
+/// Checks the caller's permission for a parameter, which need not be there.
+fn authorized(world: &World, caller: &Caller, action: &str, key: &Key) -> Result<(), AwsError> {
+    let parameter = world.parameters.get(key).filter(|_| key.1 == caller.region);
+    let arn = parameter_arn(key);
     let mut candidates = vec![arn.clone()];
-    if key.0 == own {
+    if key.0 == caller.principal.account() {
         candidates.push(key.2.clone());
     }
     let resource = Resource {
@@ -323,8 +301,7 @@ fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<O
         account: &key.0,
         allowed_by_policy: parameter.map_or(&[], |parameter| &parameter.shared_with),
     };
-    authorize(world, caller, action, &resource)?;
-    Ok(parameter.map(|_| key.clone()))
+    authorize(world, caller, action, &resource)
 }
 
 fn refuse_kms(
@@ -342,21 +319,6 @@ fn refuse_kms(
         ));
     }
     Ok(())
-}
-
-fn check_name(name: &str) -> Result<(), AwsError> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
-    let first = name.trim_start_matches('/').to_ascii_lowercase();
-    if name.is_empty() || name.len() > 1011 || !name.chars().all(allowed) || first.starts_with("ssm") {
-        return Err(bad_name());
-    }
-    Ok(())
-}
-
-fn bad_name() -> AwsError {
-    AwsError::validation(
-        "Parameter name: can't be prefixed with \"ssm\" (case-insensitive). If formed as a path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as a mix of letters, numbers and the following 3 symbols .-_",
-    )
 }
 
 /// AWS gives no message with this code.

@@ -143,6 +143,9 @@ pub(super) fn answer(
     }
     let mut world = emulator.inner.world();
     let result = (|| {
+        if !incoming.service.operations().contains(&incoming.operation.as_str()) {
+            return Err(AwsError::no_operation(incoming.service, &incoming.operation));
+        }
         if let Payload::Query(fields) = &incoming.payload
             && incoming.operation == "AssumeRoleWithWebIdentity"
         {
@@ -170,12 +173,7 @@ pub(super) fn answer(
                 let result = match incoming.operation.as_str() {
                     "AssumeRole" => sts::assume_role(&mut world, &caller, &Query(fields))?,
                     "GetCallerIdentity" => sts::get_caller_identity(&caller),
-                    other => {
-                        return Err(AwsError::front_end(
-                            "InvalidAction",
-                            format!("Could not find operation {other} for version 2011-06-15"),
-                        ));
-                    }
+                    other => return Err(AwsError::no_operation(Service::Sts, other)),
                 };
                 Ok(sts_response(&incoming.operation, &result, request_id))
             }

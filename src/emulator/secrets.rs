@@ -12,8 +12,6 @@ use super::wire::AwsError;
 pub(super) const CURRENT: &str = "AWSCURRENT";
 /// The label that follows AWSCURRENT to the version that it left.
 pub(super) const PREVIOUS: &str = "AWSPREVIOUS";
-/// Longest SecretString or SecretBinary, in bytes.
-const MAX_VALUE_BYTES: usize = 65_536;
 
 /// What a version holds. Neither `Debug` nor any other formatting shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -22,22 +20,6 @@ pub enum SecretData {
     Text(String),
     /// A `SecretBinary`.
     Binary(Vec<u8>),
-}
-
-impl SecretData {
-    pub(super) fn check_size(&self) -> Result<(), AwsError> {
-        let bytes = match self {
-            Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
-        };
-        if bytes > MAX_VALUE_BYTES {
-            return Err(AwsError::validation(
-                "1 validation error detected: Value at 'secretString' failed to satisfy constraint: \
-                 Member must have length less than or equal to 65536",
-            ));
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Debug for SecretData {
@@ -94,6 +76,18 @@ pub(super) struct Secret {
     pub(super) policy_allows: Vec<String>,
     /// Roles that KMS refuses.
     pub(super) kms_denied: Vec<String>,
+    /// By Region, the copies of a primary secret.
+    pub(super) replicas: BTreeMap<String, Replica>,
+    /// The Region of the secret that this one is a copy of.
+    pub(super) primary: Option<String>,
+}
+
+/// A copy of a secret in another Region.
+#[derive(Clone, Debug)]
+pub(super) struct Replica {
+    pub(super) kms_key_id: Option<String>,
+    /// Why there is none.
+    pub(super) failure: Option<String>,
 }
 
 impl Secret {
@@ -110,6 +104,8 @@ impl Secret {
             deletion: None,
             policy_allows: Vec::new(),
             kms_denied: Vec::new(),
+            replicas: BTreeMap::new(),
+            primary: None,
         }
     }
 

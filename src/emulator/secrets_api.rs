@@ -1,5 +1,6 @@
 //! Secrets Manager's operations, JSON 1.1 in and out.
 
+mod replicas;
 mod search;
 mod write;
 
@@ -14,7 +15,7 @@ use super::{
     arn::Arn,
     clock::json_timestamp,
     secrets::{Secret, SecretData, not_found},
-    wire::{AwsError, parse},
+    wire::{AwsError, Service, parse},
     world::{Key, World},
 };
 
@@ -35,21 +36,34 @@ pub(super) fn call(
         "DescribeSecret" => describe_secret(world, caller, &parse(body)?),
         "BatchGetSecretValue" => search::batch_get_secret_value(world, caller, &parse(body)?),
         "ListSecrets" => search::list_secrets(world, caller, &parse(body)?),
-        "PutSecretValue" => write::put_secret_value(world, caller, parse(body)?),
+        "PutSecretValue" => write::put_secret_value(world, caller, &parse(body)?),
+        "UpdateSecret" => write::update_secret(world, caller, parse(body)?),
         "UpdateSecretVersionStage" => write::update_secret_version_stage(world, caller, &parse(body)?),
         "CreateSecret" => write::create_secret(world, caller, parse(body)?),
         "DeleteSecret" => write::delete_secret(world, caller, &parse(body)?),
         "RestoreSecret" => write::restore_secret(world, caller, &parse(body)?),
-        _ => Err(AwsError::front_end("UnknownOperationException", "")),
+        "ReplicateSecretToRegions" => replicas::replicate_secret_to_regions(world, caller, &parse(body)?),
+        "RemoveRegionsFromReplication" => {
+            replicas::remove_regions_from_replication(world, caller, &parse(body)?)
+        }
+        "StopReplicationToReplica" => replicas::stop_replication_to_replica(world, caller, &parse(body)?),
+        _ => Err(AwsError::no_operation(Service::SecretsManager, operation)),
     }
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct ReadRequest {
     secret_id: String,
     version_id: Option<String>,
     version_stage: Option<String>,
+}
+
+/// The input of operations that take nothing but a secret.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct OneSecret {
+    secret_id: String,
 }
 
 fn get_secret_value(world: &mut World, caller: &Caller, request: &ReadRequest) -> Result<Value, AwsError> {
@@ -84,10 +98,28 @@ fn read(
     Ok(answer)
 }
 
-fn describe_secret(world: &World, caller: &Caller, request: &ReadRequest) -> Result<Value, AwsError> {
+fn describe_secret(world: &World, caller: &Caller, request: &OneSecret) -> Result<Value, AwsError> {
     let key = permitted(world, caller, "secretsmanager:DescribeSecret", &request.secret_id)?;
     let secret = secret_of(world, &key)?;
-    Ok(description(&key, secret, "VersionIdsToStages"))
+    let mut answer = description(&key, secret, "VersionIdsToStages");
+    if !secret.replicas.is_empty() {
+        answer["ReplicationStatus"] = replicas::status(secret);
+    }
+    Ok(answer)
+}
+
+/// A secret that Parameter Store is asked for by its reference, as GetSecretValue
+/// answers it. The selector is the id or a label of a version.
+pub(super) fn referenced(
+    world: &mut World,
+    caller: &Caller,
+    name: &str,
+    selector: Option<&str>,
+) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "secretsmanager:GetSecretValue", name)?;
+    let is_id = |id: &&str| world.secrets.get(&key).is_some_and(|secret| secret.versions.contains_key(*id));
+    let id = selector.filter(is_id);
+    read(world, caller, &key, id, selector.filter(|_| id.is_none()))
 }
 
 /// What DescribeSecret and ListSecrets tell of a secret; they name the versions
@@ -114,6 +146,11 @@ fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
     }
     if let Some(kms_key_id) = &secret.kms_key_id {
         answer["KmsKeyId"] = json!(kms_key_id);
+    }
+    match &secret.primary {
+        Some(primary) => answer["PrimaryRegion"] = json!(primary),
+        None if secret.replicas.is_empty() => {}
+        None => answer["PrimaryRegion"] = json!(key.1),
     }
     if let Some(accessed) = secret.accessed {
         // AWS tells the day only.
@@ -197,7 +234,15 @@ fn find(world: &World, caller: &Caller, id: &str) -> Option<Key> {
         world.secrets.get(&key).is_some_and(|secret| secret.arn == id).then_some(key)
     });
     full.or_else(|| {
-        // Without the suffix only within one's own account.
+        // Without the suffix only within one's own account, and not when the name itself
+        // ends as if it had one: AWS takes that for the suffix of a complete ARN
+        // (https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html).
+        let suffixed = resource
+            .rsplit_once('-')
+            .is_some_and(|(_, end)| end.len() == 6 && end.chars().all(|c| c.is_ascii_alphanumeric()));
+        if suffixed {
+            return None;
+        }
         let key = (own.to_owned(), region, resource.to_owned());
         (arn.account == own && world.secrets.contains_key(&key)).then_some(key)
     })
@@ -217,6 +262,19 @@ fn secret_of<'w>(world: &'w World, key: &Key) -> Result<&'w Secret, AwsError> {
 
 fn secret_mut<'w>(world: &'w mut World, key: &Key) -> Result<&'w mut Secret, AwsError> {
     world.secrets.get_mut(key).ok_or_else(no_secret)
+}
+
+/// A secret that may be changed: neither deleted nor a replica.
+fn changeable<'w>(world: &'w mut World, key: &Key) -> Result<&'w mut Secret, AwsError> {
+    let secret = secret_mut(world, key)?;
+    secret.usable()?;
+    match secret.primary {
+        None => Ok(secret),
+        Some(_) => Err(AwsError::service(
+            "InvalidRequestException",
+            "Operation not permitted on a replica secret. Call must be made in primary secret's region.",
+        )),
+    }
 }
 
 fn no_secret() -> AwsError {

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use futures_util::stream;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use tokio::sync::watch;
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     control,
     faults::FaultKind,
     request::{Incoming, answer},
-    wire::AwsError,
+    wire::{AwsError, Service},
 };
 
 /// Largest request that is read, in bytes: a secret of 64 KiB with room around it.
@@ -62,7 +62,7 @@ async fn handle(
     }
     let request_id = shared.emulator.new_request_id();
     let Some(incoming) = Incoming::read(&parts, &body) else {
-        return Ok(plain(StatusCode::NOT_FOUND, "neither a call to AWS nor to the Pod Identity agent\n"));
+        return Ok(no_service(&parts, &request_id));
     };
     Ok(call(shared, &breaker, &incoming, &request_id).await)
 }
@@ -130,6 +130,26 @@ impl Shared {
     async fn closed(&mut self) {
         // An error means that the server is gone, which is closed as well.
         let _ = self.closing.wait_for(|closing| *closing).await;
+    }
+}
+
+/// The answer to a request for none of the services.
+fn no_service(parts: &Parts, request_id: &str) -> Response {
+    match parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+        // Services of AWS with JSON all have this form of an error.
+        Some(target) => AwsError::front_end(
+            "UnknownOperationException",
+            format!(
+                "the emulator does not have the service of {target}; it has Secrets Manager, Parameter Store, STS \
+                 and the Pod Identity agent"
+            ),
+        )
+        .into_response(Service::Ssm, request_id),
+        None => plain(
+            StatusCode::NOT_FOUND,
+            "neither a call to Secrets Manager, Parameter Store or STS nor to the Pod Identity agent \
+             (GET /v1/credentials)\n",
+        ),
     }
 }
 

@@ -13,7 +13,10 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{jwks::Jwks, parameters::ParameterType};
+use super::{
+    jwks::Jwks,
+    parameters::{ParameterType, Tier},
+};
 
 /// What exists when the emulator starts.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -195,6 +198,7 @@ struct ParameterEntry {
     regions: Vec<String>,
     #[serde(default, rename = "type")]
     kind: ParameterType,
+    tier: Option<Tier>,
     kms_key_id: Option<String>,
     value: Option<Concealed<String>>,
     #[serde(default)]

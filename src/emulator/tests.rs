@@ -249,6 +249,11 @@ async fn boto3_agrees() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_agrees_on_what_aws_refuses() {
+    run_client("python3", &["-c", "import boto3"], "boto3_rules.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_aws_cli_agrees() {
     run_client("aws", &["--version"], "aws_cli_emulator.sh").await;
 }

@@ -31,6 +31,38 @@ impl Service {
     }
 }
 
+impl Service {
+    /// What the emulator can answer.
+    pub(super) fn operations(self) -> &'static [&'static str] {
+        match self {
+            Self::SecretsManager => &[
+                "BatchGetSecretValue",
+                "CreateSecret",
+                "DeleteSecret",
+                "DescribeSecret",
+                "GetSecretValue",
+                "ListSecrets",
+                "PutSecretValue",
+                "RemoveRegionsFromReplication",
+                "ReplicateSecretToRegions",
+                "RestoreSecret",
+                "StopReplicationToReplica",
+                "UpdateSecret",
+                "UpdateSecretVersionStage",
+            ],
+            Self::Ssm => &[
+                "GetParameter",
+                "GetParameters",
+                "GetParametersByPath",
+                "LabelParameterVersion",
+                "PutParameter",
+            ],
+            Self::Sts => &["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"],
+            Self::PodIdentityAgent => &["PodIdentityCredentials"],
+        }
+    }
+}
+
 /// An AWS error: status, code and message, as the real service would answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {}", message.as_deref().unwrap_or_default())]
@@ -70,6 +102,23 @@ impl AwsError {
     /// What KMS's refusal looks like when Secrets Manager hands it on: HTTP 400.
     pub(super) fn kms_denied() -> Self {
         Self::service("AccessDeniedException", "Access to KMS is not allowed")
+    }
+
+    /// An operation that AWS has and the emulator has not.
+    pub(super) fn no_operation(service: Service, operation: &str) -> Self {
+        let has = service.operations().join(", ");
+        match service {
+            Service::Sts => Self::front_end(
+                "InvalidAction",
+                format!(
+                    "Could not find operation {operation} for version 2011-06-15: the emulator does not have it; it has {has}"
+                ),
+            ),
+            _ => Self::front_end(
+                "UnknownOperationException",
+                format!("the emulator does not have {operation}; it has {has}"),
+            ),
+        }
     }
 
     pub(super) fn validation(message: impl Into<String>) -> Self {
@@ -140,11 +189,22 @@ impl AwsError {
 
 /// Reads a request's body into its fields.
 pub(super) fn parse<T: DeserializeOwned>(body: &Value) -> Result<T, AwsError> {
-    T::deserialize(body).map_err(|_| {
-        AwsError::front_end(
-            "SerializationException",
-            "The request body cannot be read as this operation's input.",
-        )
+    T::deserialize(body).map_err(|error| {
+        // The other messages of serde may hold a value.
+        let text = error.to_string();
+        match text.split_once(" `") {
+            Some(("unknown field", rest)) => {
+                AwsError::validation(format!("the emulator does not have the member `{rest}"))
+            }
+            Some(("missing field", rest)) => AwsError::validation(format!(
+                "1 validation error detected: Value null at '{}' failed to satisfy constraint: Member must not be null",
+                rest.trim_end_matches('`')
+            )),
+            _ => AwsError::front_end(
+                "SerializationException",
+                "The request body cannot be read as this operation's input.",
+            ),
+        }
     })
 }
 

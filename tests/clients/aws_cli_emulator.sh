@@ -63,6 +63,14 @@ first=$(sm get-secret-value --secret-id cli/secret --query VersionId)
 second=$(sm put-secret-value --secret-id cli/secret --secret-string two --version-stages AWSPENDING --query VersionId)
 check "PutSecretValue as AWSPENDING moves nothing" \
   "$(sm get-secret-value --secret-id cli/secret --query SecretString)" one
+check "UpdateSecret" "$(sm create-secret --name cli/updated --secret-string one --query Name;
+  sm update-secret --secret-id cli/updated --secret-string two --query Name;
+  sm get-secret-value --secret-id cli/updated --query SecretString)" $'cli/updated\ncli/updated\ntwo'
+check "CreateSecret with a replica" "$(sm create-secret --name cli/replicated --secret-string one \
+  --add-replica-regions Region=us-west-2 --query 'ReplicationStatus[].Status';
+  sm get-secret-value --region us-west-2 --secret-id cli/replicated --query SecretString)" $'InSync\none'
+check "an operation that is not there" "$(sm rotate-secret --secret-id cli/secret)" \
+  "*(UnknownOperationException)*the emulator does not have RotateSecret; it has *GetSecretValue*"
 check "UpdateSecretVersionStage" "$(sm update-secret-version-stage --secret-id cli/secret \
   --version-stage AWSCURRENT --move-to-version-id "$second" --remove-from-version-id "$first" --query Name)" cli/secret
 check "the label has moved" "$(sm get-secret-value --secret-id cli/secret --query SecretString)" two
@@ -84,6 +92,12 @@ check "GetParametersByPath" \
   "$(ssm get-parameters-by-path --path /shop/limits --query 'Parameters[].Name')" $'/shop/limits/items\t/shop/limits/orders'
 check "PutParameter" "$(ssm put-parameter --name /cli/p --value a --type String --query Version)" 1
 check "PutParameter again" "$(ssm put-parameter --name /cli/p --value b)" "*(ParameterAlreadyExists)*"
+check "PutParameter of 5,000 characters" \
+  "$(ssm put-parameter --name /cli/big --type String --value "$(printf '%05000d' 0)")" "*(ValidationException)*4096*"
+check "PutParameter of 5,000 characters by Intelligent-Tiering" "$(ssm put-parameter --name /cli/big --type String \
+  --tier Intelligent-Tiering --value "$(printf '%05000d' 0)" --query Tier)" Advanced
+check "GetParameter of a secret" "$(ssm get-parameter --with-decryption \
+  --name /aws/reference/secretsmanager/shop/session-key --query Parameter.Value)" 8f1c2a6e5b7d
 check "PutParameter with overwrite" "$(ssm put-parameter --name /cli/p --value b --overwrite --query Version)" 2
 check "LabelParameterVersion" \
   "$(ssm label-parameter-version --name /cli/p --parameter-version 1 --labels live --query ParameterVersion)" 1

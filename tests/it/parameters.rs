@@ -185,6 +185,18 @@ async fn secure_strings_and_string_lists_are_read_as_text() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_secret_that_is_referenced_as_a_parameter_is_mounted() {
+    let world = World::start().await;
+    world.secret("shop/db", "plain text");
+    world.parameter("/shop/level", "info");
+    let objects = "- {objectName: /aws/reference/secretsmanager/shop/db, objectType: ssmparameter}\n\
+                   - {objectName: /shop/level, objectType: ssmparameter}";
+    let answer = world.mount(&Request::new(objects)).await;
+    let texts = ["_aws_reference_secretsmanager_shop_db", "_shop_level"].map(|path| answer.text(path));
+    assert_eq!(texts, ["plain text", "info"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_binary_secret_mounts_byte_by_byte() {
     let world = World::start().await;
     let bytes: Vec<u8> = (0..=255).collect();

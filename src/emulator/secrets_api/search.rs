@@ -18,8 +18,9 @@ const LIST_PAGE: usize = 100;
 const BATCH_PAGE: usize = 20;
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct SearchRequest {
+    /// BatchGetSecretValue's.
     secret_id_list: Option<Vec<String>>,
     filters: Option<Vec<Filter>>,
     max_results: Option<usize>,
@@ -29,7 +30,7 @@ pub(super) struct SearchRequest {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Filter {
     key: String,
     #[serde(default)]

@@ -1,39 +1,45 @@
-//! Changing secrets: PutSecretValue, UpdateSecretVersionStage, CreateSecret,
-//! DeleteSecret, RestoreSecret.
+//! Changing secrets: CreateSecret, PutSecretValue, UpdateSecret,
+//! UpdateSecretVersionStage, DeleteSecret, RestoreSecret.
+
+use std::collections::BTreeMap;
 
 use data_encoding::BASE64;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{DAY, ReadRequest, permitted, refuse_kms, secret_mut};
+use super::{
+    DAY, OneSecret, changeable, permitted, refuse_kms,
+    replicas::{self, ReplicaRegion},
+    secret_mut,
+};
 use crate::emulator::{
     access::{Caller, Resource, authorize},
     clock::json_timestamp,
     ids::stable_suffix,
+    rules,
     secrets::{CURRENT, Secret, SecretData},
     wire::AwsError,
     world::{World, secret_arn},
 };
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(super) struct WriteRequest {
-    /// PutSecretValue's.
-    secret_id: Option<String>,
-    /// CreateSecret's.
-    name: Option<String>,
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct CreateRequest {
+    name: String,
     client_request_token: Option<String>,
     secret_string: Option<String>,
     secret_binary: Option<String>,
-    version_stages: Option<Vec<String>>,
     description: Option<String>,
     kms_key_id: Option<String>,
     #[serde(default)]
     tags: Vec<Tag>,
+    add_replica_regions: Option<Vec<ReplicaRegion>>,
+    #[serde(default)]
+    force_overwrite_replica_secret: bool,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct Tag {
     key: String,
     #[serde(default)]
@@ -41,7 +47,28 @@ struct Tag {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct PutRequest {
+    secret_id: String,
+    client_request_token: Option<String>,
+    secret_string: Option<String>,
+    secret_binary: Option<String>,
+    version_stages: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct UpdateRequest {
+    secret_id: String,
+    client_request_token: Option<String>,
+    secret_string: Option<String>,
+    secret_binary: Option<String>,
+    description: Option<String>,
+    kms_key_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct StageRequest {
     secret_id: String,
     version_stage: String,
@@ -50,7 +77,7 @@ pub(super) struct StageRequest {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct DeleteRequest {
     secret_id: String,
     recovery_window_in_days: Option<u64>,
@@ -58,68 +85,87 @@ pub(super) struct DeleteRequest {
     force_delete_without_recovery: bool,
 }
 
-impl WriteRequest {
-    fn data(&self) -> Result<Option<SecretData>, AwsError> {
-        let data = match (&self.secret_string, &self.secret_binary) {
-            (None, None) => return Ok(None),
-            (Some(text), None) => SecretData::Text(text.clone()),
-            (None, Some(base64)) => {
-                let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| {
-                    AwsError::front_end("SerializationException", "SecretBinary is not base64.")
-                })?;
-                SecretData::Binary(bytes)
-            }
-            (Some(_), Some(_)) => {
-                return Err(AwsError::service(
-                    "InvalidParameterException",
-                    "You can't specify both a binary secret value and a string secret value in the same secret.",
-                ));
-            }
-        };
-        data.check_size()?;
-        Ok(Some(data))
-    }
-
-    /// The version id of what is written: SDKs send a token with each call.
-    fn version_id(&self, world: &World) -> Result<String, AwsError> {
-        match &self.client_request_token {
-            None => Ok(world.ids.uuid()),
-            Some(token) if (32..=64).contains(&token.len()) => Ok(token.clone()),
-            Some(_) => Err(AwsError::service(
-                "InvalidParameterException",
-                "ClientRequestToken must be 32-64 characters long.",
-            )),
+/// The value that a request brings, if it brings one.
+fn data(text: Option<&String>, base64: Option<&String>) -> Result<Option<SecretData>, AwsError> {
+    let data = match (text, base64) {
+        (None, None) => return Ok(None),
+        (Some(text), None) => SecretData::Text(text.clone()),
+        (None, Some(base64)) => {
+            let bytes = BASE64
+                .decode(base64.as_bytes())
+                .map_err(|_| AwsError::front_end("SerializationException", "SecretBinary is not base64."))?;
+            SecretData::Binary(bytes)
         }
-    }
+        (Some(_), Some(_)) => {
+            return Err(AwsError::service(
+                "InvalidParameterException",
+                "You can't specify both a binary secret value and a string secret value in the same secret.",
+            ));
+        }
+    };
+    rules::secret_value(&data)?;
+    Ok(Some(data))
+}
+
+/// The version id of what is written: SDKs send a token with each call.
+fn version_id(token: Option<&String>, world: &World) -> Result<String, AwsError> {
+    let Some(token) = token else { return Ok(world.ids.uuid()) };
+    rules::version_id(token)?;
+    Ok(token.clone())
 }
 
 pub(super) fn put_secret_value(
     world: &mut World,
     caller: &Caller,
-    request: WriteRequest,
+    request: &PutRequest,
 ) -> Result<Value, AwsError> {
-    let id = request.secret_id.as_deref().unwrap_or_default();
-    let key = permitted(world, caller, "secretsmanager:PutSecretValue", id)?;
-    let version_id = request.version_id(world)?;
-    let data = request.data()?.ok_or_else(|| {
+    let key = permitted(world, caller, "secretsmanager:PutSecretValue", &request.secret_id)?;
+    let version_id = version_id(request.client_request_token.as_ref(), world)?;
+    let data = data(request.secret_string.as_ref(), request.secret_binary.as_ref())?.ok_or_else(|| {
         AwsError::service("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
     })?;
-    let labels = request.version_stages.unwrap_or_else(|| vec![CURRENT.to_owned()]);
-    if labels.is_empty() || labels.len() > 20 {
+    let labels = request.version_stages.clone().unwrap_or_else(|| vec![CURRENT.to_owned()]);
+    if labels.is_empty() {
         return Err(AwsError::validation(
             "1 validation error detected: Value at 'versionStages' failed to satisfy constraint: Member must have length greater than or equal to 1",
         ));
     }
-    let secret = secret_mut(world, &key)?;
-    secret.usable()?;
+    rules::stages(&labels)?;
+    let secret = changeable(world, &key)?;
     refuse_kms(secret, caller)?;
     secret.put(&version_id, data, &labels, caller.now)?;
-    Ok(json!({
+    let answer = json!({
         "ARN": secret.arn,
         "Name": key.2,
         "VersionId": version_id,
         "VersionStages": secret.versions.get(&version_id).map(|version| &version.labels),
-    }))
+    });
+    world.replicate(&key);
+    Ok(answer)
+}
+
+/// A new AWSCURRENT version when the request brings a value, and the rest of what it brings.
+pub(super) fn update_secret(
+    world: &mut World,
+    caller: &Caller,
+    request: UpdateRequest,
+) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "secretsmanager:UpdateSecret", &request.secret_id)?;
+    let version_id = version_id(request.client_request_token.as_ref(), world)?;
+    let data = data(request.secret_string.as_ref(), request.secret_binary.as_ref())?;
+    rules::secret_texts(request.description.as_deref(), request.kms_key_id.as_deref())?;
+    let secret = changeable(world, &key)?;
+    refuse_kms(secret, caller)?;
+    let mut answer = json!({ "ARN": secret.arn, "Name": key.2 });
+    if let Some(data) = data {
+        secret.put(&version_id, data, &[CURRENT.to_owned()], caller.now)?;
+        answer["VersionId"] = json!(version_id);
+    }
+    secret.description = request.description.or(secret.description.take());
+    secret.kms_key_id = request.kms_key_id.or(secret.kms_key_id.take());
+    secret.changed = caller.now;
+    world.replicate(&key);
+    Ok(answer)
 }
 
 pub(super) fn update_secret_version_stage(
@@ -129,30 +175,32 @@ pub(super) fn update_secret_version_stage(
 ) -> Result<Value, AwsError> {
     let action = "secretsmanager:UpdateSecretVersionStage";
     let key = permitted(world, caller, action, &request.secret_id)?;
-    let secret = secret_mut(world, &key)?;
-    secret.usable()?;
+    let secret = changeable(world, &key)?;
+    rules::stages(std::slice::from_ref(&request.version_stage))?;
     secret.move_label(
         &request.version_stage,
         request.move_to_version_id.as_deref(),
         request.remove_from_version_id.as_deref(),
         caller.now,
     )?;
-    Ok(json!({ "ARN": secret.arn, "Name": key.2 }))
+    let answer = json!({ "ARN": secret.arn, "Name": key.2 });
+    world.replicate(&key);
+    Ok(answer)
 }
 
 pub(super) fn create_secret(
     world: &mut World,
     caller: &Caller,
-    request: WriteRequest,
+    request: CreateRequest,
 ) -> Result<Value, AwsError> {
-    let name = request.name.clone().unwrap_or_default();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-!".contains(c);
-    if name.is_empty() || name.len() > 512 || !name.chars().all(allowed) {
-        return Err(AwsError::validation(
-            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@!",
-        ));
+    rules::secret_name(&request.name)?;
+    rules::secret_texts(request.description.as_deref(), request.kms_key_id.as_deref())?;
+    let tags: BTreeMap<_, _> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+    rules::tags(&tags)?;
+    if let Some(regions) = &request.add_replica_regions {
+        replicas::check(regions, &caller.region)?;
     }
-    let key = (caller.principal.account().to_owned(), caller.region.clone(), name);
+    let key = (caller.principal.account().to_owned(), caller.region.clone(), request.name);
     let arn = secret_arn(&key, &stable_suffix(&[&key.0, &key.2]));
     let resource = Resource {
         named: Some(&key.2),
@@ -161,8 +209,14 @@ pub(super) fn create_secret(
         allowed_by_policy: &[],
     };
     authorize(world, caller, "secretsmanager:CreateSecret", &resource)?;
-    let version_id = request.version_id(world)?;
-    let data = request.data()?;
+    if !tags.is_empty() {
+        authorize(world, caller, "secretsmanager:TagResource", &resource)?;
+    }
+    if request.add_replica_regions.is_some() {
+        authorize(world, caller, "secretsmanager:ReplicateSecretToRegions", &resource)?;
+    }
+    let version_id = version_id(request.client_request_token.as_ref(), world)?;
+    let data = data(request.secret_string.as_ref(), request.secret_binary.as_ref())?;
     if let Some(known) = world.secrets.get(&key) {
         if known.deletion.is_some() {
             return Err(AwsError::service(
@@ -183,13 +237,17 @@ pub(super) fn create_secret(
     let mut secret = Secret::new(arn, caller.now);
     secret.description = request.description;
     secret.kms_key_id = request.kms_key_id;
-    secret.tags = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+    secret.tags = tags;
     let mut answer = json!({ "ARN": secret.arn, "Name": key.2 });
     if let Some(data) = data {
         secret.put(&version_id, data, &[CURRENT.to_owned()], caller.now)?;
         answer["VersionId"] = json!(version_id);
     }
-    world.secrets.insert(key, secret);
+    world.secrets.insert(key.clone(), secret);
+    if let Some(regions) = &request.add_replica_regions {
+        replicas::add(world, &key, regions, request.force_overwrite_replica_secret)?;
+        answer["ReplicationStatus"] = replicas::status(secret_mut(world, &key)?);
+    }
     Ok(answer)
 }
 
@@ -215,6 +273,21 @@ pub(super) fn delete_secret(
         ));
     }
     let secret = secret_mut(world, &key)?;
+    let in_regions: Vec<_> = secret.replicas.keys().map(String::as_str).collect();
+    if !in_regions.is_empty() || secret.primary.is_some() {
+        return Err(AwsError::service(
+            "InvalidRequestException",
+            match &secret.primary {
+                Some(primary) => format!(
+                    "You can't delete a replica of a secret. Call RemoveRegionsFromReplication in {primary}."
+                ),
+                None => format!(
+                    "You can't delete a secret that is replicated to other Regions ({}). Call RemoveRegionsFromReplication first.",
+                    in_regions.join(", ")
+                ),
+            },
+        ));
+    }
     let arn = secret.arn.clone();
     let date = if force {
         world.secrets.remove(&key);
@@ -228,7 +301,7 @@ pub(super) fn delete_secret(
 pub(super) fn restore_secret(
     world: &mut World,
     caller: &Caller,
-    request: &ReadRequest,
+    request: &OneSecret,
 ) -> Result<Value, AwsError> {
     let key = permitted(world, caller, "secretsmanager:RestoreSecret", &request.secret_id)?;
     let secret = secret_mut(world, &key)?;

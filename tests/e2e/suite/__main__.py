@@ -1,6 +1,6 @@
 """Runs the cases inside the cluster: starts AWS, installs driver and provider, tests, prints the figures.
 
-usage: python3 -m suite --state FOLDER --began SECONDS [--only=TEXT]...    or    --list
+usage: python3 -m suite --state FOLDER --driver FOLDER --began SECONDS [--only=TEXT]...    or    --list
 """
 
 import argparse
@@ -33,6 +33,7 @@ def main():
     """Runs the chosen cases; exits with 1 when one failed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--state")
+    parser.add_argument("--driver", type=pathlib.Path)
     parser.add_argument("--began", type=float)
     parser.add_argument("--ascp")
     parser.add_argument("--only", action="append", default=[])
@@ -90,7 +91,7 @@ def run_stage(cases, cluster):
 def set_up(cases, state, arguments):
     """AWS, the driver and Latchkey, by their own charts."""
     cache = state.parent
-    driver = next(cache.glob("driver-v*"))
+    driver = arguments.driver
     issuer = "https://kubernetes.default.svc.cluster.local"
     aws = Aws(str(cache / "emulator"), str(state), issuer, [one.name for one in cases])
     aws.start()

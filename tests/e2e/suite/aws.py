@@ -121,7 +121,7 @@ def store(issuer, keys, cases):
                 "trust": {"serviceAccounts": [f"system:serviceaccount:{case}:irsa"]},
                 "allow": [
                     {"actions": ["secretsmanager:GetSecretValue"], "resources": [f"{case}/*"]},
-                    {"actions": ["ssm:GetParameter", "ssm:GetParameters"], "resources": [f"/{case}/*"]},
+                    {"actions": ["ssm:GetParameter", "ssm:GetParameters"], "resources": [f"/e2e/{case}/*"]},
                 ],
             }
             for case in cases
@@ -139,5 +139,5 @@ def store(issuer, keys, cases):
                 {"name": f"{case}/login", "json": {"username": "anna", "password": "s3cr3t"}},
             )
         ],
-        "parameters": [{"name": f"/{case}/host", "value": "db.example"} for case in cases],
+        "parameters": [{"name": f"/e2e/{case}/host", "value": "db.example"} for case in cases],
     }

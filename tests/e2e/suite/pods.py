@@ -189,4 +189,4 @@ def password(case):
 
 def host(case):
     """An object: the case's parameter."""
-    return {"objectName": f"/{case}/host", "objectType": "ssmparameter", "objectAlias": "host"}
+    return {"objectName": f"/e2e/{case}/host", "objectType": "ssmparameter", "objectAlias": "host"}

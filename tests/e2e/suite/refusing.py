@@ -15,7 +15,7 @@ def wrong_manifest_says_every_mistake(t, ns):
     ns.secret_class("class", [
         {"objectName": f"{ns.name}/password", "objectType": "secretmanager"},
         {"objectName": f"{ns.name}/login", "objectType": "secretsmanager", "filePermission": "0999"},
-        {"objectName": f"/{ns.name}/host", "objectType": "ssmparameter", "objectAlias": "../host"},
+        {"objectName": f"/e2e/{ns.name}/host", "objectType": "ssmparameter", "objectAlias": "../host"},
     ])
     watch = Stopwatch()
     text = ns.pod().mount_failure("secretmanager", "0999", "../host")
