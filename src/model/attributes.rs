@@ -99,6 +99,11 @@ impl Attributes {
         self.texts.remove(key).filter(|text| !text.is_empty())
     }
 
+    /// Whether there is such a parameter, empty or not.
+    pub(super) fn names(&self, key: &str) -> bool {
+        self.texts.contains_key(key)
+    }
+
     /// A name that kubelet states.
     pub(super) fn kubelet(&mut self, key: &str, mistakes: &mut Mistakes) -> String {
         self.name(key, is_kubernetes_name, mistakes)

@@ -17,6 +17,7 @@ fn parse_with(
         "csi.storage.k8s.io/serviceAccount.name": "web",
         "secretProviderClass": "aws",
         "region": "us-east-1",
+        "objects": "",
     });
     for (key, value) in attributes {
         all[key] = serde_json::Value::String((*value).to_owned());
@@ -70,9 +71,10 @@ fn file_names_are_those_of_awss_own_provider() {
 }
 
 #[test]
-fn an_unset_objects_parameter_mounts_nothing() {
-    assert!(parse(&[]).unwrap().objects.is_empty());
-    assert!(objects("# nothing").unwrap().is_empty());
+fn an_empty_list_mounts_nothing() {
+    for empty in ["", "# nothing", "[]", "~", "---"] {
+        assert!(objects(empty).unwrap().is_empty(), "{empty:?}");
+    }
 }
 
 #[test]
@@ -259,6 +261,7 @@ fn kubelets_tokens_among_the_secrets_win_over_the_attributes() {
         let mut texts = serde_json::json!({
             "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
             "csi.storage.k8s.io/pod.uid": "u", "csi.storage.k8s.io/serviceAccount.name": "s",
+            "objects": "",
         });
         if !attributes.is_empty() {
             texts[TOKENS_KEY] = attributes.into();
@@ -493,5 +496,75 @@ proptest::proptest! {
         let raw = RawRequest { attributes, secrets: String::new(), target_path: String::new(), permission };
         let _ = MountRequest::parse(raw, &Rules::default());
         let _ = parse(&[("objects", &objects)]);
+    }
+}
+
+#[test]
+fn two_spellings_of_one_key_are_refused_by_both_names() {
+    for (yaml, says) in [
+        (
+            "- objectName: a\n  objectname: b\n  objectType: secretsmanager",
+            "objectName (line 1) and objectname (line 2)",
+        ),
+        (
+            "- OBJECTTYPE: ssmparameter\n  objectName: a\n  objecttype: secretsmanager",
+            "OBJECTTYPE (line 1) and objecttype (line 3)",
+        ),
+        (
+            "- objectName: a\n  objectType: secretsmanager\n  jmespath: []\n  jmesPath: []",
+            "jmespath (line 3) and jmesPath (line 4)",
+        ),
+        (
+            "- objectName: a\n  objectType: secretsmanager\n  jmesPath:\n  - {path: a, Path: b, objectAlias: c}",
+            "path (line 4) and Path (line 4)",
+        ),
+        ("- &o {objectname: a}\n- {<<: *o, objectName: b, objectType: secretsmanager}", "are the same key"),
+    ] {
+        let mistakes = objects(yaml).unwrap_err();
+        assert!(
+            mistakes.iter().any(|it| it.contains(says) && it.contains("the same key")),
+            "{yaml}: {mistakes:?}"
+        );
+    }
+    // Of equal keys the last one counts, as in AWS's own provider.
+    let last = objects("- {objectName: a, objectName: b, objectType: secretsmanager}").unwrap();
+    assert_eq!(last[0].reference.id, "b");
+}
+
+#[test]
+fn what_is_lost_behind_the_list_and_templates_are_told() {
+    let lost =
+        "  - objectName: a\n    objectType: secretsmanager\n- objectName: b\n  objectType: secretsmanager\n";
+    let request = parse(&[("objects", lost)]).unwrap();
+    assert_eq!(request.objects.len(), 1);
+    assert!(request.warnings[0].contains("nothing from line 3 on is mounted"), "{:?}", request.warnings);
+    for (yaml, says) in [
+        (
+            "- objectName: a\n  {{- if .Values.x }}\n  objectType: secretsmanager",
+            "line 2 holds {{: a template",
+        ),
+        ("- objectName: {{ .Values.name }}\n  objectType: secretsmanager", "line 1 holds {{: a template"),
+        (
+            "- objectName: \"{{ .Values.name }}\"\n  objectType: secretsmanager",
+            "a template (of Helm) was not rendered",
+        ),
+    ] {
+        let mistakes = objects(yaml).unwrap_err();
+        assert!(mistakes[0].contains(says), "{mistakes:?}");
+    }
+    let alias = "- {objectName: a, objectType: secretsmanager, objectAlias: 'x-{{ env }}'}";
+    let request = parse(&[("objects", alias)]).unwrap();
+    assert!(request.warnings[0].contains("objectAlias \"x-{{ env }}\" holds {{"), "{:?}", request.warnings);
+}
+
+#[test]
+fn a_file_name_from_a_block_scalar_says_how_to_write_it() {
+    for block in ["|\n    db.json\n", ">\n    db.json\n"] {
+        let yaml = format!("- objectName: a\n  objectType: secretsmanager\n  objectAlias: {block}");
+        let mistakes = objects(&yaml).unwrap_err();
+        assert!(
+            mistakes[0].contains("control character") && mistakes[0].contains("after |-"),
+            "{mistakes:?}"
+        );
     }
 }
