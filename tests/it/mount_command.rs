@@ -44,7 +44,8 @@ struct Desk {
 impl Desk {
     /// An AWS with the secrets shop/web and shop/worker.
     async fn new() -> Self {
-        let emulator = Emulator::new(Store::default());
+        let key = "staticKeys: [{accessKeyId: AKIDEXAMPLE, secretAccessKey: x, account: '111122223333'}]";
+        let emulator = Emulator::new(Store::from_yaml(key).unwrap());
         for name in ["shop/web", "shop/worker"] {
             emulator.put_secret(REGION, name, r#"{"username": "u"}"#.to_owned());
         }
@@ -218,7 +219,7 @@ async fn secret_objects_name_mounted_files() {
             None => assert_eq!(said.err, ""),
             Some(says) => assert!(
                 said.err.contains(says)
-                    && said.err.contains("spec.secretObjects[0] \"web\" (line 6).data[0]"),
+                    && said.err.contains("spec.secretObjects[0] \"web\" (line 7).data[0]"),
                 "{says}: {}",
                 said.err
             ),
