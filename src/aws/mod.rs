@@ -2,6 +2,7 @@
 //! bound on calls at once, and one way to judge a failure.
 
 mod ahead;
+mod bypass;
 mod effort;
 mod endpoint;
 mod environment;
