@@ -1,15 +1,6 @@
-//! Endpoint URLs, checked when the process starts: the SDK checks them in each
-//! call, and fails with the whole request in its hands.
+//! Which URLs requests can be sent to.
 
 use http::Uri;
-
-/// Variables that the SDK reads endpoints from:
-/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
-const ENDPOINTS: [&str; 4] =
-    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_STS"];
-/// Variables that name a proxy.
-const PROXIES: [&str; 6] =
-    ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /// What is wrong with a URL. It is never shown: it may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +11,14 @@ pub enum UrlError {
     /// It has a part that no request would carry.
     #[error("must not hold a user, a password, a query or a fragment")]
     TooMuch,
+    /// It is no proxy's URL.
+    #[error(
+        "is not a proxy's URL such as http://user:password@proxy.example:3128 (other characters of a password must be percent-encoded)"
+    )]
+    NoProxy,
+    /// It is a proxy of a kind that is not spoken.
+    #[error("names a SOCKS proxy, which is not supported; name an http:// or https:// proxy")]
+    Socks,
 }
 
 /// Whether requests can be sent to `url`.
@@ -35,25 +34,6 @@ pub fn check_endpoint(url: &str) -> Result<(), UrlError> {
     Ok(())
 }
 
-/// The first variable with a URL that cannot be used, and what is wrong with it.
-pub(super) fn check_variables(
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<(), (&'static str, UrlError)> {
-    let set = |name: &'static str| {
-        let url = variable(name).filter(|url| !url.is_empty());
-        url.map(|url| (name, url))
-    };
-    for (name, url) in ENDPOINTS.into_iter().filter_map(set) {
-        check_endpoint(&url).map_err(|error| (name, error))?;
-    }
-    for (name, url) in PROXIES.into_iter().filter_map(set) {
-        // Without a scheme it is HTTP; a user and a password may be in it.
-        let url = if url.contains("://") { url } else { format!("http://{url}") };
-        proxy(&url).map_err(|error| (name, error))?;
-    }
-    Ok(())
-}
-
 fn parse(url: &str) -> Result<Uri, UrlError> {
     let uri: Uri = url.parse().map_err(|_| UrlError::NoUrl)?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -63,11 +43,8 @@ fn parse(url: &str) -> Result<Uri, UrlError> {
     Ok(uri)
 }
 
-fn proxy(url: &str) -> Result<(), UrlError> {
-    check_host(&url.parse().map_err(|_| UrlError::NoUrl)?)
-}
-
-fn check_host(uri: &Uri) -> Result<(), UrlError> {
+/// Whether a host, and nothing else or a port, is named.
+pub(super) fn check_host(uri: &Uri) -> Result<(), UrlError> {
     let authority = uri.authority().ok_or(UrlError::NoUrl)?;
     let host = authority.host().trim_matches(['[', ']']);
     // What follows the host is nothing or a port.
@@ -111,22 +88,6 @@ mod tests {
         }
         for too_much in ["https://a:b@sts.example", "https://a@sts.example", "https://x?y", "https://x/#y"] {
             assert_eq!(check_endpoint(too_much), Err(UrlError::TooMuch), "{too_much}");
-        }
-    }
-
-    #[test]
-    fn a_variable_that_cannot_be_used_is_named() {
-        let with = |name: &'static str, value: &'static str| {
-            check_variables(move |asked| (asked == name).then(|| value.to_owned())).map_err(|(name, _)| name)
-        };
-        for name in ENDPOINTS {
-            assert_eq!(with(name, "sts.example"), Err(name));
-            assert_eq!(with(name, ""), Ok(()));
-        }
-        for name in PROXIES {
-            assert_eq!(with(name, "http://"), Err(name));
-            assert_eq!(with(name, "http://user:pass@proxy.example:3128"), Ok(()));
-            assert_eq!(with(name, "proxy.example:3128"), Ok(()));
         }
     }
 }

@@ -2,11 +2,14 @@
 //! bound on calls at once, and one way to judge a failure.
 
 mod ahead;
+mod bypass;
 mod effort;
 mod endpoint;
+mod environment;
 mod failure;
 mod https;
 mod per_region;
+mod proxy;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -91,6 +94,12 @@ pub enum AwsSetupError {
         /// What is wrong with it.
         problem: UrlError,
     },
+    /// A setting is neither true nor false.
+    #[error("{name} must be true or false")]
+    Boolean {
+        /// The environment variable.
+        name: &'static str,
+    },
     /// The HTTPS client.
     #[error("the HTTPS client cannot be made")]
     Client,
@@ -115,14 +124,16 @@ impl Aws {
     /// When an endpoint, a proxy, the CA bundle or the user agent cannot be used.
     pub async fn load(settings: &AwsSettings) -> Result<Self, AwsSetupError> {
         let variable = |name: &str| std::env::var_os(name).map(|url| url.to_string_lossy().into_owned());
-        endpoint::check_variables(variable)
+        environment::check(variable)?;
+        let proxies = proxy::Proxies::from_variables(variable)
             .map_err(|(name, problem)| AwsSetupError::Url { name, problem })?;
         if let Some(url) = &settings.endpoint_url {
             check_endpoint(url).map_err(|problem| AwsSetupError::Url { name: "the endpoint", problem })?;
         }
         let context = https::tls_context(settings)?;
-        let proxied = https::client(context.clone(), ProxyConfig::from_env(), settings.max_calls)?;
-        let direct = https::client(context, ProxyConfig::disabled(), settings.max_calls)?;
+        let client = |proxy| https::client(context.clone(), proxy, settings.max_calls);
+        let direct = client(ProxyConfig::disabled())?;
+        let proxied = proxies.client(&direct, client)?;
         let app_name = AppName::new(settings.app_name.clone())
             .map_err(|_| AwsSetupError::AppName(settings.app_name.clone()))?;
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())

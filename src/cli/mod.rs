@@ -55,8 +55,12 @@ pub enum Command {
 /// `latchkey mount`.
 #[derive(Debug, Args)]
 pub struct MountArgs {
-    /// A YAML file with a SecretProviderClass
+    /// Manifests with a SecretProviderClass, whatever else they hold: a file, a folder, or - for
+    /// standard input
     pub file: PathBuf,
+    /// The SecretProviderClass to mount where there are several: NAME or NAMESPACE/NAME
+    #[arg(long, value_name = "NAME")]
+    pub class: Option<String>,
     /// Write the files into this folder; without it, only a table is shown
     #[arg(long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,

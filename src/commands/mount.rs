@@ -1,6 +1,10 @@
 //! `latchkey mount`: what a SecretProviderClass would mount, read with the
 //! caller's own AWS credentials.
 
+mod class;
+mod manifests;
+mod synced;
+
 use std::{
     fs::{DirBuilder, OpenOptions},
     io::Write,
@@ -10,7 +14,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use aws_credential_types::provider::ProvideCredentials;
 
 use crate::{
@@ -22,27 +26,24 @@ use crate::{
     model::{
         arn::{Region, Regions},
         file::MountFile,
-        message::quoted,
-        request::{MountRequest, RawRequest, Rules},
+        request::Rules,
         source::Source,
-        yaml::{self, Content, Node},
     },
     shape::{Shaping, Subject},
     values::Outcome,
 };
 
-/// Mode of a file whose object names none, as the driver has it.
-const DEFAULT_PERMISSION: &str = "420";
-
 pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
-    let path = args.file.display();
-    let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {path}"))?;
-    let class = SecretProviderClass::parse(&text)
-        .with_context(|| format!("{path} is no SecretProviderClass for provider aws"))?;
+    let mut warnings = Vec::new();
+    let class = manifests::class(&args.file, args.class.as_deref(), &mut warnings)?;
+    warnings.extend(class.warnings());
+    let synced = class.secret_objects();
     let caller = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).load().await;
     let default_region = args.region.clone().or_else(|| Region::parse(caller.region()?.as_ref()));
     let request = class.request(Rules { default_region, allow_role_arn: true, ..Rules::default() })?;
-    for warning in &request.warnings {
+    warnings.extend(request.warnings.iter().cloned());
+    warnings.extend(synced.iter().filter_map(|synced| synced.problem(&request.objects)));
+    for warning in &warnings {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }
     if let Some(role) = &request.assumed_role {
@@ -82,85 +83,6 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     }
     std::io::stdout().write_all(table(&files).as_bytes())?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A SecretProviderClass object, as far as a mount needs it.
-struct SecretProviderClass {
-    name: String,
-    namespace: String,
-    parameters: Vec<(String, String)>,
-}
-
-impl SecretProviderClass {
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        let root = yaml::read(text)?.context("the file is empty")?;
-        if text_at(&root, &["kind"]).as_deref() != Some("SecretProviderClass") {
-            bail!("its kind is not SecretProviderClass");
-        }
-        match text_at(&root, &["spec", "provider"]).as_deref() {
-            Some("aws" | "latchkey") => {}
-            other => bail!("spec.provider is {}, not \"aws\"", quoted(other.unwrap_or_default())),
-        }
-        let parameters = match at(&root, &["spec", "parameters"]).map(|node| &node.content) {
-            Some(Content::Map(entries)) => entries.iter().map(|(key, node)| {
-                Ok((
-                    key.clone(),
-                    text_of(node).with_context(|| format!("spec.parameters.{key} must be text"))?,
-                ))
-            }),
-            _ => bail!("spec.parameters is missing"),
-        };
-        Ok(Self {
-            name: text_at(&root, &["metadata", "name"]).unwrap_or_default(),
-            namespace: text_at(&root, &["metadata", "namespace"]).unwrap_or_else(|| "default".to_owned()),
-            parameters: parameters.collect::<anyhow::Result<_>>()?,
-        })
-    }
-
-    /// The request that the driver would make, for no pod in particular.
-    fn request(self, rules: Rules) -> anyhow::Result<MountRequest> {
-        let pod = [
-            ("pod.name", "none"),
-            ("pod.namespace", self.namespace.as_str()),
-            ("pod.uid", "none"),
-            ("serviceAccount.name", "none"),
-        ];
-        let pod = pod.map(|(key, value)| (format!("csi.storage.k8s.io/{key}"), value.to_owned()));
-        let class = [("secretProviderClass".to_owned(), self.name)];
-        let attributes: serde_json::Map<_, _> = self
-            .parameters
-            .into_iter()
-            .chain(class)
-            .chain(pod)
-            .map(|(key, value)| (key, value.into()))
-            .collect();
-        let raw = RawRequest {
-            attributes: serde_json::Value::Object(attributes).to_string(),
-            secrets: String::new(),
-            target_path: "none".to_owned(),
-            permission: DEFAULT_PERMISSION.to_owned(),
-        };
-        Ok(MountRequest::parse(raw, &rules)?)
-    }
-}
-
-fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
-    path.iter().try_fold(node, |node, key| match &node.content {
-        Content::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),
-        Content::Null | Content::Scalar { .. } | Content::List(_) => None,
-    })
-}
-
-fn text_of(node: &Node) -> Option<String> {
-    match &node.content {
-        Content::Scalar { text, .. } => Some(text.clone()),
-        Content::Null => Some(String::new()),
-        Content::List(_) | Content::Map(_) => None,
-    }
-}
-
-fn text_at(node: &Node, path: &[&str]) -> Option<String> {
-    text_of(at(node, path)?)
 }
 
 /// Replaces the file in one step; its folders are the caller's alone.

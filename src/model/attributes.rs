@@ -12,6 +12,7 @@ use super::{
     principal::{AssumedRole, ExternalId},
     request::Rules,
     token::{Tokens, parse_tokens},
+    yaml::is_template,
 };
 
 /// Most keys that are neither parameters nor kubelet's: each is compared with all
@@ -99,6 +100,11 @@ impl Attributes {
         self.texts.remove(key).filter(|text| !text.is_empty())
     }
 
+    /// Whether there is such a parameter, empty or not.
+    pub(super) fn names(&self, key: &str) -> bool {
+        self.texts.contains_key(key)
+    }
+
     /// A name that kubelet states.
     pub(super) fn kubelet(&mut self, key: &str, mistakes: &mut Mistakes) -> String {
         self.name(key, is_kubernetes_name, mistakes)
@@ -137,7 +143,8 @@ impl Attributes {
         let text = self.take(key)?;
         let region = Region::parse(&text);
         if region.is_none() {
-            mistakes.add(key, format!("{} is not a Region's name", quoted(&text)));
+            let template = if is_template(&text) { ": a template (of Helm) was not rendered" } else { "" };
+            mistakes.add(key, format!("{} is not a Region's name{template}", quoted(&text)));
         }
         region
     }

@@ -6,7 +6,7 @@ use super::{
     go_text, identity_keys,
     message::quoted,
     mistakes::Mistakes,
-    yaml::{Content, Node},
+    yaml::{Content, Node, is_template},
 };
 
 /// The entries of a mapping that have not been asked for yet.
@@ -35,21 +35,30 @@ impl<'a> Fields<'a> {
         self.place = place;
     }
 
-    /// Takes a key, written in any case; of several the exact one, else the last.
-    pub(super) fn node(&mut self, key: &str) -> Option<&'a Node> {
-        let found = self.entries.iter().rev().find(|(name, _)| *name == key);
-        let found =
-            found.or_else(|| self.entries.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key)));
-        let node = found.map(|(_, node)| *node);
-        self.entries.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
-        node
+    /// Takes a key, written in any case. Two spellings are a mistake: which of them
+    /// counts depends on the decoder.
+    pub(super) fn node(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<&'a Node> {
+        let mut found = None;
+        for (name, node) in self.entries.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(key)) {
+            if let Some((first, of_first)) = found.replace((name, node)) {
+                let Node { line, .. } = of_first;
+                mistakes.add(
+                    &self.place,
+                    format!(
+                        "{first} (line {line}) and {name} (line {}) are the same key; keep one",
+                        node.line
+                    ),
+                );
+            }
+        }
+        found.map(|(_, node)| node)
     }
 
     fn scalar(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<(&'a str, Option<&'a str>)> {
-        match &self.node(key)?.content {
+        match &self.node(key, mistakes)?.content {
             Content::Null => None,
             Content::Scalar { text, .. } if text.is_empty() => None,
-            Content::Scalar { text, number } => Some((text, number.as_deref())),
+            Content::Scalar { text, number, .. } => Some((text, number.as_deref())),
             Content::List(_) | Content::Map(_) => {
                 mistakes.add(&self.place, format!("{key} must be text, not a list or a mapping"));
                 None
@@ -59,7 +68,15 @@ impl<'a> Fields<'a> {
 
     /// A text; missing, null and empty are all `None`, as for Go's string fields.
     pub(super) fn text(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<String> {
-        self.scalar(key, mistakes).map(|(text, _)| text.to_owned())
+        let (text, _) = self.scalar(key, mistakes)?;
+        if is_template(text) {
+            mistakes.warn(format!(
+                "{}: {key} {} holds {{{{, as if a template (of Helm) was not rendered",
+                self.place,
+                quoted(text)
+            ));
+        }
+        Some(text.to_owned())
     }
 
     /// A boolean.

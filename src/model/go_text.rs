@@ -1,5 +1,5 @@
-//! Booleans and durations as Go's standard library reads them: flags and
-//! parameters of AWS's own provider are written that way.
+//! Booleans, durations and numbers as Go's standard library reads and prints them:
+//! flags and parameters of AWS's own provider are written that way.
 
 use std::time::Duration;
 
@@ -55,6 +55,38 @@ pub fn show_duration(duration: Duration) -> String {
         }
     }
     if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// Go prints any integer of 64 bits as decimal and keeps larger ones as written.
+pub(super) fn show_integer(value: i128, spelling: &str) -> String {
+    if value >= i128::from(i64::MIN) && value <= i128::from(u64::MAX) {
+        value.to_string()
+    } else {
+        spelling.to_owned()
+    }
+}
+
+/// Go prints a float field's text with `FormatFloat(v, 'g', -1, 32)`; integers
+/// that are too long for 64 bits are no floats to Go and stay as written.
+pub(super) fn show_float(value: f64, spelling: &str) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    if spelling.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '_')) {
+        return spelling.to_owned();
+    }
+    // f64 → f32 rounds to nearest, as Go's formatter does.
+    let single = value as f32;
+    let scientific = format!("{single:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    // Go's shortest 'g' turns to an exponent below 1e-4 and from 1e6 on.
+    if !(-4..6).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        format!("{mantissa}e{sign}{:02}", exponent.abs())
+    } else {
+        format!("{single}")
+    }
 }
 
 #[cfg(test)]

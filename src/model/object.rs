@@ -86,8 +86,9 @@ impl Object {
         let label = fields.text("objectVersionLabel", mistakes);
         let optional = fields.flag("optional", mistakes).unwrap_or(false);
         let encoding = fields.encoding(mistakes);
-        let failover = fields.node("failoverObject").filter(|node| node.content != Content::Null).cloned();
-        let entries = fields.node("jmesPath").cloned();
+        let failover =
+            fields.node("failoverObject", mistakes).filter(|node| node.content != Content::Null).cloned();
+        let entries = fields.node("jmesPath", mistakes).cloned();
         fields.warn_of_the_rest(mistakes);
 
         let reference = Reference::parse(
@@ -165,7 +166,7 @@ fn failover_reference(
     class: &Class<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Reference> {
-    let own_place = format!("{place} failoverObject");
+    let mut own_place = format!("{place} failoverObject");
     let (mut name, mut selector) = (None, Selector::default());
     if let Some(node) = node {
         let mut fields = Fields::of(node, &own_place, mistakes)?;
@@ -173,6 +174,9 @@ fn failover_reference(
         selector.version = fields.text("objectVersion", mistakes);
         selector.label = fields.text("objectVersionLabel", mistakes);
         fields.warn_of_the_rest(mistakes);
+    }
+    if let Some(name) = &name {
+        own_place = format!("{own_place} {}", quoted(name));
     }
     let same_version = selector.version == primary.selector.version;
     // As in AWS's own provider: without a name only a version may still differ.
@@ -287,11 +291,15 @@ fn file_path(
         Some(replacement) if replacement != '/' => name.replace('/', &replacement.to_string()),
         Some(_) | None => name.trim_start_matches('/').to_owned(),
     };
+    // A block scalar has a line's end that its author does not see.
+    let advice =
+        if name.ends_with('\n') { "; write it on one line, or after |- instead of | or >" } else { "" };
     FilePath::parse(&translated)
         .map_err(|error| {
+            let translated = quoted(&translated);
             mistakes.add(
                 place,
-                format!("{key} {} gives the file name {}, which {error}", quoted(name), quoted(&translated)),
+                format!("{key} {} gives the file name {translated}, which {error}{advice}", quoted(name)),
             )
         })
         .ok()

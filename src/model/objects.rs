@@ -138,14 +138,22 @@ fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<
         mistakes.add("objects", format!("has {} bytes; the maximum is {MAX_OBJECTS_BYTES}", text.len()));
         return Vec::new();
     }
-    let node = match yaml::read(text) {
-        Ok(None) => return Vec::new(),
-        Ok(Some(node)) => node,
+    let document = match yaml::read(text) {
+        Ok(document) => document,
         Err(error) => {
-            mistakes.add("objects", format!("is not YAML: {error}"));
+            let template = yaml::template_line(text).map_or_else(String::new, |line| {
+                format!("; line {line} holds {{{{: a template (of Helm) was not rendered")
+            });
+            mistakes.add("objects", format!("is not YAML: {error}{template}"));
             return Vec::new();
         }
     };
+    if let Some(line) = document.lost {
+        mistakes.warn(format!(
+            "objects: nothing from line {line} on is mounted, because the list ends before it: at a ---, or at a line that is indented less than its first entry"
+        ));
+    }
+    let Some(node) = document.root else { return Vec::new() };
     match &node.content {
         Content::Null => Vec::new(),
         Content::List(entries) => {

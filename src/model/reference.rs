@@ -6,6 +6,7 @@ use super::{
     arn::{Arn, Region},
     message::quoted,
     mistakes::Mistakes,
+    yaml::is_template,
 };
 
 /// The AWS service that holds an object.
@@ -97,6 +98,13 @@ impl Reference {
     ) -> Option<Self> {
         if name.is_empty() {
             mistakes.add(place, "objectName is missing");
+            return None;
+        }
+        if is_template(name) {
+            mistakes.add(
+                place,
+                format!("objectName {} holds {{{{: a template (of Helm) was not rendered", quoted(name)),
+            );
             return None;
         }
         if name.len() > 2048 || name.chars().any(char::is_control) {

@@ -197,11 +197,15 @@ impl Opened {
         let default_mode = default_mode(&raw.permission, &mut mistakes);
         rules.check_region("region", region.as_ref(), &mut mistakes);
         rules.check_region("failoverRegion", failover_region.as_ref(), &mut mistakes);
-        if region.is_some() && region == failover_region {
-            mistakes.add("failoverRegion", "is the same as the primary Region");
+        if let Some(region) = region.as_ref().filter(|region| failover_region.as_ref() == Some(region)) {
+            mistakes.add("failoverRegion", format!("{region} is the primary Region, too; name another one"));
         }
         if raw.target_path.is_empty() {
             mistakes.add("target_path", "is missing");
+        }
+        if !attributes.names("objects") {
+            mistakes
+                .add("objects", "is missing: the list of what to mount (an empty one, [], mounts nothing)");
         }
         let text = ObjectsText {
             text: attributes.take("objects").unwrap_or_default(),

@@ -17,6 +17,7 @@ fn parse_with(
         "csi.storage.k8s.io/serviceAccount.name": "web",
         "secretProviderClass": "aws",
         "region": "us-east-1",
+        "objects": "",
     });
     for (key, value) in attributes {
         all[key] = serde_json::Value::String((*value).to_owned());
@@ -70,9 +71,10 @@ fn file_names_are_those_of_awss_own_provider() {
 }
 
 #[test]
-fn an_unset_objects_parameter_mounts_nothing() {
-    assert!(parse(&[]).unwrap().objects.is_empty());
-    assert!(objects("# nothing").unwrap().is_empty());
+fn an_empty_list_mounts_nothing() {
+    for empty in ["", "# nothing", "[]", "~", "---"] {
+        assert!(objects(empty).unwrap().is_empty(), "{empty:?}");
+    }
 }
 
 #[test]
@@ -259,6 +261,7 @@ fn kubelets_tokens_among_the_secrets_win_over_the_attributes() {
         let mut texts = serde_json::json!({
             "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
             "csi.storage.k8s.io/pod.uid": "u", "csi.storage.k8s.io/serviceAccount.name": "s",
+            "objects": "",
         });
         if !attributes.is_empty() {
             texts[TOKENS_KEY] = attributes.into();
@@ -495,3 +498,6 @@ proptest::proptest! {
         let _ = parse(&[("objects", &objects)]);
     }
 }
+
+#[path = "objects_tests.rs"]
+mod of_objects;

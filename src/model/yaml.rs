@@ -13,10 +13,14 @@ use serde_yaml::{
     options::{DuplicateKeyPolicy, MergeKeyPolicy, NonFiniteFloatPolicy},
 };
 
+use super::go_text::{show_float, show_integer};
+
 /// Deepest nesting that is read; a SecretProviderClass needs 7. The parser and
 /// this file recurse, and an exhausted stack would end the process: a debug build
 /// takes up to 60 KiB a level, and a thread has 2 MiB.
 const MAX_DEPTH: usize = 12;
+/// Deepest nesting of a manifest of a person at the command line.
+const MAX_MANIFEST_DEPTH: usize = 32;
 /// Most nodes that are read, aliases expanded: 500 objects with every key that
 /// there is have about 15,000.
 const MAX_NODES: usize = 16_000;
@@ -43,6 +47,8 @@ pub enum Content {
         text: String,
         /// The unquoted number's own spelling, such as `0644`.
         number: Option<String>,
+        /// Whether it is an unquoted boolean, such as `true` or `yes`.
+        boolean: bool,
     },
     /// A list.
     List(Vec<Node>),
@@ -71,54 +77,119 @@ impl Node {
 
 /// A document that cannot be read. The message holds a place, no content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {problem}")]
+#[error("line {line}, column {column}: {problem}")]
 pub struct YamlError {
     /// 1-based line, 0 when the parser names none.
     pub line: u64,
+    /// 1-based column, in characters.
+    pub column: u64,
     /// What the parser refused.
     pub problem: String,
 }
 
-/// Reads the first document of `text`; an empty one is `None`.
+/// The first document of a text, which is all that Go's `yaml.Unmarshal` reads.
+#[derive(Debug, PartialEq)]
+pub struct Document {
+    /// What it holds; an empty one is `None`.
+    pub root: Option<Node>,
+    /// 1-based line of what stands behind its end and is not read.
+    pub lost: Option<u64>,
+}
+
+/// Reads one document of a manifest, of whatever kind, that its reader trusts.
+///
+/// # Errors
+/// The place where the text is no YAML.
+pub fn read_manifest(text: &str) -> Result<Option<Node>, YamlError> {
+    let trusted = options(serde_yaml::budget! { max_depth: MAX_MANIFEST_DEPTH });
+    let mut bytes = text.as_bytes();
+    let first = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, trusted).next();
+    let raw = first.transpose().map_err(|error| unreadable(&error, text))?;
+    Ok(raw.map(|raw| Resolver { text: text.chars().collect() }.node(raw)))
+}
+
+/// Reads the first document of `text`.
 ///
 /// # Errors
 /// The place where the text is no YAML, or where it passes a budget.
-pub fn read(text: &str) -> Result<Option<Node>, YamlError> {
+pub fn read(text: &str) -> Result<Document, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match read_in_place(text) {
-        Some(node) => Ok(Some(node)),
+        Some(node) => Ok(Document { root: Some(node), lost: None }),
         None => read_first(text),
     }
 }
 
+/// The line in which `text` holds a template's `{{`, 1-based.
+pub fn template_line(text: &str) -> Option<usize> {
+    text.lines().position(is_template).map(|index| index + 1)
+}
+
+/// Whether `text` holds a template that nobody has rendered. No name of a secret, a
+/// parameter or a Region has two braces.
+pub(super) fn is_template(text: &str) -> bool {
+    text.contains("{{")
+}
+
 /// Reads a text of one document that is good and not empty, as nearly all are.
 fn read_in_place(text: &str) -> Option<Node> {
-    let raw = serde_yaml::from_str_with_options::<Spanned<Raw>>(text, options()).ok()?;
+    let raw = serde_yaml::from_str_with_options::<Spanned<Raw>>(text, hostile()).ok()?;
     let empty = matches!(raw.value, Raw::Null);
     (!empty).then(|| Resolver { text: text.chars().collect() }.node(raw))
 }
 
 /// Reads the first of any documents; slower, and with the last word.
-fn read_first(text: &str) -> Result<Option<Node>, YamlError> {
+fn read_first(text: &str) -> Result<Document, YamlError> {
     let mut bytes = text.as_bytes();
-    let first = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, options()).next();
-    match first {
-        None => Ok(None),
-        Some(Ok(raw)) => Ok(Some(Resolver { text: text.chars().collect() }.node(raw))),
-        Some(Err(error)) => Err(YamlError {
-            line: error.location().map_or(0, |location| location.line()),
-            problem: error.to_string().lines().next().unwrap_or_default().to_owned(),
-        }),
-    }
+    let mut documents = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, hostile());
+    let Some(first) = documents.next() else { return Ok(Document { root: None, lost: None }) };
+    let first = first.map_err(|error| unreadable(&error, text))?;
+    // A list that continues with less indentation has ended, and what follows is no
+    // document of its own: then there is an error at its place.
+    let lost = documents.next().and_then(|next| match next {
+        Ok(raw) => Some(raw.defined.line()),
+        Err(error) => error.location().map(|location| location.line()),
+    });
+    let root = Resolver { text: text.chars().collect() }.node(first);
+    Ok(Document { root: Some(root), lost })
 }
 
-fn options() -> serde_yaml::Options {
+fn unreadable(error: &serde_yaml::Error, text: &str) -> YamlError {
+    let (line, column) = error.location().map_or((0, 0), |place| (place.line(), place.column()));
+    let message = error.to_string();
+    let message = message.lines().next().unwrap_or_default();
+    if message.contains("tab")
+        && let Some(line) = indented_by_tab(text, line)
+    {
+        let problem = "a tab indents this line; YAML takes spaces only".to_owned();
+        return YamlError { line, column: 1, problem };
+    }
+    let place = format!(" at line {line}, column {column}");
+    YamlError { line, column, problem: message.strip_suffix(&place).unwrap_or(message).to_owned() }
+}
+
+/// The first line from the 1-based `from` on that a tab indents: the parser
+/// complains of it at the end of the line before.
+fn indented_by_tab(text: &str, from: u64) -> Option<u64> {
+    let indented = |line: &str| {
+        let content = line.trim_start_matches([' ', '\t']);
+        !content.trim().is_empty() && line[..line.len() - content.len()].contains('\t')
+    };
+    let lines = (1..).zip(text.lines()).skip_while(|(number, _)| *number < from);
+    lines.filter(|(_, line)| indented(line)).map(|(number, _)| number).next()
+}
+
+fn hostile() -> serde_yaml::Options {
+    options(serde_yaml::budget! {
+        max_depth: MAX_DEPTH,
+        max_nodes: MAX_NODES,
+        max_total_scalar_bytes: MAX_SCALAR_BYTES,
+    })
+}
+
+fn options(budget: Option<serde_yaml::Budget>) -> serde_yaml::Options {
     serde_yaml::options! {
-        budget: serde_yaml::budget! {
-            max_depth: MAX_DEPTH,
-            max_nodes: MAX_NODES,
-            max_total_scalar_bytes: MAX_SCALAR_BYTES,
-        },
+        budget: budget,
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::AsOrdinary,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
@@ -220,9 +291,9 @@ impl Resolver {
         let span = raw.defined.span();
         let content = match raw.value {
             Raw::Null => Content::Null,
-            Raw::Bool(value) => scalar(value.to_string()),
-            Raw::Integer(value) => self.number(&span, |spelling| go_integer(value, spelling)),
-            Raw::Float(value) => self.number(&span, |spelling| go_float(value, spelling)),
+            Raw::Bool(value) => boolean(value),
+            Raw::Integer(value) => self.number(&span, |spelling| show_integer(value, spelling)),
+            Raw::Float(value) => self.number(&span, |spelling| show_float(value, spelling)),
             Raw::Text(text) => self.text(&span, text),
             Raw::List(items) => Content::List(items.into_iter().map(|item| self.node(item)).collect()),
             Raw::Map(entries) => {
@@ -238,7 +309,7 @@ impl Resolver {
 
     fn number(&self, span: &serde_yaml::Span, text: impl FnOnce(&str) -> String) -> Content {
         let spelling = self.spelling(span);
-        Content::Scalar { text: text(&spelling), number: Some(spelling) }
+        Content::Scalar { text: text(&spelling), number: Some(spelling), boolean: false }
     }
 
     /// Go resolves some words that the parser leaves as text; quoted text is
@@ -246,8 +317,8 @@ impl Resolver {
     fn text(&self, span: &serde_yaml::Span, text: String) -> Content {
         let plain = self.spelling(span) == text;
         let resolved = match (plain, text.to_ascii_lowercase().as_str()) {
-            (true, "y" | "yes" | "on" | "true") => "true",
-            (true, "n" | "no" | "off" | "false") => "false",
+            (true, "y" | "yes" | "on" | "true") => return boolean(true),
+            (true, "n" | "no" | "off" | "false") => return boolean(false),
             (true, ".inf" | "+.inf") => "+Inf",
             (true, "-.inf") => "-Inf",
             (true, ".nan") => "NaN",
@@ -302,40 +373,12 @@ impl Mapping {
     }
 }
 
+fn boolean(value: bool) -> Content {
+    Content::Scalar { text: value.to_string(), number: None, boolean: true }
+}
+
 fn scalar(text: String) -> Content {
-    Content::Scalar { text, number: None }
-}
-
-/// Go prints any integer of 64 bits as decimal and keeps larger ones as written.
-fn go_integer(value: i128, spelling: &str) -> String {
-    if value >= i128::from(i64::MIN) && value <= i128::from(u64::MAX) {
-        value.to_string()
-    } else {
-        spelling.to_owned()
-    }
-}
-
-/// Go prints a float field's text with `FormatFloat(v, 'g', -1, 32)`; integers
-/// that are too long for 64 bits are no floats to Go and stay as written.
-fn go_float(value: f64, spelling: &str) -> String {
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    if spelling.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | '-' | '_')) {
-        return spelling.to_owned();
-    }
-    // f64 → f32 rounds to nearest, as Go's formatter does.
-    let single = value as f32;
-    let scientific = format!("{single:e}");
-    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    // Go's shortest 'g' turns to an exponent below 1e-4 and from 1e6 on.
-    if !(-4..6).contains(&exponent) {
-        let sign = if exponent < 0 { '-' } else { '+' };
-        format!("{mantissa}e{sign}{:02}", exponent.abs())
-    } else {
-        format!("{single}")
-    }
+    Content::Scalar { text, number: None, boolean: false }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn value_of(yaml: &str) -> String {
-    let node = read(yaml).unwrap().unwrap();
+    let node = read(yaml).unwrap().root.unwrap();
     let Content::Map(entries) = node.content else { panic!("no map: {yaml}") };
     match &entries.last().unwrap().1.content {
         Content::Null => String::new(),
@@ -59,7 +59,7 @@ fn unquoted_scalars_become_text_as_go_prints_them() {
 
 #[test]
 fn an_unquoted_number_keeps_its_spelling() {
-    let node = read("a: 0644\nb: 420\nc: '0644'").unwrap().unwrap();
+    let node = read("a: 0644\nb: 420\nc: '0644'").unwrap().root.unwrap();
     let Content::Map(entries) = node.content else { panic!() };
     let numbers: Vec<_> = entries
         .iter()
@@ -77,13 +77,13 @@ fn duplicates_merges_and_marks_read_as_go_reads_them() {
     assert_eq!(value_of("k: a\nk: b"), "b");
     assert_eq!(value_of("\u{feff}k: a\r\n"), "a");
     assert_eq!(value_of("k: a\n---\nk: b"), "a");
-    let node = read("- &base {x: '1'}\n- {<<: *base, y: '2'}").unwrap().unwrap();
+    let node = read("- &base {x: '1'}\n- {<<: *base, y: '2'}").unwrap().root.unwrap();
     let Content::List(items) = node.content else { panic!() };
     let Content::Map(entries) = &items[1].content else { panic!() };
     let mut keys: Vec<_> = entries.iter().map(|(key, _)| key.as_str()).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["x", "y"]);
-    assert_eq!(read("").unwrap(), None);
+    assert_eq!(read("").unwrap().root, None);
 }
 
 #[test]
@@ -175,7 +175,7 @@ proptest! {
     ) {
         let text = lines.join("\n");
         if let Some(node) = read_in_place(&text) {
-            prop_assert_eq!(read_first(&text), Ok(Some(node)), "{:?}", text);
+            prop_assert_eq!(read_first(&text), Ok(Document { root: Some(node), lost: None }), "{:?}", text);
         }
     }
 
@@ -183,4 +183,47 @@ proptest! {
     fn quoted_text_is_never_changed(text in "[a-zA-Z0-9 ._:/+-]{0,30}") {
         prop_assert_eq!(value_of(&format!("k: \"{text}\"")), text);
     }
+}
+
+#[test]
+fn an_error_names_the_line_and_the_column_that_are_wrong() {
+    for (text, place) in [
+        ("- a: b\n   c: d\n", "line 2, column 5: mapping values"),
+        ("- a: b\r\n   c: d\r\n", "line 2, column 5: mapping values"),
+        ("- a: ü\n- b: ü: c\n", "line 2, column 7: mapping values"),
+        ("- a: shop/db\n\tb: c\n", "line 2, column 1: a tab indents this line"),
+        ("- a: shop/db\r\n\tb: c\r\n", "line 2, column 1: a tab indents this line"),
+        ("- a: b\n  c: d\n  \te: f\n", "line 3, column 1: a tab indents this line"),
+        ("- a: b\n\n# more\n\t- c: d\n", "line 4, column 1: a tab indents this line"),
+        ("\u{feff}- a: b: c\n", "line 1, column 7: mapping values"),
+        ("- a: @x\n", "line 1, column 6: unexpected character"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.starts_with(place) && error.matches("line").count() <= 2, "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn what_stands_behind_the_first_document_is_told() {
+    for (text, lost) in [
+        ("  - a: 1\n    b: 2\n- a: 3\n  b: 4\n", Some(3)),
+        ("  - a: 1\r\n  - b: 2\r\n - a: 3\r\n", Some(3)),
+        ("- a: 1\n---\n- a: 2\n", Some(3)),
+        ("- a: 1\n...\n\n- a: 2\n", Some(4)),
+        ("- a: 1\n---\n{{ bad\n", Some(3)),
+        ("- a: 1\n---\n", None),
+        ("---\n- a: 1\n---\n# nothing\n", None),
+        ("# a class\n---\n- a: 1\n...\n", None),
+    ] {
+        let document = read(text).unwrap();
+        assert!(document.root.is_some(), "{text:?}");
+        assert_eq!(document.lost, lost, "{text:?}");
+    }
+}
+
+#[test]
+fn a_manifest_may_be_deeper_than_a_class() {
+    let deep = "{a: ".repeat(20) + "c" + &"}".repeat(20);
+    assert!(read_manifest(&deep).unwrap().is_some());
+    assert!(read_manifest(&"[".repeat(10_000)).is_err());
 }

@@ -25,6 +25,7 @@ mod isolation;
 mod json_fields;
 mod leaks;
 mod mistakes;
+mod mount_command;
 mod outage;
 mod parameters;
 mod probes;

@@ -1,0 +1,211 @@
+//! `NO_PROXY`: what is reached without a proxy, as Go reads it. Of names, addresses
+//! and ranges, each with a port or without:
+//! <https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config>
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+/// What is reached without a proxy (`NO_PROXY`).
+#[derive(Debug, Default)]
+pub(super) struct Bypass {
+    everything: bool,
+    addresses: Vec<(Network, Option<String>)>,
+    domains: Vec<Domain>,
+}
+
+/// Addresses that begin with the same bits.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+#[derive(Debug)]
+struct Domain {
+    /// With a dot at its start.
+    suffix: String,
+    /// Whether the domain itself is meant, too, and not only what is below it.
+    itself: bool,
+    port: Option<String>,
+}
+
+impl Bypass {
+    pub(super) fn of(text: &str) -> Self {
+        let mut bypass = Self::default();
+        for entry in text.split(',').map(|entry| entry.trim().to_ascii_lowercase()) {
+            if entry == "*" {
+                return Self { everything: true, ..Self::default() };
+            }
+            if let Some(network) = Network::parse(&entry) {
+                bypass.addresses.push((network, None));
+                continue;
+            }
+            let (host, port) = host_and_port(&entry);
+            if host.is_empty() {
+                continue;
+            }
+            if let Ok(address) = host.parse::<IpAddr>() {
+                bypass.addresses.push((Network::one(address), port));
+                continue;
+            }
+            // "*.example" is what ".example" is: the domains below it only.
+            let host = if host.starts_with("*.") { &host[1..] } else { host };
+            let itself = !host.starts_with('.');
+            let suffix = if itself { format!(".{host}") } else { host.to_owned() };
+            bypass.domains.push(Domain { suffix, itself, port });
+        }
+        bypass
+    }
+
+    /// Whether no proxy is used for `uri`. One is never used for this machine.
+    pub(super) fn has(&self, uri: &Uri) -> bool {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
+        let default_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
+        let port = uri.port_u16().unwrap_or(default_port).to_string();
+        let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        let fits = |wanted: &Option<String>| wanted.as_ref().is_none_or(|wanted| *wanted == port);
+        self.everything
+            || host == "localhost"
+            || address.is_some_and(|address| {
+                address.is_loopback()
+                    || self.addresses.iter().any(|(network, port)| network.has(address) && fits(port))
+            })
+            || self.domains.iter().any(|domain| {
+                let named = host.ends_with(&domain.suffix) || domain.itself && host == domain.suffix[1..];
+                named && fits(&domain.port)
+            })
+    }
+}
+
+/// As Go's `net.SplitHostPort`: what it refuses is a host without a port.
+fn host_and_port(entry: &str) -> (&str, Option<String>) {
+    match entry.rsplit_once(':') {
+        Some((host, port)) if host.starts_with('[') && host.ends_with(']') => {
+            (&host[1..host.len() - 1], some_port(port))
+        }
+        Some((host, port)) if !host.contains([':', '[', ']']) => (host, some_port(port)),
+        Some(_) | None => (entry, None),
+    }
+}
+
+fn some_port(port: &str) -> Option<String> {
+    (!port.is_empty()).then(|| port.to_owned())
+}
+
+impl Network {
+    fn one(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { address, bits: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// `10.0.0.0/8`.
+    fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let digits = bits.bytes().all(|b| b.is_ascii_digit());
+        let bits: u32 = bits.parse().ok().filter(|bits| digits && *bits <= most)?;
+        match address.to_canonical() {
+            canonical @ IpAddr::V4(_) if most == 128 && bits >= 96 => {
+                Some(Self { address: canonical, bits: bits - 96 })
+            }
+            _ => Some(Self { address, bits }),
+        }
+    }
+
+    fn has(self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                (network.to_bits() ^ address.to_bits()).leading_zeros() >= self.bits
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                (network.to_bits() ^ address.to_bits()).leading_zeros() >= self.bits
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn goes(no_proxy: &str, url: &str) -> &'static str {
+        if Bypass::of(no_proxy).has(&url.parse().unwrap()) { "around" } else { "through" }
+    }
+
+    const SECRETS: &str = "https://secretsmanager.us-east-1.amazonaws.com/";
+
+    #[test]
+    fn no_proxy_means_what_it_means_to_go() {
+        for around in [
+            "*",
+            "x, *",
+            "*.amazonaws.com",
+            "localhost,*.amazonaws.com",
+            ".amazonaws.com",
+            "amazonaws.com",
+            " AmazonAWS.com ",
+            "secretsmanager.us-east-1.amazonaws.com",
+            "secretsmanager.us-east-1.amazonaws.com:443",
+            "*.amazonaws.com:443",
+            "amazonaws.com:443",
+            ",,amazonaws.com",
+            "10.0.0.0/8,amazonaws.com:",
+        ] {
+            assert_eq!(goes(around, SECRETS), "around", "{around}");
+        }
+        for through in [
+            "",
+            ",",
+            "*.secretsmanager.us-east-1.amazonaws.com",
+            ".secretsmanager.us-east-1.amazonaws.com",
+            "aws.com",
+            "*amazonaws.com",
+            "secretsmanager.*",
+            "amazonaws.com:80",
+            "https://secretsmanager.us-east-1.amazonaws.com",
+            "amazonaws.com *.internal",
+            ":443",
+            "0.0.0.0/0",
+        ] {
+            assert_eq!(goes(through, SECRETS), "through", "{through}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_named_one_by_one_or_by_their_first_bits() {
+        for (entry, url) in [
+            ("10.1.2.3", "https://10.1.2.3"),
+            ("10.1.2.3:8443", "https://10.1.2.3:8443"),
+            ("10.0.0.0/8", "https://10.1.2.3"),
+            ("10.9.9.9/8", "https://10.1.2.3:1"),
+            ("0.0.0.0/0", "https://10.1.2.3"),
+            ("::ffff:10.1.2.3", "https://10.1.2.3"),
+            ("10.1.2.3", "https://[::ffff:10.1.2.3]"),
+            ("fd00::/8", "https://[fd00:1::2]"),
+            ("fd00::1", "https://[fd00::1]"),
+            ("[fd00::1]:443", "https://[fd00::1]"),
+            ("", "https://127.0.0.1"),
+            ("", "https://127.9.9.9:8443"),
+            ("", "https://[::1]"),
+            ("", "http://LocalHost:4566"),
+        ] {
+            assert_eq!(goes(entry, url), "around", "{entry} {url}");
+        }
+        for (entry, url) in [
+            ("10.1.2.3", "https://10.1.2.4"),
+            ("10.1.2.3:443", "https://10.1.2.3:8443"),
+            ("10.0.0.0/8", "https://11.1.2.3"),
+            ("10.0.0.0/33", "https://10.1.2.3"),
+            ("10.0.0.0/+8", "https://10.1.2.3"),
+            ("fd00::/8", "https://10.1.2.3"),
+            ("[fd00::1]", "https://[fd00::1]"),
+            ("", "https://169.254.1.1"),
+            ("", "https://localhost.example"),
+        ] {
+            assert_eq!(goes(entry, url), "through", "{entry} {url}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! AWS's own environment variables, checked when the process starts: the SDK
+//! ignores what it cannot read, or fails in each call with the whole request in
+//! its hands.
+
+use std::net::IpAddr;
+
+use http::Uri;
+
+use super::{AwsSetupError, endpoint::check_endpoint};
+
+/// Variables that the SDK reads endpoints from:
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
+const ENDPOINTS: [&str; 4] =
+    ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_STS"];
+const IGNORE_ENDPOINTS: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
+/// Variables that are true or false, in any case, and decide where calls go:
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html>
+const BOOLEANS: [&str; 3] = ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", IGNORE_ENDPOINTS];
+
+/// Checks the variables, and warns of what is dangerous.
+///
+/// # Errors
+/// The first variable that cannot be used.
+pub(super) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), AwsSetupError> {
+    let set = |name: &'static str| Some((name, variable(name).filter(|text| !text.is_empty())?));
+    for (name, text) in BOOLEANS.into_iter().filter_map(set) {
+        if boolean(&text).is_none() {
+            return Err(AwsSetupError::Boolean { name });
+        }
+    }
+    for (name, url) in ENDPOINTS.into_iter().filter_map(set) {
+        check_endpoint(&url).map_err(|problem| AwsSetupError::Url { name, problem })?;
+    }
+    let plain = plain_endpoints(&variable);
+    if !plain.is_empty() {
+        tracing::warn!(
+            "plain http:// in {}: secrets and tokens cross the network in clear text; use https://",
+            plain.join(", ")
+        );
+    }
+    for name in ["ALL_PROXY", "all_proxy"].into_iter().filter(|name| set(name).is_some()) {
+        tracing::warn!("{name} is not read, as by AWS's own provider; set HTTPS_PROXY");
+    }
+    Ok(())
+}
+
+/// As AWS's SDKs read it.
+fn boolean(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// The variables that send secrets over a network without TLS.
+fn plain_endpoints(variable: &impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
+    if variable(IGNORE_ENDPOINTS).as_deref().and_then(boolean) == Some(true) {
+        return Vec::new();
+    }
+    let is_plain = |name: &&str| {
+        let uri = variable(name).and_then(|url| url.parse::<Uri>().ok());
+        uri.is_some_and(|uri| uri.scheme_str() == Some("http") && !stays_on_the_node(&uri))
+    };
+    ENDPOINTS.into_iter().filter(is_plain).collect()
+}
+
+/// Whether what is sent to `uri` leaves no machine: loopback, or link-local as the
+/// agents of EKS and ECS are.
+fn stays_on_the_node(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
+        Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unicast_link_local(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with<'a>(set: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |asked| set.iter().find(|(name, _)| *name == asked).map(|(_, text)| (*text).to_owned())
+    }
+
+    #[test]
+    fn a_variable_that_cannot_be_used_is_named() {
+        for name in ENDPOINTS {
+            for bad in ["sts.example", "//sts.example", "https:/sts.example", "file:///sts", " "] {
+                let error = check(with(&[(name, bad)])).unwrap_err();
+                assert!(matches!(error, AwsSetupError::Url { name: named, .. } if named == name), "{error}");
+            }
+            assert!(check(with(&[(name, "")])).is_ok());
+            assert!(check(with(&[(name, "https://sts.example")])).is_ok());
+        }
+    }
+
+    #[test]
+    fn booleans_are_true_or_false_in_any_case() {
+        for name in BOOLEANS {
+            for good in ["true", "false", "TRUE", "False", "tRuE", ""] {
+                assert!(check(with(&[(name, good)])).is_ok(), "{good}");
+            }
+            for bad in ["1", "0", "yes", "on", "t", "enabled", " true", "true\n", "\"true\""] {
+                let error = check(with(&[(name, bad)])).unwrap_err().to_string();
+                assert_eq!(error, format!("{name} must be true or false"), "{bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_http_over_a_network_is_warned_of() {
+        for url in
+            ["http://vpce-1.sts.eu-central-1.vpce.amazonaws.com", "HTTP://10.0.0.1:80", "http://[fd00::1]"]
+        {
+            assert_eq!(
+                plain_endpoints(&with(&[("AWS_ENDPOINT_URL_STS", url)])),
+                ["AWS_ENDPOINT_URL_STS"],
+                "{url}"
+            );
+        }
+        for url in [
+            "https://sts.example",
+            "http://127.0.0.1:4566",
+            "http://localhost:4566",
+            "http://[::1]",
+            "http://169.254.170.23",
+            "http://[fe80::1]",
+        ] {
+            assert!(plain_endpoints(&with(&[("AWS_ENDPOINT_URL", url)])).is_empty(), "{url}");
+        }
+        let ignored = [("AWS_ENDPOINT_URL", "http://x.example"), (IGNORE_ENDPOINTS, "True")];
+        assert!(plain_endpoints(&with(&ignored)).is_empty());
+    }
+}

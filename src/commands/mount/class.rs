@@ -1,0 +1,236 @@
+//! One SecretProviderClass object, and what the API server would say of it.
+
+use std::fmt;
+
+use anyhow::bail;
+
+use super::synced::Synced;
+use crate::model::{
+    message::quoted,
+    request::{MountRequest, RawRequest, Rules},
+    yaml::{Content, Node},
+};
+
+pub(super) const KIND: &str = "SecretProviderClass";
+pub(super) const GROUP: &str = "secrets-store.csi.x-k8s.io";
+const VERSIONS: [&str; 2] = ["secrets-store.csi.x-k8s.io/v1", "secrets-store.csi.x-k8s.io/v1alpha1"];
+/// Mode of a file whose object names none, as the driver has it.
+const DEFAULT_PERMISSION: &str = "420";
+
+/// The fields of the object, of its spec, and of what is below `secretObjects`:
+/// <https://github.com/kubernetes-sigs/secrets-store-csi-driver/blob/main/apis/v1/secretproviderclass_types.go>
+const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+const SPEC_FIELDS: [&str; 3] = ["provider", "parameters", "secretObjects"];
+const SECRET_FIELDS: [&str; 5] = ["secretName", "type", "labels", "annotations", "data"];
+const DATA_FIELDS: [&str; 2] = ["objectName", "key"];
+
+/// A SecretProviderClass object, as far as a mount needs it.
+pub(super) struct SecretProviderClass {
+    name: String,
+    namespace: String,
+    file: String,
+    root: Node,
+}
+
+impl fmt::Display for SecretProviderClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, namespace, file, root } = self;
+        write!(f, "{namespace}/{name} ({file}, line {})", root.line)
+    }
+}
+
+impl SecretProviderClass {
+    pub(super) fn new(file: &str, root: &Node) -> Self {
+        Self {
+            name: text_at(root, &["metadata", "name"]).unwrap_or_default(),
+            namespace: text_at(root, &["metadata", "namespace"]).unwrap_or_else(|| "default".to_owned()),
+            file: file.to_owned(),
+            root: root.clone(),
+        }
+    }
+
+    /// Whether `wanted` is its name, or its namespace and name.
+    pub(super) fn is_named(&self, wanted: &str) -> bool {
+        wanted == self.name || wanted.split_once('/') == Some((&self.namespace, &self.name))
+    }
+
+    /// Whether its provider is this one.
+    pub(super) fn is_ours(&self) -> bool {
+        matches!(text_at(&self.root, &["spec", "provider"]).as_deref(), Some("aws" | "latchkey"))
+    }
+
+    /// Whether the API server would take it, and the driver call this provider.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let mut mistakes = Vec::new();
+        let kind = text_at(&self.root, &["kind"]).unwrap_or_default();
+        if kind != KIND {
+            mistakes.push(format!("kind {} must be {KIND:?}", quoted(&kind)));
+        }
+        let version = text_at(&self.root, &["apiVersion"]).unwrap_or_default();
+        if !VERSIONS.contains(&version.as_str()) {
+            mistakes.push(format!("apiVersion {} must be {:?}", quoted(&version), VERSIONS[0]));
+        }
+        let provider = text_at(&self.root, &["spec", "provider"]).unwrap_or_default();
+        if !self.is_ours() {
+            mistakes.push(format!("spec.provider {} must be \"aws\"", quoted(&provider)));
+        }
+        match at(&self.root, &["spec", "parameters"]) {
+            None => mistakes.push("spec.parameters is missing".to_owned()),
+            Some(Node { content: Content::Map(entries), .. }) => {
+                mistakes.extend(entries.iter().filter_map(|(key, node)| no_text(key, node)));
+            }
+            Some(node) => mistakes.push(format!("spec.parameters (line {}) must be a mapping", node.line)),
+        }
+        match mistakes.as_slice() {
+            [] => Ok(()),
+            mistakes => bail!("{}", mistakes.join("; ")),
+        }
+    }
+
+    /// What the API server would refuse or drop, depending on who asks it.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut unknown = Unknown { warnings: Vec::new() };
+        unknown.fields("", &self.root, &FIELDS);
+        if let Some(spec) = at(&self.root, &["spec"]) {
+            unknown.fields("spec.", spec, &SPEC_FIELDS);
+        }
+        for (index, secret) in self.secrets().iter().enumerate() {
+            let place = format!("spec.secretObjects[{index}].");
+            unknown.fields(&place, secret, &SECRET_FIELDS);
+            for (index, entry) in list_at(secret, "data").iter().enumerate() {
+                unknown.fields(&format!("{place}data[{index}]."), entry, &DATA_FIELDS);
+            }
+        }
+        if text_at(&self.root, &["apiVersion"]).as_deref() == Some(VERSIONS[1]) {
+            unknown.warnings.push(format!("apiVersion v1alpha1 is deprecated; use {}", VERSIONS[0]));
+        }
+        unknown.warnings
+    }
+
+    /// What the driver makes Kubernetes Secrets of.
+    pub(super) fn secret_objects(&self) -> Vec<Synced> {
+        let mut synced = Vec::new();
+        for (index, secret) in self.secrets().iter().enumerate() {
+            let name = text_at(secret, &["secretName"]).unwrap_or_default();
+            let place = format!("spec.secretObjects[{index}] {} (line {})", quoted(&name), secret.line);
+            for missing in ["secretName", "type"] {
+                if text_at(secret, &[missing]).is_none_or(|text| text.is_empty()) {
+                    synced.push(Synced::without(&place, missing));
+                }
+            }
+            let data = list_at(secret, "data");
+            if data.is_empty() {
+                synced.push(Synced::without(&place, "data"));
+            }
+            for (index, entry) in data.iter().enumerate() {
+                let place = format!("{place}.data[{index}]");
+                if text_at(entry, &["key"]).is_none_or(|text| text.is_empty()) {
+                    synced.push(Synced::without(&place, "key"));
+                }
+                synced.push(match text_at(entry, &["objectName"]) {
+                    Some(name) if !name.is_empty() => Synced::file(&place, &name),
+                    Some(_) | None => Synced::without(&place, "objectName"),
+                });
+            }
+        }
+        synced
+    }
+
+    fn secrets(&self) -> &[Node] {
+        at(&self.root, &["spec"]).map_or(&[], |spec| list_at(spec, "secretObjects"))
+    }
+
+    /// The request that the driver would make, for no pod in particular.
+    pub(super) fn request(self, rules: Rules) -> anyhow::Result<MountRequest> {
+        let parameters = match at(&self.root, &["spec", "parameters"]).map(|node| &node.content) {
+            Some(Content::Map(entries)) => entries.as_slice(),
+            _ => &[],
+        };
+        let pod = [
+            ("pod.name", "none"),
+            ("pod.namespace", self.namespace.as_str()),
+            ("pod.uid", "none"),
+            ("serviceAccount.name", "none"),
+        ];
+        let pod = pod.map(|(key, value)| (format!("csi.storage.k8s.io/{key}"), value.to_owned()));
+        let class = [("secretProviderClass".to_owned(), self.name)];
+        let attributes: serde_json::Map<_, _> = parameters
+            .iter()
+            .map(|(key, node)| (key.clone(), text_of(node).unwrap_or_default()))
+            .chain(class)
+            .chain(pod)
+            .map(|(key, value)| (key, value.into()))
+            .collect();
+        let raw = RawRequest {
+            attributes: serde_json::Value::Object(attributes).to_string(),
+            secrets: String::new(),
+            target_path: "none".to_owned(),
+            permission: DEFAULT_PERMISSION.to_owned(),
+        };
+        Ok(MountRequest::parse(raw, &rules)?)
+    }
+}
+
+/// Why the API server takes no such parameter: all of them are texts.
+fn no_text(key: &str, node: &Node) -> Option<String> {
+    let problem = match &node.content {
+        Content::Scalar { text, number, boolean } => {
+            let unquoted = number.as_ref().or(boolean.then_some(text))?;
+            format!("must be text, so write it in quotes: {}", quoted(unquoted))
+        }
+        Content::List(_) | Content::Map(_) => "must be text, so write it as a block after a |".to_owned(),
+        Content::Null => "must be text, and is nothing: write \"\" or leave the key out".to_owned(),
+    };
+    Some(format!("spec.parameters.{key} (line {}) {problem}", node.line))
+}
+
+struct Unknown {
+    warnings: Vec<String>,
+}
+
+impl Unknown {
+    fn fields(&mut self, place: &str, node: &Node, known: &[&str]) {
+        let Content::Map(entries) = &node.content else { return };
+        for (field, node) in entries.iter().filter(|(field, _)| !known.contains(&field.as_str())) {
+            let near = known.iter().find(|known| known.eq_ignore_ascii_case(field));
+            let advice = match near {
+                Some(near) => format!(": it is spelt {near}"),
+                None if place == "spec." => ": parameters belong below spec.parameters".to_owned(),
+                None => String::new(),
+            };
+            self.warnings.push(format!(
+                "{place}{field} (line {}) is no field of a SecretProviderClass; the API server refuses or drops it{advice}",
+                node.line
+            ));
+        }
+    }
+}
+
+pub(super) fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+    path.iter().try_fold(node, |node, key| match &node.content {
+        Content::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),
+        Content::Null | Content::Scalar { .. } | Content::List(_) => None,
+    })
+}
+
+pub(super) fn text_at(node: &Node, path: &[&str]) -> Option<String> {
+    text_of(at(node, path)?)
+}
+
+fn text_of(node: &Node) -> Option<String> {
+    match &node.content {
+        Content::Scalar { text, .. } => Some(text.clone()),
+        Content::Null => Some(String::new()),
+        Content::List(_) | Content::Map(_) => None,
+    }
+}
+
+fn list_at<'a>(node: &'a Node, key: &str) -> &'a [Node] {
+    match at(node, &[key]).map(|node| &node.content) {
+        Some(Content::List(items)) => items,
+        _ => &[],
+    }
+}
