@@ -1,7 +1,9 @@
 //! What every AWS call shares: one HTTPS client, time-outs and retries, the
 //! bound on calls at once, and one way to judge a failure.
 
+mod advice;
 mod ahead;
+mod denial;
 mod effort;
 mod endpoint;
 mod failure;
@@ -10,8 +12,11 @@ mod per_region;
 
 use std::{path::PathBuf, time::Duration};
 
+pub(crate) use self::advice::judge;
 pub use self::{
+    advice::{ABSENT_PARAMETER, Advice, absent_secret},
     ahead::Greeting,
+    denial::{Denial, Policy},
     effort::Effort,
     endpoint::{UrlError, check_endpoint},
     failure::{AwsFailure, FailureKind, unreached},
