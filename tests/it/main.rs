@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod advice;
 mod cache_bounds;
 mod cache_fresh;
 mod cache_shared;
