@@ -25,6 +25,7 @@ mod identity;
 mod isolation;
 mod json_fields;
 mod leaks;
+mod messages;
 mod mistakes;
 mod outage;
 mod parameters;
