@@ -18,6 +18,9 @@ use crate::model::{
 /// What is told of a request that the SDK could not build.
 const NOT_MADE: &str = "the request could not be made: check the endpoint, FIPS and dual-stack settings (AWS_ENDPOINT_URL…, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT) and the Region";
 
+/// What is told of a call that nobody answered.
+const WAY: &str = "if it lasts, check the way from this node to AWS: DNS, route (NAT or VPC endpoint), security groups, proxy";
+
 /// What a failed AWS call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
@@ -105,8 +108,17 @@ impl AwsFailure {
                 (kind, advice) = judge(status, code, message);
                 (kind, code.map(said), message_of(status, message))
             }
-            SdkError::TimeoutError(_) => (FailureKind::Outage, None, "no answer in time".to_owned()),
-            SdkError::DispatchFailure(failure) => (FailureKind::Outage, None, unreached(failure)),
+            SdkError::TimeoutError(_) => {
+                advice = Advice::Known(WAY);
+                (FailureKind::Outage, None, "no answer in time".to_owned())
+            }
+            SdkError::DispatchFailure(failure) => {
+                let message = unreached(failure);
+                if message != NOT_MADE {
+                    advice = Advice::Known(WAY);
+                }
+                (FailureKind::Outage, None, message)
+            }
             // What could not be read is not repeated: it may hold a part of a value.
             SdkError::ResponseError(answer) => {
                 let status = answer.raw().status();
@@ -125,7 +137,8 @@ impl AwsFailure {
 
     /// A read that was given up after the Region's time.
     pub fn timed_out(operation: &'static str, region: &Region, after: Duration) -> Self {
-        Self::outage(operation, region, format!("no answer within {} s", after.as_secs()))
+        let message = format!("no answer within {} s", after.as_secs());
+        Self { advice: Advice::Known(WAY), ..Self::outage(operation, region, message) }
     }
 
     /// A failure that no answer of AWS tells in so many words.

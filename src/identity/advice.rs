@@ -67,7 +67,7 @@ fn of_pod_identity(principal: &Principal, kind: FailureKind, denial: Option<&Den
         FailureKind::TokenRefused => {
             ". EKS does not take the pod's token: kubelet brings a new one when it tries again. If it lasts, the agent on this node is of another cluster, or the cluster is not an EKS one".to_owned()
         }
-        FailureKind::Outage => ". Is the eks-pod-identity-agent running on this node?".to_owned(),
+        FailureKind::Outage => ". Is the eks-pod-identity-agent running on this node, and does it reach EKS (its log tells)?".to_owned(),
         _ => String::new(),
     }
 }

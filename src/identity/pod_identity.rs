@@ -213,7 +213,7 @@ impl Endpoint {
             Ok(answer) => answer,
             Err(error) => {
                 let message = match &error {
-                    SdkError::TimeoutError(_) => "not in time".to_owned(),
+                    SdkError::TimeoutError(_) => "nothing in time".to_owned(),
                     SdkError::DispatchFailure(failure) => {
                         format!("nothing, {}", unreached(failure))
                     }

@@ -4,6 +4,7 @@
 mod served;
 mod sources;
 mod started;
+mod warned;
 
 use std::path::Path;
 

@@ -28,7 +28,7 @@ impl Table {
     }
 }
 
-async fn world() -> World {
+pub(super) async fn world() -> World {
     let world = World::start().await;
     world.secret("shop/db", r#"{"user":"shop","db.host":"x","n":1}"#);
     world.secret("shop/text", "plain");

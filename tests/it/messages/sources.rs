@@ -2,10 +2,12 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use super::Table;
+use super::{Table, Who};
 
 /// Rooms whose texts are no messages of the provider.
 const OTHERS: [&str; 4] = ["emulator", "demo", "bench", "driver"];
+/// The same, of a file.
+const HELP: &str = "cli/bench.rs";
 /// Fewer words are a name or a key.
 const MIN_WORDS: usize = 3;
 
@@ -23,9 +25,9 @@ fn every_text_of_the_sources_is_as_it_was() {
         if texts.is_empty() {
             continue;
         }
-        table.0.push_str(&format!("\n## {path}\n\n| cause | text |\n|---|---|\n"));
+        table.section(&path);
         for (cause, text) in texts {
-            table.0.push_str(&format!("| {cause} | {} |\n", text.replace('|', "\\|")));
+            table.row(&cause, who_acts(&path), &text);
         }
     }
     table.compare("texts.md");
@@ -37,7 +39,7 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         let is_test = name.contains("/tests/") || name.ends_with("tests.rs");
         let room = name.split('/').next().unwrap().trim_end_matches(".rs");
-        if is_test || OTHERS.contains(&room) {
+        if is_test || OTHERS.contains(&room) || name == HELP {
             continue;
         }
         if path.is_dir() {
@@ -49,6 +51,18 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
     }
 }
 
+/// Who mostly acts on the texts of a file.
+fn who_acts(path: &str) -> Who {
+    let room = path.split('/').next().unwrap().trim_end_matches(".rs");
+    match (room, path) {
+        (_, "aws/advice.rs" | "aws/denial.rs" | "identity/advice.rs" | "shape/failed.rs") => Who::Account,
+        (_, "aws/failure.rs") => Who::Nobody,
+        ("model" | "jmespath" | "shape", _) | (_, "commands/mount.rs") => Who::Author,
+        ("backend" | "fetch" | "reading" | "rotation" | "values", _) => Who::Nobody,
+        _ => Who::Operator,
+    }
+}
+
 /// The texts of a file, each with its cause: the documentation of the item or
 /// variant that it stands in.
 fn texts(source: &str) -> Vec<(String, String)> {
@@ -57,10 +71,11 @@ fn texts(source: &str) -> Vec<(String, String)> {
     while let Some(c) = rest.chars().next() {
         let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
         if let Some(text) = line.strip_prefix("/// ") {
-            // Only the first sentence's line; more of it would make the table wide.
             if !is_open {
-                doc = text.trim_end_matches('.').replace('|', "\\|");
+                doc.clear();
             }
+            doc.push_str(if is_open { " " } else { "" });
+            doc.push_str(text);
             is_open = true;
             rest = &rest[line.len()..];
         } else if line.starts_with("//") {
@@ -68,7 +83,9 @@ fn texts(source: &str) -> Vec<(String, String)> {
         } else if let Some((text, length)) = literal(rest) {
             is_open = false;
             if text.split(' ').filter(|word| word.chars().any(char::is_alphabetic)).count() >= MIN_WORDS {
-                texts.push((doc.clone(), text.replace('\n', " ")));
+                // The first sentence is enough.
+                let cause = doc.split_once(". ").map_or(doc.as_str(), |(first, _)| first);
+                texts.push((cause.trim_end_matches('.').replace('|', "\\|"), text.replace('\n', " ")));
             }
             rest = &rest[length..];
         } else {
