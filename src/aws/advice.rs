@@ -5,11 +5,8 @@
 use super::{Denial, FailureKind};
 
 /// What a person does about a failure, as far as AWS's words tell it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// They tell no more than the failure's kind.
-    #[default]
-    None,
     /// They are known, and so is what to do.
     Known(&'static str),
     /// They tell which permission is missing, or who denies it.
@@ -275,13 +272,15 @@ const TABLE: &[Row] = &[
     ),
 ];
 
-/// What an answer means, and what to do about it.
-pub(crate) fn judge(status: u16, code: Option<&str>, message: &str) -> (FailureKind, Advice) {
+/// What an answer means, and what to do about it, where its words tell that.
+pub(crate) fn judge(status: u16, code: Option<&str>, message: &str) -> (FailureKind, Option<Advice>) {
     let Some(code) = code else {
         // Answers without an AWS code come from something between us and AWS.
         let advice = match status {
-            500.. => Advice::None,
-            _ => Advice::Known("this is not AWS's answer: check the proxy, firewall or endpoint in between"),
+            500.. => None,
+            _ => Some(Advice::Known(
+                "this is not AWS's answer: check the proxy, firewall or endpoint in between",
+            )),
         };
         return (FailureKind::Outage, advice);
     };
@@ -290,17 +289,17 @@ pub(crate) fn judge(status: u16, code: Option<&str>, message: &str) -> (FailureK
         && let Some(denial) = Denial::read(message)
     {
         let kind = if denial.is_of_kms() { FailureKind::KmsDenied } else { FailureKind::Denied };
-        return (kind, Advice::Denial(denial));
+        return (kind, Some(Advice::Denial(denial)));
     }
     let text = message.to_ascii_lowercase();
     let fits = |row: &&Row| {
         (row.codes.is_empty() || row.codes.contains(&code)) && row.says.iter().all(|part| text.contains(part))
     };
     match TABLE.iter().find(fits) {
-        Some(row) => (row.kind, row.advice.map_or(Advice::None, Advice::Known)),
-        None if status == 429 => (FailureKind::Throttled, Advice::None),
-        None if status >= 500 => (FailureKind::Outage, Advice::None),
-        None => (FailureKind::Invalid, Advice::None),
+        Some(row) => (row.kind, row.advice.map(Advice::Known)),
+        None if status == 429 => (FailureKind::Throttled, None),
+        None if status >= 500 => (FailureKind::Outage, None),
+        None => (FailureKind::Invalid, None),
     }
 }
 

@@ -19,9 +19,9 @@ fn told(reason: &str) -> String {
 
 fn told_of(message: &str) -> String {
     match judge(400, Some("AccessDeniedException"), message).1 {
-        Advice::Denial(denial) => denial.told(ACTION, "arn:guess"),
-        Advice::Known(advice) => advice.to_owned(),
-        Advice::None => String::new(),
+        Some(Advice::Denial(denial)) => denial.told(ACTION, "arn:guess"),
+        Some(Advice::Known(advice)) => advice.to_owned(),
+        None => String::new(),
     }
 }
 
@@ -162,7 +162,7 @@ fn a_long_name_hides_no_policy_and_a_strange_one_blames_none() {
 #[test]
 fn a_secret_that_is_there_is_not_called_misnamed() {
     let of = |message: &str| match judge(400, Some("ResourceNotFoundException"), message).1 {
-        Advice::Known(advice) => advice,
+        Some(Advice::Known(advice)) => advice,
         other => panic!("{other:?}"),
     };
     let value = "Secrets Manager can't find the specified secret value for";
@@ -177,7 +177,7 @@ fn a_secret_that_is_there_is_not_called_misnamed() {
     }
     let none =
         judge(400, Some("ResourceNotFoundException"), "Secrets Manager can't find the specified secret.");
-    assert_eq!(none, (FailureKind::NotFound, Advice::None));
+    assert_eq!(none, (FailureKind::NotFound, None));
 }
 
 #[test]

@@ -58,13 +58,13 @@ pub struct AwsFailure {
     /// Where.
     pub region: Region,
     /// AWS's error code, where there is one.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// AWS's message, or what happened instead of an answer.
     pub message: String,
     /// AWS's request id: the key into CloudTrail.
     pub request_id: Option<String>,
-    /// What to do, as far as AWS's words tell it.
-    pub advice: Advice,
+    /// What to do, where AWS's words tell it.
+    pub advice: Option<Box<Advice>>,
 }
 
 impl FailureKind {
@@ -98,7 +98,7 @@ impl AwsFailure {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let request_id = error.request_id().map(said);
-        let mut advice = Advice::None;
+        let mut advice = None;
         let (kind, code, message) = match error {
             SdkError::ServiceError(answer) => {
                 let (code, message) = (answer.err().code(), answer.err().message().unwrap_or_default());
@@ -106,16 +106,16 @@ impl AwsFailure {
                 let kind;
                 // Before the message is cut: its end tells whose policy denies.
                 (kind, advice) = judge(status, code, message);
-                (kind, code.map(said), message_of(status, message))
+                (kind, code.map(|code| said(code).into()), message_of(status, message))
             }
             SdkError::TimeoutError(_) => {
-                advice = Advice::Known(WAY);
+                advice = Some(Advice::Known(WAY));
                 (FailureKind::Outage, None, "no answer in time".to_owned())
             }
             SdkError::DispatchFailure(failure) => {
                 let message = unreached(failure);
                 if message != NOT_MADE {
-                    advice = Advice::Known(WAY);
+                    advice = Some(Advice::Known(WAY));
                 }
                 (FailureKind::Outage, None, message)
             }
@@ -127,7 +127,15 @@ impl AwsFailure {
             // Its cause may hold the whole request, and the request a token.
             _ => (FailureKind::Invalid, None, NOT_MADE.to_owned()),
         };
-        Self { kind, operation, region: region.clone(), code, message: said(&message), request_id, advice }
+        Self {
+            kind,
+            operation,
+            region: region.clone(),
+            code,
+            message: said(&message),
+            request_id,
+            advice: advice.map(Box::new),
+        }
     }
 
     /// An answer of AWS that lacks what it promises.
@@ -138,13 +146,13 @@ impl AwsFailure {
     /// A read that was given up after the Region's time.
     pub fn timed_out(operation: &'static str, region: &Region, after: Duration) -> Self {
         let message = format!("no answer within {} s", after.as_secs());
-        Self { advice: Advice::Known(WAY), ..Self::outage(operation, region, message) }
+        Self { advice: Some(Box::new(Advice::Known(WAY))), ..Self::outage(operation, region, message) }
     }
 
     /// A failure that no answer of AWS tells in so many words.
     pub fn own(kind: FailureKind, operation: &'static str, region: &Region, message: String) -> Self {
         let region = region.clone();
-        Self { kind, operation, region, code: None, message, request_id: None, advice: Advice::None }
+        Self { kind, operation, region, code: None, message, request_id: None, advice: None }
     }
 
     fn outage(operation: &'static str, region: &Region, message: String) -> Self {

@@ -111,7 +111,7 @@ impl Caller<'_> {
                     None => "there is no such parameter",
                 };
                 Err(AwsFailure {
-                    code: Some("InvalidParameters".to_owned()),
+                    code: Some("InvalidParameters".into()),
                     request_id: request_id.clone(),
                     ..AwsFailure::own(FailureKind::NotFound, OPERATION, call.region, message.to_owned())
                 })

@@ -11,10 +11,10 @@ use crate::{
 
 /// What to do about refused credentials of `principal`, as the end of a message.
 pub(super) fn of(principal: &Principal, failure: &AwsFailure) -> String {
-    let denial = match &failure.advice {
-        Advice::Known(advice) => return format!("; {advice}"),
-        Advice::Denial(denial) => Some(denial),
-        Advice::None => None,
+    let denial = match failure.advice.as_deref() {
+        Some(Advice::Known(advice)) => return format!("; {advice}"),
+        Some(Advice::Denial(denial)) => Some(denial),
+        None => None,
     };
     if let Some(denial) = denial
         && blames_another(denial)

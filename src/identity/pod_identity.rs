@@ -207,7 +207,7 @@ impl Endpoint {
             kind,
             code: code.map(str::to_owned),
             message: format!("{} answered {message}", self.url),
-            advice: Advice::None,
+            advice: None,
         };
         let answer = match self.operation.invoke(token.clone()).await {
             Ok(answer) => answer,
@@ -240,7 +240,7 @@ impl Endpoint {
             let kind = code.map_or(FailureKind::Outage, |(_, kind)| *kind);
             let code = code.map(|(code, _)| *code);
             // Whoever is denied may be the node, and not the pod's role.
-            let advice = Denial::read(&text).map_or(Advice::None, Advice::Denial);
+            let advice = Denial::read(&text).map(|denial| Box::new(Advice::Denial(denial)));
             return Err(Refusal { advice, ..refused(kind, code, format!("HTTP {}: {text}", answer.status)) });
         }
         fetched(&answer.body).ok_or_else(|| {
@@ -298,7 +298,7 @@ struct Refusal {
     kind: FailureKind,
     code: Option<String>,
     message: String,
-    advice: Advice,
+    advice: Option<Box<Advice>>,
 }
 
 impl Refusal {
@@ -313,7 +313,7 @@ impl Refusal {
 
     fn into_failure(self, region: &Region) -> AwsFailure {
         AwsFailure {
-            code: self.code,
+            code: self.code.map(Into::into),
             advice: self.advice,
             ..AwsFailure::own(self.kind, OPERATION, region, self.message)
         }

@@ -55,26 +55,26 @@ impl FailedObjects {
         reference: &Reference,
     ) -> fmt::Result {
         write!(f, "{failure}")?;
-        match (&failure.advice, failure.kind) {
-            (Advice::Known(advice), _) => write!(f, "; {advice}"),
-            (Advice::Denial(denial), _) => {
+        match (failure.advice.as_deref(), failure.kind) {
+            (Some(Advice::Known(advice)), _) => write!(f, "; {advice}"),
+            (Some(Advice::Denial(denial)), _) => {
                 let asked = self.resource(reference, &failure.region);
                 write!(f, "; {}", denial.told(failure.operation, &asked))
             }
-            (Advice::None, FailureKind::Denied) => {
+            (None, FailureKind::Denied) => {
                 write!(f, "; missing: {} on {}", failure.operation, self.resource(reference, &failure.region))
             }
-            (Advice::None, FailureKind::KmsDenied) => {
+            (None, FailureKind::KmsDenied) => {
                 f.write_str("; missing: kms:Decrypt on the KMS key that encrypts it")
             }
-            (Advice::None, FailureKind::NotFound) => {
+            (None, FailureKind::NotFound) => {
                 f.write_str("; ")?;
                 f.write_str(match reference.service {
                     Service::SecretsManager => absent_secret(&reference.id),
                     Service::ParameterStore => ABSENT_PARAMETER,
                 })
             }
-            (Advice::None, _) => Ok(()),
+            (None, _) => Ok(()),
         }
     }
 

@@ -70,9 +70,9 @@ fn stable(message: &str) -> String {
         let skipped = if let Some(length) = uuid(rest) {
             text.push_str("<uuid>");
             length
-        } else if rest.starts_with("127.0.0.1:") {
+        } else if let Some(port) = rest.strip_prefix("127.0.0.1:") {
             text.push_str("127.0.0.1:<port>");
-            "127.0.0.1:".len() + rest["127.0.0.1:".len()..].bytes().take_while(u8::is_ascii_digit).count()
+            rest.len() - port.trim_start_matches(|c: char| c.is_ascii_digit()).len()
         } else {
             text.push(c);
             c.len_utf8()
