@@ -72,7 +72,7 @@ pub enum ClusterError {
         remedy: &'static str,
     },
     /// The object is not there.
-    #[error("Kubernetes has no such object to {action}")]
+    #[error("cannot {action}: Kubernetes has no such object")]
     NotFound {
         /// What was wanted.
         action: String,

@@ -213,14 +213,7 @@ mod tests {
 
     fn failure(kind: FailureKind, region: &str) -> Box<AwsFailure> {
         let region = Region::parse(region).unwrap();
-        Box::new(AwsFailure {
-            kind,
-            operation: "o",
-            region,
-            code: None,
-            message: String::new(),
-            request_id: None,
-        })
+        Box::new(AwsFailure::own(kind, "o", &region, String::new()))
     }
 
     #[test]

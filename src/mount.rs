@@ -140,7 +140,7 @@ pub enum MountError {
     #[error("the mount was given up after {} s (--mount-timeout); kubelet tries again", .0.as_secs())]
     Deadline(Duration),
     /// A bug.
-    #[error("Latchkey failed by a bug of its own; its log has the place. The next mount is not affected")]
+    #[error("internal error (a bug in Latchkey; its log has the location). The next mount is not affected")]
     Bug,
 }
 

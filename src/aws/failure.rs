@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 
+use super::advice::{Advice, judge};
 use crate::model::{
     arn::Region,
     foreign::{known_reason, said},
@@ -16,6 +17,9 @@ use crate::model::{
 
 /// What is told of a request that the SDK could not build.
 const NOT_MADE: &str = "the request could not be made: check the endpoint, FIPS and dual-stack settings (AWS_ENDPOINT_URL…, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT) and the Region";
+
+/// What is told of a call that nobody answered.
+const WAY: &str = "if it lasts, check the way from this node to AWS: DNS, route (NAT or VPC endpoint), security groups, proxy";
 
 /// What a failed AWS call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,9 @@ pub enum FailureKind {
     StaleCredentials,
     /// The caller's token is not accepted.
     TokenRefused,
+    /// STS did not get the key that signed the caller's token from its issuer: an
+    /// outage, or the fault of this very token.
+    TokenUnverified,
     /// A permission is missing.
     Denied,
     /// The permission to use the KMS key is missing.
@@ -51,18 +58,20 @@ pub struct AwsFailure {
     /// Where.
     pub region: Region,
     /// AWS's error code, where there is one.
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// AWS's message, or what happened instead of an answer.
     pub message: String,
     /// AWS's request id: the key into CloudTrail.
     pub request_id: Option<String>,
+    /// What to do, where AWS's words tell it.
+    pub advice: Option<Box<Advice>>,
 }
 
 impl FailureKind {
     /// Whether AWS did not answer the question at all, so that the failover
     /// Region or the last known good value may answer in its place.
     pub fn is_outage(self) -> bool {
-        matches!(self, Self::Outage | Self::Throttled)
+        matches!(self, Self::Outage | Self::Throttled | Self::TokenUnverified)
     }
 }
 
@@ -89,14 +98,27 @@ impl AwsFailure {
         E: ProvideErrorMetadata + Error + 'static,
     {
         let request_id = error.request_id().map(said);
+        let mut advice = None;
         let (kind, code, message) = match error {
             SdkError::ServiceError(answer) => {
                 let (code, message) = (answer.err().code(), answer.err().message().unwrap_or_default());
                 let status = answer.raw().status().as_u16();
-                (kind_of(status, code, message), code.map(said), message_of(status, message))
+                let kind;
+                // Before the message is cut: its end tells whose policy denies.
+                (kind, advice) = judge(status, code, message);
+                (kind, code.map(|code| said(code).into()), message_of(status, message))
             }
-            SdkError::TimeoutError(_) => (FailureKind::Outage, None, "no answer in time".to_owned()),
-            SdkError::DispatchFailure(failure) => (FailureKind::Outage, None, unreached(failure)),
+            SdkError::TimeoutError(_) => {
+                advice = Some(Advice::Known(WAY));
+                (FailureKind::Outage, None, "no answer in time".to_owned())
+            }
+            SdkError::DispatchFailure(failure) => {
+                let message = unreached(failure);
+                if message != NOT_MADE {
+                    advice = Some(Advice::Known(WAY));
+                }
+                (FailureKind::Outage, None, message)
+            }
             // What could not be read is not repeated: it may hold a part of a value.
             SdkError::ResponseError(answer) => {
                 let status = answer.raw().status();
@@ -105,7 +127,15 @@ impl AwsFailure {
             // Its cause may hold the whole request, and the request a token.
             _ => (FailureKind::Invalid, None, NOT_MADE.to_owned()),
         };
-        Self { kind, operation, region: region.clone(), code, message: said(&message), request_id }
+        Self {
+            kind,
+            operation,
+            region: region.clone(),
+            code,
+            message: said(&message),
+            request_id,
+            advice: advice.map(Box::new),
+        }
     }
 
     /// An answer of AWS that lacks what it promises.
@@ -115,12 +145,18 @@ impl AwsFailure {
 
     /// A read that was given up after the Region's time.
     pub fn timed_out(operation: &'static str, region: &Region, after: Duration) -> Self {
-        Self::outage(operation, region, format!("no answer within {} s", after.as_secs()))
+        let message = format!("no answer within {} s", after.as_secs());
+        Self { advice: Some(Box::new(Advice::Known(WAY))), ..Self::outage(operation, region, message) }
+    }
+
+    /// A failure that no answer of AWS tells in so many words.
+    pub fn own(kind: FailureKind, operation: &'static str, region: &Region, message: String) -> Self {
+        let region = region.clone();
+        Self { kind, operation, region, code: None, message, request_id: None, advice: None }
     }
 
     fn outage(operation: &'static str, region: &Region, message: String) -> Self {
-        let region = region.clone();
-        Self { kind: FailureKind::Outage, operation, region, code: None, message, request_id: None }
+        Self::own(FailureKind::Outage, operation, region, message)
     }
 }
 
@@ -135,88 +171,4 @@ pub fn unreached(failure: &DispatchFailure) -> String {
 
 fn message_of(status: u16, message: &str) -> String {
     if message.is_empty() { format!("HTTP {status} without a message") } else { message.to_owned() }
-}
-
-/// Codes of Secrets Manager, Systems Manager, STS and of AWS's front ends:
-/// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>
-fn kind_of(status: u16, code: Option<&str>, message: &str) -> FailureKind {
-    // Answers without an AWS code come from something between us and AWS.
-    let Some(code) = code else { return FailureKind::Outage };
-    match code {
-        "ThrottlingException"
-        | "Throttling"
-        | "ThrottledException"
-        | "RequestLimitExceeded"
-        | "TooManyRequestsException"
-        | "RequestThrottled"
-        | "RequestThrottledException"
-        | "SlowDown"
-        | "BandwidthLimitExceeded"
-        | "LimitExceededException" => FailureKind::Throttled,
-        "IDPCommunicationError" => FailureKind::Outage,
-        "ExpiredTokenException" if message.contains("Token expired") => FailureKind::TokenRefused,
-        "ExpiredToken"
-        | "ExpiredTokenException"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "RequestExpired"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken"
-        | "MissingAuthenticationTokenException" => FailureKind::StaleCredentials,
-        "InvalidIdentityToken" | "IDPRejectedClaim" => FailureKind::TokenRefused,
-        "AccessDeniedException" | "AccessDenied" if message.contains("Access to KMS") => {
-            FailureKind::KmsDenied
-        }
-        "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "OptInRequired" => FailureKind::Denied,
-        "ResourceNotFoundException" | "ParameterNotFound" | "ParameterVersionNotFound" => {
-            FailureKind::NotFound
-        }
-        "InvalidRequestException" if message.contains("deletion") || message.contains("deleted") => {
-            FailureKind::Unusable
-        }
-        "DecryptionFailure" | "InvalidKeyId" => FailureKind::Unusable,
-        _ if status == 429 => FailureKind::Throttled,
-        _ if status >= 500 => FailureKind::Outage,
-        _ => FailureKind::Invalid,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_mean_what_aws_documents() {
-        for (status, code, message, kind) in [
-            (500, Some("InternalServiceError"), "", FailureKind::Outage),
-            (400, Some("ThrottlingException"), "Rate exceeded", FailureKind::Throttled),
-            (403, None, "<html>proxy</html>", FailureKind::Outage),
-            (400, Some("AccessDeniedException"), "Access to KMS is not allowed", FailureKind::KmsDenied),
-            (400, Some("AccessDeniedException"), "User: x is not authorized", FailureKind::Denied),
-            (
-                400,
-                Some("ExpiredTokenException"),
-                "The security token included in the request is expired",
-                FailureKind::StaleCredentials,
-            ),
-            (
-                400,
-                Some("ExpiredTokenException"),
-                "Token expired: current date/time 1 must be before the expiration date/time 0",
-                FailureKind::TokenRefused,
-            ),
-            (
-                400,
-                Some("InvalidRequestException"),
-                "You can't perform this operation on the secret because it was marked for deletion.",
-                FailureKind::Unusable,
-            ),
-            (400, Some("InvalidRequestException"), "other", FailureKind::Invalid),
-            (400, Some("ResourceNotFoundException"), "", FailureKind::NotFound),
-        ] {
-            assert_eq!(kind_of(status, code, message), kind, "{code:?} {message}");
-        }
-    }
 }

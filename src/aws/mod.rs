@@ -1,8 +1,10 @@
 //! What every AWS call shares: one HTTPS client, time-outs and retries, the
 //! bound on calls at once, and one way to judge a failure.
 
+mod advice;
 mod ahead;
 mod bypass;
+mod denial;
 mod effort;
 mod endpoint;
 mod environment;
@@ -13,8 +15,11 @@ mod proxy;
 
 use std::{path::PathBuf, time::Duration};
 
+pub(crate) use self::advice::judge;
 pub use self::{
+    advice::{ABSENT_PARAMETER, Advice, absent_secret},
     ahead::Greeting,
+    denial::{Denial, Policy},
     effort::Effort,
     endpoint::{UrlError, check_endpoint},
     failure::{AwsFailure, FailureKind, unreached},

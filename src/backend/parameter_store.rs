@@ -76,14 +76,8 @@ impl Caller<'_> {
     }
 
     fn unanswered(&self) -> AwsFailure {
-        AwsFailure {
-            kind: FailureKind::Outage,
-            operation: OPERATION,
-            region: self.call.region.clone(),
-            code: None,
-            message: "the answer holds neither the parameter nor its name among the invalid ones".to_owned(),
-            request_id: None,
-        }
+        let message = "the answer holds neither the parameter nor its name among the invalid ones";
+        AwsFailure::own(FailureKind::Outage, OPERATION, self.call.region, message.to_owned())
     }
 
     /// One call; `None` for a reference that nothing in the answer belongs to.
@@ -112,13 +106,14 @@ impl Caller<'_> {
                 return Some(Ok(reading(parameter, call.region, request_id.clone())));
             }
             invalid.contains(&asked_name(reference)).then(|| {
+                let message = match selector(reference) {
+                    Some(_) => "there is no such parameter, or not this version or label of it",
+                    None => "there is no such parameter",
+                };
                 Err(AwsFailure {
-                    kind: FailureKind::NotFound,
-                    operation: OPERATION,
-                    region: call.region.clone(),
-                    code: Some("InvalidParameters".to_owned()),
-                    message: "there is no such parameter, version or label".to_owned(),
+                    code: Some("InvalidParameters".into()),
                     request_id: request_id.clone(),
+                    ..AwsFailure::own(FailureKind::NotFound, OPERATION, call.region, message.to_owned())
                 })
             })
         });
@@ -132,7 +127,8 @@ fn blames_one(kind: FailureKind) -> bool {
         FailureKind::Outage
         | FailureKind::Throttled
         | FailureKind::StaleCredentials
-        | FailureKind::TokenRefused => false,
+        | FailureKind::TokenRefused
+        | FailureKind::TokenUnverified => false,
         FailureKind::Denied
         | FailureKind::KmsDenied
         | FailureKind::NotFound

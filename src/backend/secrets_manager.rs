@@ -84,14 +84,8 @@ async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec
             return results;
         }
     }
-    let moved = AwsFailure {
-        kind: FailureKind::Outage,
-        operation: OPERATION,
-        region: call.region.clone(),
-        code: None,
-        message: format!("the secret's staging labels moved during each of {MAX_TRIES} reads"),
-        request_id: None,
-    };
+    let message = format!("the secret's staging labels moved during each of {MAX_TRIES} reads");
+    let moved = AwsFailure::own(FailureKind::Outage, OPERATION, call.region, message);
     vec![Err(moved); group.len()]
 }
 
@@ -127,13 +121,9 @@ async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Rea
             .send()
             .await
             .map_err(|error| AwsFailure::of(OPERATION, call.region, &error))?;
-        reading(answer, call.region).ok_or_else(|| AwsFailure {
-            kind: FailureKind::Unusable,
-            operation: OPERATION,
-            region: call.region.clone(),
-            code: None,
-            message: "the version holds neither a string nor a binary value".to_owned(),
-            request_id: None,
+        reading(answer, call.region).ok_or_else(|| {
+            let message = "the version holds neither a string nor a binary value".to_owned();
+            AwsFailure::own(FailureKind::Unusable, OPERATION, call.region, message)
         })
     })
     .await

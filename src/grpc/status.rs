@@ -56,7 +56,9 @@ fn code_of_identity(error: &IdentityError) -> Code {
         | IdentityError::NoRole(_) => Code::Unauthenticated,
         IdentityError::Cluster(error) => code_of_cluster(error),
         IdentityError::Refused { failure, .. } => match failure.kind {
-            FailureKind::TokenRefused | FailureKind::StaleCredentials => Code::Unauthenticated,
+            FailureKind::TokenRefused | FailureKind::TokenUnverified | FailureKind::StaleCredentials => {
+                Code::Unauthenticated
+            }
             FailureKind::Denied | FailureKind::KmsDenied => Code::PermissionDenied,
             FailureKind::NotFound => Code::NotFound,
             FailureKind::Unusable => Code::FailedPrecondition,
@@ -85,7 +87,9 @@ fn code_of_cause(cause: &Cause) -> Code {
         Cause::Shape(_) => Code::FailedPrecondition,
         Cause::Read(read) => match read.failover.as_ref().unwrap_or(&read.primary).kind {
             FailureKind::Outage | FailureKind::Throttled => Code::Internal,
-            FailureKind::StaleCredentials | FailureKind::TokenRefused => Code::Unauthenticated,
+            FailureKind::StaleCredentials | FailureKind::TokenRefused | FailureKind::TokenUnverified => {
+                Code::Unauthenticated
+            }
             FailureKind::Denied | FailureKind::KmsDenied => Code::PermissionDenied,
             FailureKind::NotFound => Code::NotFound,
             FailureKind::Unusable => Code::FailedPrecondition,

@@ -145,9 +145,9 @@ impl Keys {
             Signature::UnusableKey => Some(Verdict::Unknown),
             Signature::Bad => Some(Verdict::Refused("the cluster's key that it names did not sign it")),
             Signature::UnknownKey if failing => Some(Verdict::Unknown),
-            Signature::UnknownKey if read > before => {
-                Some(Verdict::Refused("the key that it names is none of the cluster's"))
-            }
+            Signature::UnknownKey if read > before => Some(Verdict::Refused(
+                "the key that it names is none of the cluster's: another cluster made it, or nobody who may",
+            )),
             Signature::UnknownKey => None,
         }
     }

@@ -2,6 +2,7 @@
 //! principal's AWS credentials.
 
 mod accepted;
+mod advice;
 mod asking;
 mod chain;
 mod irsa;
@@ -30,7 +31,7 @@ use crate::{
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
         arn::{Arn, Region, Regions},
-        principal::{Means, Principal},
+        principal::Principal,
         token::POD_IDENTITY_AUDIENCE,
     },
 };
@@ -108,36 +109,13 @@ pub enum IdentityError {
     #[error("no token of the service account is valid any more; the next mount brings one")]
     NoToken,
     /// STS or the agent did not give credentials.
-    #[error("no AWS credentials for {principal}: {failure}{advice}", advice = advice(principal, failure))]
+    #[error("no AWS credentials for {principal}: {failure}{advice}", advice = advice::of(principal, failure))]
     Refused {
         /// For whom.
         principal: Box<Principal>,
         /// What AWS answered.
         failure: Box<AwsFailure>,
     },
-}
-
-/// What to do about refused credentials.
-fn advice(principal: &Principal, failure: &AwsFailure) -> String {
-    if let Some(role) = &principal.assumed {
-        return chain::advice(principal, role, failure);
-    }
-    let (namespace, account) = principal.service_account();
-    match (&principal.means, failure.kind) {
-        (Means::Irsa { role }, FailureKind::Denied) => format!(
-            ". The trust policy of {role} must allow sts:AssumeRoleWithWebIdentity to this cluster's OIDC provider with the condition \"<issuer>:sub\" = \"system:serviceaccount:{namespace}:{account}\"; also check that the role exists"
-        ),
-        (Means::Irsa { .. }, FailureKind::TokenRefused) => {
-            ". The cluster's OIDC issuer must be an IAM identity provider of the role's account, with audience sts.amazonaws.com".to_owned()
-        }
-        (Means::PodIdentity { .. }, FailureKind::Denied | FailureKind::NotFound) => format!(
-            ". A Pod Identity association for service account {namespace}/{account} must exist in this cluster, and its role must trust pods.eks.amazonaws.com with sts:AssumeRole and sts:TagSession"
-        ),
-        (Means::PodIdentity { .. }, FailureKind::Outage) => {
-            ". Is the eks-pod-identity-agent running on this node?".to_owned()
-        }
-        _ => String::new(),
-    }
 }
 
 /// A principal's credentials.
@@ -301,8 +279,10 @@ impl IdentityError {
     /// or a role that is not given although the service account's own credentials
     /// are good.
     pub fn is_no_tokens_fault(&self) -> bool {
-        let of_chain = matches!(self, Self::Refused { principal, .. } if principal.assumed.is_some());
-        of_chain || self.is_outage()
+        let Self::Refused { principal, failure } = self else { return false };
+        // STS may know the key of another token.
+        let of_token = failure.kind == FailureKind::TokenUnverified;
+        !of_token && (principal.assumed.is_some() || failure.kind.is_outage())
     }
 
     /// Whether STS does not take the credentials that it was asked with.

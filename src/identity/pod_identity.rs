@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, retries, retry_partition, timeouts, unreached},
+    aws::{Advice, Aws, AwsFailure, Denial, FailureKind, retries, retry_partition, timeouts, unreached},
     model::{arn::Region, foreign::said, request::AddressType, token::Token},
     permits::{Permit, Permits, Urgency},
 };
@@ -207,12 +207,13 @@ impl Endpoint {
             kind,
             code: code.map(str::to_owned),
             message: format!("{} answered {message}", self.url),
+            advice: None,
         };
         let answer = match self.operation.invoke(token.clone()).await {
             Ok(answer) => answer,
             Err(error) => {
                 let message = match &error {
-                    SdkError::TimeoutError(_) => "not in time".to_owned(),
+                    SdkError::TimeoutError(_) => "nothing in time".to_owned(),
                     SdkError::DispatchFailure(failure) => {
                         format!("nothing, {}", unreached(failure))
                     }
@@ -237,11 +238,10 @@ impl Endpoint {
             // Without AWS's code it is the agent, or something in its place, that
             // fails, and says nothing about permissions.
             let kind = code.map_or(FailureKind::Outage, |(_, kind)| *kind);
-            return Err(refused(
-                kind,
-                code.map(|(code, _)| *code),
-                format!("HTTP {}: {text}", answer.status),
-            ));
+            let code = code.map(|(code, _)| *code);
+            // Whoever is denied may be the node, and not the pod's role.
+            let advice = Denial::read(&text).map(|denial| Box::new(Advice::Denial(denial)));
+            return Err(Refusal { advice, ..refused(kind, code, format!("HTTP {}: {text}", answer.status)) });
         }
         fetched(&answer.body).ok_or_else(|| {
             refused(FailureKind::Outage, None, "HTTP 200 with no credentials in it".to_owned())
@@ -298,6 +298,7 @@ struct Refusal {
     kind: FailureKind,
     code: Option<String>,
     message: String,
+    advice: Option<Box<Advice>>,
 }
 
 impl Refusal {
@@ -312,12 +313,9 @@ impl Refusal {
 
     fn into_failure(self, region: &Region) -> AwsFailure {
         AwsFailure {
-            kind: self.kind,
-            operation: OPERATION,
-            region: region.clone(),
-            code: self.code,
-            message: self.message,
-            request_id: None,
+            code: self.code.map(Into::into),
+            advice: self.advice,
+            ..AwsFailure::own(self.kind, OPERATION, region, self.message)
         }
     }
 }

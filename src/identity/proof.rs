@@ -60,7 +60,9 @@ impl Proof {
         let unfit = |problem: String| Err(IdentityError::TokenUnfit { audience, problem });
         let text = token.expose();
         if text.len() > MAX_TOKEN_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return unfit("it is no token".to_owned());
+            return unfit(
+                "it is not a token of Kubernetes: too long, or not of printable characters".to_owned(),
+            );
         }
         let Some(claims) = token.claims() else { return unfit("it is not a JWT".to_owned()) };
         let pod = &request.pod;
@@ -85,10 +87,16 @@ impl Proof {
         }
         let now = unix_seconds(now);
         if claims.expires_at <= now {
-            return unfit(format!("it expired {} s ago", now - claims.expires_at));
+            return unfit(format!(
+                "it expired {} s ago; kubelet sends a new one when it tries again. If it lasts, compare the clocks of this node and of the API server",
+                now - claims.expires_at
+            ));
         }
         if claims.not_before > now.saturating_add(SKEW) {
-            return unfit(format!("it does not count for another {} s (nbf)", claims.not_before - now));
+            return unfit(format!(
+                "it does not count for another {} s (nbf): the clocks of this node and of the API server differ",
+                claims.not_before - now
+            ));
         }
         Ok(Self {
             token: token.clone(),

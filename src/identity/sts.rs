@@ -5,14 +5,21 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
 use aws_credential_types::Credentials;
-use aws_sdk_sts::{Client, config::Builder, types};
-use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_sdk_sts::{
+    Client, config::Builder, operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityError, types,
+};
+use aws_smithy_runtime_api::client::{
+    interceptors::context::InterceptorContext,
+    orchestrator::HttpResponse,
+    result::SdkError,
+    retries::classifiers::{ClassifyRetry, RetryAction},
+};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::join_all;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion, retry_partition},
+    aws::{Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion, judge, retry_partition},
     model::arn::{Region, Regions},
 };
 
@@ -59,7 +66,7 @@ impl Sts {
     fn client(&self, aws: &Aws, region: &Region) -> Client {
         self.clients.get(region, || {
             let config = Builder::from(&aws.config_for(region)).retry_partition(retry_partition());
-            Client::from_conf(config.build())
+            Client::from_conf(config.retry_classifier(UnverifiedToken).build())
         })
     }
 
@@ -114,5 +121,30 @@ impl Sts {
             "latchkey-sts",
         );
         Ok(Fetched { credentials, account: None })
+    }
+}
+
+/// Tries again what AWS's own SDK for Go tries again, and the one for Rust does
+/// not: STS did not get the issuer's keys, which may be there a moment later.
+#[derive(Debug)]
+struct UnverifiedToken;
+
+impl ClassifyRetry for UnverifiedToken {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(|result| result.err());
+        let refused = error
+            .and_then(|error| error.as_operation_error())
+            .and_then(|error| error.downcast_ref::<AssumeRoleWithWebIdentityError>());
+        let Some(refused) = refused else { return RetryAction::NoActionIndicated };
+        let (kind, _) = judge(400, refused.code(), refused.message().unwrap_or_default());
+        if kind == FailureKind::TokenUnverified {
+            RetryAction::server_error()
+        } else {
+            RetryAction::NoActionIndicated
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "a token that STS could not verify"
     }
 }

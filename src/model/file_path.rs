@@ -29,10 +29,10 @@ pub enum FilePathError {
     #[error("starts with '..', which is kept for the driver's own files")]
     Reserved,
     /// A component is longer than [`MAX_COMPONENT_BYTES`].
-    #[error("has a component of {0} bytes; {MAX_COMPONENT_BYTES} are the most")]
+    #[error("has a component of {0} bytes; the maximum is {MAX_COMPONENT_BYTES}")]
     LongComponent(usize),
     /// The path is longer than [`MAX_PATH_BYTES`].
-    #[error("has {0} bytes; {MAX_PATH_BYTES} are the most")]
+    #[error("has {0} bytes; the maximum is {MAX_PATH_BYTES}")]
     Long(usize),
     /// A control character, such as NUL or a line break.
     #[error("has the control character {0:?}")]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::ShapeError;
 use crate::{
-    aws::{AwsFailure, FailureKind},
+    aws::{ABSENT_PARAMETER, Advice, AwsFailure, FailureKind, absent_secret},
     fetch::ReadFailure,
     model::{
         arn::Region,
@@ -55,21 +55,46 @@ impl FailedObjects {
         reference: &Reference,
     ) -> fmt::Result {
         write!(f, "{failure}")?;
-        let account = self.account.as_deref().unwrap_or("*");
-        match failure.kind {
-            FailureKind::Denied => {
-                let resource = resource(reference, &failure.region, account);
-                write!(f, "; missing: {} on {resource}", failure.operation)?;
-                if failure.message.contains("explicit deny") {
-                    f.write_str(" (a policy denies it explicitly: a grant alone does not help)")?;
-                }
-                Ok(())
+        match (failure.advice.as_deref(), failure.kind) {
+            (Some(Advice::Known(advice)), _) => write!(f, "; {advice}"),
+            (Some(Advice::Denial(denial)), _) => {
+                let asked = self.resource(reference, &failure.region);
+                write!(f, "; {}", denial.told(failure.operation, &asked))
             }
-            FailureKind::KmsDenied => f.write_str("; missing: kms:Decrypt on the KMS key that encrypts it"),
-            FailureKind::NotFound if reference.service == Service::SecretsManager => f.write_str(
-                "; use the secret's name without the random suffix of its ARN, or the full ARN, and the Region it is in",
-            ),
-            _ => Ok(()),
+            (None, FailureKind::Denied) => {
+                write!(f, "; missing: {} on {}", failure.operation, self.resource(reference, &failure.region))
+            }
+            (None, FailureKind::KmsDenied) => {
+                f.write_str("; missing: kms:Decrypt on the KMS key that encrypts it")
+            }
+            (None, FailureKind::NotFound) => {
+                f.write_str("; ")?;
+                f.write_str(match reference.service {
+                    Service::SecretsManager => absent_secret(&reference.id),
+                    Service::ParameterStore => ABSENT_PARAMETER,
+                })
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// What an IAM policy must name for `reference`.
+    fn resource(&self, reference: &Reference, region: &Region) -> String {
+        let account = self.account.as_deref().unwrap_or("*");
+        let id = shortened(&reference.id, MAX_ID_BYTES);
+        if id.starts_with("arn:") {
+            return id.to_owned();
+        }
+        let partition = region.partition();
+        match reference.service {
+            // AWS adds six random characters to a secret's name.
+            Service::SecretsManager => {
+                format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{id}-??????")
+            }
+            Service::ParameterStore => {
+                let id = id.trim_start_matches('/');
+                format!("arn:{partition}:ssm:{region}:{account}:parameter/{id}")
+            }
         }
     }
 }
@@ -107,25 +132,6 @@ impl fmt::Display for FailedObjects {
         match self.failures.len().saturating_sub(MAX_SHOWN) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
-        }
-    }
-}
-
-/// What an IAM policy must name for `reference`.
-fn resource(reference: &Reference, region: &Region, account: &str) -> String {
-    let id = shortened(&reference.id, MAX_ID_BYTES);
-    if id.starts_with("arn:") {
-        return id.to_owned();
-    }
-    let partition = region.partition();
-    match reference.service {
-        // AWS adds six random characters to a secret's name.
-        Service::SecretsManager => {
-            format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{id}-??????")
-        }
-        Service::ParameterStore => {
-            let id = id.trim_start_matches('/');
-            format!("arn:{partition}:ssm:{region}:{account}:parameter/{id}")
         }
     }
 }

@@ -266,14 +266,8 @@ async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_
     values.drop_idle();
     let new = put(&values, 1, 50_000);
     put(&values, 2, 10);
-    let failure = AwsFailure {
-        kind: FailureKind::Denied,
-        operation: READ,
-        region: Region::parse(REGION).unwrap(),
-        code: None,
-        message: String::new(),
-        request_id: None,
-    };
+    let region = Region::parse(REGION).unwrap();
+    let failure = AwsFailure::own(FailureKind::Denied, READ, &region, String::new());
     let denied = Err(ReadFailure { primary: Box::new(failure), failover: None });
     values.settle(&old, turn, Instant::now(), Ok(vec![denied]));
     assert!(new.slot.held().is_none(), "whoever lost access has lost that, too");

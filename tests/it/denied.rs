@@ -20,17 +20,14 @@ async fn a_failure_names_its_cause() {
     world.parameter("/shop/level", "info");
     world.emulator.clear_policy(WEB);
     let parameter = "- {objectName: /shop/level, objectType: ssmparameter}";
+    let secret = world.emulator.secret_arn(REGION, "shop/db").unwrap();
     for (objects, operation, action, resource) in [
-        (
-            SECRET,
-            "GetSecretValue",
-            "secretsmanager:GetSecretValue",
-            "secretsmanager:us-east-1:111122223333:secret:shop/db-??????",
-        ),
+        (SECRET, "GetSecretValue", "secretsmanager:GetSecretValue", secret.strip_prefix("arn:aws:").unwrap()),
         (parameter, "GetParameters", "ssm:GetParameters", "ssm:us-east-1:111122223333:parameter/shop/level"),
     ] {
         let status = world.refusal(&Request::new(objects)).await;
-        let missing = format!("missing: {action} on arn:aws:{resource}");
+        let missing =
+            format!("missing: {action} on arn:aws:{resource} in an identity-based policy of role web");
         let says = [
             "1 of 1 objects of SecretProviderClass shop/class failed",
             "service account shop/web",
@@ -102,9 +99,12 @@ async fn a_denial_under_pod_identity_names_account_and_service_account() {
     world.secret("shop/db", "x");
     world.emulator.clear_policy(WORKER);
     let status = world.refusal(&Request::pod_identity(SECRET)).await;
+    let arn = world.emulator.secret_arn(REGION, "shop/db").unwrap();
     let says = [
         "service account pay/worker by EKS Pod Identity",
-        "missing: secretsmanager:GetSecretValue on arn:aws:secretsmanager:us-east-1:111122223333:secret:shop/db-??????",
+        &format!(
+            "missing: secretsmanager:GetSecretValue on {arn} in an identity-based policy of role worker"
+        ),
     ];
     assert_says(&status, Code::PermissionDenied, &says);
 }

@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod advice;
 mod cache_bounds;
 mod cache_fresh;
 mod cache_shared;
@@ -24,6 +25,7 @@ mod identity;
 mod isolation;
 mod json_fields;
 mod leaks;
+mod messages;
 mod mistakes;
 mod mount_command;
 mod outage;

@@ -192,7 +192,7 @@ async fn what_matters_most_comes_first_in_a_long_status() {
         status.message().starts_with("100 of 100 objects of SecretProviderClass shop/class failed for"),
         "{status}"
     );
-    assert!(status.message().contains("missing: secretsmanager:GetSecretValue on arn:aws:"), "{status}");
+    assert!(status.message().contains("denies secretsmanager:GetSecretValue on arn:aws:"), "{status}");
     assert!(status.message().ends_with("(the provider's log has the rest)"), "{status}");
 }
 

@@ -289,3 +289,20 @@ async fn a_hanging_region_does_not_keep_the_poller_from_another() {
         world.mount(&hanging).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_issuer_whose_keys_sts_does_not_get_is_an_outage_for_the_pods_that_run() {
+    let world = world().await;
+    let request = Request::new(SECRET);
+    world.mount(&request).await;
+    let message = "Couldn't retrieve verification key from your identity provider".to_owned();
+    let kind = FaultKind::Error { status: 400, code: "InvalidIdentityToken".to_owned(), message };
+    world.fault("AssumeRoleWithWebIdentity", kind);
+    // Longer than credentials live.
+    world.republish(std::slice::from_ref(&request), Duration::from_secs(20 * 60)).await;
+    world.secret("shop/db", "two");
+    assert_eq!(world.mount(&request).await.text("shop_db"), "one");
+    world.emulator.clear_faults();
+    pass(INTERVAL + GRACE).await;
+    assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two");
+}

@@ -1,0 +1,188 @@
+//! Each of AWS's messages leads to the advice that fits its own words.
+
+use super::*;
+
+const SESSION: &str = "arn:aws:sts::111122223333:assumed-role/web/latchkey-shop.web";
+const SECRET: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:shop/db-AbCdEf";
+const ACTION: &str = "secretsmanager:GetSecretValue";
+
+fn kind_of(status: u16, code: Option<&str>, message: &str) -> FailureKind {
+    judge(status, code, message).0
+}
+
+/// What is told of a denial of [`ACTION`].
+fn told(reason: &str) -> String {
+    let message =
+        format!("User: {SESSION} is not authorized to perform: {ACTION} on resource: {SECRET} {reason}");
+    told_of(&message)
+}
+
+fn told_of(message: &str) -> String {
+    match judge(400, Some("AccessDeniedException"), message).1 {
+        Some(Advice::Denial(denial)) => denial.told(ACTION, "arn:guess"),
+        Some(Advice::Known(advice)) => advice.to_owned(),
+        None => String::new(),
+    }
+}
+
+#[test]
+fn codes_mean_what_aws_documents() {
+    for (status, code, message, kind) in [
+        (500, Some("InternalServiceError"), "", FailureKind::Outage),
+        (400, Some("ThrottlingException"), "Rate exceeded", FailureKind::Throttled),
+        (429, Some("Whatever"), "", FailureKind::Throttled),
+        (403, None, "<html>proxy</html>", FailureKind::Outage),
+        (400, Some("AccessDeniedException"), "Access to KMS is not allowed", FailureKind::KmsDenied),
+        (400, Some("AccessDeniedException"), "User: x is not authorized", FailureKind::Denied),
+        (
+            400,
+            Some("ExpiredTokenException"),
+            "The security token included in the request is expired",
+            FailureKind::StaleCredentials,
+        ),
+        (
+            400,
+            Some("ExpiredTokenException"),
+            "Token expired: current date/time 1 must be before the expiration date/time 0",
+            FailureKind::TokenRefused,
+        ),
+        (
+            400,
+            Some("InvalidRequestException"),
+            "You can't perform this operation on the secret because it was marked for deletion.",
+            FailureKind::Unusable,
+        ),
+        (400, Some("InvalidRequestException"), "other", FailureKind::Invalid),
+        (400, Some("ResourceNotFoundException"), "", FailureKind::NotFound),
+        (
+            400,
+            Some("InvalidIdentityToken"),
+            "Couldn't retrieve verification key from your identity provider,  please reference …",
+            FailureKind::TokenUnverified,
+        ),
+        (400, Some("InvalidIdentityToken"), "Incorrect token audience", FailureKind::TokenRefused),
+        (400, Some("IDPCommunicationError"), "", FailureKind::Outage),
+        (403, Some("RegionDisabledException"), "STS is not activated in this region", FailureKind::Invalid),
+        (400, Some("InvalidKeyId"), "… (Error Code: KMSInvalidStateException)", FailureKind::Unusable),
+    ] {
+        assert_eq!(kind_of(status, code, message), kind, "{code:?} {message}");
+    }
+}
+
+#[test]
+fn the_policy_that_aws_names_is_blamed_and_no_other() {
+    for (policy, whose) in [
+        ("identity-based policy", "an identity-based policy of role web"),
+        ("resource-based policy", "the resource's own policy"),
+        ("permissions boundary", "the permissions boundary of role web"),
+        ("session policy", "the session policy (Latchkey gives none; a Pod Identity association may)"),
+        (
+            "service control policy",
+            "a service control policy of the organization (its administrators change it)",
+        ),
+        (
+            "resource control policy",
+            "a resource control policy of the organization that owns the resource (its administrators change it)",
+        ),
+        ("VPC endpoint policy", "the policy of the VPC endpoint that the call goes through"),
+        ("role trust policy", "the trust policy of the role"),
+    ] {
+        let grant = if policy.starts_with("identity") { "" } else { "; a grant to the role does not help" };
+        assert_eq!(
+            told(&format!("because no {policy} allows the {ACTION} action")),
+            format!("missing: {ACTION} on {SECRET} in {whose}{grant}")
+        );
+        // With and without the ARN of the policy, in either article.
+        let arn = "arn:aws:organizations::111122223333:policy/o-1/service_control_policy/p-1";
+        for denial in [format!("an {policy}"), format!("the {policy}"), format!("a {policy}: {arn}")] {
+            assert_eq!(
+                told(&format!("with an explicit deny in {denial}")),
+                format!(
+                    "denied: {whose} denies {ACTION} on {SECRET} explicitly; a grant alone does not help, change that policy"
+                )
+            );
+        }
+    }
+    assert!(told("with an explicit deny").starts_with("denied: a policy denies"));
+    assert_eq!(told(""), format!("missing: {ACTION} on {SECRET}"));
+}
+
+#[test]
+fn what_aws_names_is_missing_and_not_what_was_asked_for() {
+    let user = format!("User: {SESSION} is not authorized to perform:");
+    let key = "arn:aws:kms:us-east-1:111122223333:key/0a1b";
+    let because = "because no identity-based policy allows the kms:Decrypt action";
+    for (message, says) in [
+        (format!("{user} kms:Decrypt on resource: {key} {because}"), format!("missing: kms:Decrypt on {key} in")),
+        (format!("{user} kms:Decrypt on this resource {because}"), "missing: kms:Decrypt on the KMS key".to_owned()),
+        (format!("{user} kms:Decrypt {because}"), "missing: kms:Decrypt on the KMS key".to_owned()),
+        (format!("{user} {ACTION} on resource: \"{SECRET}\""), format!("missing: {ACTION} on {SECRET}")),
+        // A name is no ARN that a policy could hold.
+        (format!("{user} {ACTION} on resource: shop/db"), format!("missing: {ACTION} on arn:guess")),
+        (format!("{user} {ACTION} on resource: *"), format!("missing: {ACTION} on *")),
+        (
+            format!("{user} {ACTION} on resource: {}", SECRET.replace("111122223333", "222233334444")),
+            "in the caller's policy, and in that of the resource, which is another account's".to_owned(),
+        ),
+        (
+            format!(
+                "{user} kms:Decrypt on resource: {key} because the resource does not exist in this Region, no resource-based policies allow access, or a resource-based policy explicitly denies access"
+            ),
+            format!("missing: kms:Decrypt on {key} in the policy of the KMS key, or it does not exist in this Region"),
+        ),
+        (
+            "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access. (Service: AWSKMS)".to_owned(),
+            "missing: kms:Decrypt".to_owned(),
+        ),
+    ] {
+        let told = told_of(&message);
+        assert!(told.contains(&says), "{message}\n{told}");
+        let kms = message.contains("kms:") || message.contains("AWSKMS");
+        let kind = if kms { FailureKind::KmsDenied } else { FailureKind::Denied };
+        assert_eq!(kind_of(400, Some("AccessDeniedException"), &message), kind, "{message}");
+    }
+}
+
+#[test]
+fn a_long_name_hides_no_policy_and_a_strange_one_blames_none() {
+    let name = "x".repeat(1000);
+    let message = |resource: &str| {
+        format!(
+            "User: {SESSION} is not authorized to perform: ssm:GetParameters on resource: {resource} because no session policy allows the ssm:GetParameters action"
+        )
+    };
+    let long = format!("arn:aws:ssm:us-east-1:111122223333:parameter/{name}");
+    assert!(
+        told_of(&message(&long)).starts_with(&format!("missing: ssm:GetParameters on {long} in the session"))
+    );
+    let named = "arn:aws:ssm:us-east-1:111122223333:parameter/kms/disabled/explicit-deny/vpc-endpoint-policy";
+    assert!(told_of(&message(named)).contains("in the session policy"));
+}
+
+#[test]
+fn a_secret_that_is_there_is_not_called_misnamed() {
+    let of = |message: &str| match judge(400, Some("ResourceNotFoundException"), message).1 {
+        Some(Advice::Known(advice)) => advice,
+        other => panic!("{other:?}"),
+    };
+    let value = "Secrets Manager can't find the specified secret value for";
+    for (end, says) in [
+        ("staging label: AWSCURRENT", "has no value yet"),
+        ("staging label: AWSPREVIOUS", "has no AWSPREVIOUS"),
+        ("staging label: blue", "no version of it has this label"),
+        ("VersionId: 1-2", "this version of it does not"),
+    ] {
+        let advice = of(&format!("{value} {end}"));
+        assert!(advice.starts_with("the secret exists") && advice.contains(says), "{advice}");
+    }
+    let none =
+        judge(400, Some("ResourceNotFoundException"), "Secrets Manager can't find the specified secret.");
+    assert_eq!(none, (FailureKind::NotFound, None));
+}
+
+#[test]
+fn a_missing_secrets_advice_fits_how_it_was_named() {
+    assert!(absent_secret("shop/db-AbCdEf").contains("without the random suffix"));
+    assert!(absent_secret("shop/db").starts_with("check the name"));
+    assert!(absent_secret(SECRET).contains("of this ARN"));
+}

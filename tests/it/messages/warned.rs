@@ -1,0 +1,69 @@
+//! What the log warns of while pods run.
+
+use std::time::Duration;
+
+use latchkey::emulator::FaultKind;
+
+use super::{Table, Who, served::world, stable};
+use crate::harness::{Behaviour, GRACE, INTERVAL, Keys, Log, Request, WEB, World, pass};
+
+const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+
+#[tokio::test(start_paused = true)]
+async fn what_the_log_warns_of_is_as_it_was() {
+    let mut table = Table::new(
+        "What the log warns of",
+        "`LATCHKEY_WRITE_MESSAGES=1 cargo test --test it messages` writes this file.",
+    );
+    table.section("Warnings");
+    let log = Log::collect();
+    // Nothing of this one is polled, now or later.
+    let unpolled = World::uncached().await;
+    unpolled.secret("shop/db", "v");
+    let request = Request::new(SECRET);
+    let odd = request
+        .clone()
+        .parameter("objects", "- {objectName: shop/db, objectType: secretsmanager, objectalias: x}");
+    let both = request.clone().parameter("roleArn", WEB).parameter("usePodIdentity", "true");
+    unpolled.emulator.set_association("shop", "web", Some(WEB));
+    for (cause, request) in [
+        ("an unknown parameter", odd.parameter("vaultAddress", "x")),
+        ("roleArn beside usePodIdentity", both),
+    ] {
+        log.take();
+        unpolled.mount(&request).await;
+        table.warnings(cause, Who::Author, &log.take());
+    }
+    let world = world().await;
+    world.mount(&request).await;
+    log.take();
+    let fault = world.fault("GetSecretValue", FaultKind::InternalError);
+    pass(INTERVAL + GRACE).await;
+    table.warnings("AWS fails when the poller reads", Who::Nobody, &log.take());
+    world.emulator.remove_fault(fault);
+    world.emulator.deny(WEB, "secretsmanager:GetSecretValue", "shop/db");
+    pass(INTERVAL + GRACE).await;
+    table.warnings("access is taken away", Who::Account, &log.take());
+    world.kubernetes.serve_keys(Keys::Behave(Behaviour::Refuse(403)));
+    pass(Duration::from_secs(20 * 60)).await;
+    table.warnings("the token-signing keys cannot be read", Who::Operator, &log.take());
+    table.compare("warned.md");
+}
+
+impl Table {
+    /// Adds the warnings and errors among the lines of a log.
+    fn warnings(&mut self, cause: &str, who: Who, log: &str) {
+        for line in log.lines() {
+            let Some((_, line)) = line.split_once(" WARN ").or_else(|| line.split_once("ERROR ")) else {
+                continue;
+            };
+            let line = line.split_once(": ").map_or(line, |(_, line)| line);
+            // How long it took is another in every run.
+            let line = line.split(" millis=").enumerate().map(|(at, part)| match at {
+                0 => part,
+                _ => part.trim_start_matches(|c: char| c.is_ascii_digit()),
+            });
+            self.row(cause, who, &stable(&line.collect::<String>()));
+        }
+    }
+}
