@@ -165,4 +165,6 @@ mod compliance_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,55 @@
+//! Expressions and their values as go-jmespath gives them, the library of AWS's
+//! own provider: every function with every type, operators, slices, projections.
+
+use super::{Document, Expression, Fuel, SearchError, Spelling, Value, evaluate::Evaluation, write};
+
+/// What every expression of the table is asked of.
+const GIVEN: &str = r#"{"s":"ab","t":"","d":"12.50","n":5,"z":-0.0,"f":1.5,"e":1e21,"h":1e-7,"b":true,"x":false,"u":null,"l":[3,1,2],"w":["b","a"],"m":[1,"a"],"k":[],"o":{"a":1},"q":{},"p":[{"n":"a","v":2,"r":[1,2]},{"n":"b","v":1,"r":[3]}]}"#;
+
+/// An expression, a tab, and its value as Go writes it, or `error`.
+const TABLE: &str = include_str!("reference.tsv");
+
+/// Where the answer differs on purpose, as the README's guide for moving says.
+const DIFFERENT: [(&str, &str); 7] = [
+    ("avg(k)", "null"),
+    ("avg(`[]`)", "null"),
+    ("to_number('0x1p4')", "null"),
+    ("to_number('inf')", "null"),
+    ("to_number('nan')", "null"),
+    ("n||nope(n)", "error"),
+    ("`1e400`", "1e400"),
+];
+
+/// Expressions of which go-jmespath makes something, and that are refused here.
+const REFUSED: [&str; 6] = ["&n", "length(s,)", "[n,]", "contains(w s)", "[n n]", "{a:n b:n}"];
+
+/// The value of an expression, spelled as Go spells it.
+fn value(expression: &str) -> Result<String, String> {
+    let fuel = &mut Fuel::new(&|| false);
+    let expression = Expression::parse(expression).map_err(|error| error.to_string())?;
+    let document = Document::parse(GIVEN.as_bytes(), fuel).map_err(|error| error.to_string())?;
+    let program = &*expression.0;
+    let mut text = super::Text::default();
+    Evaluation { program, fuel }
+        .run(program.main, &Value::Element(document.root()))
+        .and_then(|value| write::json(&value, Spelling::Go, &mut text, fuel).map_err(SearchError::from))
+        .map_err(|error| error.to_string())?;
+    Ok(text.finish().to_string())
+}
+
+#[test]
+fn every_value_is_that_of_aws_own_provider() {
+    let mut wrong = Vec::new();
+    for line in TABLE.lines() {
+        let (expression, right) = line.split_once('\t').unwrap();
+        let different = DIFFERENT.iter().find(|(other, _)| *other == expression);
+        let refused = REFUSED.contains(&expression).then_some("error");
+        let right = different.map(|(_, ours)| *ours).or(refused).unwrap_or(right);
+        let value = value(expression);
+        if value.as_deref().unwrap_or("error") != right {
+            wrong.push(format!("{expression}: {value:?}, not {right}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} values are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(TABLE.lines().count() >= 390);
+}
