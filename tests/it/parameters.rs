@@ -278,7 +278,7 @@ async fn yaml_that_works_with_gos_reader_works_here() {
         // An unquoted number in a text field.
         ("- objectName: /shop/limit\n  objectType: ssmparameter\n  objectVersion: 2", "two"),
         // A key in another case, a null, a duplicate whose last wins.
-        ("- ObjectName: x\n  objectname: /shop/limit\n  OBJECTTYPE: ssmparameter\n  objectAlias: ~", "three"),
+        ("- objectname: /shop/limit\n  OBJECTTYPE: ssmparameter\n  objectAlias: ~", "three"),
         ("- objectName: x\n  objectName: /shop/limit\n  objectType: ssmparameter\n  jmesPath:", "three"),
         // A merge, a byte-order mark with CRLF, a second document.
         ("- &a {objectName: /shop/limit, objectType: ssmparameter, objectVersion: 1}\n- <<: *a\n  objectAlias: b", "one"),

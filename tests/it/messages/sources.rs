@@ -58,6 +58,7 @@ fn who_acts(path: &str) -> Who {
         (_, "aws/advice.rs" | "aws/denial.rs" | "identity/advice.rs" | "shape/failed.rs") => Who::Account,
         (_, "aws/failure.rs") => Who::Nobody,
         ("model" | "jmespath" | "shape", _) | (_, "commands/mount.rs") => Who::Author,
+        (_, file) if file.starts_with("commands/mount/") => Who::Author,
         ("backend" | "fetch" | "reading" | "rotation" | "values", _) => Who::Nobody,
         _ => Who::Operator,
     }
