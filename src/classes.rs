@@ -69,6 +69,7 @@ impl Classes {
 }
 
 #[cfg(test)]
+#[cfg(feature = "emulator")]
 mod tests {
     use super::*;
     use crate::model::objects::ObjectsText;
