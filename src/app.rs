@@ -136,9 +136,7 @@ pub async fn serve(
     let (mounter, poller) = rooms(&config).await?;
     connect_ahead(&config, &poller);
     let probes = match config.http_address {
-        Some(address) => {
-            Some(http::bind(address).await.map_err(|source| ServeError::Http { address, source })?)
-        }
+        Some(address) => Some(http::bind(address).map_err(|source| ServeError::Http { address, source })?),
         None => None,
     };
     warn_of_a_shadowing_socket(&config.socket_name);
