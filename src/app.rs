@@ -18,7 +18,7 @@ use crate::{
     http,
     identity::{Identity, IdentitySettings},
     memory::{self, Memory},
-    model::request::Rules,
+    model::rules::Rules,
     mount::{Delivery, Mounter, SENT_AT_ONCE},
     reading::Reader,
     refusals::Refusals,

@@ -13,8 +13,11 @@ use crate::{
         arn::{Region, Regions},
         file::MountFile,
         message::{logged, quoted},
+        mistakes::Invalid,
         principal::Principal,
-        request::{InvalidRequest, MountRequest, Opened, RawRequest, Rules},
+        request::{MountRequest, Opened, RawRequest},
+        rules::Rules,
+        token::Tokens,
     },
     reading::{NotRead, PodAsker, Read, Reader},
     refusals::Refusals,
@@ -108,7 +111,7 @@ pub struct AnswerMemory {
 pub enum MountError {
     /// The manifest or the driver's request is wrong.
     #[error(transparent)]
-    Request(#[from] InvalidRequest),
+    Request(#[from] Invalid),
     /// The Region is not known.
     #[error("the Region is not known: {}", crate::model::message::causes(.0))]
     Region(ClusterError),
@@ -166,20 +169,21 @@ impl Mounter {
         let small = raw.bytes() <= MAX_WAITING_BYTES;
         let entrance = (!small).then_some(entrance);
         let parsed = tokio::time::timeout_at(until, self.parse(raw, entrance, &namespace));
-        let request = parsed.await.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
-            let class = match error {
-                MountError::Request(error) => error.class.as_str(),
-                _ => "",
-            };
-            let text = logged(error);
-            if let Some(untold) = self.refusals.tell(&namespace, class, &text) {
-                tracing::error!(%target_path, "mount refused: {text}{untold}");
-            }
-        })?;
-        let (pod, class) = (request.pod.clone(), request.class.clone());
-        let warnings = request.warnings.join("; ");
+        let (request, tokens) =
+            parsed.await.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
+                let class = match error {
+                    MountError::Request(error) => error.heading.as_str(),
+                    _ => "",
+                };
+                let text = logged(error);
+                if let Some(untold) = self.refusals.tell(&namespace, class, &text) {
+                    tracing::error!(%target_path, "mount refused: {text}{untold}");
+                }
+            })?;
+        let (pod, class) = (request.pod.clone(), request.class.name.clone());
+        let warnings = request.class.warnings.join("; ");
         // In a box, because the compiler gives up on futures nested this deeply.
-        let result = tokio::time::timeout_at(until, Box::pin(self.carry_out(request)))
+        let result = tokio::time::timeout_at(until, Box::pin(self.carry_out(request, tokens)))
             .await
             .unwrap_or(Err(MountError::Deadline(deadline)));
         if let Err(MountError::Identity(_) | MountError::Objects(_)) = &result {
@@ -224,7 +228,7 @@ impl Mounter {
         raw: RawRequest,
         entrance: impl Send + 'static,
         namespace: &str,
-    ) -> Result<MountRequest, MountError> {
+    ) -> Result<(MountRequest, Tokens), MountError> {
         let (_entrance, rules) = (entrance, Arc::clone(&self.rules));
         // A turn is for what is computed here. The workers take turns by themselves.
         let (opened, turn) = if raw.bytes() <= MAX_OPENED_HERE {
@@ -239,15 +243,15 @@ impl Mounter {
         if known.is_some() {
             return Ok(opened.read(known, &self.rules)?);
         }
-        let request = if opened.text().is_quick() {
+        let (request, tokens) = if opened.text().is_quick() {
             opened.read(None, &self.rules)?
         } else {
             drop(turn);
             let rules = Arc::clone(&self.rules);
             self.aside(&namespace, move || opened.read(None, &rules)).await??
         };
-        self.classes.keep(&namespace, digest, &request.objects);
-        Ok(request)
+        self.classes.keep(&namespace, digest, &request.class.objects);
+        Ok((request, tokens))
     }
 
     /// Runs `work` on the workers.
@@ -275,26 +279,25 @@ impl Mounter {
         share.map_err(|refused| MountError::Busy { namespace: namespace.clone(), refused })
     }
 
-    async fn carry_out(&self, mut request: MountRequest) -> Result<Mounted, MountError> {
+    async fn carry_out(&self, request: MountRequest, tokens: Tokens) -> Result<Mounted, MountError> {
         let namespace = request.pod.namespace.clone();
         let _request = self.admit(&request).await?;
         let _place = self.places.take(&namespace, 1).await;
         self.check_target(&request).await?;
         let regions = self.regions(&request).await?;
-        let (principal, proof) = self.identity.principal(&request).await?;
-        // From here on only the proof is needed; nothing may keep the pod's tokens.
-        request.tokens.clear();
+        let (principal, proof) =
+            self.identity.principal(&request.pod, &request.class.identity, tokens).await?;
         let asker = PodAsker {
             principal: &principal,
             proof: &proof,
             regions: &regions,
-            interval: request.refresh_interval,
+            interval: request.class.refresh_interval,
         };
         let turn = self.turns.take(&namespace, 1).await;
-        let read = self.reader.read(&asker, &request.objects, turn).await;
+        let read = self.reader.read(&asker, &request.class.objects, turn).await;
         let Read { objects, origin, entries, memory, turn } = read.map_err(|error| self.not_read(error))?;
         let subject = Subject {
-            class: format!("{namespace}/{}", request.class),
+            class: format!("{namespace}/{}", request.class.name),
             who: principal.to_string(),
             account: self.identity.account(&principal),
         };
@@ -328,7 +331,7 @@ impl Mounter {
     ) -> Result<(Shaped, Share), MountError> {
         let namespace = &request.pod.namespace;
         let limit = self.rules.limits.max_response_bytes;
-        let shaping = Shaping::new(Arc::clone(&request.objects), objects, subject, limit);
+        let shaping = Shaping::new(Arc::clone(&request.class.objects), objects, subject, limit);
         if shaping.needs_work() {
             turn = None;
         }
@@ -365,8 +368,8 @@ impl Mounter {
     }
 
     async fn regions(&self, request: &MountRequest) -> Result<Regions, MountError> {
-        let failover = request.failover_region.clone();
-        if let Some(primary) = request.region.clone() {
+        let failover = request.class.failover_region.clone();
+        if let Some(primary) = request.class.region.clone() {
             return Ok(Regions { primary, failover });
         }
         // On the heap, because most mounts need no read.

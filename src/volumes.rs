@@ -183,7 +183,7 @@ impl Volumes {
     /// own intervals: their pods are gone.
     pub fn drop_idle(&self, idle_after: Duration) {
         self.state().mounted.retain(|_, volume| {
-            let own = volume.request.refresh_interval.unwrap_or_default() * 2;
+            let own = volume.request.class.refresh_interval.unwrap_or_default() * 2;
             volume.mounted_at.elapsed() <= idle_after.max(own)
         });
     }
@@ -240,8 +240,8 @@ impl Volumes {
         keep_mtime: KeepMtime,
         turn: &mut Option<Share>,
     ) -> Result<(Shaped, Written), VolumeError> {
-        let MountRequest { pod, objects, target_path, .. } = &volume.request;
-        let shaping = Shaping::new(Arc::clone(objects), found, volume.subject.clone(), self.max_bytes);
+        let MountRequest { pod, class, target_path } = &volume.request;
+        let shaping = Shaping::new(Arc::clone(&class.objects), found, volume.subject.clone(), self.max_bytes);
         if shaping.needs_work() {
             *turn = None;
         }
@@ -356,6 +356,7 @@ impl Volume {
         let outcomes = held.collect::<Option<Vec<_>>>()?;
         Some(
             self.request
+                .class
                 .objects
                 .plan()
                 .places

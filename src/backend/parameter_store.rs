@@ -11,10 +11,15 @@ use futures_util::future::join_all;
 use super::{Call, ReadResult, Reading, within};
 use crate::{
     aws::{AwsFailure, FailureKind, PerRegion, retry_partition},
-    model::{arn::Region, reference::Reference, secret::SecretValue},
+    model::{
+        arn::Region,
+        iam,
+        reference::{Reference, Service},
+        secret::SecretValue,
+    },
 };
 
-const OPERATION: &str = "ssm:GetParameters";
+const OPERATION: &str = iam::action(Service::ParameterStore);
 /// Most names in one call.
 pub const BATCH: usize = 10;
 

@@ -11,10 +11,15 @@ use futures_util::future::join_all;
 use super::{Call, ReadResult, Reading, within};
 use crate::{
     aws::{Aws, AwsFailure, FailureKind, Greeting, PerRegion, retry_partition},
-    model::{arn::Region, reference::Reference, secret::SecretValue},
+    model::{
+        arn::Region,
+        iam,
+        reference::{Reference, Service},
+        secret::SecretValue,
+    },
 };
 
-const OPERATION: &str = "secretsmanager:GetSecretValue";
+const OPERATION: &str = iam::action(Service::SecretsManager);
 const PREVIOUS_LABEL: &str = "AWSPREVIOUS";
 /// How often labels are read again when they move meanwhile.
 const MAX_TRIES: u32 = 3;

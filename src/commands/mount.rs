@@ -26,7 +26,7 @@ use crate::{
     model::{
         arn::{Region, Regions},
         file::MountFile,
-        request::Rules,
+        rules::Rules,
         source::Source,
     },
     shape::{Shaping, Subject},
@@ -40,13 +40,14 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let synced = class.secret_objects();
     let caller = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).load().await;
     let default_region = args.region.clone().or_else(|| Region::parse(caller.region()?.as_ref()));
-    let request = class.request(Rules { default_region, allow_role_arn: true, ..Rules::default() })?;
-    warnings.extend(request.warnings.iter().cloned());
-    warnings.extend(synced.iter().filter_map(|synced| synced.problem(&request.objects)));
+    let named = class.to_string();
+    let class = class.read(&Rules { default_region, allow_role_arn: true, ..Rules::default() })?;
+    warnings.extend(class.warnings.iter().cloned());
+    warnings.extend(synced.iter().filter_map(|synced| synced.problem(&class.objects)));
     for warning in &warnings {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }
-    if let Some(role) = &request.assumed_role {
+    if let Some(role) = &class.identity.assumed_role {
         writeln!(
             std::io::stderr(),
             "warning: assumeRoleArn is not taken on here: what is read is read with the credentials that you give. Give those of {}",
@@ -54,8 +55,8 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
         )?;
     }
     let primary =
-        request.region.clone().context("no Region: the class names none; give --region or AWS_REGION")?;
-    let regions = Regions { primary, failover: request.failover_region.clone() };
+        class.region.clone().context("no Region: the class names none; give --region or AWS_REGION")?;
+    let regions = Regions { primary, failover: class.failover_region.clone() };
 
     let provider = caller.credentials_provider().context("you have no AWS credentials")?;
     let credentials = provider.provide_credentials().await.context("your AWS credentials cannot be used")?;
@@ -63,17 +64,13 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
     let aws = Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }).await?);
     let asker = Asker { who: Who::Caller(&session), regions: &regions, effort: Effort::MOUNT };
-    let plan = request.objects.plan();
+    let plan = class.objects.plan();
     let sources: Vec<&Source> = plan.sources.iter().collect();
     let results = fetch(&Backend::new(aws), &asker, &sources).await?;
     let outcomes: Vec<Outcome> = results.into_iter().map(Outcome::from).collect();
     let found = plan.places.iter().map(|(source, place)| outcomes[*source].found(*place)).collect();
-    let subject = Subject {
-        class: format!("{}/{}", request.pod.namespace, request.class),
-        who: "your own AWS credentials".to_owned(),
-        account: None,
-    };
-    let files = Shaping::new(Arc::clone(&request.objects), found, subject, usize::MAX).finish()?.files;
+    let subject = Subject { class: named, who: "your own AWS credentials".to_owned(), account: None };
+    let files = Shaping::new(Arc::clone(&class.objects), found, subject, usize::MAX).finish()?.files;
 
     if let Some(folder) = &args.output {
         for file in &files {

@@ -7,11 +7,19 @@ use crate::{
     clock::unix_seconds,
     model::{
         arn::{Regions, RoleArn},
+        class::IdentityHints,
         principal::{Means, Principal},
-        request::MountRequest,
-        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE},
+        request::Pod,
+        token::{POD_IDENTITY_AUDIENCE, STS_AUDIENCE, Tokens},
     },
 };
+
+/// What a pod brings to prove and choose its identity.
+pub(super) struct Asking<'a> {
+    pub(super) pod: &'a Pod,
+    pub(super) hints: &'a IdentityHints,
+    pub(super) tokens: &'a Tokens,
+}
 
 impl Identity {
     /// The principal that the request's pod acts as, and what proves it. Nothing is
@@ -19,18 +27,22 @@ impl Identity {
     ///
     /// # Errors
     /// When the pod has no identity, or its token is not its own.
-    pub async fn principal(&self, request: &MountRequest) -> Result<(Principal, Proof), IdentityError> {
-        let (role, proof) = self.role(request).await?;
-        let (namespace, service_account) =
-            (request.pod.namespace.clone(), request.pod.service_account.clone());
+    pub async fn principal(
+        &self,
+        pod: &Pod,
+        hints: &IdentityHints,
+        tokens: Tokens,
+    ) -> Result<(Principal, Proof), IdentityError> {
+        let (role, proof) = self.role(&Asking { pod, hints, tokens: &tokens }).await?;
+        let (namespace, service_account) = (pod.namespace.clone(), pod.service_account.clone());
         let means = match role {
             Some(role) => Means::Irsa { role },
             None => {
-                let pod_uid = (!self.settings.share_pod_identity).then(|| request.pod.uid.clone());
+                let pod_uid = (!self.settings.share_pod_identity).then(|| pod.uid.clone());
                 Means::PodIdentity { pod_uid }
             }
         };
-        let assumed = request.assumed_role.clone();
+        let assumed = hints.assumed_role.clone();
         let principal = Principal { namespace, service_account, means, assumed };
         if proof.verified {
             self.accepted.offer(&principal, &proof);
@@ -38,11 +50,11 @@ impl Identity {
         Ok((principal, proof))
     }
 
-    /// The request's token for an audience, if it is the pod's own and not known to
+    /// The pod's token for an audience, if it is the pod's own and not known to
     /// be forged.
-    async fn proof(&self, request: &MountRequest, audience: &'static str) -> Result<Proof, IdentityError> {
+    async fn proof(&self, asking: &Asking<'_>, audience: &'static str) -> Result<Proof, IdentityError> {
         let now = self.clock.now();
-        let proof = Proof::of(request, audience, now)?;
+        let proof = Proof::of(asking, audience, now)?;
         match self.keys.check(&proof.token, unix_seconds(now)).await {
             Verdict::Signed => Ok(Proof { verified: true, ..proof }),
             Verdict::Unknown => Ok(proof),
@@ -76,31 +88,31 @@ impl Identity {
 
     /// The role for IRSA, and the proof for STS; without a role it is EKS Pod
     /// Identity, and the proof for its agent.
-    async fn role(&self, request: &MountRequest) -> Result<(Option<RoleArn>, Proof), IdentityError> {
-        if request.use_pod_identity == Some(true) {
-            return Ok((None, self.proof(request, POD_IDENTITY_AUDIENCE).await?));
+    async fn role(&self, asking: &Asking<'_>) -> Result<(Option<RoleArn>, Proof), IdentityError> {
+        if asking.hints.use_pod_identity == Some(true) {
+            return Ok((None, self.proof(asking, POD_IDENTITY_AUDIENCE).await?));
         }
-        if let Some(role) = &request.role_arn {
-            tracing::debug!(pod = %request.pod, %role, "the role is the SecretProviderClass's roleArn");
-            return Ok((Some(role.clone()), self.proof(request, STS_AUDIENCE).await?));
+        if let Some(role) = &asking.hints.role_arn {
+            tracing::debug!(pod = %asking.pod, %role, "the role is the SecretProviderClass's roleArn");
+            return Ok((Some(role.clone()), self.proof(asking, STS_AUDIENCE).await?));
         }
         // Kubernetes is not asked for a pod that cannot prove who it is.
-        let has_sts = request.tokens.contains_key(STS_AUDIENCE);
-        let has_pod_identity = request.tokens.contains_key(POD_IDENTITY_AUDIENCE);
+        let has_sts = asking.tokens.contains_key(STS_AUDIENCE);
+        let has_pod_identity = asking.tokens.contains_key(POD_IDENTITY_AUDIENCE);
         let first = if has_pod_identity && !has_sts { POD_IDENTITY_AUDIENCE } else { STS_AUDIENCE };
-        let proof = self.proof(request, first).await?;
+        let proof = self.proof(asking, first).await?;
         // Only a successful read may lead to Pod Identity: a forbidden or failed
         // one never means "no annotation".
-        let pod = &request.pod;
+        let pod = asking.pod;
         let annotated = self.roles.of(&pod.namespace, &pod.service_account, proof.account_uid()).await?;
-        let account = || format!("{}/{}", request.pod.namespace, request.pod.service_account);
-        let needed = match (&annotated, request.use_pod_identity) {
+        let account = || format!("{}/{}", pod.namespace, pod.service_account);
+        let needed = match (&annotated, asking.hints.use_pod_identity) {
             (Some(_), _) => STS_AUDIENCE,
             (None, Some(_)) => return Err(IdentityError::NoRole(account())),
             (None, None) if has_pod_identity => POD_IDENTITY_AUDIENCE,
             (None, None) => return Err(IdentityError::NoIdentity(account())),
         };
-        let proof = if needed == first { proof } else { self.proof(request, needed).await? };
+        let proof = if needed == first { proof } else { self.proof(asking, needed).await? };
         Ok((annotated, proof))
     }
 }

@@ -3,12 +3,12 @@
 
 use std::time::SystemTime;
 
-use super::IdentityError;
+use super::{IdentityError, asking::Asking};
 use crate::{
     clock::unix_seconds,
     model::{
+        class::AddressType,
         message::{quoted, shortened},
-        request::{AddressType, MountRequest},
         token::Token,
     },
 };
@@ -41,12 +41,12 @@ impl Proof {
     /// # Errors
     /// When there is no such token, or it is another's or expired.
     pub(super) fn of(
-        request: &MountRequest,
+        asking: &Asking<'_>,
         audience: &'static str,
         now: SystemTime,
     ) -> Result<Self, IdentityError> {
-        let Some(token) = request.tokens.get(audience) else {
-            let mut sent: Vec<&str> = request.tokens.keys().map(String::as_str).collect();
+        let Some(token) = asking.tokens.get(audience) else {
+            let mut sent: Vec<&str> = asking.tokens.keys().map(String::as_str).collect();
             sent.sort_unstable();
             let more = sent.len().saturating_sub(MAX_SHOWN);
             let mut sent: Vec<String> =
@@ -65,7 +65,7 @@ impl Proof {
             );
         }
         let Some(claims) = token.claims() else { return unfit("it is not a JWT".to_owned()) };
-        let pod = &request.pod;
+        let pod = asking.pod;
         let expected = format!("system:serviceaccount:{}:{}", pod.namespace, pod.service_account);
         if claims.subject != expected {
             return unfit(format!(
@@ -101,7 +101,7 @@ impl Proof {
         Ok(Self {
             token: token.clone(),
             verified: false,
-            address_type: request.address_type,
+            address_type: asking.hints.address_type,
             expires_at: claims.expires_at,
         })
     }

@@ -9,8 +9,8 @@ use crate::{
     clock::unix_seconds,
     model::{
         arn::Regions,
+        class::AddressType,
         principal::{AssumedRole, Means, Principal},
-        request::AddressType,
         token::TokenDigest,
     },
     permits::{Permit, Urgency},

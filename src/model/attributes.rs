@@ -6,11 +6,13 @@ use zeroize::Zeroize;
 
 use super::{
     arn::{Region, RoleArn},
+    class::AddressType,
     go_text, identity_keys,
     message::quoted,
     mistakes::Mistakes,
     principal::{AssumedRole, ExternalId},
-    request::Rules,
+    request::RawRequest,
+    rules::Rules,
     token::{Tokens, parse_tokens},
     yaml::is_template,
 };
@@ -22,54 +24,19 @@ const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
 /// Where the driver puts the pod's tokens.
 pub(super) const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
-/// The driver's four fields as they arrive. They hold tokens: no `Debug`.
-pub struct RawRequest {
-    /// JSON object of texts.
-    pub attributes: String,
-    /// JSON object of texts, `null` or empty.
-    pub secrets: String,
-    /// The mount's folder.
-    pub target_path: String,
-    /// JSON number: the default file mode.
-    pub permission: String,
-}
-
-impl RawRequest {
-    /// Bytes of what a pod author and kubelet have written.
-    pub fn bytes(&self) -> usize {
-        self.attributes.len() + self.secrets.len()
-    }
-
-    /// The namespace whose turn it is to have the request read; empty when none is
-    /// found. It decides about nothing else. A pod author cannot write the text
-    /// that is looked for: quotes within a JSON text are escaped.
-    pub fn namespace_in_line(&self) -> &str {
-        let (_, after) =
-            self.attributes.split_once(r#""csi.storage.k8s.io/pod.namespace":""#).unwrap_or_default();
-        after.split_once('"').map_or("", |(namespace, _)| namespace)
-    }
-}
-
-/// Which of the Pod Identity agent's addresses to ask.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum AddressType {
-    /// IPv4, and IPv6 when that does not answer.
-    #[default]
-    Auto,
-    /// IPv4 only.
-    Ipv4,
-    /// IPv6 only.
-    Ipv6,
-}
-
 /// The request's attributes that have not been taken yet.
 pub(super) struct Attributes {
     texts: BTreeMap<String, String>,
-    pub(super) tokens: Tokens,
 }
 
 impl Attributes {
-    pub(super) fn read(raw: &RawRequest, mistakes: &mut Mistakes) -> Self {
+    /// The parameters of a class, without a pod.
+    pub(super) fn of_parameters(parameters: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { texts: parameters.into_iter().collect() }
+    }
+
+    /// The attributes of a request, and the pod's tokens apart from them.
+    pub(super) fn of_request(raw: &RawRequest, mistakes: &mut Mistakes) -> (Self, Tokens) {
         let mut texts = object_of_texts(&raw.attributes, "attributes", mistakes);
         // kubelet alone fills the secrets. The attributes are a pod author's where
         // kubelet sends its tokens among the secrets only (Kubernetes 1.35 can), so
@@ -92,7 +59,7 @@ impl Attributes {
                 Tokens::new()
             })
         });
-        Self { texts, tokens: parsed }
+        (Self { texts }, parsed)
     }
 
     /// A parameter; empty counts as missing, as for Go's string maps.

@@ -1,4 +1,4 @@
-//! What is wrong with a request, and the bounds that it is held to.
+//! What is wrong with a class or a request: all of it, bounded.
 
 use std::fmt;
 
@@ -9,23 +9,6 @@ const MAX_MISTAKE_BYTES: usize = 500;
 /// Most bytes of all mistakes, and of all warnings, that one answer spells out.
 const MAX_MISTAKES_BYTES: usize = 3000;
 const MAX_WARNINGS_BYTES: usize = 1000;
-
-/// Bounds on what one SecretProviderClass may ask for.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Most entries of `objects`.
-    pub max_objects: usize,
-    /// Longest JMESPath expression, in bytes.
-    pub max_expression_bytes: usize,
-    /// Largest answer, in bytes; the driver refuses more than 4 MiB by default.
-    pub max_response_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_objects: 500, max_expression_bytes: 1024, max_response_bytes: 4 << 20 }
-    }
-}
 
 /// Collects mistakes and warnings, so that one answer names them all.
 #[derive(Debug)]
@@ -44,6 +27,42 @@ pub(super) struct Told {
     left: usize,
 }
 
+/// A class or a mount request that is invalid, with every mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// What is invalid.
+    pub heading: String,
+    /// How many mistakes there are.
+    pub count: usize,
+    /// Place and problem of each, or of the first ones when there are many.
+    pub mistakes: Vec<String>,
+    /// What is odd, and may be the reason: a misspelt key.
+    pub warnings: Vec<String>,
+}
+
+impl std::error::Error for Invalid {}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.heading)?;
+        match self.mistakes.as_slice() {
+            [only] => write!(f, ": {only}")?,
+            many => {
+                write!(f, ", {} mistakes:", self.count)?;
+                for (number, mistake) in many.iter().enumerate() {
+                    let separator = if number == 0 { "" } else { ";" };
+                    write!(f, "{separator} ({}) {mistake}", number + 1)?;
+                }
+                match self.count.saturating_sub(many.len()) {
+                    0 => {}
+                    more => write!(f, " and {more} more")?,
+                }
+            }
+        }
+        self.warnings.iter().try_for_each(|warning| write!(f, "; also {warning}"))
+    }
+}
+
 impl Default for Mistakes {
     fn default() -> Self {
         Self { found: Told::new(MAX_MISTAKES_BYTES), warnings: Told::new(MAX_WARNINGS_BYTES) }
@@ -59,6 +78,15 @@ impl Mistakes {
     /// Whether there is a mistake.
     pub(super) fn any(&self) -> bool {
         self.found.count > 0
+    }
+
+    /// The warnings, if there is no mistake. `heading` opens the error.
+    pub(super) fn check(self, heading: impl FnOnce() -> String) -> Result<Vec<String>, Invalid> {
+        let warnings = self.warnings.into_texts();
+        match self.found.count {
+            0 => Ok(warnings),
+            count => Err(Invalid { heading: heading(), count, mistakes: self.found.texts, warnings }),
+        }
     }
 
     /// All that others are.

@@ -2,6 +2,7 @@
 
 pub mod arn;
 mod attributes;
+pub mod class;
 pub mod encoding;
 pub mod expression;
 mod fields;
@@ -9,9 +10,10 @@ pub mod file;
 pub mod file_path;
 pub mod foreign;
 pub mod go_text;
+pub mod iam;
 mod identity_keys;
 pub mod message;
-mod mistakes;
+pub mod mistakes;
 pub mod object;
 pub mod objects;
 pub mod principal;
@@ -19,6 +21,7 @@ pub mod reference;
 pub mod region_patterns;
 pub mod request;
 pub mod role_patterns;
+pub mod rules;
 pub mod secret;
 pub mod source;
 pub mod token;

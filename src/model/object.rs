@@ -13,8 +13,9 @@ use super::{
     file::FileMode,
     file_path::FilePath,
     message::quoted,
-    mistakes::{Limits, Mistakes},
+    mistakes::Mistakes,
     reference::{Reference, Selector},
+    rules::Limits,
     yaml::{Content, Node},
 };
 
@@ -57,7 +58,7 @@ pub type PartsKey = [u8; 32];
 
 /// What the class as a whole says about its objects.
 #[derive(Clone, Copy, Debug)]
-pub struct Class<'a> {
+pub struct ObjectsContext<'a> {
     /// The primary Region, where it is known before asking Kubernetes.
     pub region: Option<&'a Region>,
     /// The failover Region, where the class has one.
@@ -72,7 +73,12 @@ pub struct Class<'a> {
 
 impl Object {
     /// Checks one entry. `None` when it has mistakes, which are then in `mistakes`.
-    pub fn parse(node: &Node, index: usize, class: &Class<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+    pub fn parse(
+        node: &Node,
+        index: usize,
+        class: &ObjectsContext<'_>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
         let place = format!("objects[{index}] (line {})", node.line);
         let mut fields = Fields::of(node, &place, mistakes)?;
         let name = fields.text("objectName", mistakes).unwrap_or_default();
@@ -163,7 +169,7 @@ fn failover_reference(
     primary: &Reference,
     has_alias: bool,
     object_type: &str,
-    class: &Class<'_>,
+    class: &ObjectsContext<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Reference> {
     let mut own_place = format!("{place} failoverObject");
@@ -184,7 +190,7 @@ fn failover_reference(
     selector.label = selector.label.or_else(|| primary.selector.label.clone());
     let Some(name) = name else {
         if let Some(region) = class.failover_region
-            && primary.id.starts_with("arn:")
+            && primary.is_arn()
         {
             mistakes.add(place, format!("objectName is an ARN, and an ARN is of one Region: failoverRegion {region} needs a failoverObject with an objectName of its own"));
         }
@@ -207,7 +213,7 @@ fn json_fields(
     place: &str,
     node: &Node,
     mode: FileMode,
-    class: &Class<'_>,
+    class: &ObjectsContext<'_>,
     mistakes: &mut Mistakes,
 ) -> Vec<Field> {
     match &node.content {
@@ -236,7 +242,7 @@ fn json_field(
     place: String,
     node: &Node,
     mode: FileMode,
-    class: &Class<'_>,
+    class: &ObjectsContext<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Field> {
     let mut fields = Fields::of(node, &place, mistakes)?;

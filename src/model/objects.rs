@@ -11,8 +11,9 @@ use super::{
     file::FileMode,
     file_path::FilePath,
     message::quoted,
-    mistakes::{Limits, Mistakes},
-    object::{Class, Object, PartsKey},
+    mistakes::Mistakes,
+    object::{Object, ObjectsContext, PartsKey},
+    rules::Limits,
     source::{self, Plan},
     yaml::{self, Content, Node},
 };
@@ -116,7 +117,7 @@ impl ObjectsText {
     /// Every mistake, with its place.
     pub(super) fn read(&self, limits: &Limits) -> Result<Objects, Mistakes> {
         let mut mistakes = Mistakes::default();
-        let context = Class {
+        let context = ObjectsContext {
             region: self.region.as_ref(),
             failover_region: self.failover_region.as_ref(),
             translation: self.translation,
@@ -133,7 +134,7 @@ impl ObjectsText {
     }
 }
 
-fn parse_objects(text: &str, class: &Class<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
+fn parse_objects(text: &str, class: &ObjectsContext<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
     if text.len() > MAX_OBJECTS_BYTES {
         mistakes.add("objects", format!("has {} bytes; the maximum is {MAX_OBJECTS_BYTES}", text.len()));
         return Vec::new();

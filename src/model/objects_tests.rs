@@ -95,7 +95,7 @@ fn a_missing_list_is_a_mistake_and_an_empty_one_is_not() {
 #[test]
 fn the_region_that_is_given_twice_and_the_name_that_lacks_a_type_are_named() {
     let error = parse(&[("failoverRegion", "us-east-1")]).unwrap_err().to_string();
-    assert!(error.contains("failoverRegion: us-east-1 is the primary Region, too"), "{error}");
+    assert!(error.contains("failoverRegion: us-east-1 is also the primary Region"), "{error}");
     let error = parse(&[("failoverRegion", "{{ .Values.region }}")]).unwrap_err().to_string();
     assert!(error.contains("is not a Region's name: a template"), "{error}");
     let arn = "- objectName: arn:aws:secretsmanager:us-east-1:111122223333:secret:a-AbCdEf\n  objectAlias: a\n  failoverObject: {objectName: replica/a}";

@@ -81,6 +81,11 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
+    /// Whether the id is an ARN. A name cannot hold a colon, so it never looks like one.
+    pub fn is_arn(&self) -> bool {
+        self.id.starts_with("arn:")
+    }
+
     /// The memory that it takes.
     pub fn bytes(&self) -> usize {
         let texts = [Some(&self.id), self.selector.version.as_ref(), self.selector.label.as_ref()];

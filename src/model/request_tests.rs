@@ -1,15 +1,14 @@
+use std::time::Duration;
+
 use super::*;
 use crate::model::attributes::TOKENS_KEY;
 use crate::model::object::Object;
 use crate::model::reference::{Selector, Service};
+use crate::model::region_patterns::RegionPatterns;
 use crate::model::role_patterns::RolePatterns;
 
 /// A request whose attributes are the given ones on top of a pod's.
-fn parse_with(
-    attributes: &[(&str, &str)],
-    permission: &str,
-    rules: &Rules,
-) -> Result<MountRequest, InvalidRequest> {
+fn parse_with(attributes: &[(&str, &str)], permission: &str, rules: &Rules) -> Result<Class, Invalid> {
     let mut all = serde_json::json!({
         "csi.storage.k8s.io/pod.name": "web-0",
         "csi.storage.k8s.io/pod.namespace": "shop",
@@ -28,10 +27,10 @@ fn parse_with(
         target_path: "/t".to_owned(),
         permission: permission.to_owned(),
     };
-    MountRequest::parse(raw, rules)
+    MountRequest::parse(raw, rules).map(|(request, _)| request.class)
 }
 
-fn parse(attributes: &[(&str, &str)]) -> Result<MountRequest, InvalidRequest> {
+fn parse(attributes: &[(&str, &str)]) -> Result<Class, Invalid> {
     parse_with(attributes, "420", &Rules::default())
 }
 
@@ -48,7 +47,7 @@ fn file_names(attributes: &[(&str, &str)]) -> Vec<String> {
 fn a_class_whose_name_is_none_is_refused_and_its_name_not_repeated_elsewhere() {
     for name in ["a\nb", "A", "a/b", &"x".repeat(300)] {
         let error = parse(&[("secretProviderClass", name)]).unwrap_err();
-        assert_eq!(error.class, "");
+        assert_eq!(error.heading, "the mount request is invalid");
         assert!(error.mistakes[0].starts_with("secretProviderClass: "), "{error}");
         assert!(error.mistakes[0].len() < 260, "{error}");
     }
@@ -273,7 +272,7 @@ fn kubelets_tokens_among_the_secrets_win_over_the_attributes() {
             permission: "420".into(),
         };
         MountRequest::parse(raw, &Rules::default())
-            .map(|request| request.tokens.get("a").map(|token| token.expose().to_owned()))
+            .map(|(_, tokens)| tokens.get("a").map(|token| token.expose().to_owned()))
     };
     let in_secrets = serde_json::json!({ TOKENS_KEY: r#"{"a":{"token":"second"}}"# }).to_string();
     assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, &in_secrets), Ok(Some("second".to_owned())));
@@ -351,7 +350,7 @@ fn a_role_arn_is_refused_unless_the_operator_allows_it() {
 #[test]
 fn an_assumed_role_comes_with_its_external_id_and_neither_is_guessed() {
     const ROLE: &str = "arn:aws:iam::222233334444:role/x";
-    let assumed = |texts: &[(&str, &str)]| parse(texts).map(|request| request.assumed_role);
+    let assumed = |texts: &[(&str, &str)]| parse(texts).map(|request| request.identity.assumed_role);
     assert_eq!(assumed(&[]), Ok(None));
     assert_eq!(assumed(&[("assumeRoleArn", ""), ("assumeRoleExternalId", "")]), Ok(None));
     let both = assumed(&[("assumeRoleArn", ROLE), ("assumeRoleExternalId", "shop/1")]).unwrap().unwrap();
@@ -413,7 +412,8 @@ fn a_region_learnt_later_is_checked_too() {
     )
     .unwrap();
     assert_eq!(request.region, None);
-    let check = |region, rules: &Rules| request.check_region(&Region::parse(region).unwrap(), rules);
+    let check =
+        |region, rules: &Rules| request.check_region(&Region::parse(region).unwrap(), rules, String::new);
     assert!(check("us-west-2", &Rules::default()).is_ok());
     assert!(check("us-east-1", &Rules::default()).is_err());
     let rules = Rules { allowed_regions: RegionPatterns::parse("eu-*").unwrap(), ..Rules::default() };

@@ -8,17 +8,14 @@ use crate::{
     fetch::ReadFailure,
     model::{
         arn::Region,
-        message::{quoted, shortened},
+        iam,
+        message::quoted,
         reference::{Reference, Service},
     },
 };
 
 /// Most objects that one message spells out.
 const MAX_SHOWN: usize = 20;
-/// Most bytes of an id within an ARN. Secrets' names have at most 512, and
-/// parameters' 1,011: <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>
-const MAX_ID_BYTES: usize = 1100;
-
 /// Objects that failed, and for whom.
 #[derive(Debug, thiserror::Error)]
 pub struct FailedObjects {
@@ -78,24 +75,8 @@ impl FailedObjects {
         }
     }
 
-    /// What an IAM policy must name for `reference`.
     fn resource(&self, reference: &Reference, region: &Region) -> String {
-        let account = self.account.as_deref().unwrap_or("*");
-        let id = shortened(&reference.id, MAX_ID_BYTES);
-        if id.starts_with("arn:") {
-            return id.to_owned();
-        }
-        let partition = region.partition();
-        match reference.service {
-            // AWS adds six random characters to a secret's name.
-            Service::SecretsManager => {
-                format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{id}-??????")
-            }
-            Service::ParameterStore => {
-                let id = id.trim_start_matches('/');
-                format!("arn:{partition}:ssm:{region}:{account}:parameter/{id}")
-            }
-        }
+        iam::resource(reference, region, self.account.as_deref())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is wrong in a manifest is told, all at once, before anything is asked of
 //! AWS: InvalidArgument.
 
-use latchkey::model::{request::Rules, role_patterns::RolePatterns};
+use latchkey::model::{role_patterns::RolePatterns, rules::Rules};
 use tonic::Code;
 
 use crate::harness::{REGION, Request, World, assert_says};
@@ -197,7 +197,7 @@ async fn a_failover_object_must_be_possible() {
             both("objectAlias: x, objectVersion: v1, failoverObject: {objectName: b, objectVersion: v2}"),
             "objectVersion must be the same for both Regions",
         ),
-        (class("objectAlias: x").parameter("failoverRegion", REGION), "us-east-1 is the primary Region, too"),
+        (class("objectAlias: x").parameter("failoverRegion", REGION), "us-east-1 is also the primary Region"),
         (class("objectAlias: x").parameter("failoverRegion", "moon"), r#""moon" is not a Region's name"#),
     ] {
         refused(&world, &request, &[says]).await;

@@ -14,7 +14,10 @@ use std::time::Duration;
 use latchkey::{
     emulator::Emulator,
     grpc::protocol::MountRequest as Message,
-    model::request::{MountRequest, RawRequest, Rules},
+    model::{
+        request::{MountRequest, RawRequest},
+        rules::Rules,
+    },
 };
 use serde_json::json;
 use tonic::Code;

@@ -247,7 +247,7 @@ async fn volumes_of_pods_that_are_gone_are_forgotten_without_a_change() {
             request = request.parameter("refreshInterval", refresh);
         }
         let read = rooms.read(&world, &request).await.unwrap();
-        let parsed = Rooms::parsed(&world, &request);
+        let (parsed, _) = Rooms::parsed(&world, &request);
         let subject = Subject { class: "shop/web".to_owned(), who: "a test".to_owned(), account: None };
         let shaped = volumes.mount(parsed, read.entries, read.objects, subject, None).await.unwrap();
         assert_eq!(shaped.files.len(), 1);

@@ -15,7 +15,8 @@ use latchkey::{
     identity::{AgentSettings, Session},
     model::{
         arn::Region,
-        request::{MountRequest, RawRequest, Rules},
+        request::{MountRequest, RawRequest},
+        rules::Rules,
         secret::SecretValue,
         token::Token,
     },
@@ -289,8 +290,8 @@ fn nothing_that_holds_a_secret_prints_it() {
         target_path: message.target_path,
         permission: message.permission,
     };
-    let request = MountRequest::parse(raw, &Rules::default()).unwrap();
-    assert_eq!(request.tokens["a"].expose(), SMUGGLED);
+    let (request, tokens) = MountRequest::parse(raw, &Rules::default()).unwrap();
+    assert_eq!(tokens["a"].expose(), SMUGGLED);
     let token = Token::new(SMUGGLED.to_owned());
     let store = Store::from_yaml(&format!("secrets: [{{name: a, value: {FIELD}}}]")).unwrap();
     let printed = [
@@ -298,6 +299,7 @@ fn nothing_that_holds_a_secret_prints_it() {
         format!("{reading:?}"),
         format!("{:?}", Session::of_caller(credentials)),
         format!("{request:?} {request:#?}"),
+        format!("{tokens:?} {tokens:#?}"),
         format!("{token:?} {:?}", token.digest()),
         format!("{emulator:?} {store:?}"),
     ]

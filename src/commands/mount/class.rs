@@ -6,16 +6,18 @@ use anyhow::bail;
 
 use super::synced::Synced;
 use crate::model::{
+    class::{Class, OpenedClass},
+    file::FileMode,
     message::quoted,
-    request::{MountRequest, RawRequest, Rules},
+    rules::Rules,
     yaml::{Content, Node},
 };
 
 pub(super) const KIND: &str = "SecretProviderClass";
 pub(super) const GROUP: &str = "secrets-store.csi.x-k8s.io";
 const VERSIONS: [&str; 2] = ["secrets-store.csi.x-k8s.io/v1", "secrets-store.csi.x-k8s.io/v1alpha1"];
-/// Mode of a file whose object names none, as the driver has it.
-const DEFAULT_PERMISSION: &str = "420";
+/// The driver's default file mode.
+const DEFAULT_MODE: u32 = 0o644;
 
 /// The fields of the object, of its spec, and of what is below `secretObjects`:
 /// <https://github.com/kubernetes-sigs/secrets-store-csi-driver/blob/main/apis/v1/secretproviderclass_types.go>
@@ -143,34 +145,21 @@ impl SecretProviderClass {
         at(&self.root, &["spec"]).map_or(&[], |spec| list_at(spec, "secretObjects"))
     }
 
-    /// The request that the driver would make, for no pod in particular.
-    pub(super) fn request(self, rules: Rules) -> anyhow::Result<MountRequest> {
+    /// The class as a mount of it would read it.
+    ///
+    /// # Errors
+    /// Every mistake in its parameters.
+    pub(super) fn read(self, rules: &Rules) -> anyhow::Result<Class> {
         let parameters = match at(&self.root, &["spec", "parameters"]).map(|node| &node.content) {
             Some(Content::Map(entries)) => entries.as_slice(),
             _ => &[],
         };
-        let pod = [
-            ("pod.name", "none"),
-            ("pod.namespace", self.namespace.as_str()),
-            ("pod.uid", "none"),
-            ("serviceAccount.name", "none"),
-        ];
-        let pod = pod.map(|(key, value)| (format!("csi.storage.k8s.io/{key}"), value.to_owned()));
-        let class = [("secretProviderClass".to_owned(), self.name)];
-        let attributes: serde_json::Map<_, _> = parameters
-            .iter()
-            .map(|(key, node)| (key.clone(), text_of(node).unwrap_or_default()))
-            .chain(class)
-            .chain(pod)
-            .map(|(key, value)| (key, value.into()))
-            .collect();
-        let raw = RawRequest {
-            attributes: serde_json::Value::Object(attributes).to_string(),
-            secrets: String::new(),
-            target_path: "none".to_owned(),
-            permission: DEFAULT_PERMISSION.to_owned(),
-        };
-        Ok(MountRequest::parse(raw, &rules)?)
+        let parameters =
+            parameters.iter().map(|(key, node)| (key.clone(), text_of(node).unwrap_or_default()));
+        let mode = FileMode::new(DEFAULT_MODE).unwrap_or(FileMode::OWNER_READ);
+        let heading = format!("SecretProviderClass {self} is invalid");
+        let opened = OpenedClass::of_parameters(self.name.clone(), parameters, mode, rules);
+        Ok(opened.read(None, rules, || heading)?)
     }
 }
 

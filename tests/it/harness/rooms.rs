@@ -11,6 +11,7 @@ use latchkey::{
     model::{
         arn::Regions,
         request::{MountRequest, RawRequest},
+        token::Tokens,
     },
     reading::{NotRead, PodAsker, Read, Reader},
     rotation::Poller,
@@ -54,7 +55,7 @@ impl Rooms {
     }
 
     /// The request as a mount takes it.
-    pub(crate) fn parsed(world: &World, request: &Request) -> MountRequest {
+    pub(crate) fn parsed(world: &World, request: &Request) -> (MountRequest, Tokens) {
         let message = request.message(&world.emulator);
         let raw = RawRequest {
             attributes: message.attributes,
@@ -67,13 +68,13 @@ impl Rooms {
 
     /// Reads what the request's pod mounts.
     pub(crate) async fn read(&self, world: &World, request: &Request) -> Result<Read, NotRead> {
-        let request = Self::parsed(world, request);
-        let regions = Regions { primary: request.region.clone().unwrap(), failover: None };
-        let (principal, proof) = self.identity.principal(&request).await?;
-        let interval = request.refresh_interval;
+        let (MountRequest { pod, class, .. }, tokens) = Self::parsed(world, request);
+        let regions = Regions { primary: class.region.clone().unwrap(), failover: None };
+        let (principal, proof) = self.identity.principal(&pod, &class.identity, tokens).await?;
+        let interval = class.refresh_interval;
         let asker = PodAsker { principal: &principal, proof: &proof, regions: &regions, interval };
         let turn = Shares::new(1).take("", 1).await;
-        self.reader.read(&asker, &request.objects, turn).await
+        self.reader.read(&asker, &class.objects, turn).await
     }
 }
 

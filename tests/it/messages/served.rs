@@ -92,7 +92,7 @@ async fn classes(table: &mut Table) {
     ] {
         table.mount(cause, Who::Author, &world, &request).await;
     }
-    let strict = World::with(|config| config.rules = latchkey::model::request::Rules::default()).await;
+    let strict = World::with(|config| config.rules = latchkey::model::rules::Rules::default()).await;
     table
         .mount(
             "roleArn without --allow-role-arn",
