@@ -20,11 +20,10 @@ use crate::{
     memory::{self, Memory},
     model::rules::Rules,
     mount::{Delivery, Mounter, SENT_AT_ONCE},
-    reading::Reader,
     refusals::Refusals,
     rotation::Poller,
     shares::Shares,
-    values::{ValueSettings, Values},
+    values::{Reader, ValueSettings, Values},
     volumes::{self, Volumes},
     workers::Workers,
     writer::Writer,
@@ -174,7 +173,6 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     let cluster = Arc::new(Cluster::new(config.cluster.clone()));
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
     let backend = Arc::new(Backend::new(Arc::clone(&aws)));
-    let values = Arc::new(Values::new(config.values.clone()));
     let memory = Memory::of(config.memory_limit, config.writer.is_some());
     let (workers, answers) = (Workers::new(), Shares::new(memory.answers));
     let volumes = config.writer.clone().map(|writer| {
@@ -188,6 +186,13 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     });
     let refusals = Arc::new(Refusals::default());
     let classes = Arc::new(Classes::new(memory.classes));
+    let reader = Arc::new(Reader::new(
+        Arc::clone(&identity),
+        Arc::clone(&backend),
+        Arc::new(Values::new(config.values.clone())),
+        Shares::new(memory.reads),
+        max_value_bytes(&config.rules),
+    ));
     let mounter = Mounter {
         workers,
         sending: Shares::new(SENT_AT_ONCE),
@@ -199,18 +204,12 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         classes: Arc::clone(&classes),
         cluster,
         identity: Arc::clone(&identity),
-        reader: Reader::new(
-            Arc::clone(&identity),
-            Arc::clone(&backend),
-            Arc::clone(&values),
-            Shares::new(memory.reads),
-            max_value_bytes(&config.rules),
-        ),
+        reader: Arc::clone(&reader),
         delivery: volumes.clone().map_or(Delivery::DriverWrites, Delivery::ProviderWrites),
         refusals: Arc::clone(&refusals),
         deadline: config.mount_timeout,
     };
-    Ok((mounter, Poller { aws, identity, backend, values, volumes, classes, refusals }))
+    Ok((mounter, Poller { aws, identity, reader, volumes, classes, refusals }))
 }
 
 /// Most bytes of values for one mount: hexadecimal ones become half as large.
@@ -223,10 +222,8 @@ fn max_value_bytes(rules: &Rules) -> usize {
 /// uses end by themselves.
 fn connect_ahead(config: &Config, poller: &Poller) {
     let Some(region) = config.rules.default_region.clone() else { return };
-    let (identity, backend) = (Arc::clone(&poller.identity), Arc::clone(&poller.backend));
-    tokio::spawn(
-        async move { tokio::join!(identity.connect_ahead(&region), backend.connect_ahead(&region)) },
-    );
+    let reader = Arc::clone(&poller.reader);
+    tokio::spawn(async move { reader.connect_ahead(&region).await });
 }
 
 /// The driver looks into the old folder first, so a dead socket there hides

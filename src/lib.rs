@@ -2,16 +2,15 @@
 //!
 //! The way of a mount is [`mount`]; the rooms around it:
 //! [`grpc`] answers the driver, [`identity`] says who is asking and gets
-//! credentials, [`reading`] and [`backend`] read from AWS, [`shape`] turns values
+//! credentials, [`values`] and [`backend`] read from AWS, [`shape`] turns values
 //! into files, [`writer`] puts them into a pod, [`cluster`] asks Kubernetes,
-//! [`cache`] lets many share one fetch, [`permits`] bounds calls, [`model`] holds what all of them speak of.
+//! [`single_flight`] lets many share one fetch, [`permits`] bounds calls, [`model`] holds what all of them speak of.
 
 pub mod app;
 pub mod aws;
 pub mod backend;
 #[cfg(feature = "emulator")]
 pub mod bench;
-pub mod cache;
 pub mod classes;
 pub mod cli;
 pub mod clock;
@@ -23,7 +22,6 @@ pub mod demo;
 pub mod driver;
 #[cfg(feature = "emulator")]
 pub mod emulator;
-pub mod fetch;
 pub mod grpc;
 pub mod http;
 pub mod identity;
@@ -32,11 +30,11 @@ pub mod memory;
 pub mod model;
 pub mod mount;
 pub mod permits;
-pub mod reading;
 pub mod refusals;
 pub mod rotation;
 pub mod shape;
 pub mod shares;
+pub mod single_flight;
 pub mod telemetry;
 pub mod values;
 pub mod volumes;

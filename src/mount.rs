@@ -19,11 +19,10 @@ use crate::{
         rules::Rules,
         token::Tokens,
     },
-    reading::{NotRead, PodAsker, Read, Reader},
     refusals::Refusals,
     shape::{NotShaped, Shaped, Shaping, Subject, TooLarge},
     shares::{Refused, Share, Shares},
-    values::{Entry, Found, Origin},
+    values::{Entry, Found, NotRead, Origin, PodAsker, Read, Reader},
     volumes::{VolumeError, Volumes},
     workers::{Panicked, Workers},
     writer::WriteError,
@@ -62,7 +61,7 @@ pub struct Mounter {
     /// Who is asking.
     pub identity: Arc<Identity>,
     /// Reads objects.
-    pub reader: Reader,
+    pub reader: Arc<Reader>,
     /// Who writes the files.
     pub delivery: Delivery,
     /// Read large manifests and shape values.

@@ -13,20 +13,17 @@ use tokio::{
 
 use crate::{
     aws::{Aws, Effort},
-    backend::{BATCH, Backend},
-    cache::Turn,
+    backend::{Asker, BATCH, Who},
     classes::Classes,
-    fetch::{Asker, ObjectResult, Who, each, fetch},
     identity::{Identity, IdentityError},
     model::{
         arn::Regions,
         message::{logged, quoted},
         principal::Principal,
         reference::Service,
-        source::Source,
     },
     refusals::Refusals,
-    values::{Due, Entry, Finding, Values},
+    values::{Due, Entry, Reader, Refresh, Settled, Values},
     volumes::Volumes,
 };
 
@@ -48,10 +45,8 @@ pub struct Poller {
     pub aws: Arc<Aws>,
     /// Gives credentials.
     pub identity: Arc<Identity>,
-    /// Reads.
-    pub backend: Arc<Backend>,
-    /// What is polled.
-    pub values: Arc<Values>,
+    /// Reads what is due.
+    pub reader: Arc<Reader>,
     /// Where changes are written, in provider-writes mode.
     pub volumes: Option<Arc<Volumes>>,
     /// Classes that mounts have read.
@@ -84,7 +79,7 @@ impl Poller {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.renew(&principal).await });
             }
-            for due in groups(poller.values.due()) {
+            for due in groups(poller.values().due()) {
                 let poller = Arc::clone(&poller);
                 polls.spawn(async move { poller.poll(due).await });
             }
@@ -96,15 +91,15 @@ impl Poller {
     fn next_look(&self) -> Instant {
         let now = Instant::now();
         let latest = now + LOOK_INTERVAL;
-        self.values.next_due().map_or(latest, |due| due.clamp(now + LOOK_PAUSE, latest))
+        self.values().next_due().map_or(latest, |due| due.clamp(now + LOOK_PAUSE, latest))
     }
 
     /// Forgets what no pod asks for any more.
     fn drop_idle(&self) {
-        for principal in self.values.drop_idle() {
+        for principal in self.values().drop_idle() {
             self.identity.forget(&principal);
         }
-        let settings = self.values.settings();
+        let settings = self.values().settings();
         let idle_after = settings.idle_after.max(settings.interval * 2);
         self.classes.drop_idle(idle_after);
         if let Some(volumes) = &self.volumes {
@@ -115,7 +110,7 @@ impl Poller {
     /// Renews credentials that have run out, so that a revoked trust is seen then
     /// and not at the next read. After an outage the next read tries again.
     async fn renew(&self, principal: &Principal) {
-        let Some(regions) = self.values.regions_of(principal) else {
+        let Some(regions) = self.values().regions_of(principal) else {
             return self.identity.forget(principal);
         };
         if let Err(error) = self.session(principal, &regions).await
@@ -123,7 +118,7 @@ impl Poller {
         {
             let error = logged(&error);
             tracing::warn!(%principal, "all values are dropped: {error}");
-            self.values.forget(principal);
+            self.values().forget(principal);
         }
     }
 
@@ -131,13 +126,11 @@ impl Poller {
     /// a place for its call.
     async fn poll(&self, due: Vec<Due>) {
         let Some(first) = due.first().map(|due| Arc::clone(due.entry())) else { return };
-        // One question for all: without credentials none of them is read.
+        // One session for all: without credentials none of them is read.
         if let Err(error) = self.session(&first.principal, &first.regions).await {
-            let began = Instant::now();
-            for due in due {
-                if let Some(turn) = due.turn() {
-                    self.settle(due.entry(), turn, began, Err(error.clone()));
-                }
+            for refresh in due.into_iter().filter_map(Due::refresh) {
+                let entry = Arc::clone(refresh.entry());
+                self.report(&entry, &refresh.without_credentials(self.values(), error.clone()));
             }
             return;
         }
@@ -169,41 +162,25 @@ impl Poller {
         let Some(first) = unit.first().map(|due| Arc::clone(due.entry())) else { return Vec::new() };
         let (principal, regions) = (&first.principal, &first.regions);
         let permit = self.aws.admit_poll(&regions.primary, principal.service_account().0).await;
-        // The turns come after the place: a mount that wants these values meanwhile
-        // reads them itself, and waits for nobody's poll that waits.
-        let unit: Vec<(Due, Turn)> =
-            unit.into_iter().filter_map(|due| due.turn().map(|turn| (due, turn))).collect();
+        // The right to read comes after the permit: a mount that wants these values
+        // meanwhile reads them itself, and waits for no poll that waits.
+        let unit: Vec<Refresh> = unit.into_iter().filter_map(Due::refresh).collect();
+        if unit.is_empty() {
+            return Vec::new();
+        }
         let asker = Asker {
             who: Who::Pod { identity: &self.identity, principal, proof: None },
             regions,
             effort: Effort::poll(permit),
         };
-        let began = Instant::now();
-        let sources: Vec<&Source> = unit.iter().map(|(due, _)| &due.entry().source).collect();
-        if sources.is_empty() {
-            return Vec::new();
+        let mut changed = Vec::new();
+        for refreshed in self.reader.refresh(&asker, unit).await {
+            self.report(&refreshed.entry, &refreshed.settled);
+            if matches!(refreshed.settled, Settled::Read { changed: true, .. }) {
+                changed.push(refreshed.entry);
+            }
         }
-        let results = each(fetch(&self.backend, &asker, &sources).await, sources.len());
-        let settled = unit.into_iter().zip(results).filter_map(|((due, turn), result)| {
-            let changed = self.settle(due.entry(), turn, began, result);
-            changed.then(|| Arc::clone(due.entry()))
-        });
-        settled.collect()
-    }
-
-    /// Ends a turn; tells whether the values have changed.
-    fn settle(
-        &self,
-        entry: &Arc<Entry>,
-        turn: Turn,
-        began: Instant,
-        result: Result<Vec<ObjectResult>, IdentityError>,
-    ) -> bool {
-        let settled = self.values.settle(entry, turn, began, result);
-        if settled.news {
-            self.report(entry, &settled.result);
-        }
-        settled.changed
+        changed
     }
 
     /// Writes changes into the pods that have them mounted.
@@ -213,17 +190,22 @@ impl Poller {
         }
     }
 
-    /// Says once that AWS began to fail or that access was lost.
-    fn report(&self, entry: &Entry, result: &Finding) {
+    /// Logs once that AWS began to fail or that access was lost.
+    fn report(&self, entry: &Entry, settled: &Settled) {
+        let text = match settled {
+            Settled::Kept { began: true, .. } => "AWS fails; the last known good value is kept".to_owned(),
+            Settled::Lost { lost, news: true } => format!("polling failed: {}", logged(lost)),
+            Settled::Read { .. } | Settled::Kept { .. } | Settled::Lost { .. } => return,
+        };
         let id = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
         let (object, principal) = (quoted(id), &entry.principal);
-        let text = match result {
-            Ok(_) => "AWS fails; the last known good value is kept".to_owned(),
-            Err(lost) => format!("polling failed: {}", logged(lost)),
-        };
         if let Some(untold) = self.refusals.tell(principal.service_account().0, id, &text) {
             tracing::warn!(%object, %principal, "{text}{untold}");
         }
+    }
+
+    fn values(&self) -> &Values {
+        self.reader.values()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     },
     shape::{NotShaped, Shaped, Shaping, Subject},
     shares::{Refused, Share, Shares},
-    values::{Entry, Found},
+    values::{Entry, Found, Readings},
     workers::{Panicked, Workers},
     writer::{KeepMtime, WriteError, Writer, Written},
 };
@@ -352,17 +352,8 @@ async fn blocking<T: Send + 'static>(
 impl Volume {
     /// What every entry holds; `None` when one was lost.
     fn found(&self) -> Option<Vec<Found>> {
-        let held = self.entries.iter().map(|entry| entry.slot.held().map(|held| held.results));
-        let outcomes = held.collect::<Option<Vec<_>>>()?;
-        Some(
-            self.request
-                .class
-                .objects
-                .plan()
-                .places
-                .iter()
-                .map(|(source, place)| outcomes[*source].found(*place))
-                .collect(),
-        )
+        let held: Vec<Readings> = self.entries.iter().map(|entry| entry.held()).collect::<Option<_>>()?;
+        let objects = self.request.class.objects.plan().of_objects(&held);
+        Some(objects.map(|(readings, place)| readings.found(place)).collect())
     }
 }

@@ -8,7 +8,7 @@ use aws_sdk_ssm::{Client, config::Builder, types::Parameter};
 use aws_types::request_id::RequestId;
 use futures_util::future::join_all;
 
-use super::{Call, ReadResult, Reading, within};
+use super::{Answer, Call, Reading, within};
 use crate::{
     aws::{AwsFailure, FailureKind, PerRegion, retry_partition},
     model::{
@@ -29,7 +29,7 @@ pub(super) struct ParameterStore {
 }
 
 impl ParameterStore {
-    pub(super) async fn read(&self, call: Call<'_>, references: &[&Reference]) -> Vec<ReadResult> {
+    pub(super) async fn read(&self, call: Call<'_>, references: &[&Reference]) -> Vec<Answer> {
         if references.is_empty() {
             return Vec::new();
         }
@@ -52,7 +52,7 @@ impl Caller<'_> {
     /// Reads a batch. One parameter that is denied, or whose key is, fails the
     /// whole call; asked one by one, the healthy ones come and the error names
     /// the right one. So are those whose answers cannot be told apart.
-    async fn read_batch(&self, batch: &[&Reference]) -> Vec<ReadResult> {
+    async fn read_batch(&self, batch: &[&Reference]) -> Vec<Answer> {
         match self.get_parameters(batch).await {
             Ok(answers) => {
                 let unclear: BTreeSet<&str> = batch
@@ -75,7 +75,7 @@ impl Caller<'_> {
         }
     }
 
-    async fn read_alone(&self, reference: &Reference) -> ReadResult {
+    async fn read_alone(&self, reference: &Reference) -> Answer {
         let mut answers = self.get_parameters(&[reference]).await?;
         answers.pop().flatten().unwrap_or_else(|| Err(self.unanswered()))
     }
@@ -86,7 +86,7 @@ impl Caller<'_> {
     }
 
     /// One call; `None` for a reference that nothing in the answer belongs to.
-    async fn get_parameters(&self, batch: &[&Reference]) -> Result<Vec<Option<ReadResult>>, AwsFailure> {
+    async fn get_parameters(&self, batch: &[&Reference]) -> Result<Vec<Option<Answer>>, AwsFailure> {
         let call = self.call;
         let mut answer = within(call, OPERATION, async {
             let credentials = call.credentials.clone();

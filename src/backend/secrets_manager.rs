@@ -8,7 +8,7 @@ use aws_sdk_secretsmanager::{Client, config::Builder, operation::get_secret_valu
 use aws_types::request_id::RequestId;
 use futures_util::future::join_all;
 
-use super::{Call, ReadResult, Reading, within};
+use super::{Answer, Call, Reading, within};
 use crate::{
     aws::{Aws, AwsFailure, FailureKind, Greeting, PerRegion, retry_partition},
     model::{
@@ -30,7 +30,7 @@ pub(super) struct SecretsManager {
 }
 
 impl SecretsManager {
-    pub(super) async fn read(&self, call: Call<'_>, groups: &[&[Reference]]) -> Vec<Vec<ReadResult>> {
+    pub(super) async fn read(&self, call: Call<'_>, groups: &[&[Reference]]) -> Vec<Vec<Answer>> {
         if groups.is_empty() {
             return Vec::new();
         }
@@ -64,7 +64,7 @@ impl SecretsManager {
 
 /// Reads one secret's labels so that they are of one moment, as far as AWS's
 /// own reads allow: one label, the others, and the first again.
-async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec<ReadResult> {
+async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec<Answer> {
     if let [single] = group {
         return vec![read_one(call, client, single).await];
     }
@@ -103,7 +103,7 @@ fn most_moved(group: &[Reference]) -> Option<usize> {
 }
 
 /// One version under both AWSCURRENT and AWSPREVIOUS was read while they moved.
-fn is_torn(group: &[Reference], results: &[ReadResult]) -> bool {
+fn is_torn(group: &[Reference], results: &[Answer]) -> bool {
     let version_under = |label: Option<&str>| {
         let at = group.iter().position(|reference| reference.selector.label.as_deref() == label)?;
         results[at].as_ref().ok().map(|reading| reading.version.as_str())
@@ -112,7 +112,7 @@ fn is_torn(group: &[Reference], results: &[ReadResult]) -> bool {
     previous.is_some() && previous == version_under(None)
 }
 
-async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> ReadResult {
+async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Answer {
     within(call, OPERATION, async {
         let overrides =
             Builder::new().credentials_provider(call.credentials.clone()).retry_config(call.effort.retries());

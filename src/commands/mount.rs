@@ -16,12 +16,12 @@ use std::{
 
 use anyhow::Context;
 use aws_credential_types::provider::ProvideCredentials;
+use tokio::time::Instant;
 
 use crate::{
     aws::{Aws, AwsSettings, Effort},
-    backend::Backend,
+    backend::{Asker, Backend, Who},
     cli::MountArgs,
-    fetch::{Asker, Who, fetch},
     identity::Session,
     model::{
         arn::{Region, Regions},
@@ -30,7 +30,7 @@ use crate::{
         source::Source,
     },
     shape::{Shaping, Subject},
-    values::Outcome,
+    values::Readings,
 };
 
 pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
@@ -65,10 +65,11 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let aws = Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }).await?);
     let asker = Asker { who: Who::Caller(&session), regions: &regions, effort: Effort::MOUNT };
     let plan = class.objects.plan();
-    let sources: Vec<&Source> = plan.sources.iter().collect();
-    let results = fetch(&Backend::new(aws), &asker, &sources).await?;
-    let outcomes: Vec<Outcome> = results.into_iter().map(Outcome::from).collect();
-    let found = plan.places.iter().map(|(source, place)| outcomes[*source].found(*place)).collect();
+    let sources: Vec<&Source> = plan.sources.iter().map(|planned| &planned.source).collect();
+    let began = Instant::now();
+    let results = Backend::new(aws).read(&asker, &sources).await?;
+    let readings: Vec<Readings> = results.into_iter().map(|results| Readings::new(results, began)).collect();
+    let found = plan.of_objects(&readings).map(|(readings, place)| readings.found(place)).collect();
     let subject = Subject { class: named, who: "your own AWS credentials".to_owned(), account: None };
     let files = Shaping::new(Arc::clone(&class.objects), found, subject, usize::MAX).finish()?.files;
 

@@ -26,7 +26,6 @@ pub use self::{
 };
 use crate::{
     aws::{Aws, AwsFailure, Effort, FailureKind},
-    cache::Slots,
     clock::{Clock, unix_seconds},
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
@@ -34,6 +33,7 @@ use crate::{
         principal::Principal,
         token::POD_IDENTITY_AUDIENCE,
     },
+    single_flight::Slots,
 };
 
 /// Credentials are renewed this long before they expire.

@@ -12,10 +12,10 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    cache::Slots,
     cluster::{Cluster, ClusterError},
     model::arn::RoleArn,
     permits::{Permit, Permits, Urgency},
+    single_flight::Slots,
 };
 
 /// Most reads of Kubernetes at once: a pod's author may make many service accounts.

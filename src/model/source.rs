@@ -30,15 +30,21 @@ pub struct Source {
     pub failover: Vec<Reference>,
 }
 
-/// Which sources a class needs, and where each object finds itself in them.
+/// Which sources a class reads, and where each object is in them.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// Distinct sources.
-    pub sources: Vec<Source>,
-    /// For each object its source and its place in it.
-    pub places: Vec<(usize, usize)>,
-    /// For each source, and each of its references, whether it must be there.
-    pub required: Vec<Vec<bool>>,
+    pub sources: Vec<Planned>,
+    /// For each object, its source and its place in it.
+    places: Vec<(usize, usize)>,
+}
+
+/// A source that a class reads.
+#[derive(Debug)]
+pub struct Planned {
+    pub source: Source,
+    /// For each of its references, whether it must exist.
+    pub required: Vec<bool>,
 }
 
 impl Source {
@@ -70,9 +76,15 @@ impl Plan {
                 None => plan.add(pair, &mut known),
             };
             plan.places.push(place);
-            plan.required[place.0][place.1] |= !object.optional;
+            plan.sources[place.0].required[place.1] |= !object.optional;
         }
         plan
+    }
+
+    /// For each object, what was `read` of its source, and its place in that. `read`
+    /// has one element for each source.
+    pub fn of_objects<'a, T>(&'a self, read: &'a [T]) -> impl Iterator<Item = (&'a T, usize)> {
+        self.places.iter().map(|(source, place)| (&read[*source], *place))
     }
 
     /// A new reference: beside the other labels of its secret, or alone.
@@ -81,21 +93,21 @@ impl Plan {
         let mut group = is_labelled_secret(&primary)
             .then(|| known.labelled.entry((primary.id.clone(), failover.id.clone())).or_default());
         let beside = group.iter().flat_map(|sources| sources.iter()).copied().find(|index| {
-            self.sources[*index].primary.iter().all(|other| other.selector != primary.selector)
+            self.sources[*index].source.primary.iter().all(|other| other.selector != primary.selector)
         });
         let index = beside.unwrap_or_else(|| {
             let index = self.sources.len();
-            self.sources.push(Source { primary: Vec::new(), failover: Vec::new() });
-            self.required.push(Vec::new());
+            let source = Source { primary: Vec::new(), failover: Vec::new() };
+            self.sources.push(Planned { source, required: Vec::new() });
             if let Some(sources) = &mut group {
                 sources.push(index);
             }
             index
         });
-        let source = &mut self.sources[index];
+        let Planned { source, required } = &mut self.sources[index];
         source.primary.push(primary);
         source.failover.push(failover);
-        self.required[index].push(false);
+        required.push(false);
         let place = (index, source.primary.len() - 1);
         known.places.insert(pair, place);
         place
@@ -171,8 +183,9 @@ mod tests {
 - {objectName: a, objectType: secretsmanager, objectVersion: 11111111-1111-4111-8111-111111111111, objectAlias: pinned}",
         );
         assert_eq!(plan.plan().places, [(0, 0), (1, 0), (0, 1), (2, 0)]);
-        assert_eq!(plan.plan().required, [vec![true, true], vec![false], vec![true]]);
-        assert_eq!(plan.plan().sources[0].primary.len(), 2);
+        let required: Vec<&[bool]> = plan.plan().sources.iter().map(|planned| &*planned.required).collect();
+        assert_eq!(required, [&[true, true] as &[bool], &[false], &[true]]);
+        assert_eq!(plan.plan().sources[0].source.primary.len(), 2);
     }
 
     #[test]

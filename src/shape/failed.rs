@@ -5,7 +5,7 @@ use std::fmt;
 use super::ShapeError;
 use crate::{
     aws::{ABSENT_PARAMETER, Advice, AwsFailure, FailureKind, absent_secret},
-    fetch::ReadFailure,
+    backend::ReadFailure,
     model::{
         arn::Region,
         iam,

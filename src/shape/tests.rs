@@ -1,5 +1,5 @@
 use super::*;
-use crate::{backend::Reading, fetch::ObjectResult, model::objects::ObjectsText, values::Outcome};
+use crate::{backend::Reading, model::objects::ObjectsText, values::Readings};
 
 const CLASS: &str = r#"
 - objectName: db
@@ -14,7 +14,7 @@ fn objects(yaml: &str) -> Arc<Objects> {
     ObjectsText::example(yaml).objects()
 }
 
-fn read(value: &str) -> Outcome {
+fn read(value: &str) -> Readings {
     let reading = Reading {
         value: SecretValue::from(value.to_owned()),
         version: "v".to_owned(),
@@ -22,65 +22,65 @@ fn read(value: &str) -> Outcome {
         region: crate::model::arn::Region::parse("us-east-1").unwrap(),
         request_id: None,
     };
-    Vec::<ObjectResult>::from([Ok(reading)]).into()
+    Readings::new(vec![Ok(reading)], Instant::now().into())
 }
 
-fn shaping(yaml: &str, outcomes: &[Outcome], limit: usize) -> Shaping {
-    let found = outcomes.iter().map(|outcome| outcome.found(0)).collect();
+fn shaping(yaml: &str, readings: &[Readings], limit: usize) -> Shaping {
+    let found = readings.iter().map(|readings| readings.found(0)).collect();
     let subject = Subject { class: "n/c".to_owned(), who: "somebody".to_owned(), account: None };
     Shaping::new(objects(yaml), found, subject, limit)
 }
 
-fn outcomes() -> Vec<Outcome> {
+fn readings() -> Vec<Readings> {
     [r#"{"user": "u", "rows": [1, 2]}"#, "raw", "YmxvYg=="].map(read).into()
 }
 
 #[test]
 fn the_same_values_are_taken_apart_once() {
-    let outcomes = outcomes();
-    let first = shaping(CLASS, &outcomes, 4096).finish().unwrap();
+    let readings = readings();
+    let first = shaping(CLASS, &readings, 4096).finish().unwrap();
     assert!(first.computed);
     let texts: Vec<&[u8]> = first.files.iter().map(|file| file.contents.expose()).collect();
     assert_eq!(texts[1..], [&b"u"[..], b"2", b"raw", b"blob"]);
-    let second = shaping(CLASS, &outcomes, 4096).finish().unwrap();
+    let second = shaping(CLASS, &readings, 4096).finish().unwrap();
     assert!(!second.computed);
     assert_eq!(second.files, first.files);
 }
 
 #[test]
 fn another_way_of_taking_a_value_apart_shares_nothing() {
-    let outcomes = outcomes();
-    shaping(CLASS, &outcomes, 4096).finish().unwrap();
+    let readings = readings();
+    shaping(CLASS, &readings, 4096).finish().unwrap();
     for (from, to) in [("path: user", "key: user"), ("length(rows)", "'rows[0]'"), ("base64", "base64url")] {
-        let other = shaping(&CLASS.replace(from, to), &outcomes, 4096).finish().unwrap();
+        let other = shaping(&CLASS.replace(from, to), &readings, 4096).finish().unwrap();
         assert!(other.computed, "{from} → {to}");
     }
 }
 
 #[test]
 fn what_fails_is_not_kept() {
-    let outcomes = outcomes();
+    let readings = readings();
     let class = CLASS.replace("path: user", "path: nobody");
     for _ in 0..2 {
-        let error = shaping(&class, &outcomes, 4096).finish().unwrap_err();
+        let error = shaping(&class, &readings, 4096).finish().unwrap_err();
         assert!(error.to_string().contains("finds nothing"), "{error}");
     }
-    assert!(shaping(CLASS, &outcomes, 4096).finish().unwrap().computed);
+    assert!(shaping(CLASS, &readings, 4096).finish().unwrap().computed);
 }
 
 #[test]
 fn the_memory_that_is_asked_for_is_enough() {
-    let outcomes = outcomes();
-    assert_eq!(shaping(CLASS, &outcomes, 4096).max_bytes(), 4096);
-    let first = shaping(CLASS, &outcomes, 4096).finish().unwrap();
-    let known = shaping(CLASS, &outcomes, 4096).max_bytes();
+    let readings = readings();
+    assert_eq!(shaping(CLASS, &readings, 4096).max_bytes(), 4096);
+    let first = shaping(CLASS, &readings, 4096).finish().unwrap();
+    let known = shaping(CLASS, &readings, 4096).max_bytes();
     assert!((first.bytes()..4096).contains(&known), "{known} of {}", first.bytes());
 }
 
 #[test]
 fn an_object_is_continued_where_a_step_ended() {
-    let outcomes = outcomes();
-    let mut under = shaping(CLASS, &outcomes, 4096);
+    let readings = readings();
+    let mut under = shaping(CLASS, &readings, 4096);
     let past = Instant::now();
     let object = under.objects[0].clone();
     for fields in 1..=2 {
@@ -92,7 +92,7 @@ fn an_object_is_continued_where_a_step_ended() {
 
 #[test]
 fn too_much_is_refused_before_the_rest_is_made() {
-    let outcomes = outcomes();
-    let error = shaping(CLASS, &outcomes, 100).finish().unwrap_err();
+    let readings = readings();
+    let error = shaping(CLASS, &readings, 100).finish().unwrap_err();
     assert!(matches!(error, NotShaped::Size(_)), "{error}");
 }

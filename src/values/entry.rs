@@ -1,5 +1,5 @@
-//! One source as one principal sees it: its results, how fresh they are, and
-//! when it is read again.
+//! One source as one principal sees it: its readings, how fresh they are, and when
+//! it is read again.
 
 use std::{
     fmt,
@@ -9,49 +9,54 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Outcome, ValueSettings};
+use super::{Readings, Refresh, ValueSettings};
 use crate::{
-    cache::{Slot, Turn},
+    aws::{AwsFailure, FailureKind},
+    backend::ReadFailure,
     identity::IdentityError,
-    model::{
-        arn::{Region, Regions},
-        message::causes,
-        principal::Principal,
-        source::Source,
-    },
+    model::{arn::Regions, iam, message::causes, principal::Principal, source::Source},
+    single_flight::{Slot, Waited},
 };
 
-/// A mount reads by itself only what is older than its interval and this, so
-/// that the poller has time to be first.
+/// A mount reads only what is older than its interval plus this, so that the poller
+/// has time to be first.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A source's results and when they were asked for.
+/// Readings that a mount is given.
 #[derive(Clone, Debug)]
-pub struct Held {
-    /// One for each reference of the source.
-    pub results: Outcome,
-    /// When the read began.
-    pub read_at: Instant,
+pub struct Served {
+    pub readings: Readings,
+    pub origin: Origin,
 }
 
-/// Why a source has no results.
+/// Where readings come from; the least fresh origin is the greatest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// The cache held them.
+    Cache,
+    /// They were read from AWS for this mount.
+    Aws,
+    /// AWS fails; these are the last known good ones.
+    LastKnownGood,
+}
+
+/// Why a source has no readings to serve.
 #[derive(Clone, Debug)]
 pub enum Lost {
-    /// There were no credentials.
+    /// There are no credentials.
     Session(IdentityError),
     /// AWS's answers.
-    Read(Outcome),
+    Read(Readings),
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Session(error) => f.write_str(&causes(error)),
-            Self::Read(outcome) => {
-                let failures = outcome.iter().filter_map(|result| result.as_ref().err());
+            Self::Read(readings) => {
+                let failures = readings.iter().filter_map(|result| result.as_ref().err());
                 for (number, failure) in failures.enumerate() {
-                    let what = failure.failover.as_ref().unwrap_or(&failure.primary);
-                    write!(f, "{}{what}", if number == 0 { "" } else { "; " })?;
+                    write!(f, "{}{}", if number == 0 { "" } else { "; " }, failure.last())?;
                 }
                 Ok(())
             }
@@ -59,49 +64,35 @@ impl fmt::Display for Lost {
     }
 }
 
-/// Where results come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// The cache had them.
-    Cache,
-    /// AWS was asked for this mount.
-    Aws,
-    /// AWS fails; these are the last known good ones.
-    LastKnownGood,
-}
-
 /// One source as one principal sees it.
 #[derive(Debug)]
 pub struct Entry {
-    /// Whose it is.
     pub principal: Principal,
-    /// Where it is read.
     pub regions: Regions,
-    /// What is read.
     pub source: Source,
-    /// The results, fetched by one for all.
-    pub slot: Slot<Held, Lost>,
-    pub(super) pace: Mutex<Pace>,
+    /// The readings, fetched by one caller for all.
+    pub(super) slot: Arc<Slot<Readings, Lost>>,
+    pace: Mutex<Pace>,
 }
 
-/// When an entry was asked for, and when it is read again. While its lock is
-/// held, no other lock is taken.
+/// When an entry was last mounted, and when it is read again. While it is locked, no
+/// other lock is taken.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// The smallest interval that a mount asked for.
+    /// The shortest interval of any mount.
     pub(super) interval: Duration,
     pub(super) asked_at: Instant,
-    /// For each reference whether some mount cannot do without it.
+    /// For each reference, whether a mount needs it.
     pub(super) required: Vec<bool>,
-    /// `None` until it was read, and while no token is valid.
+    /// `None` before the first read, and while no token is valid.
     pub(super) next_poll: Option<Instant>,
-    /// Whether the poller has it, and has not read it yet.
-    pub(super) queued: bool,
-    /// Whether it is read again as soon as a mount brings a token.
+    /// Whether the poller has it and has not read it yet.
+    queued: bool,
+    /// Whether to read it again as soon as a mount brings a token.
     pub(super) waits_for_token: bool,
-    /// Reads in a row that met an outage.
+    /// Number of consecutive reads that met an outage.
     pub(super) outages: u32,
-    /// What the entry counts for in the table.
+    /// Bytes that the entry counts for in the table.
     pub(super) bytes: usize,
 }
 
@@ -118,22 +109,20 @@ impl Pace {
             bytes,
         }
     }
-}
 
-impl Pace {
-    pub(super) fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         self.next_poll.is_some_and(|at| at <= Instant::now())
     }
 }
 
-/// An entry that the poller has to read; nobody else is given it meanwhile.
+/// An entry that the poller has to read. Only one of it exists at a time.
 #[derive(Debug)]
 pub struct Due {
     entry: Arc<Entry>,
 }
 
 impl Due {
-    /// `None` while another has it.
+    /// `None` if the entry is not due, or another `Due` of it exists.
     pub(super) fn of(entry: &Arc<Entry>) -> Option<Self> {
         let mut pace = entry.pace();
         let free = pace.is_due() && !std::mem::replace(&mut pace.queued, true);
@@ -141,15 +130,14 @@ impl Due {
         free.then(|| Self { entry: Arc::clone(entry) })
     }
 
-    /// What is due.
     pub fn entry(&self) -> &Arc<Entry> {
         &self.entry
     }
 
-    /// The turn to read it; `None` when a mount reads it now, or has read it.
-    pub fn turn(&self) -> Option<Turn> {
+    /// The right to read it; `None` if a mount reads it now, or has read it meanwhile.
+    pub fn refresh(self) -> Option<Refresh> {
         let due = self.entry.pace().is_due();
-        due.then(|| self.entry.slot.try_turn()).flatten()
+        due.then(|| self.entry.try_refresh()).flatten().map(|refresh| refresh.when_due(self))
     }
 }
 
@@ -159,26 +147,26 @@ impl Drop for Due {
     }
 }
 
-/// Which held results a mount may be given.
+/// Which readings a mount may be given.
 #[derive(Clone, Copy)]
-pub struct Freshness<'a> {
-    /// For each reference whether the mount cannot do without it.
-    pub required: &'a [bool],
+pub(super) struct Freshness<'a> {
+    /// For each reference, whether the mount needs it.
+    required: &'a [bool],
     interval: Duration,
     max_stale: Option<Duration>,
 }
 
 impl Freshness<'_> {
-    /// Where results of that age come from; `None` when AWS must be asked.
-    pub fn origin_of(&self, held: &Held) -> Option<Origin> {
+    /// The origin of readings of that age; `None` if AWS must be asked.
+    pub(super) fn origin_of(&self, readings: &Readings) -> Option<Origin> {
         let mut missing =
-            held.results.iter().zip(self.required).filter(|(result, required)| result.is_err() && **required);
-        let age = held.read_at.elapsed();
+            readings.iter().zip(self.required).filter(|(result, required)| result.is_err() && **required);
+        let age = readings.read_at.elapsed();
         if missing.next().is_some() {
             None
         } else if age <= self.interval + GRACE {
             Some(Origin::Cache)
-        } else if self.max_stale.is_some_and(|most| age <= most) {
+        } else if self.max_stale.is_some_and(|max| age <= max) {
             Some(Origin::LastKnownGood)
         } else {
             None
@@ -187,55 +175,72 @@ impl Freshness<'_> {
 }
 
 impl Entry {
+    pub(super) fn new(principal: &Principal, regions: &Regions, source: &Source, pace: Pace) -> Self {
+        Self {
+            principal: principal.clone(),
+            regions: regions.clone(),
+            source: source.clone(),
+            slot: Arc::default(),
+            pace: Mutex::new(pace),
+        }
+    }
+
+    /// The readings held, regardless of their age.
+    pub fn held(&self) -> Option<Readings> {
+        self.slot.held()
+    }
+
+    /// The right to read the entry; `None` while another reads it.
+    pub fn try_refresh(self: &Arc<Self>) -> Option<Refresh> {
+        Some(Refresh::new(self, self.slot.try_turn()?))
+    }
+
+    /// Waits for the current read. Its failure is also the caller's if it is `shared`.
+    ///
+    /// # Errors
+    /// The right to read the entry, if the read gave nothing usable.
+    pub(super) async fn wait(
+        self: &Arc<Self>,
+        freshness: Freshness<'_>,
+        shared: impl Fn(&Lost) -> bool,
+    ) -> Result<Result<Readings, Lost>, Refresh> {
+        match self.slot.wait(|held| freshness.origin_of(held).is_some(), shared).await {
+            Waited::Result(result) => Ok(result),
+            Waited::Turn(turn) => Err(Refresh::new(self, turn)),
+        }
+    }
+
     /// What a mount may be given now.
-    pub fn freshness<'a>(&self, required: &'a [bool], settings: &ValueSettings) -> Freshness<'a> {
+    pub(super) fn freshness<'a>(&self, required: &'a [bool], settings: &ValueSettings) -> Freshness<'a> {
         let pace = self.pace();
         let max_stale = (pace.outages > 0).then_some(settings.max_stale);
         Freshness { required, interval: pace.interval, max_stale }
     }
 
-    /// What a mount is given when AWS does not answer somebody else's read in time.
-    pub fn serve_while_waiting(
-        &self,
-        required: &[bool],
-        settings: &ValueSettings,
-    ) -> Option<(Outcome, Origin)> {
+    /// What a mount is given when AWS does not answer another caller's read in time.
+    pub(super) fn serve_while_waiting(&self, required: &[bool], settings: &ValueSettings) -> Option<Served> {
         let patient = Freshness { max_stale: Some(settings.max_stale), ..self.freshness(required, settings) };
         self.serve(patient)
     }
 
     /// What a mount is given without asking AWS.
-    pub fn serve(&self, freshness: Freshness<'_>) -> Option<(Outcome, Origin)> {
-        let held = self.slot.held()?;
-        freshness.origin_of(&held).map(|origin| (held.results, origin))
+    pub(super) fn serve(&self, freshness: Freshness<'_>) -> Option<Served> {
+        let readings = self.held()?;
+        freshness.origin_of(&readings).map(|origin| Served { readings, origin })
     }
 
-    pub(super) fn required(&self) -> Vec<bool> {
-        self.pace().required.clone()
+    /// What a mount has before AWS has answered.
+    pub(super) fn unanswered(&self) -> Lost {
+        let failure = |operation| {
+            let message = "the read ended without an answer".to_owned();
+            let primary = AwsFailure::own(FailureKind::Outage, operation, &self.regions.primary, message);
+            Err(ReadFailure { primary: Box::new(primary), failover: None })
+        };
+        let results = self.source.primary.iter().map(|reference| failure(iam::action(reference.service)));
+        Lost::Read(Readings::new(results.collect(), Instant::now()))
     }
 
     pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Held {
-    /// The Region that gave the values; `None` when all are absent.
-    pub(super) fn giver(&self) -> Option<&Region> {
-        self.results.iter().flatten().map(|reading| &reading.region).next()
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.results.bytes()
-    }
-
-    /// Whether the other holds the same values of the same versions.
-    pub(super) fn is_same_as(&self, other: &Self) -> bool {
-        self.results.len() == other.results.len()
-            && self.results.iter().zip(other.results.iter()).all(|pair| match pair {
-                (Ok(one), Ok(other)) => one.version == other.version && one.value == other.value,
-                (Err(_), Err(_)) => true,
-                (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
-            })
     }
 }

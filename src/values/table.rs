@@ -1,54 +1,199 @@
-//! The table of all entries: by principal, and never more bytes than it may have.
+//! The table of all entries, by principal, within a number of bytes.
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
-use super::entry::Entry;
-use crate::model::{arn::Regions, principal::Principal, source::Source};
+use super::{Due, Entry, ValueSettings, entry::Pace};
+use crate::model::{
+    arn::Regions,
+    principal::Principal,
+    source::{Planned, Source},
+};
 
-/// What an entry costs beside its references and values, about.
+/// Memory of an entry in addition to its references and values, about.
 const ENTRY_BYTES: usize = 512;
-/// What a result costs beside its value: version, ARN, request id.
+/// Memory of a result in addition to its value: version, ARN, request id.
 const RESULT_BYTES: usize = 320;
 
-/// Entries by where and what they read.
-pub(super) type Sources = HashMap<Regions, HashMap<Source, Arc<Entry>>>;
-
-/// All entries, by principal.
-#[derive(Default)]
-pub(super) struct Table {
-    pub(super) principals: HashMap<Principal, Sources>,
-    pub(super) bytes: usize,
+/// All entries.
+pub struct Values {
+    settings: ValueSettings,
+    table: Mutex<Table>,
+    /// Gives each principal its phase.
+    phases: RandomState,
 }
 
-impl Table {
-    pub(super) fn get(
+/// Entries by where and what they read.
+type Sources = HashMap<Regions, HashMap<Source, Arc<Entry>>>;
+
+#[derive(Default)]
+struct Table {
+    principals: HashMap<Principal, Sources>,
+    bytes: usize,
+}
+
+impl Values {
+    pub fn new(settings: ValueSettings) -> Self {
+        Self { settings, table: Mutex::default(), phases: RandomState::new() }
+    }
+
+    pub fn settings(&self) -> &ValueSettings {
+        &self.settings
+    }
+
+    /// The entry for a mount that asks now, created if there is none.
+    pub fn entry(
         &self,
         principal: &Principal,
         regions: &Regions,
-        source: &Source,
-    ) -> Option<&Arc<Entry>> {
+        planned: &Planned,
+        interval: Duration,
+    ) -> Arc<Entry> {
+        let (now, Planned { source, required }) = (Instant::now(), planned);
+        let mut table = self.table();
+        if let Some(entry) = table.get(principal, regions, source) {
+            let mut pace = entry.pace();
+            pace.asked_at = now;
+            if std::mem::take(&mut pace.waits_for_token) {
+                pace.next_poll = Some(now);
+            }
+            pace.required.iter_mut().zip(required).for_each(|(known, required)| *known |= required);
+            if interval < pace.interval {
+                pace.interval = interval;
+                pace.next_poll = pace.next_poll.map(|next| next.min(now + interval));
+            }
+            drop(pace);
+            return Arc::clone(entry);
+        }
+        let pace = Pace::new(interval, now, required, empty_bytes(principal, source));
+        let entry = Arc::new(Entry::new(principal, regions, source, pace));
+        table.insert(&entry);
+        table.evict(&entry, self.settings.max_bytes);
+        entry
+    }
+
+    /// Entries whose poll is due.
+    pub fn due(&self) -> Vec<Due> {
+        self.table().entries().filter_map(Due::of).collect()
+    }
+
+    /// When the next entry comes due, after those that already are.
+    pub fn next_due(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let next = |entry: &Arc<Entry>| entry.pace().next_poll.filter(|at| *at > now);
+        self.table().entries().filter_map(next).min()
+    }
+
+    /// Drops entries that no mount asks for, and returns the principals that have
+    /// none left.
+    pub fn drop_idle(&self) -> Vec<Principal> {
+        let mut table = self.table();
+        let idle = |entry: &&Arc<Entry>| {
+            let pace = entry.pace();
+            pace.asked_at.elapsed() > self.settings.idle_after.max(pace.interval * 2)
+        };
+        let idle: Vec<Arc<Entry>> = table.entries().filter(idle).cloned().collect();
+        idle.iter().for_each(|entry| table.remove(entry));
+        let mut gone: Vec<Principal> = idle.iter().map(|entry| entry.principal.clone()).collect();
+        gone.retain(|principal| !table.principals.contains_key(principal));
+        gone
+    }
+
+    /// Drops everything that was read as the principal: STS or the agent denied it.
+    pub fn forget(&self, principal: &Principal) {
+        let mut table = self.table();
+        let sources = table.principals.get(principal);
+        let entries: Vec<Arc<Entry>> =
+            sources.into_iter().flat_map(HashMap::values).flat_map(HashMap::values).cloned().collect();
+        entries.iter().for_each(|entry| table.remove(entry));
+    }
+
+    /// Number of entries, and the bytes that they count for.
+    pub fn size(&self) -> (usize, usize) {
+        let table = self.table();
+        (table.entries().count(), table.bytes)
+    }
+
+    /// Removes the entry and what it holds.
+    pub(super) fn remove(&self, entry: &Entry) {
+        self.table().remove(entry);
+    }
+
+    /// Removes an entry that never held anything: only those who wait for it now can
+    /// use it, and they have it.
+    pub(super) fn remove_empty(&self, entry: &Entry) {
+        if entry.held().is_none() {
+            self.remove(entry);
+        }
+    }
+
+    /// One of the Regions that the principal reads from.
+    pub fn regions_of(&self, principal: &Principal) -> Option<Regions> {
+        self.table().principals.get(principal)?.keys().next().cloned()
+    }
+
+    /// Counts an entry again, after parts were kept with its values.
+    pub(super) fn recount(&self, entry: &Arc<Entry>) {
+        if let Some(held) = entry.held() {
+            self.count(entry, empty_bytes(&entry.principal, &entry.source) + held.bytes());
+        }
+    }
+
+    /// Counts an entry's new size.
+    pub(super) fn count(&self, newest: &Arc<Entry>, bytes: usize) {
+        let mut table = self.table();
+        let kept = table.get(&newest.principal, &newest.regions, &newest.source);
+        if !kept.is_some_and(|kept| Arc::ptr_eq(kept, newest)) {
+            // Dropped while it was read: nothing may keep what it holds.
+            drop(newest.slot.take_if(|_| true));
+            return;
+        }
+        let before = std::mem::replace(&mut newest.pace().bytes, bytes);
+        table.bytes = table.bytes.saturating_sub(before) + bytes;
+        table.evict(newest, self.settings.max_bytes);
+    }
+
+    /// Between a half and one interval, the same for all entries of a principal, so
+    /// that its parameters are polled in batches.
+    pub(super) fn phase(&self, principal: &Principal) -> f64 {
+        let spread = self.phases.hash_one(principal) % 1000;
+        0.5 + spread as f64 / 2000.0
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn get(&self, principal: &Principal, regions: &Regions, source: &Source) -> Option<&Arc<Entry>> {
         self.principals.get(principal)?.get(regions)?.get(source)
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+    fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.principals.values().flat_map(HashMap::values).flat_map(HashMap::values)
     }
 
-    pub(super) fn insert(&mut self, entry: &Arc<Entry>) {
+    fn insert(&mut self, entry: &Arc<Entry>) {
         self.bytes += entry.pace().bytes;
         let sources = self.principals.entry(entry.principal.clone()).or_default();
         sources.entry(entry.regions.clone()).or_default().insert(entry.source.clone(), Arc::clone(entry));
     }
 
-    /// Drops the entry and what it holds; its value is zeroized when no mount
-    /// uses it any more.
-    pub(super) fn remove(&mut self, entry: &Entry) {
+    /// Removes the entry and what it holds. Its value is zeroized when no mount uses
+    /// it any more.
+    fn remove(&mut self, entry: &Entry) {
         drop(entry.slot.take_if(|_| true));
         let Some(sources) = self.principals.get_mut(&entry.principal) else { return };
         let Some(entries) = sources.get_mut(&entry.regions) else { return };
-        // It may be another entry by now: whoever lost access has lost that, too.
+        // Another entry may stand here by now; access to it is lost too.
         if let Some(removed) = entries.remove(&entry.source) {
             self.bytes = self.bytes.saturating_sub(removed.pace().bytes);
             drop(removed.slot.take_if(|_| true));
@@ -61,9 +206,9 @@ impl Table {
         }
     }
 
-    /// Removes, while there is too much, what was asked for longest ago of the
-    /// namespace that holds most: nobody's large secrets push out another's.
-    pub(super) fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) {
+    /// Removes entries while there are too many bytes: those that were mounted longest
+    /// ago, of the namespace that holds most. No namespace's secrets push out another's.
+    fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) {
         if self.bytes <= max_bytes {
             return;
         }
@@ -90,15 +235,15 @@ impl Table {
     }
 }
 
-/// What a namespace has in the table, by when it was asked for; latest first.
+/// What a namespace has in the table, latest mount first.
 #[derive(Default)]
 struct Holding {
     bytes: usize,
     entries: Vec<(bool, Instant, Arc<Entry>)>,
 }
 
-/// What an entry counts for without its values: it is in the table as a key,
-/// too, and a pod author chooses how many names it has and how long they are.
+/// What an entry counts for without its values. It is in the table as a key, too, and
+/// a pod author chooses the number and length of its names.
 pub(super) fn empty_bytes(principal: &Principal, source: &Source) -> usize {
     let references = source.primary.iter().chain(&source.failover);
     let references = references.map(|reference| 2 * reference.bytes()).sum::<usize>();

@@ -10,18 +10,16 @@ use std::{
 use futures_util::future::join_all;
 use latchkey::{
     aws::{AwsFailure, FailureKind},
-    backend::Reading,
+    backend::{ReadFailure, ReadResult, Reading},
     emulator::FaultKind,
-    fetch::{ObjectResult, ReadFailure},
     model::{
         arn::{Region, Regions},
         principal::{Means, Principal},
         reference::{Reference, Selector, Service},
         secret::SecretValue,
-        source::Source,
+        source::{Planned, Source},
     },
-    reading::Read,
-    values::{Entry, ValueSettings, Values},
+    values::{Entry, Read, ValueSettings, Values},
 };
 use tokio::time::Instant;
 use tonic::Code;
@@ -119,7 +117,7 @@ fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
         selector: Selector::default(),
     };
     let source = Source { primary: vec![reference.clone()], failover: vec![reference] };
-    let entry = values.entry(&principal, &regions, &source, INTERVAL, &[true]);
+    let entry = values.entry(&principal, &regions, &Planned { source, required: vec![true] }, INTERVAL);
     let reading = Reading {
         value: SecretValue::new(vec![7; bytes]),
         version: number.to_string(),
@@ -127,9 +125,9 @@ fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
         region: regions.primary.clone(),
         request_id: None,
     };
-    let turn = entry.slot.try_turn().unwrap();
-    let settled = values.settle(&entry, turn, Instant::now(), Ok(vec![Ok(reading)]));
-    assert!(settled.result.is_ok(), "what was read is served, kept or not");
+    let refresh = entry.try_refresh().unwrap();
+    let settled = refresh.settle(values, Instant::now(), vec![Ok(reading)]);
+    assert!(settled.served().is_ok(), "what was read is served, kept or not");
     entry
 }
 
@@ -182,9 +180,9 @@ async fn a_value_larger_than_the_bound_is_mounted_and_not_kept() {
 }
 
 /// Watches the value that the cache holds for the one object of a read.
-fn watched(read: Read) -> Weak<[ObjectResult]> {
-    let held = read.entries[0].slot.held().expect("the cache holds it");
-    Arc::downgrade(held.results.results())
+fn watched(read: Read) -> Weak<[ReadResult]> {
+    let held = read.entries[0].held().expect("the cache holds it");
+    Arc::downgrade(held.results())
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,7 +251,7 @@ async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
     let reads: Vec<Read> = reads.into_iter().map(Result::unwrap).collect();
     assert!(reads.iter().flat_map(|read| &read.objects).all(|object| object.result().is_ok()));
     assert!(rooms.values.size().1 <= max_bytes);
-    let held = reads.iter().flat_map(|read| &read.entries).filter(|entry| entry.slot.held().is_some());
+    let held = reads.iter().flat_map(|read| &read.entries).filter(|entry| entry.held().is_some());
     assert_eq!(held.count(), rooms.values.size().0, "only what counts is held");
 }
 
@@ -261,7 +259,7 @@ async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
 async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_sum() {
     let values = Values::new(ValueSettings::default());
     let old = put(&values, 1, 1_000);
-    let turn = old.slot.try_turn().unwrap();
+    let refresh = old.try_refresh().unwrap();
     pass(IDLE + Duration::from_secs(1)).await;
     values.drop_idle();
     let new = put(&values, 1, 50_000);
@@ -269,8 +267,8 @@ async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_
     let region = Region::parse(REGION).unwrap();
     let failure = AwsFailure::own(FailureKind::Denied, READ, &region, String::new());
     let denied = Err(ReadFailure { primary: Box::new(failure), failover: None });
-    values.settle(&old, turn, Instant::now(), Ok(vec![denied]));
-    assert!(new.slot.held().is_none(), "whoever lost access has lost that, too");
+    refresh.settle(&values, Instant::now(), vec![denied]);
+    assert!(new.held().is_none(), "whoever lost access has lost that, too");
     assert_eq!(values.size().0, 1);
     pass(IDLE + Duration::from_secs(1)).await;
     values.drop_idle();

@@ -13,10 +13,9 @@ use latchkey::{
         request::{MountRequest, RawRequest},
         token::Tokens,
     },
-    reading::{NotRead, PodAsker, Read, Reader},
     rotation::Poller,
     shares::Shares,
-    values::{ValueSettings, Values},
+    values::{NotRead, PodAsker, Read, Reader, ValueSettings, Values},
 };
 use tokio::task::JoinHandle;
 
@@ -26,7 +25,7 @@ use super::{Request, World};
 pub(crate) struct Rooms {
     pub(crate) values: Arc<Values>,
     identity: Arc<Identity>,
-    reader: Reader,
+    reader: Arc<Reader>,
     poller: JoinHandle<()>,
 }
 
@@ -40,13 +39,11 @@ impl Rooms {
         let values = Arc::new(Values::new(settings));
         let memory = Shares::new(64 << 20);
         let reader =
-            Reader::new(Arc::clone(&identity), Arc::clone(&backend), Arc::clone(&values), memory, 8 << 20);
-        let (polled, asked) = (Arc::clone(&values), Arc::clone(&identity));
+            Arc::new(Reader::new(Arc::clone(&identity), backend, Arc::clone(&values), memory, 8 << 20));
         let poller = Poller {
             aws,
-            identity: asked,
-            backend,
-            values: polled,
+            identity: Arc::clone(&identity),
+            reader: Arc::clone(&reader),
             volumes: None,
             classes: Arc::new(Classes::new(0)),
             refusals: Arc::default(),

@@ -1,13 +1,20 @@
-//! Reading secrets and parameters of one Region, all at once.
+//! Reading secrets and parameters from AWS: everything at once, and from the failover
+//! Region in an outage of the primary one.
 
+mod asker;
 mod parameter_store;
+mod read;
 mod secrets_manager;
 
 use std::sync::Arc;
 
 use aws_credential_types::Credentials;
 
-pub use self::parameter_store::BATCH;
+pub use self::{
+    asker::{Asker, Who},
+    parameter_store::BATCH,
+    read::{ReadFailure, met_outage},
+};
 use crate::{
     aws::{Aws, AwsFailure, Effort},
     model::{
@@ -24,20 +31,22 @@ const CONNECTIONS_AHEAD: usize = 10;
 /// One value as AWS served it.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// The value.
     pub value: SecretValue,
     /// Secrets Manager VersionId, or the parameter's version number.
     pub version: String,
-    /// The ARN, empty where the service tells none.
+    /// The ARN; empty if the service did not answer one.
     pub arn: String,
-    /// The Region that gave it.
+    /// The Region that served the value.
     pub region: Region,
     /// The request id of the call that read it.
     pub request_id: Option<String>,
 }
 
-/// What reading one reference gave.
-pub type ReadResult = Result<Reading, AwsFailure>;
+/// The result of reading one reference, from the failover Region too.
+pub type ReadResult = Result<Reading, ReadFailure>;
+
+/// The result of reading one reference from one Region.
+type Answer = Result<Reading, AwsFailure>;
 
 /// Secrets Manager and Parameter Store.
 #[derive(Debug)]
@@ -58,7 +67,7 @@ struct Call<'a> {
 }
 
 impl Backend {
-    /// Clients are made when they are first needed.
+    /// Clients are created when they are first needed.
     pub fn new(aws: Arc<Aws>) -> Self {
         Self { aws, secrets_manager: Default::default(), parameter_store: Default::default() }
     }
@@ -69,18 +78,18 @@ impl Backend {
         self.secrets_manager.connect_ahead(&self.aws, region, CONNECTIONS_AHEAD).await;
     }
 
-    /// Reads groups of references at once, within the Region's time. The labels
-    /// of one secret that stand in one group are of one moment. The calls count for
-    /// `namespace`. The results stand in the order of `groups`.
-    pub async fn read(
+    /// Reads groups of references from one Region, all at once and within the Region's
+    /// time-out. The labels of one secret in one group are consistent. Each answer
+    /// stands where its group and its reference do.
+    async fn read_from(
         &self,
+        asker: &Asker<'_>,
         credentials: &Credentials,
         region: &Region,
         groups: &[&[Reference]],
-        namespace: &str,
-        effort: &Effort,
-    ) -> Vec<Vec<ReadResult>> {
-        let call = Call { aws: &self.aws, credentials, region, namespace, effort };
+    ) -> Vec<Vec<Answer>> {
+        let call =
+            Call { aws: &self.aws, credentials, region, namespace: asker.namespace(), effort: &asker.effort };
         let parameters: Vec<&Reference> =
             groups.iter().copied().flatten().filter(|reference| is_parameter(reference)).collect();
         let secrets: Vec<&[Reference]> =
@@ -90,12 +99,12 @@ impl Backend {
             self.parameter_store.read(call, &parameters),
         );
         let (mut secrets, mut parameters) = (secrets.into_iter(), parameters.into_iter());
-        let results = groups.iter().map(|group| match group.first() {
+        let answers = groups.iter().map(|group| match group.first() {
             Some(first) if is_parameter(first) => parameters.by_ref().take(group.len()).collect(),
             Some(_) => secrets.next().unwrap_or_default(),
             None => Vec::new(),
         });
-        results.collect()
+        answers.collect()
     }
 }
 
@@ -103,8 +112,8 @@ fn is_parameter(reference: &Reference) -> bool {
     reference.service == Service::ParameterStore
 }
 
-/// Runs one AWS call in its turn. The Region's time begins with the turn: to wait
-/// for a turn is not AWS's failure.
+/// Runs one AWS call once it has a permit. The Region's time-out begins then: waiting
+/// for a permit is not AWS's failure.
 async fn within<T>(
     call: Call<'_>,
     operation: &'static str,

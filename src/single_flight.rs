@@ -1,5 +1,4 @@
-//! Slots that many callers share: one fetch at a time for each, and its result,
-//! good or bad, for everyone who waited.
+//! Single flight: many callers share one fetch, and its result or failure.
 
 use std::{
     collections::HashMap,
@@ -9,14 +8,14 @@ use std::{
 
 use tokio::sync::{Notify, OwnedMutexGuard};
 
-/// A value that is fetched by one caller for all.
+/// A value that one caller fetches for all.
 #[derive(Debug)]
 pub struct Slot<V, E> {
-    /// Held by the one who fetches. A caller that is cancelled lets it go, and
-    /// the next one fetches.
+    /// Held by the caller that fetches. A cancelled caller releases it, and the next
+    /// one fetches.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// Tells that a turn has ended.
-    over: Arc<Notify>,
+    /// Notified when a turn ends.
+    over: Notify,
     state: Mutex<State<V, E>>,
 }
 
@@ -24,79 +23,84 @@ pub struct Slot<V, E> {
 struct State<V, E> {
     held: Option<V>,
     failed: Option<E>,
-    /// Fetches that have ended.
+    /// Number of fetches that have ended.
     ended: u64,
 }
 
-/// The right, and the duty, to fetch.
-pub struct Turn {
+/// The right to fetch for one slot. It ends with [`succeed`](Self::succeed) or
+/// [`fail`](Self::fail); a dropped turn passes to the next caller.
+#[derive(Debug)]
+pub struct Turn<V, E> {
+    slot: Arc<Slot<V, E>>,
     guard: Option<OwnedMutexGuard<()>>,
-    over: Arc<Notify>,
 }
 
-impl Drop for Turn {
+impl<V, E> Drop for Turn<V, E> {
     fn drop(&mut self) {
-        // Whoever is told finds the turn free.
+        // A caller that is notified must find the turn free.
         drop(self.guard.take());
-        self.over.notify_waiters();
+        self.slot.over.notify_waiters();
     }
 }
 
-/// What a caller finds in a slot.
-pub enum Found<V, E> {
-    /// A result: the value held, or the result of the fetch that was waited for.
+/// What a caller gets that waited for a slot.
+pub enum Waited<V, E> {
+    /// The held value, or the result of the fetch that it waited for.
     Result(Result<V, E>),
-    /// Nothing: it is the caller's turn to fetch.
-    Turn(Turn),
+    /// No usable result: it is the caller's turn to fetch.
+    Turn(Turn<V, E>),
 }
 
 impl<V: Clone, E: Clone> Slot<V, E> {
-    /// Holds nothing.
+    /// An empty slot.
     pub fn new() -> Self {
         Self {
             turn: Arc::default(),
-            over: Arc::default(),
+            over: Notify::new(),
             state: Mutex::new(State { held: None, failed: None, ended: 0 }),
         }
     }
 
-    /// What is held, however old.
+    /// The held value, regardless of its age.
     pub fn held(&self) -> Option<V> {
         self.state().held.clone()
     }
 
-    /// Takes what is held away, where `matches`.
+    /// Removes the held value if it `matches`.
     pub fn take_if(&self, matches: impl FnOnce(&V) -> bool) -> Option<V> {
         self.state().held.take_if(|held| matches(held))
     }
 
-    /// The turn, if nobody fetches now.
-    pub fn try_turn(&self) -> Option<Turn> {
-        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| self.turn_by(guard))
+    /// The turn, unless another caller fetches now.
+    pub fn try_turn(self: &Arc<Self>) -> Option<Turn<V, E>> {
+        Arc::clone(&self.turn).try_lock_owned().ok().map(|guard| self.turn_with(guard))
     }
 
-    /// Waits for whoever fetches now. A failure counts as the caller's too when
-    /// it is `shared`.
-    pub async fn wait(&self, usable: impl Fn(&V) -> bool, shared: impl Fn(&E) -> bool) -> Found<V, E> {
+    /// Waits for the current fetch. Its failure is also the caller's if it is `shared`.
+    pub async fn wait(
+        self: &Arc<Self>,
+        usable: impl Fn(&V) -> bool,
+        shared: impl Fn(&E) -> bool,
+    ) -> Waited<V, E> {
         let since = self.ended();
         if let Some(result) = self.result(since, &usable, &shared) {
-            return Found::Result(result);
+            return Waited::Result(result);
         }
-        let turn = self.turn_by(Arc::clone(&self.turn).lock_owned().await);
+        let turn = self.turn_with(Arc::clone(&self.turn).lock_owned().await);
         match self.result(since, &usable, &shared) {
-            Some(result) => Found::Result(result),
-            None => Found::Turn(turn),
+            Some(result) => Waited::Result(result),
+            None => Waited::Turn(turn),
         }
     }
 
-    fn turn_by(&self, guard: OwnedMutexGuard<()>) -> Turn {
-        Turn { guard: Some(guard), over: Arc::clone(&self.over) }
+    fn turn_with(self: &Arc<Self>, guard: OwnedMutexGuard<()>) -> Turn<V, E> {
+        Turn { slot: Arc::clone(self), guard: Some(guard) }
     }
 
-    /// Waits for the end of the turn that somebody has; `false` when nobody has it.
-    async fn wait_for_turn(&self) -> bool {
+    /// Waits until the current turn ends; `false` if nobody has the turn.
+    async fn wait_for_turn(self: &Arc<Self>) -> bool {
         let mut over = std::pin::pin!(self.over.notified());
-        // From here on no end is missed.
+        // From here on no notification is missed.
         over.as_mut().enable();
         let taken = self.try_turn().is_none();
         if taken {
@@ -105,12 +109,11 @@ impl<V: Clone, E: Clone> Slot<V, E> {
         taken
     }
 
-    /// Fetches that have ended by now.
     fn ended(&self) -> u64 {
         self.state().ended
     }
 
-    /// What is held and `usable`, or the `shared` failure of a fetch that ended
+    /// The held value if it is `usable`, or the `shared` failure of a fetch that ended
     /// after `since`.
     fn result(
         &self,
@@ -126,23 +129,25 @@ impl<V: Clone, E: Clone> Slot<V, E> {
         failed.map(|failed| Err(failed.clone()))
     }
 
-    /// Ends a turn with a fetched value, and gives back the one held before.
-    pub fn succeed(&self, _turn: Turn, value: V) -> Option<V> {
-        let mut state = self.state();
+    fn state(&self) -> MutexGuard<'_, State<V, E>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V: Clone, E: Clone> Turn<V, E> {
+    /// Stores the fetched value, and returns the one held before.
+    pub fn succeed(self, value: V) -> Option<V> {
+        let mut state = self.slot.state();
         state.ended += 1;
         state.failed = None;
         state.held.replace(value)
     }
 
-    /// Ends a turn with a failure; what is held stays.
-    pub fn fail(&self, _turn: Turn, error: E) {
-        let mut state = self.state();
+    /// Stores a failure; the held value stays.
+    pub fn fail(self, error: E) {
+        let mut state = self.slot.state();
         state.ended += 1;
         state.failed = Some(error);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<V, E>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -159,18 +164,16 @@ pub struct Slots<K, V, E> {
 }
 
 impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
-    /// No slots.
     pub fn new() -> Self {
         Self { slots: Mutex::new(HashMap::new()) }
     }
 
-    /// The held value when it is `usable`; else the result of one `fetch` that
-    /// all who ask meanwhile share. A failure is shared with those who waited
-    /// for it, when `shared` says that it would have met them too.
+    /// The held value if it is `usable`, or the result of one `fetch` that all
+    /// concurrent callers share. Those who waited for a failure share it if `shared`
+    /// says that it would have met them too.
     ///
-    /// Whoever fetches was admitted before: no turn is held by one who still waits
-    /// for a place among the calls, and so no one waits for a turn that does not
-    /// move.
+    /// A caller takes the turn only after `admit`, so nobody waits for a turn whose
+    /// holder waits for a place among the calls.
     ///
     /// # Errors
     /// The fetch's failure.
@@ -203,20 +206,20 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
             }
             let result = fetch(admitted).await;
             match &result {
-                Ok(value) => drop(slot.succeed(turn, value.clone())),
-                Err(error) => slot.fail(turn, error.clone()),
+                Ok(value) => drop(turn.succeed(value.clone())),
+                Err(error) => turn.fail(error.clone()),
             }
             return result;
         }
     }
 
-    /// What the key's slot holds, however old.
+    /// The value held for the key, regardless of its age.
     pub fn held(&self, key: &K) -> Option<V> {
         let slot = self.slots().get(key).cloned();
         slot?.held()
     }
 
-    /// Forgets the key's value where `matches`; callers under way keep what they have.
+    /// Forgets the key's value if it `matches`. Callers keep what they have.
     pub fn forget(&self, key: &K, matches: impl Fn(&V) -> bool) {
         let slot = self.slots().get(key).cloned();
         if let Some(slot) = slot {
@@ -224,17 +227,15 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
         }
     }
 
-    /// Drops every slot that nobody uses and whose value is not `kept`.
+    /// Removes every slot that is unused and whose value is not `kept`.
     pub fn sweep(&self, kept: impl Fn(&V) -> bool) {
         self.slots().retain(|_, slot| Arc::strong_count(slot) > 1 || slot.held().as_ref().is_some_and(&kept));
     }
 
-    /// Number of slots.
     pub fn len(&self) -> usize {
         self.slots().len()
     }
 
-    /// Whether there is no slot.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,0 +1,45 @@
+//! The values that this node has read: who may have them, how fresh they are, and
+//! what happens to them when AWS fails or refuses.
+//!
+//! An entry belongs to one principal, so nothing read as one identity is ever served
+//! to another. A value is zeroized when its last user is done.
+
+mod entry;
+mod reader;
+mod readings;
+mod refresh;
+mod table;
+
+use std::time::Duration;
+
+pub use self::{
+    entry::{Due, Entry, Lost, Origin, Served},
+    reader::{NotRead, PodAsker, Read, Reader, Refreshed},
+    readings::{Found, Parts, Readings},
+    refresh::{Refresh, Settled},
+    table::Values,
+};
+
+/// How long values count.
+#[derive(Clone, Debug)]
+pub struct ValueSettings {
+    /// Maximum age of a served value (`--rotation-poll-interval`).
+    pub interval: Duration,
+    /// Maximum age while AWS fails; zero serves none.
+    pub max_stale: Duration,
+    /// How long an entry stays that no mount asks for.
+    pub idle_after: Duration,
+    /// Maximum bytes of all entries.
+    pub max_bytes: usize,
+}
+
+impl Default for ValueSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(2 * 60),
+            max_stale: Duration::from_secs(60 * 60),
+            idle_after: Duration::from_secs(10 * 60),
+            max_bytes: 32 << 20,
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The right to read an entry again, and what a read means for the entry: fresh
+//! values, an outage, or lost access.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Due, Entry, Lost, Origin, Readings, Served, Values, table::empty_bytes};
+use crate::{
+    aws::FailureKind,
+    backend::{ReadResult, met_outage},
+    identity::IdentityError,
+    single_flight::Turn,
+};
+
+/// First pause after a poll that met an outage.
+const FIRST_RETRY: Duration = Duration::from_secs(10);
+/// Maximum number of times that the pause doubles.
+const MAX_DOUBLINGS: u32 = 3;
+
+/// The right to read an entry. It ends with [`settle`](Self::settle) or
+/// [`without_credentials`](Self::without_credentials); dropped, it passes to the next
+/// caller.
+#[derive(Debug)]
+pub struct Refresh {
+    entry: Arc<Entry>,
+    turn: Turn<Readings, Lost>,
+    /// Set when the poller reads.
+    due: Option<Due>,
+}
+
+/// What a read means for its entry.
+#[derive(Debug)]
+pub enum Settled {
+    /// AWS answered.
+    Read {
+        readings: Readings,
+        /// Whether the values differ from those held before.
+        changed: bool,
+    },
+    /// AWS fails; the entry keeps what it has.
+    Kept {
+        served: Served,
+        /// Whether the outage began with this read.
+        began: bool,
+    },
+    /// There is nothing to serve.
+    Lost {
+        lost: Lost,
+        /// Whether a person should hear of it: access was lost, or an outage began.
+        news: bool,
+    },
+}
+
+impl Settled {
+    /// What a mount is given.
+    ///
+    /// # Errors
+    /// Why there is nothing to serve.
+    pub fn served(self) -> Result<Served, Lost> {
+        match self {
+            Self::Read { readings, .. } => Ok(Served { readings, origin: Origin::Aws }),
+            Self::Kept { served, .. } => Ok(served),
+            Self::Lost { lost, .. } => Err(lost),
+        }
+    }
+}
+
+impl Refresh {
+    pub(super) fn new(entry: &Arc<Entry>, turn: Turn<Readings, Lost>) -> Self {
+        Self { entry: Arc::clone(entry), turn, due: None }
+    }
+
+    pub(super) fn when_due(self, due: Due) -> Self {
+        Self { due: Some(due), ..self }
+    }
+
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    /// Settles what AWS answered to a read that began at `began`.
+    pub fn settle(self, values: &Values, began: Instant, results: Vec<ReadResult>) -> Settled {
+        let readings = Readings::new(results, began);
+        // Access is lost: denied, deleted, or the key refused. The value goes with it,
+        // even if the primary Region does not answer.
+        let giver = self.entry.held().and_then(|held| held.giver().cloned());
+        let required = self.entry.pace().required.clone();
+        let lost = readings.iter().zip(required).any(|(result, required)| {
+            result.as_ref().is_err_and(|failure| failure.loses(giver.as_ref(), required))
+        });
+        if lost {
+            values.remove(&self.entry);
+            return self.lose(Lost::Read(readings), true);
+        }
+        if met_outage(&readings) {
+            let throttled = readings
+                .iter()
+                .any(|result| result.as_ref().is_err_and(|failure| failure.kind() == FailureKind::Throttled));
+            return self.outage(values, Lost::Read(readings), throttled);
+        }
+        self.store(values, readings)
+    }
+
+    /// Settles a read that got no credentials.
+    pub fn without_credentials(self, values: &Values, error: IdentityError) -> Settled {
+        if matches!(error, IdentityError::NoToken) {
+            return self.wait_for_token(error);
+        }
+        if error.is_outage() {
+            let throttled = error.is_throttled();
+            return self.outage(values, Lost::Session(error), throttled);
+        }
+        if error.is_denial() {
+            values.forget(&self.entry.principal);
+        }
+        values.remove_empty(&self.entry);
+        self.lose(Lost::Session(error), true)
+    }
+
+    fn store(self, values: &Values, mut readings: Readings) -> Settled {
+        let Self { entry, turn, due: _due } = self;
+        let before = entry.held();
+        let changed = before.as_ref().is_some_and(|before| !before.is_same_as(&readings));
+        if let Some(before) = before.as_ref().filter(|_| !changed) {
+            readings.keep_parts_of(before);
+        }
+        let read_at = readings.read_at;
+        let bytes = empty_bytes(&entry.principal, &entry.source) + readings.bytes();
+        drop(turn.succeed(readings.clone()));
+        {
+            let mut pace = entry.pace();
+            pace.outages = 0;
+            pace.next_poll = Some(match pace.next_poll {
+                // Jitter sets the phase of the first poll only.
+                None if before.is_none() => read_at + pace.interval.mul_f64(values.phase(&entry.principal)),
+                // From then on exactly one interval, as long as nothing was late.
+                Some(due) if due <= read_at && due + pace.interval > read_at => due + pace.interval,
+                Some(_) | None => read_at + pace.interval,
+            });
+        }
+        values.count(&entry, bytes);
+        Settled::Read { readings, changed }
+    }
+
+    /// The last known good value is served while AWS fails. Only the poller tries
+    /// again, at growing pauses.
+    fn outage(self, values: &Values, lost: Lost, throttled: bool) -> Settled {
+        let Self { entry, turn, due: _due } = self;
+        let known = entry.held().is_some();
+        let began;
+        {
+            let mut pace = entry.pace();
+            pace.outages = pace.outages.saturating_add(1);
+            began = pace.outages == 1;
+            let doublings = pace.outages.min(MAX_DOUBLINGS);
+            let pause = if throttled {
+                // A throttled service is asked less, not more.
+                pace.interval * 2u32.pow(doublings)
+            } else {
+                (FIRST_RETRY * 2u32.pow(doublings - 1)).min(pace.interval)
+            };
+            pace.next_poll = known.then(|| Instant::now() + pause);
+        }
+        if !known {
+            values.remove_empty(&entry);
+        }
+        turn.fail(lost.clone());
+        let required = entry.pace().required.clone();
+        match entry.serve(entry.freshness(&required, values.settings())) {
+            Some(served) => Settled::Kept { served, began },
+            None => Settled::Lost { lost, news: began },
+        }
+    }
+
+    /// The entry keeps what it has until the next mount brings a token.
+    fn wait_for_token(self, error: IdentityError) -> Settled {
+        {
+            let mut pace = self.entry.pace();
+            pace.next_poll = None;
+            pace.waits_for_token = true;
+        }
+        self.lose(Lost::Session(error), false)
+    }
+
+    fn lose(self, lost: Lost, news: bool) -> Settled {
+        self.turn.fail(lost.clone());
+        Settled::Lost { lost, news }
+    }
+}
