@@ -6,11 +6,11 @@
 //! into files, [`writer`] puts them into a pod, [`cluster`] asks Kubernetes,
 //! [`cache`] lets many share one fetch, [`permits`] bounds calls, [`model`] holds what all of them speak of.
 
+#![warn(missing_docs)]
+
 pub mod app;
 pub mod aws;
 pub mod backend;
-#[cfg(feature = "emulator")]
-pub mod bench;
 pub mod cache;
 pub mod classes;
 pub mod cli;
@@ -19,10 +19,6 @@ pub mod cluster;
 pub mod commands;
 #[cfg(feature = "emulator")]
 pub mod demo;
-#[cfg(feature = "emulator")]
-pub mod driver;
-#[cfg(feature = "emulator")]
-pub mod emulator;
 pub mod fetch;
 pub mod grpc;
 pub mod http;

@@ -11,7 +11,6 @@ use futures_util::future::join_all;
 use latchkey::{
     aws::{AwsFailure, FailureKind},
     backend::Reading,
-    emulator::FaultKind,
     fetch::{ObjectResult, ReadFailure},
     model::{
         arn::{Region, Regions},
@@ -23,6 +22,7 @@ use latchkey::{
     reading::Read,
     values::{Entry, ValueSettings, Values},
 };
+use latchkey_emulator::FaultKind;
 use tokio::time::Instant;
 use tonic::Code;
 
