@@ -10,7 +10,7 @@ step +names:
 
 # Formats the code.
 fmt:
-    cargo fmt
+    cargo fmt --all
 
 # Renders the plain manifests in deploy/ from the chart.
 render:

@@ -264,7 +264,6 @@ impl Stop {
 }
 
 #[cfg(test)]
-#[cfg(feature = "emulator")]
 mod tests {
     use tokio::{sync::oneshot, task::yield_now, time::timeout};
 

@@ -69,7 +69,6 @@ impl Classes {
 }
 
 #[cfg(test)]
-#[cfg(feature = "emulator")]
 mod tests {
     use super::*;
     use crate::model::objects::ObjectsText;

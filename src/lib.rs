@@ -9,8 +9,6 @@
 pub mod app;
 pub mod aws;
 pub mod backend;
-#[cfg(feature = "emulator")]
-pub mod bench;
 pub mod classes;
 pub mod cli;
 pub mod clock;
@@ -18,10 +16,6 @@ pub mod cluster;
 pub mod commands;
 #[cfg(feature = "emulator")]
 pub mod demo;
-#[cfg(feature = "emulator")]
-pub mod driver;
-#[cfg(feature = "emulator")]
-pub mod emulator;
 pub mod grpc;
 pub mod http;
 pub mod identity;

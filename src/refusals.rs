@@ -165,7 +165,6 @@ impl fmt::Display for Untold {
 }
 
 #[cfg(test)]
-#[cfg(feature = "emulator")]
 mod tests {
     use super::*;
 

@@ -260,7 +260,6 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Default for Slots<K, V, E> {
 }
 
 #[cfg(test)]
-#[cfg(feature = "emulator")]
 mod tests {
     use std::{
         sync::atomic::{AtomicU32, Ordering},

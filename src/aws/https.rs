@@ -89,7 +89,6 @@ mod tests {
     }
 
     /// A CONNECT proxy, and how many tunnels it made.
-    #[cfg(feature = "emulator")]
     async fn proxy() -> (String, std::sync::Arc<std::sync::atomic::AtomicU32>) {
         use std::sync::{Arc, atomic::AtomicU32};
         use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -119,12 +118,11 @@ mod tests {
         (url, tunnels)
     }
 
-    #[cfg(feature = "emulator")]
     #[tokio::test]
     async fn tls_goes_through_the_proxy_and_around_it_where_no_proxy_says_so() {
-        use crate::emulator::{Authority, Emulator, Store};
         use aws_config::{BehaviorVersion, Region};
         use aws_credential_types::Credentials;
+        use latchkey_emulator::{Authority, Emulator, Store};
         use std::sync::atomic::Ordering;
 
         let emulator = Emulator::new(Store::default());

@@ -1,7 +1,7 @@
 //! The command line: every subcommand, flag and environment variable.
 
 #[cfg(feature = "emulator")]
-mod bench;
+pub mod lab;
 mod serve;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -11,8 +11,6 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
-#[cfg(feature = "emulator")]
-pub use self::bench::BenchArgs;
 pub use self::serve::ServeArgs;
 use crate::{model::arn::Region, telemetry::LogFormat};
 
@@ -41,15 +39,10 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Mount secrets of a SecretProviderClass with your own AWS credentials
     Mount(MountArgs),
-    /// See it work: an emulated AWS, a real provider, two pods, a rotation
+    /// What needs no cluster and no AWS account.
     #[cfg(feature = "emulator")]
-    Demo,
-    /// Serve an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
-    #[cfg(feature = "emulator")]
-    Emulator(EmulatorArgs),
-    /// Measure a provider's speed, AWS calls, CPU and memory against an emulated AWS
-    #[cfg(feature = "emulator")]
-    Bench(Box<BenchArgs>),
+    #[command(flatten)]
+    Lab(lab::LabCommand),
 }
 
 /// `latchkey mount`.
@@ -67,21 +60,6 @@ pub struct MountArgs {
     /// The Region, where the class names none [default: AWS_REGION or your profile's]
     #[arg(long, value_parser = region)]
     pub region: Option<Region>,
-}
-
-/// `latchkey emulator`.
-#[cfg(feature = "emulator")]
-#[derive(Debug, Args)]
-pub struct EmulatorArgs {
-    /// The secrets, parameters and roles that exist at the start, a YAML file
-    #[arg(long, value_name = "FILE")]
-    pub store: PathBuf,
-    /// Where to listen; use 0.0.0.0:4566 inside a cluster
-    #[arg(long, default_value = "127.0.0.1:4566")]
-    pub address: std::net::SocketAddr,
-    /// Logs.
-    #[command(flatten)]
-    pub log: LogArgs,
 }
 
 /// Logs.

@@ -9,6 +9,7 @@ use super::{LogArgs, region};
 use crate::{
     app::Config,
     aws::{AwsSettings, check_endpoint},
+    clock::Clock,
     cluster::ClusterSettings,
     identity::{AgentSettings, IdentitySettings},
     memory::Memory,
@@ -253,6 +254,7 @@ impl ServeArgs {
                 max_credential_age: self.max_credential_age,
                 role_age: self.rotation_poll_interval,
                 max_stale: self.max_stale.0,
+                clock: Clock::of_machine(),
             },
             values: ValueSettings {
                 interval: self.rotation_poll_interval,

@@ -1,5 +1,7 @@
 //! What each subcommand does.
 
+#[cfg(feature = "emulator")]
+mod lab;
 mod mount;
 
 use std::{io::Write, process::ExitCode};
@@ -35,11 +37,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve(args) => serve(&args).await,
             Command::Mount(args) => mount::run(&args).await,
             #[cfg(feature = "emulator")]
-            Command::Demo => crate::demo::run().await,
-            #[cfg(feature = "emulator")]
-            Command::Emulator(args) => emulator(&args).await,
-            #[cfg(feature = "emulator")]
-            Command::Bench(args) => bench(&args).await,
+            Command::Lab(command) => lab::run(command).await,
         }
     })
 }
@@ -83,33 +81,6 @@ fn allow_descriptors() {
         if let Err(error) = raised {
             tracing::warn!("the limit of open files stays at {}: {error}", current.unwrap_or_default());
         }
-    }
-}
-
-#[cfg(feature = "emulator")]
-async fn emulator(args: &crate::cli::EmulatorArgs) -> anyhow::Result<ExitCode> {
-    use crate::emulator::{Emulator, Store};
-    telemetry::init(args.log.format(), args.log.level());
-    let store = Store::from_file(&args.store)
-        .with_context(|| format!("{} cannot be used as a store", args.store.display()))?;
-    let listener = tokio::net::TcpListener::bind(args.address)
-        .await
-        .with_context(|| format!("cannot listen on {} (--address)", args.address))?;
-    let address = listener.local_addr()?;
-    tracing::info!("emulating AWS: export AWS_ENDPOINT_URL=http://{address}");
-    Emulator::new(store).serve(listener, terminated()?).await?;
-    Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(feature = "emulator")]
-async fn bench(args: &crate::cli::BenchArgs) -> anyhow::Result<ExitCode> {
-    if args.list() {
-        return crate::bench::list();
-    }
-    tokio::select! {
-        code = crate::bench::run(args.settings()) => code,
-        // The provider that was started ends with the bench.
-        () = terminated()? => anyhow::bail!("stopped"),
     }
 }
 

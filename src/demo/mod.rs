@@ -12,14 +12,16 @@ use std::{
 };
 
 use anyhow::Context;
+use latchkey_emulator::{Emulator, Store};
+use latchkey_lab::{
+    driver::{Driver, Pod, SocketFolder},
+    protocol::MountResponse,
+};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     app::{self, Config},
-    driver::{Driver, Pod, SocketFolder},
-    emulator::{Emulator, Store},
-    grpc::protocol::MountResponse,
     identity::AgentSettings,
 };
 

@@ -197,5 +197,4 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[cfg(feature = "emulator")]
 mod tests;

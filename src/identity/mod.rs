@@ -57,6 +57,8 @@ pub struct IdentitySettings {
     pub role_age: Duration,
     /// How long it is still believed while Kubernetes does not answer.
     pub max_stale: Duration,
+    /// What tokens and credentials expire by.
+    pub clock: Clock,
 }
 
 impl Default for IdentitySettings {
@@ -67,6 +69,7 @@ impl Default for IdentitySettings {
             max_credential_age: Duration::from_secs(15 * 60),
             role_age: Duration::from_secs(2 * 60),
             max_stale: Duration::from_secs(60 * 60),
+            clock: Clock::of_machine(),
         }
     }
 }
@@ -146,7 +149,7 @@ impl Identity {
     /// Nothing is asked yet.
     pub fn new(aws: Arc<Aws>, cluster: Arc<Cluster>, settings: IdentitySettings) -> Self {
         Self {
-            clock: Clock::new(),
+            clock: settings.clock,
             keys: Keys::new(Arc::clone(&cluster)),
             roles: Roles::new(cluster, settings.role_age, settings.max_stale),
             sts: sts::Sts::default(),

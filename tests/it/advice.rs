@@ -1,7 +1,7 @@
 //! What a message advises never contradicts AWS's own words: each answer of AWS
 //! through the real server.
 
-use latchkey::emulator::{Emulator, Fault, FaultKind};
+use latchkey_emulator::{Emulator, Fault, FaultKind};
 use tonic::Code;
 
 use crate::harness::{ACCOUNT, REGION, Request, WEB, World, assert_says};

@@ -11,7 +11,6 @@ use futures_util::future::join_all;
 use latchkey::{
     aws::{AwsFailure, FailureKind},
     backend::{ReadFailure, ReadResult, Reading},
-    emulator::FaultKind,
     model::{
         arn::{Region, Regions},
         principal::{Means, Principal},
@@ -21,6 +20,7 @@ use latchkey::{
     },
     values::{Entry, Read, ValueSettings, Values},
 };
+use latchkey_emulator::FaultKind;
 use tokio::time::Instant;
 use tonic::Code;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use latchkey::emulator::{Fault, FaultKind};
+use latchkey_emulator::{Fault, FaultKind};
 use tonic::Code;
 
 use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, WEB, World, pass, seconds};

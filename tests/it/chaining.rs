@@ -1,7 +1,7 @@
 //! Role chaining (`assumeRoleArn`): everything is read as the role that the
 //! service account takes on, and a refusal says whose policy lacks what.
 
-use latchkey::emulator::Call;
+use latchkey_emulator::Call;
 use tonic::Code;
 
 use crate::harness::{FAILOVER, REGION, Request, WEB, WORKER, World, assert_says};
@@ -171,7 +171,7 @@ async fn a_refusal_of_the_service_accounts_own_role_is_told_as_that() {
 async fn sts_is_asked_in_the_failover_region_in_an_outage_only() {
     let world = world().await;
     let request = chained(Request::new(SECRET)).parameter("failoverRegion", FAILOVER);
-    let fault = latchkey::emulator::Fault::new(latchkey::emulator::FaultKind::InternalError);
+    let fault = latchkey_emulator::Fault::new(latchkey_emulator::FaultKind::InternalError);
     // Three attempts are the primary's.
     world.emulator.inject(fault.operation(ASSUME).times(3));
     world.mount(&request).await;

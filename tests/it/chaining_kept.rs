@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use latchkey::emulator::FaultKind;
+use latchkey_emulator::FaultKind;
 use tonic::Code;
 
 use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, WEB, World, assert_says, pass};

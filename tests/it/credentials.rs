@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use latchkey::emulator::{Fault, FaultKind, Store};
+use latchkey_emulator::{Fault, FaultKind, Store};
 use tonic::Code;
 
 use crate::harness::{Pod, Request, WEB, World, assert_says};
@@ -171,7 +171,7 @@ async fn a_forged_token_does_not_poison_a_good_one() {
     let world = world().await;
     world.emulator.set_delay(Some(STS_CALL), Duration::from_millis(200));
     let good = Request::new(SECRET);
-    let forger = latchkey::emulator::Emulator::new(Store::default());
+    let forger = latchkey_emulator::Emulator::new(Store::default());
     let Pod { namespace, service_account, name, uid } = &good.pod;
     let audience = crate::harness::STS;
     let hour = Duration::from_secs(3600);

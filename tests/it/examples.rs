@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use latchkey::emulator::Store;
+use latchkey_emulator::Store;
 use serde_json::Value;
 
 use crate::harness::{Answer, Pod, Request, World};

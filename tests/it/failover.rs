@@ -1,6 +1,6 @@
 //! The failover Region is asked in an outage of the primary, and only then.
 
-use latchkey::emulator::{Fault, FaultKind, ParameterType};
+use latchkey_emulator::{Fault, FaultKind, ParameterType};
 use tonic::Code;
 
 use crate::harness::{FAILOVER, REGION, Request, WEB, World, assert_says};

@@ -1,7 +1,7 @@
 //! The primary Region is down, and the failover Region gives a value and then
 //! takes it away: the value goes, as if the primary had said so.
 
-use latchkey::emulator::{Fault, FaultKind, ParameterType};
+use latchkey_emulator::{Fault, FaultKind, ParameterType};
 use tonic::Code;
 
 use crate::harness::{FAILOVER, GRACE, INTERVAL, REGION, Request, WEB, World, assert_says, pass, seconds};

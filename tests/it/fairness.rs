@@ -4,7 +4,7 @@
 use std::{fmt::Write, time::Duration};
 
 use futures_util::future::join_all;
-use latchkey::emulator::{Fault, FaultKind};
+use latchkey_emulator::{Fault, FaultKind};
 use tokio::time::Instant;
 
 use crate::harness::{FAILOVER, GRACE, INTERVAL, Pod, REGION, Request, World, pass, seconds};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use latchkey::emulator::{Authority, Connections};
+use latchkey_emulator::{Authority, Connections};
 use tokio::{net::TcpListener, time::sleep};
 use tonic::Code;
 

@@ -1,9 +1,7 @@
 //! Who a pod is to AWS: IRSA, EKS Pod Identity, and nothing in between.
 
-use latchkey::{
-    emulator::{Call, FaultKind},
-    identity::AgentSettings,
-};
+use latchkey::identity::AgentSettings;
+use latchkey_emulator::{Call, FaultKind};
 use tokio::net::TcpListener;
 use tonic::Code;
 
@@ -271,7 +269,7 @@ async fn sts_is_asked_in_the_failover_region_in_an_outage_only() {
     let world = world().await;
     let request = Request::new(SECRET).parameter("failoverRegion", "us-west-2");
     // Both Regions have the same address here; three attempts are the primary's.
-    let fault = latchkey::emulator::Fault::new(FaultKind::InternalError);
+    let fault = latchkey_emulator::Fault::new(FaultKind::InternalError);
     world.emulator.inject(fault.operation("AssumeRoleWithWebIdentity").times(3));
     world.mount(&request).await;
     assert_eq!(world.calls("AssumeRoleWithWebIdentity"), 4);

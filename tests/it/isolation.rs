@@ -1,8 +1,8 @@
 //! Nothing of one pod ever reaches another, whatever runs at once.
 
 use futures_util::future::join_all;
-use latchkey::emulator::Fault;
-use latchkey::emulator::FaultKind;
+use latchkey_emulator::Fault;
+use latchkey_emulator::FaultKind;
 
 use crate::harness::{Pod, REGION, Request, WEB, World};
 

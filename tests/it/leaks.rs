@@ -8,7 +8,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use latchkey::emulator::FaultKind;
+use latchkey_emulator::FaultKind;
 use serde_json::{Value, json};
 
 use crate::harness::{Behaviour, Driver, Log, POD_IDENTITY, Request, STS, World, eventually};

@@ -3,11 +3,11 @@
 //! and a small Kubernetes API beside it.
 
 #![cfg(test)]
-#![cfg(feature = "emulator")]
 
 mod harness;
 
 mod advice;
+mod bench;
 mod cache_bounds;
 mod cache_fresh;
 mod cache_shared;

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use latchkey::emulator::{Emulator, Store};
+use latchkey_emulator::{Emulator, Store};
 
 use crate::harness::{REGION, serve_emulator};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use latchkey::emulator::{Emulator, Fault, FaultKind, Store};
+use latchkey_emulator::{Emulator, Fault, FaultKind, Store};
 use tokio::time::Instant;
 use tonic::Code;
 

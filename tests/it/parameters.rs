@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use latchkey::emulator::ParameterType;
+use latchkey_emulator::ParameterType;
 use serde_json::json;
 
 use crate::harness::{Behaviour, FAILOVER, REGION, Request, World};

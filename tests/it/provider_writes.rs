@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use latchkey::emulator::FaultKind;
+use latchkey_emulator::FaultKind;
 use tonic::Code;
 
 use crate::harness::{Pod, Request, World, assert_says};

@@ -12,13 +12,13 @@ mod token;
 use std::time::Duration;
 
 use latchkey::{
-    emulator::Emulator,
     grpc::protocol::MountRequest as Message,
     model::{
         request::{MountRequest, RawRequest},
         rules::Rules,
     },
 };
+use latchkey_emulator::Emulator;
 use serde_json::json;
 use tonic::Code;
 
@@ -60,7 +60,7 @@ impl Drop for Attempt {
 
 #[test]
 fn no_random_request_panics_while_it_is_parsed() {
-    let emulator = Emulator::new(latchkey::emulator::Store::default());
+    let emulator = Emulator::new(latchkey_emulator::Store::default());
     let rules = Rules::default();
     let (mut good, mut bad) = (0_u64, 0_u64);
     for seed in seed()..seed() + count() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey::emulator::Emulator;
+use latchkey_emulator::Emulator;
 use tonic::Code;
 
 use crate::harness::{POD_IDENTITY, Pod, Request, STS, World, assert_says};

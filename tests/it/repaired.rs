@@ -1,7 +1,7 @@
 //! What failed is not remembered: whatever a person repairs works at the very
 //! next try.
 
-use latchkey::emulator::{Fault, FaultKind};
+use latchkey_emulator::{Fault, FaultKind};
 use serde_json::json;
 use tonic::Code;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use latchkey::emulator::{Emulator, Fault, FaultKind, ISSUER, Store};
+use latchkey_emulator::{Emulator, Fault, FaultKind, ISSUER, Store};
 use serde_json::json;
 use tonic::Code;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use latchkey::emulator::{Fault, FaultKind};
+use latchkey_emulator::{Fault, FaultKind};
 use tokio::time::Instant;
 use tonic::Code;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey::emulator::FaultKind;
+use latchkey_emulator::FaultKind;
 use tokio::time::Instant;
 use tonic::Code;
 
@@ -85,7 +85,7 @@ async fn a_revoked_permission_is_not_masked_by_a_throttled_neighbour() {
     let both = Request::new(&format!("{SECRET}\n{OTHER}"));
     world.mount(&both).await;
     world.emulator.deny(WEB, ACTION, "shop/db");
-    let throttle = latchkey::emulator::Fault::new(FaultKind::Throttle);
+    let throttle = latchkey_emulator::Fault::new(FaultKind::Throttle);
     world.emulator.inject(throttle.operation("GetSecretValue").target("shop/other"));
     let (status, after) = until_refused(&world, &both, INTERVAL).await;
     assert!(after <= INTERVAL + GRACE, "{after:?}");

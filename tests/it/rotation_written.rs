@@ -9,7 +9,6 @@ use std::{
 
 use futures_util::future::join_all;
 use latchkey::{
-    emulator::{Fault, FaultKind},
     shape::Subject,
     shares::Shares,
     values::ValueSettings,
@@ -17,6 +16,7 @@ use latchkey::{
     workers::Workers,
     writer::{FileSystem, Writer},
 };
+use latchkey_emulator::{Fault, FaultKind};
 use tonic::Code;
 
 use crate::harness::{GRACE, INTERVAL, Log, Pod, REGION, Request, Rooms, World, pass, seconds};

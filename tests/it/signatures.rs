@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use data_encoding::BASE64URL_NOPAD;
-use latchkey::emulator::{Emulator, Fault, FaultKind, Store};
+use latchkey_emulator::{Emulator, Fault, FaultKind, Store};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tonic::Code;
@@ -142,7 +142,7 @@ async fn a_true_token_of_another_pod_account_audience_or_time_is_refused() {
     let now = latchkey::clock::unix_seconds(world.emulator.now());
     let claims = |change: &dyn Fn(&mut Value)| {
         let mut claims = json!({
-            "iss": latchkey::emulator::ISSUER,
+            "iss": latchkey_emulator::ISSUER,
             "sub": "system:serviceaccount:shop:web",
             "aud": [STS],
             "exp": now + 3600,

@@ -11,7 +11,6 @@ use aws_credential_types::Credentials;
 use data_encoding::{BASE64, BASE64URL, HEXLOWER, HEXUPPER};
 use latchkey::{
     backend::Reading,
-    emulator::{Emulator, FaultKind, Store},
     identity::{AgentSettings, Session},
     model::{
         arn::Region,
@@ -21,6 +20,7 @@ use latchkey::{
         token::Token,
     },
 };
+use latchkey_emulator::{Emulator, FaultKind, Store};
 use tracing::{Level, level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
 

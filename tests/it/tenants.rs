@@ -116,7 +116,7 @@ async fn a_volume_that_does_not_fit_is_refused_and_another_namespace_has_room() 
 async fn a_namespace_with_too_many_mounts_is_told_so_and_another_mounts() {
     let world = World::with(|config| config.memory_limit = 64 << 20).await;
     world.secret("s", "x");
-    let fault = world.fault("AssumeRoleWithWebIdentity", latchkey::emulator::FaultKind::Hang);
+    let fault = world.fault("AssumeRoleWithWebIdentity", latchkey_emulator::FaultKind::Hang);
     let alias = "a".repeat(200);
     let objects: String = (0..400)
         .map(|number| {

@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use futures_util::future::join_all;
-use latchkey::emulator::{FaultKind, ParameterType};
+use latchkey_emulator::{FaultKind, ParameterType};
 use tonic::Code;
 
 use crate::harness::{Pod, REGION, Request, WEB, World, assert_says};

@@ -11,10 +11,8 @@ use std::{
     time::Duration,
 };
 
-use latchkey::{
-    emulator::{Emulator, Store},
-    grpc::protocol::MountRequest,
-};
+use latchkey::grpc::protocol::MountRequest;
+use latchkey_emulator::{Emulator, Store};
 
 use crate::harness::{ACCOUNT, Kubernetes, Pod, REGION, Request, serve_emulator};
 

@@ -117,9 +117,9 @@ fn a_weak_key_signs_nothing() {
 
 #[test]
 fn openssls_signature_is_good() {
-    let keys = include_bytes!("../../emulator/jwks/keys.json");
+    let keys = include_bytes!("../../../crates/emulator/src/jwks/keys.json");
     let signed = "eyJhbGciOiJSUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJodHRwczovL2NsdXN0ZXIifQ";
-    let signature = include_str!("../../emulator/jwks/signature").trim();
+    let signature = include_str!("../../../crates/emulator/src/jwks/signature").trim();
     let keys = KeySet::parse(keys).unwrap();
     for (token, expected) in [
         (format!("{signed}.{signature}"), Signature::Good),

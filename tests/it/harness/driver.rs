@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use latchkey::{
-    emulator::Emulator,
-    grpc::protocol::{MountRequest, MountResponse, csi_driver_provider_client::CsiDriverProviderClient},
+use latchkey::grpc::protocol::{
+    MountRequest, MountResponse, csi_driver_provider_client::CsiDriverProviderClient,
 };
+use latchkey_emulator::Emulator;
 use serde_json::{Map, Value, json};
 use tonic::{
     Code, Status,

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use latchkey::emulator::Emulator;
+use latchkey_emulator::Emulator;
 
 use axum::{
     Router,

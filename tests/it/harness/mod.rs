@@ -19,10 +19,11 @@ use std::{
 
 use latchkey::{
     app::{Config, ServeError, serve},
-    emulator::{Emulator, Fault, FaultId, FaultKind, ParameterType, Store},
+    clock::Clock,
     identity::AgentSettings,
     writer::{FileSystem, Writer},
 };
+use latchkey_emulator::{Emulator, Fault, FaultId, FaultKind, ParameterType, Store};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
@@ -128,6 +129,7 @@ impl World {
         config.allowed_uids = vec![rustix::process::getuid().as_raw()];
         config.aws.endpoint_url = Some(aws_url.clone());
         config.identity.agent = AgentSettings::at(&aws_url);
+        config.identity.clock = Clock::of_tokio();
         config.cluster.kubeconfig = Some(kubernetes.kubeconfig().to_owned());
         // The operator of this world lets classes name any role.
         config.rules.allow_role_arn = true;

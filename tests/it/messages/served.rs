@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use latchkey::emulator::FaultKind;
+use latchkey_emulator::FaultKind;
 
 use super::{Table, Who, stable};
 use crate::harness::{Behaviour, Pod, Request, STS, WEB, World};
@@ -131,7 +131,7 @@ async fn identities(table: &mut Table) {
     ] {
         table.mount(cause, Who::Operator, &world, &request.clone().token(STS, &token)).await;
     }
-    let other = latchkey::emulator::Emulator::new(latchkey::emulator::Store::default());
+    let other = latchkey_emulator::Emulator::new(latchkey_emulator::Store::default());
     let forged = other.token("shop", "web", STS, "web-1", &uid, Duration::from_secs(3600));
     table
         .mount("the token is not signed by the cluster", Who::Operator, &world, &request.token(STS, &forged))

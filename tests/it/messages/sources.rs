@@ -4,10 +4,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use super::{Table, Who};
 
-/// Rooms whose texts are no messages of the provider.
-const OTHERS: [&str; 4] = ["emulator", "demo", "bench", "driver"];
-/// The same, of a file.
-const HELP: &str = "cli/bench.rs";
+/// Whose texts are no messages of the provider.
+const OTHERS: [&str; 2] = ["demo", "cli/lab"];
 /// Fewer words are a name or a key.
 const MIN_WORDS: usize = 3;
 
@@ -38,8 +36,7 @@ fn collect(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
         let path = entry.unwrap().path();
         let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         let is_test = name.contains("/tests/") || name.ends_with("tests.rs");
-        let room = name.split('/').next().unwrap().trim_end_matches(".rs");
-        if is_test || OTHERS.contains(&room) || name == HELP {
+        if is_test || OTHERS.contains(&name.as_str()) {
             continue;
         }
         if path.is_dir() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey::emulator::FaultKind;
+use latchkey_emulator::FaultKind;
 
 use super::{Table, Who, served::world, stable};
 use crate::harness::{Behaviour, GRACE, INTERVAL, Keys, Log, Request, WEB, World, pass};

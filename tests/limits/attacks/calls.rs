@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use latchkey::{
-    emulator::{Fault, FaultKind},
-    grpc::protocol::MountRequest,
-};
+use latchkey::grpc::protocol::MountRequest;
+use latchkey_emulator::{Fault, FaultKind};
 
 use super::EVIL;
 use crate::{
