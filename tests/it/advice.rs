@@ -4,7 +4,7 @@
 use latchkey::emulator::{Emulator, Fault, FaultKind};
 use tonic::Code;
 
-use crate::harness::{ACCOUNT, REGION, Request, WEB, World, assert_says};
+use crate::harness::{ACCOUNT, REGION, Request, WEB, World, assert_lacks, assert_says};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const PARAMETER: &str = "- {objectName: /shop/x, objectType: ssmparameter}";
@@ -16,7 +16,7 @@ fn error(code: &str, message: &str) -> FaultKind {
     FaultKind::Error { status: 400, code: code.to_owned(), message: message.to_owned() }
 }
 
-/// The world in which `operation` always answers so.
+/// The world in which `operation` always fails with this code and message.
 async fn answering(operation: &str, code: &str, message: &str) -> World {
     let world = World::start().await;
     world.secret("shop/db", "v");
@@ -25,12 +25,12 @@ async fn answering(operation: &str, code: &str, message: &str) -> World {
     world
 }
 
-/// What is told says all of these, and none of those.
+/// Checks that the refusal contains all of `says` and none of `never`.
 async fn told(world: &World, request: &Request, code: Code, says: &[&str], never: &[&str]) {
     let status = world.refusal(request).await;
     assert_says(&status, code, says);
     for text in never {
-        assert!(!status.message().contains(text), "{text:?} is in: {}", status.message());
+        assert_lacks(status.message(), text);
     }
 }
 
@@ -274,7 +274,7 @@ async fn what_is_wrong_with_a_request_or_the_clock_is_told_as_such() {
     }
 }
 
-/// Answers an STS call so, `times` times.
+/// Fails the next `times` STS calls.
 fn meet(emulator: &Emulator, code: &str, message: &str, times: u32) {
     emulator.inject(Fault::new(error(code, message)).operation(STS_CALL).times(times));
 }
@@ -287,13 +287,13 @@ async fn what_sts_could_not_verify_for_a_moment_is_tried_again_as_by_awss_sdk_fo
             let world = World::start().await;
             world.secret("shop/db", "v");
             meet(&world.emulator, code, message, times);
-            assert_eq!(world.mount(&Request::new(SECRET)).await.text("shop_db"), "v");
-            assert_eq!(world.calls(STS_CALL), u64::from(times) + 1);
+            assert_eq!(world.mount(&Request::new(SECRET)).await.text("shop_db"), "v", "{code}");
+            assert_eq!(world.calls(STS_CALL), u64::from(times) + 1, "{code}");
         }
         let world = World::start().await;
         meet(&world.emulator, code, message, 100);
         world.refusal(&Request::new(SECRET)).await;
-        assert_eq!(world.calls(STS_CALL), 3, "three attempts, and no more");
+        assert_eq!(world.calls(STS_CALL), 3, "{code}: three attempts, and no more");
     }
 }
 
@@ -305,7 +305,7 @@ async fn what_another_try_would_not_change_is_not_tried_again() {
         let world = World::start().await;
         world.secret("shop/db", "v");
         meet(&world.emulator, "InvalidIdentityToken", message, 1);
-        assert_eq!(world.refusal(&Request::new(SECRET)).await.code(), Code::Unauthenticated);
-        assert_eq!(world.calls(STS_CALL), 1);
+        assert_says(&world.refusal(&Request::new(SECRET)).await, Code::Unauthenticated, &[message]);
+        assert_eq!(world.calls(STS_CALL), 1, "{message}");
     }
 }

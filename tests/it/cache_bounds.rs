@@ -46,9 +46,9 @@ async fn what_no_mount_asks_for_is_dropped_and_no_longer_polled() {
     let rooms = Rooms::beside(&world, ValueSettings::default()).await;
     rooms.read(&world, &Request::new(SECRET)).await.map(drop).unwrap();
     pass(IDLE).await;
-    assert_eq!(rooms.values.size().0, 1);
+    assert_eq!(entries(&rooms.values), 1);
     seconds(2).await;
-    assert_eq!(rooms.values.size(), (0, 0));
+    assert_empty(&rooms.values);
     world.emulator.reset_calls();
     pass(10 * INTERVAL).await;
     assert_eq!(world.all_calls(), 0);
@@ -67,9 +67,9 @@ async fn an_entry_stays_for_two_of_its_intervals_at_least() {
         }
         rooms.read(&world, &request).await.map(drop).unwrap();
         pass(stays).await;
-        assert_eq!(rooms.values.size().0, 1, "{refresh:?}");
+        assert_eq!(entries(&rooms.values), 1, "{refresh:?}");
         seconds(2).await;
-        assert_eq!(rooms.values.size().0, 0, "{refresh:?}");
+        assert_eq!(entries(&rooms.values), 0, "{refresh:?}");
     }
 }
 
@@ -89,19 +89,39 @@ async fn mounts_work_as_ever_while_the_byte_bound_evicts() {
             let read = rooms.read(&world, &request.parameter("usePodIdentity", "true")).await.unwrap();
             for (number, object) in read.objects.into_iter().enumerate() {
                 let expected = format!("{:0>3000}", chunk * 50 + number);
-                assert_eq!(object.result().as_ref().unwrap().value.expose(), expected.as_bytes());
+                let value = &object.result().as_ref().unwrap().value;
+                assert_eq!(value.expose(), expected.as_bytes(), "pod {pod}, many/{}", chunk * 50 + number);
             }
-            assert!(rooms.values.size().1 <= max_bytes);
+            assert_within(&rooms.values, max_bytes);
         }
     }
-    // And while what is left is polled.
+    // The limit also holds while the remaining entries are polled.
     for _ in 0..INTERVAL.as_secs() {
         seconds(1).await;
-        assert!(rooms.values.size().1 <= max_bytes);
+        assert_within(&rooms.values, max_bytes);
     }
-    assert!(rooms.values.size().0 > 40, "the bound is used");
+    let kept = entries(&rooms.values);
+    assert!(kept > 40, "only {kept} entries: the limit is not used");
     pass(IDLE).await;
-    assert_eq!(rooms.values.size(), (0, 0), "the sum is exact");
+    assert_empty(&rooms.values);
+}
+
+fn entries(values: &Values) -> usize {
+    values.size().0
+}
+
+#[track_caller]
+fn assert_within(values: &Values, max_bytes: usize) {
+    let (entries, bytes) = values.size();
+    assert!(bytes <= max_bytes, "{entries} entries with {bytes} bytes; the maximum is {max_bytes}");
+}
+
+/// Nothing is left, and the count of bytes is exact.
+#[track_caller]
+fn assert_empty(values: &Values) {
+    let (entries, bytes) = values.size();
+    assert_eq!(entries, 0, "entries are left, with {bytes} bytes");
+    assert_eq!(bytes, 0, "bytes are counted without an entry");
 }
 
 /// Puts a value of so many bytes into the cache, as a read would.
@@ -129,7 +149,9 @@ fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
     };
     let turn = entry.slot.try_turn().unwrap();
     let settled = values.settle(&entry, turn, Instant::now(), Ok(vec![Ok(reading)]));
-    assert!(settled.result.is_ok(), "what was read is served, kept or not");
+    if let Err(failure) = settled.result {
+        panic!("the read value is served, whether or not it is kept: {failure:?}");
+    }
     entry
 }
 
@@ -140,8 +162,7 @@ async fn ten_thousand_secrets_never_exceed_the_byte_bound() {
     for number in 0..10_000 {
         // Now and then the most that Secrets Manager holds.
         put(&values, number, if number % 100 == 7 { 65_536 } else { number * 7919 % 4096 });
-        let (entries, bytes) = values.size();
-        assert!(bytes <= 1 << 20, "{entries} entries with {bytes} bytes");
+        assert_within(&values, 1 << 20);
         if number % 100 == 0 {
             seconds(1).await;
         }
@@ -149,7 +170,7 @@ async fn ten_thousand_secrets_never_exceed_the_byte_bound() {
     assert!(values.size().1 > 900_000, "the bound is used: {:?}", values.size());
     pass(IDLE + Duration::from_secs(1)).await;
     values.drop_idle();
-    assert_eq!(values.size(), (0, 0), "the sum is exact");
+    assert_empty(&values);
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,9 +183,10 @@ async fn entries_without_a_value_count_too() {
     for chunk in 0..5 {
         let request = Request::new(&objects(chunk * 100..(chunk + 1) * 100));
         let read = rooms.read(&world, &request).await.unwrap();
-        assert!(read.objects.iter().all(|object| object.result().is_err()));
-        let (entries, bytes) = rooms.values.size();
-        assert!(bytes <= max_bytes, "{entries} entries with {bytes} bytes");
+        let read: Vec<_> =
+            read.objects.iter().filter_map(|object| Some(&object.result().as_ref().ok()?.version)).collect();
+        assert_eq!(read, Vec::<&String>::new(), "AWS fails, and these were read");
+        assert_within(&rooms.values, max_bytes);
     }
 }
 
@@ -176,8 +198,8 @@ async fn a_value_larger_than_the_bound_is_mounted_and_not_kept() {
     let rooms = Rooms::beside(&world, settings).await;
     for _ in 0..2 {
         let read = rooms.read(&world, &Request::new(SECRET)).await.unwrap();
-        assert!(read.objects[0].result().is_ok());
-        assert_eq!(rooms.values.size(), (0, 0));
+        read.objects[0].result().as_ref().unwrap();
+        assert_empty(&rooms.values);
     }
 }
 
@@ -200,10 +222,10 @@ async fn what_is_dropped_revoked_or_replaced_is_alive_nowhere() {
         world.secret("shop/db", "one");
         let rooms = Rooms::beside(&world, ValueSettings::default()).await;
         let value = watched(rooms.read(&world, &Request::new(SECRET)).await.unwrap());
-        assert!(value.upgrade().is_some());
+        assert!(value.upgrade().is_some(), "{name}: nothing holds the value before");
         act(&world);
         pass(after + GRACE).await;
-        assert!(value.upgrade().is_none(), "{name}: somebody still holds the value");
+        assert!(value.upgrade().is_none(), "{name}: something still holds the value");
     }
 }
 
@@ -215,9 +237,9 @@ async fn what_is_evicted_is_alive_nowhere() {
     let settings = ValueSettings { max_bytes: 6_500, ..ValueSettings::default() };
     let rooms = Rooms::beside(&world, settings).await;
     let value = watched(rooms.read(&world, &Request::new(SECRET)).await.unwrap());
-    assert!(value.upgrade().is_some());
+    assert!(value.upgrade().is_some(), "nothing holds the value before");
     rooms.read(&world, &Request::new(&objects(0..1))).await.map(drop).unwrap();
-    assert!(value.upgrade().is_none(), "somebody still holds the value");
+    assert!(value.upgrade().is_none(), "something still holds the value");
 }
 
 #[tokio::test(start_paused = true)]
@@ -231,10 +253,11 @@ async fn one_namespaces_secrets_do_not_push_out_anothers() {
     for number in 0..100 {
         put(&rooms.values, number, 3_000);
     }
-    assert!(rooms.values.size().0 > 20, "the bound is used");
+    let kept = entries(&rooms.values);
+    assert!(kept > 20, "only {kept} entries: the limit is not used");
     world.emulator.reset_calls();
     rooms.read(&world, &Request::new(SECRET)).await.map(drop).unwrap();
-    assert_eq!(world.all_calls(), 0, "its value is still there, though asked for longest ago");
+    assert_eq!(world.all_calls(), 0, "the oldest value was evicted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,10 +274,12 @@ async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
         (0..20).map(|chunk| Request::new(&objects(chunk * 10..(chunk + 1) * 10))).collect();
     let reads = join_all(requests.iter().map(|request| rooms.read(&world, request))).await;
     let reads: Vec<Read> = reads.into_iter().map(Result::unwrap).collect();
-    assert!(reads.iter().flat_map(|read| &read.objects).all(|object| object.result().is_ok()));
-    assert!(rooms.values.size().1 <= max_bytes);
+    for object in reads.iter().flat_map(|read| &read.objects) {
+        object.result().as_ref().unwrap();
+    }
+    assert_within(&rooms.values, max_bytes);
     let held = reads.iter().flat_map(|read| &read.entries).filter(|entry| entry.slot.held().is_some());
-    assert_eq!(held.count(), rooms.values.size().0, "only what counts is held");
+    assert_eq!(held.count(), entries(&rooms.values), "a value is held that is not counted");
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,11 +295,11 @@ async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_
     let failure = AwsFailure::own(FailureKind::Denied, READ, &region, String::new());
     let denied = Err(ReadFailure { primary: Box::new(failure), failover: None });
     values.settle(&old, turn, Instant::now(), Ok(vec![denied]));
-    assert!(new.slot.held().is_none(), "whoever lost access has lost that, too");
-    assert_eq!(values.size().0, 1);
+    assert!(new.slot.held().is_none(), "the new entry still holds a value that AWS denies");
+    assert_eq!(entries(&values), 1);
     pass(IDLE + Duration::from_secs(1)).await;
     values.drop_idle();
-    assert_eq!(values.size(), (0, 0));
+    assert_empty(&values);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 
 use tonic::Code;
 
-use crate::harness::{ACCOUNT, REGION, Request, WEB, WORKER, World, assert_says};
+use crate::harness::{ACCOUNT, REGION, Request, WEB, WORKER, World, assert_lacks, assert_says};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
@@ -167,7 +167,7 @@ async fn a_value_that_is_not_encoded_as_the_class_says_is_refused_unseen() {
         let objects = format!("- {{objectName: shop/db, objectType: secretsmanager, encoding: {encoding}}}");
         let status = world.refusal(&Request::new(&objects)).await;
         assert_says(&status, Code::FailedPrecondition, &[&format!("the value is not {encoding}")]);
-        assert!(!status.message().contains("hunter2"), "{status}");
+        assert_lacks(status.message(), "hunter2");
     }
 }
 
@@ -186,7 +186,7 @@ async fn an_answer_over_four_mebibytes_is_refused_with_the_sum_by_object() {
         r#""shop_0" 65536 bytes, "shop_1" 65535 bytes"#,
     ];
     assert_says(&status, Code::FailedPrecondition, &says);
-    // What is said to fit does fit the driver's own limit.
+    // An answer within our limit is within the driver's own limit.
     let fewer: String = objects.lines().take(63).flat_map(|line| [line, "\n"]).collect();
     assert_eq!(world.mount(&Request::new(&fewer)).await.paths().len(), 63);
 }

@@ -4,7 +4,9 @@
 use latchkey::emulator::{Fault, FaultKind, ParameterType};
 use tonic::Code;
 
-use crate::harness::{FAILOVER, GRACE, INTERVAL, REGION, Request, WEB, World, assert_says, pass, seconds};
+use crate::harness::{
+    FAILOVER, GRACE, INTERVAL, REGION, Request, WEB, World, assert_contains, assert_says, pass, seconds,
+};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
@@ -70,14 +72,14 @@ async fn a_value_goes_as_soon_as_the_region_that_gave_it_refuses_it() {
         let world = world().await;
         let request = request(objects);
         let answer = world.mount(&request).await;
-        assert_eq!(answer.text(answer.paths()[0]), "one");
+        assert_eq!(answer.text(answer.paths()[0]), "one", "before: {says}");
         pass(INTERVAL).await;
         refuse(&world);
         pass(INTERVAL + GRACE).await;
         // And not once more, however often it is asked.
         for _ in 0..19 {
             let status = world.refusal(&request).await;
-            assert!(status.message().contains(says), "{status}");
+            assert_contains(status.message(), says);
             assert!([code, Code::Internal].contains(&status.code()), "{says}: {status}");
             seconds(80).await;
         }
@@ -93,7 +95,7 @@ async fn an_optional_object_that_its_giver_has_deleted_is_not_served_for_an_hour
     pass(INTERVAL + GRACE).await;
     // Nor is it taken for absent: the primary Region may have it.
     let status = world.refusal(&request).await;
-    assert!(status.message().contains("then the failover Region"), "{status}");
+    assert_contains(status.message(), "then the failover Region");
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,13 +109,13 @@ async fn a_label_that_its_giver_lacks_takes_the_whole_group_with_it() {
 - {objectName: shop/db, objectType: secretsmanager, objectVersionLabel: blue, objectAlias: blue}",
     );
     let answer = world.mount(&request).await;
-    assert_eq!((answer.text("shop_db"), answer.text("blue")), ("two", "two"));
+    answer.assert_texts([("shop_db", "two"), ("blue", "two")]);
     // The secret is made anew, without the label.
     world.emulator.remove_secret(FAILOVER, "shop/db");
     world.emulator.put_secret(FAILOVER, "shop/db", "three".to_owned());
     pass(INTERVAL + GRACE).await;
     let status = world.refusal(&request).await;
-    assert!(status.message().contains("1 of 2 objects"), "{status}");
+    assert_contains(status.message(), "1 of 2 objects");
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,7 +155,9 @@ async fn a_trust_that_the_failovers_sts_denies_ends_what_was_read() {
         seconds(80).await;
         let _ = world.try_mount(&request).await;
     }
-    assert!(world.calls("AssumeRoleWithWebIdentity") >= 3, "one that succeeded, and one of each Region");
+    // One that succeeded, and one to each Region.
+    let calls = world.calls("AssumeRoleWithWebIdentity");
+    assert!(calls >= 3, "only {calls} calls to STS");
     world.emulator.inject(Fault::new(FaultKind::InternalError).operation("GetSecretValue"));
     assert_says(&world.refusal(&request).await, Code::PermissionDenied, &["trust policy"]);
 }

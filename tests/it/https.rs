@@ -58,7 +58,7 @@ async fn no_more_connections_are_opened_than_calls_may_be_under_way() {
     let requests: Vec<Request> = pods.map(|pod| Request::of_pod(pod, &objects)).collect();
     join_all(requests.iter().map(|request| world.mount(request))).await;
     let Connections { opened, full_handshakes, resumed_handshakes } = world.emulator.connections();
-    assert!((1..=8).contains(&opened), "{opened}");
+    assert!((1..=8).contains(&opened), "{opened} connections");
     assert_eq!(full_handshakes + resumed_handshakes, opened);
 }
 

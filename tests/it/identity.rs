@@ -48,7 +48,7 @@ async fn a_long_session_name_is_cut_and_stays_distinct() {
         sessions.push(principal.rsplit('/').next().unwrap().to_owned());
     }
     assert_eq!(sessions.iter().map(String::len).collect::<Vec<_>>(), [64, 64]);
-    assert!(sessions[0].starts_with("latchkey-nnn"));
+    assert!(sessions[0].starts_with("latchkey-nnn"), "{}", sessions[0]);
     assert_ne!(sessions[0], sessions[1]);
 }
 
@@ -236,7 +236,7 @@ async fn the_roles_of_the_other_partitions_are_taken_on_in_their_regions() {
         world.emulator.allow(&role, "secretsmanager:GetSecretValue", "*");
         world.emulator.put_secret(region, "shop/db", region.to_owned());
         let request = Request::new(SECRET).parameter("region", region);
-        assert_eq!(world.mount(&request).await.text("shop_db"), region);
+        assert_eq!(world.mount(&request).await.text("shop_db"), region, "by name");
         let arn = world.emulator.secret_arn(region, "shop/db").unwrap();
         assert!(arn.starts_with(&format!("arn:{partition}:secretsmanager:{region}:")), "{arn}");
         let by_arn = Request::new(&format!("- {{objectName: '{arn}', objectAlias: a}}"));

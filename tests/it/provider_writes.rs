@@ -10,7 +10,7 @@ use std::{
 use latchkey::emulator::FaultKind;
 use tonic::Code;
 
-use crate::harness::{Pod, Request, World, assert_says};
+use crate::harness::{Pod, Request, World, assert_code, assert_says};
 
 const OBJECTS: &str = "
 - {objectName: shop/db, objectType: secretsmanager, filePermission: '0440', jmesPath: [{path: user, objectAlias: db/user}]}
@@ -69,7 +69,7 @@ async fn files_are_in_the_pod_with_their_modes_and_not_in_the_answer() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     let answer = world.mount(&request).await;
-    assert!(answer.paths().is_empty());
+    assert_eq!(answer.paths(), [""; 0]);
     let versions: Vec<&str> = answer.versions.keys().map(String::as_str).collect();
     assert_eq!(versions, ["db/user", "shop/db", "shop/level"]);
     let expected = [
@@ -117,11 +117,11 @@ async fn a_failed_mount_leaves_the_old_set_whole() {
     let data = std::fs::read_link(folder.join("..data")).unwrap();
     world.parameter("/shop/level", "debug");
     let fault = world.fault("GetSecretValue", FaultKind::InternalError);
-    assert_eq!(world.refusal(&request).await.code(), Code::Internal);
+    assert_code(&world.refusal(&request).await, Code::Internal);
     world.emulator.remove_fault(fault);
     let hex = OBJECTS.replace("objectName: /shop/level", "encoding: hex, objectName: /shop/level");
     let status = world.refusal(&request.clone().parameter("objects", &hex)).await;
-    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert_code(&status, Code::FailedPrecondition);
     assert_eq!(seen(&folder), before);
     assert_eq!(std::fs::read_link(folder.join("..data")).unwrap(), data);
     world.mount(&request).await;
@@ -167,7 +167,7 @@ async fn a_folder_that_is_no_tmpfs_mount_is_refused_before_aws_is_asked() {
     let world = world.await;
     let (request, _) = request(&world, OBJECTS);
     let status = world.refusal(&request).await;
-    assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+    assert_code(&status, Code::FailedPrecondition);
     let says = ["is not a tmpfs", "is not a mount point of its own"];
     assert!(says.iter().any(|text| status.message().contains(text)), "{status}");
     assert_eq!(world.emulator.calls(), []);

@@ -5,7 +5,7 @@ use latchkey::emulator::{Fault, FaultKind};
 use serde_json::json;
 use tonic::Code;
 
-use crate::harness::{Behaviour, Pod, Request, WEB, WORKER, World};
+use crate::harness::{Behaviour, Pod, Request, WEB, WORKER, World, assert_code};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
@@ -25,7 +25,7 @@ fn request() -> Request {
 async fn repaired(world: &World, request: &Request, code: Code, repair: impl FnOnce(&World)) {
     for _ in 0..2 {
         let status = world.refusal(request).await;
-        assert_eq!(status.code(), code, "{status}");
+        assert_code(&status, code);
     }
     repair(world);
     world.mount_at_once(request).await;
@@ -185,7 +185,7 @@ async fn a_failed_mount_takes_no_role_from_the_others_while_kubernetes_is_down()
     let world = world().await;
     world.mount(&Request::new(SECRET)).await;
     let absent = Request::new("- {objectName: shop/none, objectType: secretsmanager}");
-    assert_eq!(world.refusal(&absent).await.code(), Code::NotFound);
+    assert_code(&world.refusal(&absent).await, Code::NotFound);
     world.kubernetes.behave(Behaviour::Refuse(500));
     world.mount_at_once(&Request::new(SECRET)).await;
 }

@@ -56,7 +56,8 @@ async fn a_change_is_served_one_interval_and_a_polls_latency_after_it_at_the_lat
         pass(bound).await;
         // Not by a read of this very mount, which would take its time.
         let answer = world.mount_at_once(&request).await;
-        assert_eq!([answer.text("shop_db"), answer.text("_shop_level")], [&value, &value], "round {round}");
+        assert_eq!(answer.text("shop_db"), value, "the secret in round {round}");
+        assert_eq!(answer.text("_shop_level"), value, "the parameter in round {round}");
     }
 }
 
@@ -71,7 +72,7 @@ async fn a_short_refresh_interval_serves_a_change_sooner() {
         world.secret("shop/db", &value);
         let changed = Instant::now();
         let served = until_served(&world, &request, "shop_db", &value, changed).await;
-        assert!(served <= Duration::from_millis(16_500), "{served:?}");
+        assert!(served <= Duration::from_millis(16_500), "round {round}: served after {served:?}");
         seconds(7).await;
     }
 }
@@ -117,7 +118,7 @@ async fn a_rotation_in_the_middle_of_a_mount_gives_one_version_or_the_other() {
         let (answer, _) = tokio::join!(world.mount(&request), rotate);
         let user = answer.text("user");
         assert_eq!(answer.text("password"), user.replace('u', "p"), "round {round}");
-        assert_eq!(answer.version("user"), answer.version("password"));
+        assert_eq!(answer.version("user"), answer.version("password"), "round {round}");
     }
 }
 
@@ -161,7 +162,7 @@ async fn rotated(labels: &[&str], rotations: u32) -> usize {
     let ((), mounted) = tokio::join!(rotate, mount);
     for answer in &mounted {
         let number = |path| answer.text(path).parse::<u32>().unwrap();
-        assert_eq!(number("AWSCURRENT"), number("AWSPREVIOUS") + 1);
+        assert_eq!(number("AWSCURRENT"), number("AWSPREVIOUS") + 1, "current and previous of {answer:?}");
     }
     mounted.len()
 }
@@ -202,11 +203,11 @@ async fn labels_that_never_stand_still_leave_the_set_from_before() {
         world.mount_at_once(&request).await
     };
     let ((), answer) = tokio::join!(rotate, ask);
-    assert_eq!((answer.text("shop_db"), answer.text("old")), ("1", "0"));
-    // They stand still again, and the poller finds out.
+    answer.assert_texts([("shop_db", "1"), ("old", "0")]);
+    // The labels no longer move, and the next poll reads them.
     pass(INTERVAL).await;
     let answer = world.mount_at_once(&request).await;
-    assert_eq!((answer.text("shop_db"), answer.text("old")), ("999", "998"));
+    answer.assert_texts([("shop_db", "999"), ("old", "998")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,6 +221,7 @@ async fn every_pod_of_a_principal_gets_the_change_at_once() {
     pass(INTERVAL + GRACE).await;
     for request in &requests {
         let answer = world.mount_at_once(request).await;
-        assert_eq!((answer.text("shop_db"), answer.version("shop_db")), ("two", version.as_str()));
+        assert_eq!(answer.text("shop_db"), "two", "{:?}", request.pod);
+        assert_eq!(answer.version("shop_db"), version, "{:?}", request.pod);
     }
 }

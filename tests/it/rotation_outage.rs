@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::harness::{
-    FAILOVER, GRACE, INTERVAL, Log, Pod, REGION, Request, World, assert_says, pass, seconds,
+    FAILOVER, GRACE, INTERVAL, Log, Pod, REGION, Request, World, assert_code, assert_says, pass, seconds,
 };
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
@@ -51,14 +51,16 @@ async fn last_known_good_values_are_served_at_once_in_every_outage_until_aws_is_
         log.take();
         for _ in 0..10 {
             assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one", "{kind:?}");
-            assert!(log.take().contains(STALE), "{kind:?} is not marked as stale");
+            let logged = log.take();
+            assert!(logged.contains(STALE), "{kind:?} is not marked as stale: {logged}");
             seconds(80).await;
         }
         world.emulator.remove_fault(fault);
         pass(longest_pause(&kind)).await;
         log.take();
         assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two", "{kind:?}");
-        assert!(!log.take().contains(STALE), "{kind:?} is over");
+        let logged = log.take();
+        assert!(!logged.contains(STALE), "{kind:?} is over, and still marked as stale: {logged}");
     }
 }
 
@@ -126,7 +128,7 @@ async fn max_stale_zero_serves_nothing_stale() {
     world.mount(&request).await;
     world.fault("GetSecretValue", FaultKind::InternalError);
     pass(INTERVAL + GRACE + Duration::from_secs(1)).await;
-    assert_eq!(world.refusal(&request).await.code(), Code::Internal);
+    assert_code(&world.refusal(&request).await, Code::Internal);
     world.emulator.clear_faults();
     world.mount(&request).await;
 }
@@ -141,8 +143,8 @@ async fn an_outage_of_sts_or_the_agent_does_not_reach_the_pods_that_run() {
             let world = world().await;
             world.mount(&request).await;
             world.fault(operation, kind.clone());
-            // Longer than credentials live. Whoever comes while the poller still
-            // waits for its first answer, waits with it.
+            // Longer than credentials live. A mount that comes while the poller
+            // waits for its first answer waits with it.
             let mut waited = Vec::new();
             for _ in 0..18 {
                 seconds(80).await;
@@ -151,7 +153,8 @@ async fn an_outage_of_sts_or_the_agent_does_not_reach_the_pods_that_run() {
                 waited.extend(Some(began.elapsed()).filter(|wait| *wait > Duration::from_millis(100)));
             }
             let patience = Duration::from_secs(10);
-            assert!(waited.len() <= 1 && waited.iter().all(|wait| *wait <= patience), "{kind:?}: {waited:?}");
+            assert!(waited.len() <= 1, "{kind:?}: several mounts waited: {waited:?}");
+            assert!(waited.iter().all(|wait| *wait <= patience), "{kind:?}: waited longer: {waited:?}");
             world.secret("shop/db", "two");
             world.emulator.clear_faults();
             pass(INTERVAL + GRACE).await;

@@ -89,7 +89,8 @@ async fn version_is_answered_as_the_driver_wants_it() {
     let world = World::start().await;
     let request = VersionRequest { version: "v1alpha1".to_owned() };
     let answer = world.driver.client().version(request).await.unwrap().into_inner();
-    assert_eq!((answer.version.as_str(), answer.runtime_name.as_str()), ("v1alpha1", "latchkey"));
+    assert_eq!(answer.version, "v1alpha1");
+    assert_eq!(answer.runtime_name, "latchkey");
     let numbers: Vec<&str> = answer.runtime_version.split('.').collect();
     assert_eq!(numbers.len(), 3, "{} is not semver", answer.runtime_version);
 }
@@ -98,7 +99,7 @@ async fn version_is_answered_as_the_driver_wants_it() {
 async fn only_the_owner_may_open_the_socket() {
     let world = World::start().await;
     let mode = std::fs::symlink_metadata(world.socket()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o7777, 0o600);
+    assert_eq!(mode & 0o7777, 0o600, "the mode is {mode:#o}");
     let names: Vec<_> =
         std::fs::read_dir(world.folder()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "the kubeconfig and one socket, nothing half made: {names:?}");
@@ -191,7 +192,8 @@ async fn a_live_foreign_provider_is_left_alone_and_reported_and_its_place_taken_
         "another live provider holds the socket: secrets-store-csi-driver-provider-aws",
     )
     .await;
-    assert!(probe(address, "/healthz").await.unwrap().starts_with("HTTP/1.1 200"));
+    let alive = probe(address, "/healthz").await.unwrap();
+    assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(inode(&socket), theirs);
     assert_eq!(runtime_name(&socket).await, "secrets-store-csi-driver-provider-aws");
@@ -261,7 +263,8 @@ async fn a_graceful_stop_finishes_running_mounts() {
     world.stop().await.unwrap();
     // The process ends when `serve` does: nothing may be under way then.
     let read = world.emulator.calls().pop().unwrap();
-    assert_eq!((read.operation.as_str(), read.status), ("GetSecretValue", Some(200)));
+    assert_eq!(read.operation, "GetSecretValue");
+    assert_eq!(read.status, Some(200), "the read was still under way");
     assert_eq!(running.await.unwrap().unwrap().text("shop_db"), "x");
     assert_eq!(inode(&world.socket()), None);
 }

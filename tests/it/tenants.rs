@@ -11,7 +11,7 @@ use tokio::{
 };
 use tonic::Code;
 
-use crate::harness::{Driver, Log, Pod, Request, World, assert_says};
+use crate::harness::{Driver, Log, Pod, Request, World, assert_code, assert_contains, assert_says};
 
 /// As many jmesPath entries as aliases make of a short text.
 fn aliased_entries() -> String {
@@ -137,7 +137,9 @@ async fn a_namespace_with_too_many_mounts_is_told_so_and_another_mounts() {
     let refused = results.iter().filter_map(|result| result.as_ref().err());
     let refused: Vec<_> = refused.filter(|status| status.message().contains(told)).collect();
     assert!((1..20).contains(&refused.len()), "{} of 20 were refused", refused.len());
-    assert!(refused.iter().all(|status| status.code() == Code::Internal));
+    for status in refused {
+        assert_code(status, Code::Internal);
+    }
 }
 
 /// A driver that reads the beginning of an answer, tells so, and reads the rest
@@ -178,7 +180,7 @@ async fn an_answer_counts_until_its_last_byte_is_sent() {
     begun.notified().await;
     // Of 10 MiB for answers, this one takes 8.
     let waits = timeout(Duration::from_secs(5), world.try_mount(&other)).await;
-    assert!(waits.is_err(), "there was room for another");
+    assert!(waits.is_err(), "there was room for another: {waits:?}");
     go_on.notify_one();
     assert_eq!(sent.await.unwrap().unwrap().into_inner().files.len(), 60);
     assert_eq!(world.mount(&other).await.paths().len(), 60);
@@ -197,7 +199,7 @@ async fn what_is_logged_of_a_refused_volume_names_its_namespace() {
         let _ = world.try_mount(&request).await;
     }
     let log = log.take();
-    assert!(log.contains("the volumes of namespace shop hold"), "{log}");
+    assert_contains(&log, "the volumes of namespace shop hold");
 }
 
 #[tokio::test(start_paused = true)]
