@@ -282,7 +282,7 @@ mod tests {
         let all =
             join_all((0..1000).map(|_| slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, fetch)))
                 .await;
-        assert!(all.iter().all(|result| *result == Ok(0)));
+        assert_eq!(all, vec![Ok(0); 1000]);
         assert_eq!(fetches.load(Ordering::Relaxed), 1);
     }
 
@@ -296,7 +296,7 @@ mod tests {
         };
         let all =
             join_all((0..10).map(|_| slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, fetch))).await;
-        assert!(all.iter().all(|result| *result == Err("down")));
+        assert_eq!(all, [Err("down"); 10]);
         assert_eq!(fetches.load(Ordering::Relaxed), 1);
         assert_eq!(slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, async |()| Ok(7)).await, Ok(7));
     }
@@ -317,7 +317,8 @@ mod tests {
             ),
             slots.get_or_fetch(&"k", |_| true, |_| false, async || {}, async |()| Ok(1)),
         );
-        assert_eq!((refused, accepted), (Err("forged"), Ok(1)));
+        assert_eq!(refused, Err("forged"));
+        assert_eq!(accepted, Ok(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -330,7 +331,7 @@ mod tests {
         };
         let all = (0..10).map(|_| slots.get_or_fetch(&"k", |_| true, |_| false, async || {}, fetch));
         let all = tokio::time::timeout(Duration::from_secs(11), join_all(all)).await.unwrap();
-        assert!(all.iter().all(|result| *result == Err("refused")));
+        assert_eq!(all, [Err("refused"); 10]);
         assert_eq!(fetches.load(Ordering::Relaxed), 10);
     }
 
@@ -375,7 +376,8 @@ mod tests {
             ),
         );
         // And once admitted, it takes what the other has fetched.
-        assert_eq!((late, early), (Ok(2), Ok(2)));
+        assert_eq!(early, Ok(2));
+        assert_eq!(late, Ok(2));
     }
 
     #[tokio::test]
@@ -384,7 +386,8 @@ mod tests {
         let get = async |value| {
             slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, async |()| Ok(value)).await
         };
-        assert_eq!((get(1).await, get(2).await), (Ok(1), Ok(1)));
+        assert_eq!(get(1).await, Ok(1));
+        assert_eq!(get(2).await, Ok(1));
         slots.forget(&"k", |held| *held == 9);
         assert_eq!(get(2).await, Ok(1));
         slots.forget(&"k", |held| *held == 1);

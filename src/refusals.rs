@@ -210,7 +210,8 @@ mod tests {
         minutes(600).await;
         assert!(told(&refusals, "objects[1]: wrong").is_some());
         minutes(1).await;
-        assert!(told(&refusals, "objects[1]: wrong").is_some(), "the interval begins anew");
+        // The interval begins anew.
+        assert!(told(&refusals, "objects[1]: wrong").is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -227,11 +228,12 @@ mod tests {
                 tokio::time::advance(Duration::from_secs(1)).await;
             }
         }
-        assert!(bytes < (64 << 10) + 1001 * 64, "{bytes}");
+        assert!(bytes < (64 << 10) + 1001 * 64, "{bytes} bytes of log");
         assert_eq!(told(&refusals, "denied").as_deref(), Some(""));
         minutes(60).await;
         let untold = refusals.tell("noisy", "class", "other").unwrap();
-        assert!(untold.dropped > 0 && untold.to_string().contains("were not logged"), "{untold}");
+        assert_ne!(untold.dropped, 0);
+        assert!(untold.to_string().contains("were not logged"), "{untold}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -244,6 +246,9 @@ mod tests {
         }
         let namespaces = refusals.namespaces.lock().unwrap();
         assert_eq!(namespaces.len(), MAX_NAMESPACES);
-        assert!(namespaces.values().all(|namespace| namespace.known.len() <= MAX_REFUSALS));
+        for (name, namespace) in namespaces.iter() {
+            let known = namespace.known.len();
+            assert!(known <= MAX_REFUSALS, "{known} refusals of {name}; the maximum is {MAX_REFUSALS}");
+        }
     }
 }

@@ -219,7 +219,9 @@ mod tests {
         let all = async { tokio::join!(join_all(greedy), join_all(modest)) };
         let opened = async { gate.open() };
         let ((greedy, modest), ()) = tokio::join!(all, opened);
-        assert!(greedy.iter().chain(&modest).all(Result::is_ok));
+        for result in greedy.into_iter().chain(modest) {
+            result.unwrap();
+        }
         let order = order.lock().unwrap();
         let last = order.iter().rposition(|namespace| *namespace == "modest").unwrap();
         // Its three steps come with the first steps of the others: two workers take turns.
@@ -243,7 +245,7 @@ mod tests {
         });
         assert!(tokio::time::timeout(Duration::from_millis(10), job).await.is_err());
         gate.open();
-        assert!(seen.recv().unwrap(), "the step sees that it is to stop");
+        assert!(seen.recv().unwrap(), "the step does not see that it must stop");
         // The job is dropped, and its sender with it.
         assert!(seen.recv().is_err());
         assert_eq!(steps.load(Ordering::Relaxed), 1);

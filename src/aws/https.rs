@@ -77,7 +77,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         let settings = AwsSettings { ca_bundle: Some(path.clone()), ..AwsSettings::default() };
-        assert!(matches!(Aws::load(&settings).await, Err(AwsSetupError::ReadBundle { .. })));
+        let error = Aws::load(&settings).await.err().unwrap();
+        assert!(matches!(error, AwsSetupError::ReadBundle { .. }), "{error:?}");
         for bad in [
             "",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",

@@ -66,7 +66,8 @@ mod tests {
             clients.get(&region(number), || 1);
             assert!(kept(0), "after {number} others");
         }
-        assert!(kept(999) && !kept(500));
+        assert!(kept(999), "the newest client was dropped");
+        assert!(!kept(500), "an old client was kept");
         assert_eq!(clients.made.lock().unwrap().clients.len(), MAX_KEPT);
     }
 }

@@ -221,8 +221,11 @@ mod tests {
         };
         let rows = rows("cold", &[repetition(40), repetition(20), repetition(25)]);
         assert_eq!(rows.len(), 2);
-        assert_eq!((rows[0].min, rows[0].median, rows[0].max), (20.0, 25.0, 40.0));
-        assert_eq!((rows[0].met, rows[1].met), (Some(true), Some(true)));
+        assert_eq!(rows[0].min, 20.0);
+        assert_eq!(rows[0].median, 25.0);
+        assert_eq!(rows[0].max, 40.0);
+        assert_eq!(rows[0].met, Some(true));
+        assert_eq!(rows[1].met, Some(true));
     }
 
     #[test]

@@ -56,14 +56,15 @@ async fn a_running_provider_is_measured() {
     let republished = Scenario::Loop.play(&settings, &stage).await.unwrap();
     assert!(value(&republished, "mounts").unwrap() > 10.0, "{republished:?}");
     assert_eq!(value(&republished, "AWS calls"), Some(0.0));
-    assert!(value(&republished, "memory, RSS").unwrap() > 1.0);
+    assert!(value(&republished, "memory, RSS").unwrap() > 1.0, "{republished:?}");
 }
 
 #[test]
 fn every_scenario_is_found_by_its_name() {
     for scenario in Scenario::ALL {
         assert_eq!(Scenario::named(scenario.name()), Some(scenario));
-        assert!(!scenario.about().is_empty() && scenario.repetitions() > 0);
+        assert_ne!(scenario.about(), "", "{}", scenario.name());
+        assert_ne!(scenario.repetitions(), 0, "{}", scenario.name());
     }
     assert_eq!(Scenario::named("nonsense"), None);
 }

@@ -314,7 +314,8 @@ mod tests {
         }
         assert_eq!(holder(&secret, CURRENT), Some("three"));
         assert_eq!(holder(&secret, PREVIOUS), Some("two"));
-        assert!(secret.versions["one"].labels.is_empty());
+        let oldest = &secret.versions["one"].labels;
+        assert!(oldest.is_empty(), "{oldest:?}");
     }
 
     #[test]
@@ -379,7 +380,7 @@ mod tests {
         let mut secret = secret();
         put(&mut secret, "one", &[CURRENT]).unwrap();
         put(&mut secret, "two", &[CURRENT]).unwrap();
-        assert!(secret.find_version(Some("one"), Some(PREVIOUS)).is_ok());
+        secret.find_version(Some("one"), Some(PREVIOUS)).unwrap();
         assert_eq!(
             secret.find_version(Some("one"), Some(CURRENT)).unwrap_err().code,
             "InvalidRequestException"

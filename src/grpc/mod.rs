@@ -170,7 +170,8 @@ mod tests {
         assert_eq!(status.code(), Code::Internal);
         assert!(!status.message().contains("canary"), "{status}");
         let next = in_a_task_of_its_own(async { Err(MountError::Deadline(Duration::from_secs(1))) }).await;
-        assert!(matches!(next, Err(MountError::Deadline(_))));
+        let error = next.err().unwrap();
+        assert!(matches!(error, MountError::Deadline(_)), "{error}");
     }
 
     #[test]

@@ -167,7 +167,8 @@ fn an_evaluation_is_stopped_from_outside() {
         Expression::parse("map(&to_string(@), @)").unwrap().search(&document, &mut Fuel::new(&stops));
     assert_eq!(search.unwrap_err(), SearchError::Fuel(OutOfFuel::Stopped));
     stop.set(true);
-    assert!(Document::parse(json.as_bytes(), &mut Fuel::new(&stops)).is_err());
+    let stopped = Document::parse(json.as_bytes(), &mut Fuel::new(&stops));
+    assert!(stopped.is_err(), "the document was read to its end");
 }
 
 #[test]

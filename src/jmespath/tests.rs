@@ -155,7 +155,8 @@ fn a_literal_key_is_looked_up_as_it_is() {
         |key| document.member(key, fuel).unwrap().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
     assert_eq!(member("a.b").as_deref(), Some("dotted"));
     assert_eq!(member("list").as_deref(), Some("[ 1 ]"));
-    assert_eq!((member("n"), member("b")), (None, None));
+    assert_eq!(member("n"), None);
+    assert_eq!(member("b"), None);
     let list = Document::parse(b"[1]", fuel).unwrap();
     assert_eq!(list.member("0", fuel).unwrap(), None);
 }

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn length_is_bounded() {
-        assert!(Expression::jmes_path("abc", 3).is_ok());
+        Expression::jmes_path("abc", 3).unwrap();
         let long = ExpressionError::Long { bytes: 4, limit: 3 };
         assert_eq!(Expression::jmes_path("abcd", 3).unwrap_err(), long);
         assert_eq!(Expression::key("abcd", 3).unwrap_err(), long);
@@ -212,13 +212,13 @@ mod tests {
             (advice(path("a.b"), r#"{"a":"{\"b\":1}"}"#), "a is a text that holds JSON"),
             (advice(path(r#"users[?n=="b"].s"#), "{}"), "a text in an expression has single quotes"),
         ] {
-            assert!(advice.contains(says), "{advice}");
+            assert!(advice.contains(says), "{says:?} is not in {advice:?}");
         }
         // Null, and what is not there at all.
         for (expression, json) in
             [(path("a.b"), r#"{"a":{"b":null}}"#), (key("a"), r#"{"a":null}"#), (path("x"), "{}")]
         {
-            assert_eq!(advice(expression, json), "");
+            assert_eq!(advice(expression, json), "", "{json}");
         }
     }
 }

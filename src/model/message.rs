@@ -139,7 +139,8 @@ mod tests {
         assert_eq!(quoted("ä'\"\n").to_string(), r#""ä'\"\n""#);
         assert_eq!(quoted(&"ä".repeat(300)).to_string(), format!("\"{}…\"", "ä".repeat(100)));
         let escaped = quoted(&"\u{10fffe}".repeat(300)).to_string();
-        assert!(escaped.len() <= 205 && escaped.ends_with("…\""), "{escaped}");
+        assert!(escaped.len() <= 205, "{} bytes: {escaped}", escaped.len());
+        assert!(escaped.ends_with("…\""), "{escaped}");
         assert_eq!(shortened("ää", 3), "ä");
         assert_eq!(shortened("ää", 4), "ää");
     }
@@ -155,7 +156,8 @@ mod tests {
             }
         }
         let text = told(&Endless, 100, " …");
-        assert!(text.ends_with(" …") && text.len() <= 100, "{text}");
+        assert!(text.ends_with(" …"), "{text}");
+        assert!(text.len() <= 100, "{} bytes: {text}", text.len());
         assert!(serde_json::to_string(&text).unwrap().len() <= 102, "{text}");
         assert_eq!(told(&"short", 100, " …"), "short");
     }

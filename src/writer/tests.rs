@@ -144,12 +144,9 @@ fn again(test: &str, shell: &[&str], prepare: &str, kubelet: &Path) {
         .env(KUBELET_OF_CHILD, kubelet)
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {text}", output.status);
+    assert!(text.contains("1 passed"), "the test did not run: {text}");
 }
 
 const KUBELET_OF_CHILD: &str = "LATCHKEY_TEST_KUBELET";
@@ -249,9 +246,9 @@ fn every_difference_is_written() {
     for variant in variants {
         let pod = pod();
         pod.write(&set());
-        assert_eq!(pod.write(&variant), Written::Changed);
+        assert_eq!(pod.write(&variant), Written::Changed, "{variant:?}");
         assert_holds(&pod.target, &variant);
-        assert_eq!(pod.write(&variant), Written::Unchanged);
+        assert_eq!(pod.write(&variant), Written::Unchanged, "{variant:?}");
     }
 }
 
@@ -261,7 +258,7 @@ fn impossible_sets_are_refused_before_anything_is_touched() {
     let before = pod.mtime();
     let write = |files: &[MountFile]| pod.writer().write(&pod.target, UID, files, KeepMtime::No).unwrap_err();
     let twice = write(&[file("a", 0o644, "1"), file("a", 0o600, "1")]);
-    assert!(matches!(&twice, WriteError::Duplicate { path } if path.as_str() == "a"));
+    assert!(matches!(&twice, WriteError::Duplicate { path } if path.as_str() == "a"), "{twice}");
     for files in [["a/b/c", "a"], ["a/b", "a/b/c"]] {
         let both = write(&files.map(|path| file(path, 0o644, "")));
         assert!(matches!(both, WriteError::FileAndFolder { .. }), "{both}");
@@ -302,7 +299,7 @@ fn the_modification_time_is_kept_only_when_asked_for() {
     assert_eq!(pod.mtime(), time);
 
     pod.write(&[file("a", 0o644, "3")]);
-    assert!(pod.mtime() > time);
+    assert!(pod.mtime() > time, "{:?} is not after {time:?}", pod.mtime());
 }
 
 #[test]
@@ -334,7 +331,7 @@ fn errors_name_path_and_step_but_no_value() {
     let text = format!("{error} {error:?}");
     assert!(text.starts_with("cannot create the folder /"), "{text}");
     assert!(!text.contains("canary"), "{text}");
-    // Its source is for the one who joins the chain.
+    // The cause is not part of the message: it is the error's source.
     assert!(!error.to_string().contains("os error"), "{error}");
-    assert!(std::error::Error::source(&error).is_some());
+    assert!(std::error::Error::source(&error).is_some(), "{error:?}");
 }

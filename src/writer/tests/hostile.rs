@@ -66,9 +66,9 @@ fn target_paths_of_another_shape_are_refused() {
         let error = pod.writer().check(Path::new(&target), UID).unwrap_err();
         assert!(matches!(error, WriteError::Shape { .. }), "{target:?}: {error}");
         let expected = format!("{volumes}/<name>/mount");
-        assert!(error.to_string().contains(&expected), "{error}");
+        assert!(error.to_string().contains(&expected), "{target:?}: {error}");
     }
-    assert!(pod.writer().check(&pod.target, UID).is_ok());
+    pod.writer().check(&pod.target, UID).unwrap();
 }
 
 #[test]
@@ -86,13 +86,13 @@ fn pod_uids_that_are_no_name_are_refused() {
 fn a_kubelet_path_with_a_trailing_slash_or_behind_a_link_is_accepted() {
     let pod = pod();
     let slash = format!("{}/", pod.kubelet.path().display());
-    assert!(Writer::new(slash, FileSystem::Any).check(&pod.target, UID).is_ok());
+    Writer::new(slash, FileSystem::Any).check(&pod.target, UID).unwrap();
 
     let elsewhere = tempfile::tempdir().unwrap();
     let link = elsewhere.path().join("kubelet");
     symlink(pod.kubelet.path(), &link).unwrap();
     let target = link.join(VOLUME).join("mount");
-    assert!(Writer::new(link, FileSystem::Any).check(&target, UID).is_ok());
+    Writer::new(link, FileSystem::Any).check(&target, UID).unwrap();
 }
 
 #[test]
@@ -181,8 +181,8 @@ fn traps_in_the_root_are_neither_followed_nor_opened() {
     let pod = pod();
     let outside = canary(&pod);
     let mkfifo = |path: &str| {
-        let made = Command::new("mkfifo").arg(pod.target.join(path)).status();
-        assert!(made.unwrap().success());
+        let made = Command::new("mkfifo").arg(pod.target.join(path)).output().unwrap();
+        assert!(made.status.success(), "mkfifo: {made:?}");
     };
     symlink(outside.join("a"), pod.target.join("a")).unwrap();
     symlink(&outside, pod.target.join("folder")).unwrap();
@@ -228,7 +228,8 @@ fn traps_in_the_visible_folder_are_neither_followed_nor_opened() {
             }
             _ => {
                 fs::remove_file(&path).unwrap();
-                assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+                let made = Command::new("mkfifo").arg(&path).output().unwrap();
+                assert!(made.status.success(), "mkfifo: {made:?}");
             }
         }
         assert_eq!(pod.write(&files), Written::Changed, "{trap}");
