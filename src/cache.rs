@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waiters_share_a_failure_and_the_next_caller_asks_again() {
+    async fn waiters_share_a_failure_and_the_next_caller_fetches_again() {
         let (slots, fetches) = (Numbers::new(), AtomicU32::new(0));
         let fetch = async |()| {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_who_share_no_failure_try_one_after_another() {
+    async fn callers_that_share_no_failure_try_one_after_another() {
         let (slots, fetches) = (Numbers::new(), AtomicU32::new(0));
         let fetch = async |()| {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_not_admitted_holds_nobody_up() {
+    async fn a_caller_that_waits_for_admission_delays_nobody() {
         let slots = Numbers::new();
         let admit = |after| move || tokio::time::sleep(Duration::from_secs(after));
         let began = tokio::time::Instant::now();
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_forgotten_is_fetched_again_and_swept() {
+    async fn a_forgotten_value_is_fetched_again_and_swept() {
         let slots = Numbers::new();
         let get = async |value| {
             slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, async |()| Ok(value)).await

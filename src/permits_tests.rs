@@ -32,7 +32,7 @@ fn assert_empty(permits: &Permits) {
 }
 
 #[test]
-fn each_namespace_that_lets_calls_hang_leaves_places_to_the_next() {
+fn each_namespace_with_hanging_calls_leaves_places_for_the_next() {
     let permits = Permits::new(64);
     let regions: Vec<String> = (0..100).map(|number| format!("region-{number}")).collect();
     let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
@@ -55,7 +55,7 @@ fn each_namespace_that_lets_calls_hang_leaves_places_to_the_next() {
 }
 
 #[test]
-fn a_target_that_hangs_leaves_places_to_others_of_its_namespace() {
+fn a_hanging_target_leaves_places_for_others_of_its_namespace() {
     for (urgency, of_target, of_namespace) in [(Urgency::Mount, 44, 48), (Urgency::Poll, 8, 16)] {
         let permits = Permits::new(64);
         let hanging = greedy(&permits, urgency, "a", &["hangs"]);
@@ -66,7 +66,7 @@ fn a_target_that_hangs_leaves_places_to_others_of_its_namespace() {
 }
 
 #[test]
-fn the_namespace_that_holds_fewest_is_next() {
+fn the_namespace_that_holds_fewest_places_is_next() {
     let permits = Permits::new(1);
     let first = permits.take(Urgency::Mount, "busy", "r").now_or_never().unwrap();
     let mut waiting: Vec<_> =
@@ -106,7 +106,7 @@ fn mounts_come_first_and_polls_do_not_starve() {
 }
 
 #[test]
-fn a_waiter_that_gives_up_leaves_nothing_served_or_not() {
+fn a_waiter_that_gives_up_before_or_after_it_is_served_leaves_nothing() {
     let permits = Permits::new(1);
     let held = permits.take(Urgency::Mount, "a", "r").now_or_never().unwrap();
     assert!(permits.take(Urgency::Mount, "b", "r").now_or_never().is_none());
@@ -125,7 +125,7 @@ fn a_waiter_that_gives_up_leaves_nothing_served_or_not() {
 }
 
 #[tokio::test]
-async fn calls_of_one_permit_run_one_after_another() {
+async fn calls_with_one_permit_run_one_after_another() {
     let permits = Permits::new(4);
     let permit = permits.take(Urgency::Poll, "a", "r").await;
     let first = permit.clone().call().await;
@@ -155,7 +155,7 @@ proptest! {
     /// Whatever comes and goes: the bound holds, and what is left is served
     /// as soon as the others are done, each once.
     #[test]
-    fn the_bound_holds_and_nobody_starves(max in 1..=64usize, steps in steps()) {
+    fn the_limit_holds_and_nobody_starves(max in 1..=64usize, steps in steps()) {
         let permits = Permits::new(max);
         let mut callers: Vec<(Permit, oneshot::Receiver<()>, bool)> = Vec::new();
         for step in steps {

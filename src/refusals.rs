@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_repetition_is_counted_and_told_at_growing_intervals() {
+    async fn a_repetition_is_counted_and_logged_at_growing_intervals() {
         let refusals = Refusals::default();
         assert_eq!(told(&refusals, "denied (request id 1a-2b)").as_deref(), Some(""));
         let mut told_at = Vec::new();
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn another_text_or_class_is_told_at_once_and_what_comes_back_is_new() {
+    async fn another_text_or_class_is_logged_at_once_and_an_old_one_counts_as_new() {
         let refusals = Refusals::default();
         assert!(told(&refusals, "it expired 5 s ago").is_some());
         assert!(told(&refusals, "it expired 65 s ago").is_none());
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_namespace_logs_a_bounded_amount_and_silences_nobody_else() {
+    async fn a_noisy_namespace_is_limited_and_silences_nobody_else() {
         let refusals = Refusals::default();
         let long = "x".repeat(6000);
         let mut bytes = 0;
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_remembered_is_bounded() {
+    async fn the_number_of_remembered_refusals_is_limited() {
         let refusals = Refusals::default();
         for number in 0..10_000 {
             refusals.tell(&format!("namespace-{number}"), "class", "denied");

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn one_namespace_gets_a_half_two_a_third_each_and_a_third_still_finds_room() {
+    fn one_namespace_gets_half_and_later_ones_still_find_room() {
         let shares = Shares::new(120);
         let first = fill(&shares, "a");
         assert_eq!(first.len(), 60);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_nothing_may_take_all_that_is_free() {
+    fn a_namespace_that_holds_nothing_may_take_all_that_is_free() {
         let shares = Shares::new(100);
         let _heavy = shares.try_take("heavy", 50).unwrap();
         let refused = shares.try_take("heavy", 1).unwrap_err();
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_whole_is_granted_alone() {
+    fn an_amount_larger_than_the_total_is_granted_alone() {
         let shares = Shares::new(10);
         let small = shares.try_take("a", 1).unwrap();
         assert!(shares.try_take("b", 11).is_err());
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_take_is_not_kept_waiting_by_small_ones() {
+    async fn small_takes_do_not_keep_a_large_one_waiting() {
         let shares = Shares::new(10);
         let mut small = fill(&shares, "small");
         let mut large = std::pin::pin!(shares.take("large", 8));
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_is_served_when_room_is_given_back_and_a_dropped_one_leaves_nothing() {
+    async fn a_waiter_is_served_when_room_is_free_and_a_dropped_one_leaves_nothing() {
         let shares = Shares::new(10);
         let held = shares.take("a", 10).await;
         assert!(shares.take("b", 1).now_or_never().is_none());
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_those_who_wait_the_one_that_holds_least_is_served_first() {
+    async fn the_waiter_that_holds_least_is_served_first() {
         let shares = Shares::new(12);
         let (kept, released) = (shares.take("greedy", 2).await, shares.take("other", 10).await);
         let order = Arc::new(Mutex::new(Vec::new()));

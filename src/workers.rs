@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_namespace_waits_for_a_step_and_not_for_all_the_work_before_it() {
+    async fn another_namespace_waits_for_one_step_and_not_for_all_earlier_work() {
         let (workers, gate) = (Workers::new(), Arc::new(Gate::default()));
         let order = Arc::new(Mutex::new(Vec::new()));
         let many = |namespace: &'static str, jobs: usize, steps: usize| {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_not_continued() {
+    async fn a_job_that_nobody_waits_for_is_stopped() {
         let (workers, gate) = (Workers::new(), Arc::new(Gate::default()));
         let steps = Arc::new(AtomicUsize::new(0));
         let (stopped, seen) = std::sync::mpsc::channel();
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_ends_its_own_job_only() {
+    async fn a_panic_ends_only_its_own_job() {
         let workers = Workers::new();
         let lost = workers.run("a", |_| -> ControlFlow<()> { panic!("canary") });
         let (lost, kept) = tokio::join!(lost, workers.run("a", |_| ControlFlow::Break(7)));

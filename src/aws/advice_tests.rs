@@ -70,7 +70,7 @@ fn codes_mean_what_aws_documents() {
 }
 
 #[test]
-fn the_policy_that_aws_names_is_blamed_and_no_other() {
+fn only_the_policy_that_aws_names_is_blamed() {
     for (policy, whose) in [
         ("identity-based policy", "an identity-based policy of role web"),
         ("resource-based policy", "the resource's own policy"),
@@ -109,7 +109,7 @@ fn the_policy_that_aws_names_is_blamed_and_no_other() {
 }
 
 #[test]
-fn what_aws_names_is_missing_and_not_what_was_asked_for() {
+fn the_missing_permission_is_the_one_that_aws_names() {
     let user = format!("User: {SESSION} is not authorized to perform:");
     let key = "arn:aws:kms:us-east-1:111122223333:key/0a1b";
     let because = "because no identity-based policy allows the kms:Decrypt action";
@@ -145,7 +145,7 @@ fn what_aws_names_is_missing_and_not_what_was_asked_for() {
 }
 
 #[test]
-fn a_long_name_hides_no_policy_and_a_strange_one_blames_none() {
+fn a_long_or_misleading_name_does_not_change_the_advice() {
     let name = "x".repeat(1000);
     let message = |resource: &str| {
         format!(
@@ -162,7 +162,7 @@ fn a_long_name_hides_no_policy_and_a_strange_one_blames_none() {
 }
 
 #[test]
-fn a_secret_that_is_there_is_not_called_misnamed() {
+fn an_existing_secret_is_not_reported_as_misnamed() {
     let of = |message: &str| match judge(400, Some("ResourceNotFoundException"), message).1 {
         Some(Advice::Known(advice)) => advice,
         other => panic!("{other:?}"),
@@ -185,7 +185,7 @@ fn a_secret_that_is_there_is_not_called_misnamed() {
 }
 
 #[test]
-fn a_missing_secrets_advice_fits_how_it_was_named() {
+fn advice_for_a_missing_secret_fits_its_name() {
     for (id, says) in [
         ("shop/db-AbCdEf", "without the random suffix"),
         ("shop/db", "check the name"),

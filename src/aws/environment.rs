@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_cannot_be_used_is_named() {
+    fn an_invalid_variable_is_named() {
         for name in ENDPOINTS {
             for bad in ["sts.example", "//sts.example", "https:/sts.example", "file:///sts", " "] {
                 let error = check(with(&[(name, bad)])).unwrap_err();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_over_a_network_is_warned_of() {
+    fn plain_http_over_a_network_is_a_warning() {
         for url in
             ["http://vpce-1.sts.eu-central-1.vpce.amazonaws.com", "HTTP://10.0.0.1:80", "http://[fd00::1]"]
         {

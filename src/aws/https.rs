@@ -122,7 +122,7 @@ mod tests {
 
     #[cfg(feature = "emulator")]
     #[tokio::test]
-    async fn tls_goes_through_the_proxy_and_around_it_where_no_proxy_says_so() {
+    async fn tls_uses_the_proxy_except_for_no_proxy_hosts() {
         use crate::emulator::{Authority, Emulator, Store};
         use aws_config::{BehaviorVersion, Region};
         use aws_credential_types::Credentials;

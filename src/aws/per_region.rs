@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_that_was_used_longest_ago_goes() {
+    fn the_least_recently_used_client_is_dropped() {
         let clients = PerRegion::default();
         let region = |number: usize| Region::parse(&format!("us-east-{number}")).unwrap();
         let kept = |number| clients.get(&region(number), || 0) == 1;

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_scheme_goes_through_its_own_proxy_and_around_it_where_no_proxy_says_so() {
+    fn each_scheme_uses_its_own_proxy_except_for_no_proxy_hosts() {
         let routes = Routes {
             direct: "around",
             https: Some("through"),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn each_scheme_has_its_own_proxy_and_capitals_come_first() {
+    fn each_scheme_has_its_own_proxy_and_uppercase_variables_win() {
         for (set, schemes) in [
             (&[][..], &[][..]),
             (&[("HTTPS_PROXY", ""), ("https_proxy", "proxy:3128")], &["https"]),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_a_url_or_a_host_and_may_ask_for_a_password() {
+    fn a_proxy_is_a_url_or_a_host_and_may_have_a_password() {
         for (text, url) in [
             ("proxy.example", "http://proxy.example/"),
             ("proxy.example:3128", "http://proxy.example:3128/"),

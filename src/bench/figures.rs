@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_values_of_every_repetition_and_judges_their_median() {
+    fn a_row_has_every_repetition_and_is_judged_by_the_median() {
         let repetition = |time: u64| {
             vec![
                 Measure::time("mount", Duration::from_millis(time)).bar(Bar::AtMost(30.0)),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn values_show_the_digits_that_mean_something() {
+    fn values_show_their_significant_digits() {
         assert_eq!(Unit::Milliseconds.text(0.1234), "0.123 ms");
         assert_eq!(Unit::Milliseconds.text(23.46), "23.5 ms");
         assert_eq!(Unit::Milliseconds.text(1234.5), "1234 ms");

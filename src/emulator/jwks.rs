@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_of_the_named_key_is_good() {
+    fn a_signature_by_the_named_key_is_accepted() {
         assert!(verifies("RS256", Some("one"), SIGNED, &signature()));
         assert!(verifies("RS256", None, SIGNED, &signature()));
     }
 
     #[test]
-    fn another_text_key_algorithm_or_signature_is_refused() {
+    fn a_different_text_key_algorithm_or_signature_is_refused() {
         let signature = signature();
         let mut bent = signature.clone();
         bent[7] ^= 1;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_refused_with_the_reason() {
+    fn an_invalid_key_set_is_refused_with_the_reason() {
         for (text, expected) in [
             ("nonsense", "is no JSON Web Key Set"),
             (r#"{"keys": []}"#, "has no RSA key"),

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_sits_on_one_version_and_reserved_ones_are_handed_back() {
+    fn a_label_belongs_to_one_version_and_reserved_labels_are_returned() {
         let mut parameter = parameter(2);
         parameter.label("p", Some(1), &["blue".into()]).unwrap();
         let (bad, number) =

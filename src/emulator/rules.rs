@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameter_names_are_those_that_aws_takes() {
+    fn parameter_names_follow_awss_rules() {
         let check = |name: &str| new_parameter_name(&("1".into(), "us-east-1".into(), name.into()));
         let deep = "/x".repeat(15);
         for name in ["a", "/a", "/a/b", "a.b-c_D9", "/shop/aws", &deep] {

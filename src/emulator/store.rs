@@ -289,7 +289,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_is_a_store() {
+    fn the_example_store_is_valid() {
         let store = Store::from_yaml(include_str!("../../examples/store.yaml")).unwrap();
         let world = store.world(SystemTime::now()).unwrap();
         assert!(world.secrets.len() > 5, "only {} secrets", world.secrets.len());
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuers_keys_are_read_from_beside_the_store() {
+    fn an_issuers_keys_are_read_relative_to_the_store() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.yaml");
         std::fs::write(&path, "issuers: [{issuer: https://cluster, jwksFile: keys.json}]").unwrap();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_accounts_may_stand_without_quotes() {
+    fn values_and_accounts_may_be_unquoted() {
         let store = Store::from_yaml(
             "{account: 012345678901, parameters: [{name: p, value: 10}, {name: q, value: on},
               {name: r, value: 1.10}]}",

@@ -106,7 +106,7 @@ async fn a_session_expires_by_tokios_clock() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn permissions_can_be_taken_and_given_while_it_runs() {
+async fn permissions_can_be_revoked_and_granted_at_run_time() {
     let (emulator, url) = serve().await;
     let client = secrets_manager(&url, cart(&emulator, &url).await);
     let action = "secretsmanager:GetSecretValue";
@@ -140,7 +140,7 @@ async fn secrets_change_without_http() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delay_passes_by_tokios_clock_and_calls_at_once_are_counted() {
+async fn a_delay_follows_tokios_clock_and_concurrent_calls_are_counted() {
     let (emulator, url) = serve().await;
     emulator.set_delay(Some("GetSecretValue"), Duration::from_secs(5));
     let client = secrets_manager(&url, administrator());
@@ -153,7 +153,7 @@ async fn a_delay_passes_by_tokios_clock_and_calls_at_once_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_fault_is_what_it_says() {
+async fn each_fault_does_what_its_name_says() {
     let (emulator, url) = serve().await;
     let client = secrets_manager(&url, administrator());
     for (kind, expected) in [
@@ -188,7 +188,7 @@ async fn raw(url: &str) -> io::Result<Vec<u8>> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_truncated_answer_is_announced_whole_and_ends_halfway() {
+async fn a_truncated_answer_has_the_full_content_length_and_half_the_body() {
     let (emulator, url) = serve().await;
     emulator.inject(Fault::new(FaultKind::TruncatedBody));
     let answer = String::from_utf8(raw(&url).await.unwrap()).unwrap();
@@ -199,7 +199,7 @@ async fn a_truncated_answer_is_announced_whole_and_ends_halfway() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_comes_without_a_byte() {
+async fn a_reset_sends_no_byte() {
     let (emulator, url) = serve().await;
     emulator.inject(Fault::new(FaultKind::Reset));
     let error = raw(&url).await.unwrap_err();
@@ -208,7 +208,7 @@ async fn a_reset_comes_without_a_byte() {
 }
 
 #[tokio::test]
-async fn shutdown_lets_go_of_calls_that_hang() {
+async fn shutdown_ends_hanging_calls() {
     let emulator = Emulator::new(Store::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -228,7 +228,7 @@ async fn shutdown_lets_go_of_calls_that_hang() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_verifier_of_another_issuer_is_asked() {
+async fn another_issuers_verifier_is_called() {
     struct Everyone;
     impl SignatureVerifier for Everyone {
         fn verify(&self, alg: &str, kid: Option<&str>, _: &[u8], signature: &[u8]) -> bool {

@@ -278,7 +278,7 @@ mod tests {
     };
 
     #[test]
-    fn an_own_token_is_believed_with_its_claims() {
+    fn a_token_of_ones_own_is_accepted_with_its_claims() {
         let signers = Signers::new();
         let token = signers.newest().token(&SUBJECT, 1000, Duration::from_secs(600));
         let claims = Issuers::new(signers).verify(&token).unwrap();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn old_keys_are_believed_until_they_are_retired() {
+    fn old_keys_are_accepted_until_they_are_retired() {
         let mut signers = Signers::new();
         let old = signers.newest().token(&SUBJECT, 1000, Duration::from_secs(600));
         signers.rotate();

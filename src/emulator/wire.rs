@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_have_their_services_form() {
+    async fn errors_have_the_form_of_their_service() {
         let (status, kms) = sent(AwsError::kms_denied(), Service::SecretsManager).await;
         assert_eq!(kms, r#"{"Message":"Access to KMS is not allowed","__type":"AccessDeniedException"}"#);
         assert_eq!(status, 400);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_token_is_read_back_and_another_is_refused() {
+    fn a_page_token_is_read_back_and_any_other_text_is_refused() {
         assert_eq!(read_page_token(Some(&page_token(20))), Some(20));
         assert_eq!(read_page_token(None), Some(0));
         assert_eq!(read_page_token(Some("nonsense")), None);

@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_and_bytes_end() {
+    fn steps_and_bytes_are_limited() {
         let mut fuel = Fuel::new(&|| false);
         assert_eq!(fuel.spend(MAX_STEPS), Ok(()));
         assert_eq!(fuel.spend(1), Err(OutOfFuel::Steps));
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_asked_at_once_and_then_now_and_then() {
+    fn the_stop_condition_is_checked_at_once_and_then_regularly() {
         let asked = Cell::new(0);
         let stop = || {
             asked.set(asked.get() + 1);

@@ -38,7 +38,7 @@ fn value(expression: &str) -> Result<String, String> {
 }
 
 #[test]
-fn every_value_is_that_of_aws_own_provider() {
+fn every_value_equals_that_of_awss_own_provider() {
     let mut wrong = Vec::new();
     for line in TABLE.lines() {
         let (expression, right) = line.split_once('\t').unwrap();

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_role_is_a_role() {
+    fn only_a_roles_arn_is_accepted_as_a_role() {
         for bad in [
             "role/x",
             "arn:aws:iam::1:role/x",

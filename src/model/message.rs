@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_is_repeated_stands_once() {
+    fn a_repeated_cause_is_shown_once() {
         let last = Link { message: "no such file", source: None };
         let middle = Link { message: "read failed: no such file", source: Some(Box::new(last)) };
         let first = Link { message: "cannot start", source: Some(Box::new(middle)) };
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_where_a_character_ends() {
+    fn a_long_name_is_cut_at_a_character_boundary() {
         assert_eq!(quoted("ä'\"\n").to_string(), r#""ä'\"\n""#);
         assert_eq!(quoted(&"ä".repeat(300)).to_string(), format!("\"{}…\"", "ä".repeat(100)));
         let escaped = quoted(&"\u{10fffe}".repeat(300)).to_string();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_cut_while_it_is_made() {
+    fn a_message_is_limited_while_it_is_written() {
         struct Endless;
         impl fmt::Display for Endless {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_message_forges_a_line_or_turns_it_round() {
+    fn a_message_cannot_forge_a_line_or_reverse_its_direction() {
         let text = "a\r\nb\u{1b}[31mc\u{202e}d\u{2028}e\u{85}f\u{9b}g\u{200d}h\0i\u{e0041}j";
         assert_eq!(logged(&text), "a  b [31mc d e f g h i j");
     }

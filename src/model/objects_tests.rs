@@ -14,7 +14,7 @@ fn file_names(attributes: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[test]
-fn file_names_are_those_of_awss_own_provider() {
+fn file_names_equal_those_of_awss_own_provider() {
     let named = "- {objectName: /a/b, objectType: ssmparameter}";
     assert_eq!(file_names(&[("objects", named)]), ["_a_b"]);
     assert_eq!(file_names(&[("objects", named), ("pathTranslation", "-")]), ["-a-b"]);
@@ -90,7 +90,7 @@ fn a_selector_in_the_name_becomes_the_selector() {
 }
 
 #[test]
-fn files_that_collide_are_an_error_that_names_both() {
+fn colliding_files_are_a_mistake_that_names_both() {
     for (yaml, names) in [
         (
             "- {objectName: a/b, objectType: secretsmanager}\n- {objectName: a_b, objectType: secretsmanager}",
@@ -197,7 +197,7 @@ fn an_expression_has_at_most_1024_bytes() {
 }
 
 #[test]
-fn versions_and_labels_of_one_object_are_bounded_in_both_regions() {
+fn versions_and_labels_of_one_object_are_limited_in_both_regions() {
     let object = |number: usize, rest: &str| {
         format!("- {{objectType: secretsmanager, objectAlias: a{number}, {rest}}}\n")
     };
@@ -301,7 +301,7 @@ fn a_file_name_from_a_block_scalar_says_how_to_write_it() {
 }
 
 #[test]
-fn a_missing_list_is_a_mistake_and_an_empty_one_is_not() {
+fn a_missing_list_is_a_mistake() {
     let attributes = serde_json::json!({
         "csi.storage.k8s.io/pod.name": "web-0",
         "csi.storage.k8s.io/pod.namespace": "shop",

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_name_names_the_workload_and_fits() {
+    fn a_session_name_contains_the_workload_and_fits() {
         assert_eq!(role_session_name("shop", "web"), "latchkey-shop.web");
         assert_ne!(role_session_name("a-b", "c"), role_session_name("a", "b-c"));
         let (a, b) = (role_session_name(&"n".repeat(63), "a"), role_session_name(&"n".repeat(63), "b"));
@@ -182,7 +182,7 @@ mod tests {
         /// No name of Kubernetes holds `=`: nobody can be called what another's
         /// cut name is.
         #[test]
-        fn only_a_cut_name_holds_the_mark((namespace, account) in accounts()) {
+        fn only_a_shortened_name_contains_the_mark((namespace, account) in accounts()) {
             let whole = format!("latchkey-{namespace}.{account}");
             let name = role_session_name(&namespace, &account);
             prop_assert_eq!(name.contains('='), whole.len() > 64);

@@ -84,7 +84,7 @@ fn all_mistakes_of_a_request_are_reported_together() {
 }
 
 #[test]
-fn kubelets_tokens_among_the_secrets_win_over_the_attributes() {
+fn tokens_in_the_secrets_win_over_the_attributes() {
     let tokens = |attributes: &str, secrets: &str| {
         let mut texts = serde_json::json!({
             "csi.storage.k8s.io/pod.name": "p", "csi.storage.k8s.io/pod.namespace": "n",
@@ -171,7 +171,7 @@ fn a_role_arn_is_refused_unless_the_operator_allows_it() {
 }
 
 #[test]
-fn an_assumed_role_comes_with_its_external_id_and_neither_is_guessed() {
+fn an_assumed_role_and_its_external_id_are_taken_only_as_given() {
     const ROLE: &str = "arn:aws:iam::222233334444:role/x";
     let assumed = |texts: &[(&str, &str)]| parse(texts).map(|request| request.identity.assumed_role);
     assert_eq!(assumed(&[]), Ok(None));
@@ -267,7 +267,7 @@ fn every_region_of_a_class_must_be_allowed() {
 }
 
 #[test]
-fn a_refresh_interval_is_within_the_operators_bounds() {
+fn a_refresh_interval_must_be_within_the_operators_bounds() {
     let seconds = Duration::from_secs;
     let rules =
         Rules { min_refresh_interval: seconds(60), max_refresh_interval: seconds(600), ..Rules::default() };

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_is_wiped_when_the_last_clone_is_dropped_and_not_before() {
+    fn the_buffer_is_wiped_only_when_the_last_clone_is_dropped() {
         let seen = Arc::default();
         let observed = Observed { buffer: b"canary".to_vec(), seen: Arc::clone(&seen) };
         let value = SecretValue::owned_by(observed);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_taken_over_and_not_copied() {
+    fn the_bytes_are_moved_and_not_copied() {
         let bytes = b"canary".to_vec();
         let at = bytes.as_ptr();
         let value = SecretValue::new(bytes);

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_tokens_are_refused_without_a_reason() {
+    fn malformed_tokens_are_refused_without_quoting_them() {
         for bad in ["", "x", "[]", r#"{"a":"token"}"#, r#"{"a":{"token":7}}"#] {
             assert!(parse_tokens(bad).is_none(), "{bad}");
         }

@@ -157,7 +157,7 @@ fn kubelet_of_child() -> Option<PathBuf> {
 }
 
 #[test]
-fn the_layout_is_that_of_atomic_writer() {
+fn the_layout_is_atomic_writers() {
     let pod = pod();
     let files = [
         file("password", 0o644, "hunter2"),
@@ -196,7 +196,7 @@ fn modes_are_exact_whatever_the_umask() {
 }
 
 #[test]
-fn files_no_longer_asked_for_are_removed() {
+fn files_that_are_no_longer_in_the_set_are_removed() {
     let pod = pod();
     pod.write(&[file("a", 0o644, "1"), file("b/c", 0o644, "2"), file("b/d", 0o644, "3")]);
     let files = [file("b/d", 0o644, "3")];
@@ -234,7 +234,7 @@ fn an_unchanged_set_writes_nothing() {
 }
 
 #[test]
-fn every_difference_is_written() {
+fn every_kind_of_change_is_written() {
     let set = || vec![file("a", 0o644, "1"), file("b/c", 0o644, "2")];
     let mut variants = vec![set(); 6];
     variants[0][0] = file("a", 0o644, "3");
@@ -253,7 +253,7 @@ fn every_difference_is_written() {
 }
 
 #[test]
-fn impossible_sets_are_refused_before_anything_is_touched() {
+fn an_impossible_set_is_refused_before_anything_changes() {
     let pod = pod();
     let before = pod.mtime();
     let write = |files: &[MountFile]| pod.writer().write(&pod.target, UID, files, KeepMtime::No).unwrap_err();
@@ -269,7 +269,7 @@ fn impossible_sets_are_refused_before_anything_is_touched() {
 }
 
 #[test]
-fn a_write_that_fails_half_way_leaves_the_old_set_and_nothing_else() {
+fn a_write_that_fails_halfway_leaves_only_the_old_set() {
     let pod = pod();
     let old = [file("a", 0o644, "1"), file("b/c", 0o644, "2")];
     pod.write(&old);
@@ -286,7 +286,7 @@ fn a_write_that_fails_half_way_leaves_the_old_set_and_nothing_else() {
 }
 
 #[test]
-fn the_modification_time_is_kept_only_when_asked_for() {
+fn the_modification_time_is_kept_only_on_request() {
     let pod = pod();
     pod.write(&[file("a", 0o644, "1")]);
     let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
@@ -321,7 +321,7 @@ fn writers_of_one_mount_take_turns() {
 }
 
 #[test]
-fn errors_name_path_and_step_but_no_value() {
+fn errors_name_the_path_and_step_but_no_value() {
     let pod = pod();
     let long = "x/".repeat(2047) + "x";
     let error = pod

@@ -40,7 +40,7 @@ fn objects(numbers: std::ops::Range<usize>) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_mount_asks_for_is_dropped_and_no_longer_polled() {
+async fn an_idle_value_is_dropped_and_no_longer_polled() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let rooms = Rooms::beside(&world, ValueSettings::default()).await;
@@ -55,7 +55,7 @@ async fn what_no_mount_asks_for_is_dropped_and_no_longer_polled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_stays_for_two_of_its_intervals_at_least() {
+async fn an_entry_stays_for_at_least_two_of_its_intervals() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let settings = ValueSettings { idle_after: Duration::from_secs(1), ..ValueSettings::default() };
@@ -74,7 +74,7 @@ async fn an_entry_stays_for_two_of_its_intervals_at_least() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn mounts_work_as_ever_while_the_byte_bound_evicts() {
+async fn mounts_succeed_while_the_byte_limit_evicts() {
     let world = World::start().await;
     for number in 0..200 {
         world.secret(&format!("many/{number}"), &format!("{number:0>3000}"));
@@ -156,7 +156,7 @@ fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_secrets_never_exceed_the_byte_bound() {
+async fn ten_thousand_secrets_never_exceed_the_byte_limit() {
     let settings = ValueSettings { max_bytes: 1 << 20, ..ValueSettings::default() };
     let values = Values::new(settings);
     for number in 0..10_000 {
@@ -174,7 +174,7 @@ async fn ten_thousand_secrets_never_exceed_the_byte_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn entries_without_a_value_count_too() {
+async fn entries_without_a_value_count_towards_the_limit() {
     let world = World::start().await;
     world.fault(READ, FaultKind::InternalError);
     let max_bytes = 100_000;
@@ -191,7 +191,7 @@ async fn entries_without_a_value_count_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_larger_than_the_bound_is_mounted_and_not_kept() {
+async fn a_value_larger_than_the_limit_is_mounted_and_not_kept() {
     let world = World::start().await;
     world.secret("shop/db", &"x".repeat(60_000));
     let settings = ValueSettings { max_bytes: 10_000, ..ValueSettings::default() };
@@ -210,7 +210,7 @@ fn watched(read: Read) -> Weak<[ObjectResult]> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_dropped_revoked_or_replaced_is_alive_nowhere() {
+async fn an_idle_denied_or_replaced_value_is_freed() {
     type Act = fn(&World);
     let acts: [(&str, Act, Duration); 3] = [
         ("idle", |_| {}, IDLE),
@@ -230,7 +230,7 @@ async fn what_is_dropped_revoked_or_replaced_is_alive_nowhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_evicted_is_alive_nowhere() {
+async fn an_evicted_value_is_freed() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     world.secret("many/0", &"x".repeat(5_000));
@@ -243,7 +243,7 @@ async fn what_is_evicted_is_alive_nowhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_namespaces_secrets_do_not_push_out_anothers() {
+async fn one_namespaces_secrets_do_not_evict_anothers() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let settings = ValueSettings { max_bytes: 100_000, ..ValueSettings::default() };
@@ -261,7 +261,7 @@ async fn one_namespaces_secrets_do_not_push_out_anothers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
+async fn a_value_evicted_during_its_read_is_mounted_and_not_kept() {
     let world = World::start().await;
     for number in 0..200 {
         world.secret(&format!("many/{number}"), &"x".repeat(1_000));
@@ -283,7 +283,7 @@ async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_sum() {
+async fn a_late_denial_drops_the_recreated_entry_and_the_byte_count_stays_exact() {
     let values = Values::new(ValueSettings::default());
     let old = put(&values, 1, 1_000);
     let turn = old.slot.try_turn().unwrap();
@@ -303,7 +303,7 @@ async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_interval_out_of_bounds_is_a_mistake_that_is_named() {
+async fn a_refresh_interval_out_of_bounds_is_refused() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     for bad in ["14s", "14.999s", "0", "-1m", "61m", "1h1ns", "2000h", "soon", "15", "99999999999h"] {

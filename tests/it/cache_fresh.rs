@@ -29,7 +29,7 @@ async fn settled(world: &World, requests: &[Request]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_republish_of_fresh_values_costs_no_call_to_aws_and_none_to_kubernetes() {
+async fn republishing_fresh_values_makes_no_call_to_aws_or_kubernetes() {
     let world = world().await;
     world.parameter("/shop/level", "info");
     let objects = format!("{SECRET}\n- {{objectName: /shop/level, objectType: ssmparameter}}");
@@ -51,7 +51,7 @@ async fn a_republish_of_fresh_values_costs_no_call_to_aws_and_none_to_kubernetes
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unchanged_secret_is_read_once_an_interval_for_all_pods_of_a_principal() {
+async fn an_unchanged_secret_is_read_once_per_interval_for_all_pods_of_a_principal() {
     let world = world().await;
     let objects: String = (0..5).fold(String::new(), |mut objects, number| {
         world.secret(&format!("many/{number}"), "x");
@@ -68,7 +68,7 @@ async fn an_unchanged_secret_is_read_once_an_interval_for_all_pods_of_a_principa
 }
 
 #[tokio::test(start_paused = true)]
-async fn labels_that_are_mounted_together_cost_one_read_more_than_there_are_labels() {
+async fn labels_mounted_together_cost_one_read_more_than_their_number() {
     for labels in 1..=3_u64 {
         let world = world().await;
         world.secret("shop/db", "two");
@@ -105,7 +105,7 @@ async fn parameters_are_polled_in_tens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parameters_that_two_classes_mount_at_different_times_are_still_polled_in_tens() {
+async fn parameters_mounted_at_different_times_are_still_polled_in_tens() {
     let world = World::start().await;
     let mut requests = Vec::new();
     for number in 0..10 {
@@ -123,7 +123,7 @@ async fn parameters_that_two_classes_mount_at_different_times_are_still_polled_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_is_in_the_first_phase_only() {
+async fn only_the_first_poll_has_jitter() {
     let mut phases = Vec::new();
     for _ in 0..5 {
         let world = world().await;
@@ -154,7 +154,7 @@ async fn jitter_is_in_the_first_phase_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_smallest_refresh_interval_asked_for_counts() {
+async fn the_shortest_requested_refresh_interval_applies() {
     let world = world().await;
     let slow = Request::new(SECRET).parameter("refreshInterval", "10m");
     let mut fast = Request::new(SECRET).parameter("refreshInterval", "20s");
@@ -173,7 +173,7 @@ async fn the_smallest_refresh_interval_asked_for_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_class_without_a_refresh_interval_brings_an_entry_back_to_the_flags() {
+async fn a_class_without_a_refresh_interval_restores_the_default_interval() {
     let world = world().await;
     let slow = Request::new(SECRET).parameter("refreshInterval", "1h");
     world.mount(&slow).await;

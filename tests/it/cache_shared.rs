@@ -39,7 +39,7 @@ async fn a_thousand_mounts_at_once_make_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn mounts_that_overlap_in_part_read_each_secret_once() {
+async fn partly_overlapping_mounts_read_each_secret_once() {
     let world = world().await;
     world.emulator.set_delay(Some(READ), SLOW);
     let mut requests = Vec::new();
@@ -59,7 +59,7 @@ async fn mounts_that_overlap_in_part_read_each_secret_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_is_cancelled_hands_over() {
+async fn a_cancelled_leader_hands_over() {
     let world = world().await;
     world.emulator.set_delay(Some(READ), SLOW);
     let requests = pods(20);
@@ -80,7 +80,7 @@ async fn a_leader_that_is_cancelled_hands_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_runs_into_its_deadline_hands_over() {
+async fn a_leader_that_exceeds_its_deadline_hands_over() {
     let world = World::with(|config| config.mount_timeout = Duration::from_secs(2)).await;
     world.secret("shop/db", "one");
     world.emulator.inject(Fault::new(FaultKind::Hang).operation(READ).times(1));
@@ -142,7 +142,7 @@ async fn two_identities_never_share_a_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_share_values_by_pod_identity_unless_the_operator_says_otherwise() {
+async fn pods_share_pod_identity_values_unless_the_operator_forbids_it() {
     for (shared, reads) in [(false, 3), (true, 1)] {
         let world = World::with(|config| config.identity.share_pod_identity = shared).await;
         world.secret("shop/db", "one");
@@ -162,7 +162,7 @@ async fn pods_share_values_by_pod_identity_unless_the_operator_says_otherwise() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_pods_by_pod_identity_makes_one_call_to_the_agent_and_one_for_each_secret() {
+async fn a_storm_of_pod_identity_pods_makes_one_agent_call_and_one_read_per_secret() {
     let world = World::start().await;
     let objects: Vec<String> = (0..5)
         .map(|number| {
@@ -184,7 +184,7 @@ async fn a_storm_of_pods_by_pod_identity_makes_one_call_to_the_agent_and_one_for
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_and_versions_are_told_apart() {
+async fn regions_services_and_versions_are_kept_apart() {
     let world = world().await;
     let first = world.secret("shop/db", "two");
     world.emulator.put_secret("eu-west-1", "shop/db", "elsewhere".to_owned());
@@ -207,7 +207,7 @@ async fn places_and_versions_are_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_restart_the_first_republish_of_a_full_node_is_no_storm() {
+async fn the_first_republish_of_a_full_node_after_a_restart_is_not_a_storm() {
     let mut world = World::start().await;
     let mut requests = Vec::new();
     for account in 0..10 {

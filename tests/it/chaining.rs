@@ -84,7 +84,7 @@ async fn classes_with_and_without_a_chain_never_share_a_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_external_id_brought_is_not_given_to_another() {
+async fn a_value_read_with_one_external_id_is_not_given_to_another() {
     let world = world().await;
     world.emulator.set_role_trust(READER, &[WEB], Some("shop/1"));
     let with = |id: &str| chained(Request::new(SECRET)).parameter("assumeRoleExternalId", id);
@@ -102,7 +102,7 @@ async fn what_one_external_id_brought_is_not_given_to_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_external_id_that_sts_would_refuse_asks_nothing() {
+async fn an_invalid_external_id_makes_no_call() {
     let world = world().await;
     let request = chained(Request::new(SECRET)).parameter("assumeRoleExternalId", "a b");
     assert_says(&world.refusal(&request).await, Code::InvalidArgument, &["2 to 1224 letters"]);
@@ -112,7 +112,7 @@ async fn an_external_id_that_sts_would_refuse_asks_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_role_says_which_two_policies_must_allow_it() {
+async fn a_refused_role_names_the_two_policies_that_must_allow_it() {
     for (request, base) in [
         (Request::new(SECRET), format!("role {WEB}")),
         (Request::pod_identity(SECRET), "role worker of account 111122223333".to_owned()),
@@ -159,7 +159,7 @@ async fn pod_identitys_session_tags_need_sts_tag_session_on_both_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_of_the_service_accounts_own_role_is_told_as_that() {
+async fn a_refusal_of_the_service_accounts_own_role_is_reported_as_such() {
     let world = world().await;
     world.emulator.set_trust(WEB, &[]);
     let status = world.refusal(&chained(Request::new(SECRET))).await;
@@ -171,7 +171,7 @@ async fn a_refusal_of_the_service_accounts_own_role_is_told_as_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sts_is_asked_in_the_failover_region_in_an_outage_only() {
+async fn sts_is_called_in_the_failover_region_only_in_an_outage() {
     let world = world().await;
     let request = chained(Request::new(SECRET)).parameter("failoverRegion", FAILOVER);
     let fault = latchkey::emulator::Fault::new(latchkey::emulator::FaultKind::InternalError);

@@ -138,7 +138,7 @@ async fn expired_sessions_of_both_steps_are_renewed_within_one_mount() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_account_whose_chains_alone_are_used_keeps_no_session_when_they_are_idle() {
+async fn an_idle_chain_keeps_no_session_of_its_service_account() {
     let world = world().await;
     world.mount(&request(1)).await;
     pass(Duration::from_secs(3600)).await;
@@ -148,7 +148,7 @@ async fn a_service_account_whose_chains_alone_are_used_keeps_no_session_when_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_chain_asks_for_no_more_than_an_hour() {
+async fn a_chained_session_lasts_at_most_an_hour() {
     let world =
         World::with(|config| config.identity.max_credential_age = Duration::from_secs(4 * 3600)).await;
     put(&world, "one");

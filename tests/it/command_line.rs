@@ -12,7 +12,7 @@ fn refused(variable: &str, value: &str, args: &[&str]) -> String {
 }
 
 #[test]
-fn an_unusable_value_is_blamed_on_where_it_came_from() {
+fn an_invalid_value_is_reported_with_its_flag_or_variable() {
     let by_variable = refused("LATCHKEY_MOUNT_TIMEOUT", "soon", &[]);
     assert_contains(&by_variable, "'soon' for 'LATCHKEY_MOUNT_TIMEOUT'");
     for by_flag in [&["--mount-timeout=soon"][..], &["-mount-timeout", "soon"]] {
@@ -22,7 +22,7 @@ fn an_unusable_value_is_blamed_on_where_it_came_from() {
 }
 
 #[test]
-fn a_setting_of_aws_that_cannot_be_used_stops_the_start() {
+fn an_invalid_aws_variable_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     for (variable, value, says) in [
         ("HTTPS_PROXY", "http://proxy host:3128", "HTTPS_PROXY is not a proxy's URL"),

@@ -37,7 +37,7 @@ async fn credentials_are_used_until_shortly_before_they_expire() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pod_identity_credentials_are_used_for_fifteen_minutes_at_most() {
+async fn pod_identity_credentials_are_used_for_at_most_fifteen_minutes() {
     let world = world().await;
     world.mount(&Request::pod_identity(SECRET)).await;
     advance(Duration::from_secs(14 * 60)).await;
@@ -49,7 +49,7 @@ async fn pod_identity_credentials_are_used_for_fifteen_minutes_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_live_shorter_are_renewed_sooner() {
+async fn short_lived_credentials_are_renewed_sooner() {
     let store = Store::from_yaml("podIdentitySessionSeconds: 300").unwrap();
     let world = World::of(store, |_| {}).await;
     world.secret("shop/db", "x");
@@ -61,7 +61,7 @@ async fn credentials_that_live_shorter_are_renewed_sooner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_trust_ends_with_the_credentials_age() {
+async fn a_revoked_trust_takes_effect_at_the_maximum_credential_age() {
     let world = world().await;
     world.mount(&Request::new(SECRET)).await;
     world.emulator.set_trust(WEB, &[]);
@@ -83,7 +83,7 @@ async fn fifty_concurrent_mounts_of_one_service_account_make_one_sts_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_of_one_service_account_share_pod_identity_credentials_unless_the_operator_says_otherwise() {
+async fn pods_of_one_service_account_share_pod_identity_credentials_unless_the_operator_forbids_it() {
     let pods = || (0..5).map(|number| Pod::numbered("pay", "worker", number));
     let request = |pod| Request::of_pod(pod, SECRET).parameter("usePodIdentity", "true");
     let requests: Vec<Request> = pods().map(request).collect();
@@ -183,7 +183,7 @@ async fn a_forged_token_does_not_poison_a_good_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_sts_is_shared_by_all_who_wait_for_it() {
+async fn all_waiting_mounts_share_an_outage_of_sts() {
     let world = world().await;
     world.fault(STS_CALL, FaultKind::InternalError);
     let requests: Vec<Request> =

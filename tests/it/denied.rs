@@ -44,7 +44,7 @@ async fn a_failure_names_its_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denied_arn_is_named_as_it_was_asked_for() {
+async fn a_denied_arn_is_named_as_in_the_class() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.emulator.clear_policy(WEB);
@@ -66,7 +66,7 @@ async fn a_refusal_by_kms_asks_for_kms_decrypt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_does_not_trust_the_service_account_is_told_the_policy_it_needs() {
+async fn a_role_that_does_not_trust_the_service_account_is_reported_with_the_policy_it_needs() {
     let world = World::start().await;
     world.emulator.set_trust(WEB, &[]);
     let status = world.refusal(&Request::new(SECRET)).await;
@@ -110,7 +110,7 @@ async fn a_denial_under_pod_identity_names_account_and_service_account() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_not_found() {
+async fn a_missing_object_or_version_is_not_found() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.parameter("/shop/level", "info");
@@ -146,7 +146,7 @@ async fn a_denied_object_is_never_optional() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_scheduled_for_deletion_is_no_absent_one() {
+async fn a_secret_scheduled_for_deletion_is_not_absent() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.emulator.delete_secret(REGION, "shop/db").unwrap();
@@ -160,7 +160,7 @@ async fn a_secret_scheduled_for_deletion_is_no_absent_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_is_not_encoded_as_the_class_says_is_refused_unseen() {
+async fn a_wrongly_encoded_value_is_refused_without_showing_it() {
     let world = World::start().await;
     world.secret("shop/db", "hunter2!");
     for encoding in ["base64", "base64url", "hex"] {
@@ -172,7 +172,7 @@ async fn a_value_that_is_not_encoded_as_the_class_says_is_refused_unseen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_over_four_mebibytes_is_refused_with_the_sum_by_object() {
+async fn an_answer_over_four_mebibytes_is_refused_with_the_size_of_each_file() {
     let world = World::start().await;
     let mut objects = String::new();
     for number in 0..64 {
@@ -192,7 +192,7 @@ async fn an_answer_over_four_mebibytes_is_refused_with_the_sum_by_object() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_failing_object_is_listed_and_the_gravest_gives_the_code() {
+async fn every_failing_object_is_listed_and_the_most_actionable_gives_the_code() {
     let world = World::start().await;
     world.secret("shop/good", "x");
     world.secret("shop/denied", "x");

@@ -100,7 +100,7 @@ async fn answer(name: &str) -> Answer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_example_of_json_fields_mounts_what_its_comments_say() {
+async fn the_json_fields_example_mounts_what_its_comments_say() {
     let answer = answer("json-fields").await;
     answer.assert_texts([
         ("username", "shop"),
@@ -117,7 +117,7 @@ async fn the_example_of_json_fields_mounts_what_its_comments_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_example_of_versions_mounts_what_its_comments_say() {
+async fn the_versions_example_mounts_what_its_comments_say() {
     let answer = answer("versions").await;
     answer.assert_texts([
         ("shop/limits/items", "99"),
@@ -132,7 +132,7 @@ async fn the_example_of_versions_mounts_what_its_comments_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_example_of_binary_and_tls_mounts_what_its_comments_say() {
+async fn the_binary_and_tls_example_mounts_what_its_comments_say() {
     let answer = answer("binary-and-tls").await;
     assert_eq!(answer.bytes("keystore.jks"), [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0x34]);
     answer.assert_modes([

@@ -32,7 +32,7 @@ fn down(world: &World, region: &str, operation: &str, kind: FaultKind) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_healthy_primary_is_asked_alone() {
+async fn a_healthy_primary_never_calls_the_failover() {
     let world = world().await;
     let answer = world.mount(&request(OBJECTS)).await;
     answer.assert_texts([("shop_db", REGION), ("_shop_level", REGION)]);
@@ -40,7 +40,7 @@ async fn a_healthy_primary_is_asked_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_outage_of_the_primary_gives_the_failovers_values() {
+async fn in_every_outage_of_the_primary_the_failover_gives_the_values() {
     for kind in [
         FaultKind::InternalError,
         FaultKind::Throttle,
@@ -60,7 +60,7 @@ async fn every_outage_of_the_primary_gives_the_failovers_values() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_failed_is_asked_of_the_failover() {
+async fn only_failed_objects_are_read_from_the_failover() {
     let world = world().await;
     down(&world, REGION, "GetParameters", FaultKind::InternalError);
     let answer = world.mount(&request(OBJECTS)).await;
@@ -69,7 +69,7 @@ async fn only_what_failed_is_asked_of_the_failover() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failover_object_names_what_the_failover_has() {
+async fn failover_object_names_the_failovers_object() {
     let world = world().await;
     let version = world.emulator.put_secret(FAILOVER, "replica/db", "replica".to_owned());
     world.emulator.put_secret(FAILOVER, "replica/db", "newer".to_owned());
@@ -97,7 +97,7 @@ async fn failover_object_names_what_the_failover_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failover_arns_are_of_the_failover_region() {
+async fn a_failover_arn_is_in_the_failover_region() {
     let world = world().await;
     let arn = |region| world.emulator.secret_arn(region, "shop/db").unwrap();
     let objects = format!(
@@ -126,7 +126,7 @@ async fn failover_404_or_403_does_not_break_a_healthy_primary() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_primary_that_denies_or_does_not_have_it_never_asks_the_failover() {
+async fn a_denial_or_absence_in_the_primary_never_calls_the_failover() {
     let world = World::uncached().await;
     for region in [REGION, FAILOVER] {
         world.emulator.put_secret(region, "shop/denied", "x".to_owned());
@@ -163,7 +163,7 @@ async fn when_both_regions_are_down_both_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_of_the_failover_is_named_beside_the_primarys_outage() {
+async fn a_denial_in_the_failover_is_reported_with_the_primarys_outage() {
     let world = world().await;
     down(&world, REGION, "GetSecretValue", FaultKind::Hang);
     let arn = format!("arn:aws:secretsmanager:{FAILOVER}:*");
@@ -178,7 +178,7 @@ async fn a_denial_of_the_failover_is_named_beside_the_primarys_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_secret_is_not_absent_only_because_the_failover_lacks_it() {
+async fn an_optional_secret_that_only_the_failover_lacks_is_not_absent() {
     let world = World::uncached().await;
     world.secret("shop/db", "x");
     let objects = "- {objectName: shop/db, objectType: secretsmanager, optional: true}";

@@ -35,7 +35,7 @@ fn failover_says(world: &World, code: &str, message: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_goes_as_soon_as_the_region_that_gave_it_refuses_it() {
+async fn a_value_is_dropped_as_soon_as_the_region_that_gave_it_denies_it() {
     type Refusal = (&'static str, Code, &'static str, fn(&World));
     let refusals: [Refusal; 6] = [
         (SECRET, Code::PermissionDenied, "AccessDenied", |world| {
@@ -87,7 +87,7 @@ async fn a_value_goes_as_soon_as_the_region_that_gave_it_refuses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_object_that_its_giver_has_deleted_is_not_served_for_an_hour() {
+async fn an_optional_object_deleted_in_the_failover_is_not_served_as_stale() {
     let world = world().await;
     let request = request("- {objectName: shop/db, objectType: secretsmanager, optional: true}");
     assert_eq!(world.mount(&request).await.text("shop_db"), "one");
@@ -99,7 +99,7 @@ async fn an_optional_object_that_its_giver_has_deleted_is_not_served_for_an_hour
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_label_that_its_giver_lacks_takes_the_whole_group_with_it() {
+async fn a_label_missing_in_the_failover_drops_the_whole_group() {
     let world = world().await;
     let old = world.emulator.put_secret(FAILOVER, "shop/db", "two".to_owned());
     world.emulator.move_label(FAILOVER, "shop/db", "blue", &old).unwrap();
@@ -119,7 +119,7 @@ async fn a_label_that_its_giver_lacks_takes_the_whole_group_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_of_the_primary_outlives_the_failovers_refusal_even_after_another_outage() {
+async fn a_value_of_the_primary_survives_the_failovers_refusal_even_after_another_outage() {
     let world = world().await;
     let request = request(SECRET);
     world.mount(&request).await;
@@ -142,7 +142,7 @@ async fn a_value_of_the_primary_outlives_the_failovers_refusal_even_after_anothe
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trust_that_the_failovers_sts_denies_ends_what_was_read() {
+async fn a_trust_denied_by_the_failovers_sts_drops_the_values() {
     let world = world().await;
     let request = request(SECRET);
     world.mount(&request).await;
@@ -163,7 +163,7 @@ async fn a_trust_that_the_failovers_sts_denies_ends_what_was_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sts_that_is_off_in_the_failover_region_says_nothing_about_the_role() {
+async fn a_disabled_sts_in_the_failover_region_says_nothing_about_the_role() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let request = request(SECRET);

@@ -53,7 +53,7 @@ async fn no_identity_ever_gets_anothers_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_identity_gets_anothers_value_while_calls_fail_and_are_tried_again() {
+async fn no_identity_gets_anothers_value_while_calls_fail_and_are_retried() {
     let world = World::start().await;
     let tenants: Vec<_> = (0..20).map(|number| tenant(&world, number, number % 2 == 0)).collect();
     for kind in [FaultKind::InternalError, FaultKind::Reset, FaultKind::Hang] {
@@ -78,7 +78,7 @@ async fn no_identity_gets_anothers_value_while_calls_fail_and_are_tried_again() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_service_account_with_two_roles_reads_as_the_role_asked_for() {
+async fn one_service_account_with_two_roles_reads_as_the_requested_role() {
     let world = World::start().await;
     let mut roles = Vec::new();
     for account in ["300000000001", "300000000002"] {

@@ -100,7 +100,7 @@ async fn fields_of_a_parameter_carry_its_version() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entrys_alias_is_translated_like_every_name() {
+async fn an_entrys_alias_is_translated_like_any_name() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"user":"u"}"#);
     let objects =
@@ -126,7 +126,7 @@ async fn an_optional_entry_that_finds_nothing_is_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entrys_encoding_decodes_the_field_alone() {
+async fn an_entrys_encoding_decodes_only_the_field() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"key":"AAH/+g==","hex":"00 ff"}"#);
     let objects = "
@@ -142,7 +142,7 @@ async fn an_entrys_encoding_decodes_the_field_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_objects_encoding_is_undone_before_fields_are_taken() {
+async fn an_object_is_decoded_before_its_fields_are_extracted() {
     let world = World::start().await;
     // {"user":"u"}
     world.secret("shop/db", "eyJ1c2VyIjoidSJ9");
@@ -152,7 +152,7 @@ async fn an_objects_encoding_is_undone_before_fields_are_taken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_fields_of_one_secret_come_from_one_read() {
+async fn many_fields_of_one_secret_need_one_read() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"a":"1","b":"2"}"#);
     let objects = "
@@ -163,7 +163,7 @@ async fn many_fields_of_one_secret_come_from_one_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_fit_the_value_is_named_without_showing_it() {
+async fn an_expression_that_does_not_fit_is_named_without_showing_the_value() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"user":"hunter2","gone":null}"#);
     world.secret("shop/text", "hunter2, but not JSON");
@@ -193,7 +193,7 @@ async fn what_does_not_fit_the_value_is_named_without_showing_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn computed_values_are_written_as_aws_own_provider_writes_them() {
+async fn computed_values_are_written_as_by_awss_own_provider() {
     extracted(
         r#"{"quota":[3,1,2],"port":5432.0,"users":[{"n":"a","s":"on"},{"n":"b","s":"off"}]}"#,
         &[
@@ -212,7 +212,7 @@ async fn computed_values_are_written_as_aws_own_provider_writes_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_byte_that_is_not_utf_8_elsewhere_does_not_refuse_a_field() {
+async fn invalid_utf_8_elsewhere_does_not_affect_a_field() {
     let world = World::start().await;
     let secret = b"{\"a\":\"caf\xe9\",\"b\":\"ok\"}";
     world.emulator.put_secret(crate::harness::REGION, "shop/db", secret.to_vec());
@@ -224,7 +224,7 @@ async fn a_byte_that_is_not_utf_8_elsewhere_does_not_refuse_a_field() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_finds_nothing_is_told_where_it_is_and_what_is_too_expensive_what_to_do() {
+async fn an_expression_that_finds_nothing_or_costs_too_much_says_what_to_do() {
     let world = World::start().await;
     world.secret(
         "shop/db",

@@ -44,7 +44,7 @@ fn assert_silent(said: &str, canaries: &[String]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_repeats_the_token_in_its_refusal_is_not_repeated() {
+async fn a_token_repeated_by_a_server_is_not_shown() {
     let world = World::uncached().await;
     let log = Log::collect();
     for request in [Request::new(SECRET), Request::pod_identity(SECRET)] {
@@ -65,7 +65,7 @@ async fn a_server_that_repeats_the_token_in_its_refusal_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kubernetes_credentials_are_in_no_error() {
+async fn no_error_shows_kubernetes_credentials() {
     let mut world = World::start().await;
     let log = Log::collect();
     let plugin = world.folder().join("plugin");
@@ -146,7 +146,7 @@ impl Process {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_built_is_not_shown() {
+async fn an_error_building_a_request_does_not_show_the_request() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     // A FIPS endpoint and an endpoint of one's own exclude each other, which the
@@ -172,7 +172,7 @@ async fn a_request_that_cannot_be_built_is_not_shown() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_used_is_a_start_error_that_does_not_show_it() {
+async fn an_invalid_endpoint_is_a_start_error_that_does_not_show_it() {
     let world = World::start().await;
     for (variable, value) in [
         ("AWS_ENDPOINT_URL", "sts.canary-host:443"),

@@ -106,7 +106,7 @@ fn class(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_class_is_found_among_other_objects_of_a_file_a_list_a_folder_or_standard_input() {
+async fn a_class_is_found_in_a_file_a_list_a_folder_or_standard_input() {
     let desk = Desk::new().await;
     let indented: String = class("web").lines().map(|line| format!("  {line}\n")).collect();
     let list = format!("apiVersion: v1\nkind: List\nitems:\n-{}", &indented[1..]);
@@ -136,7 +136,7 @@ async fn a_class_is_found_among_other_objects_of_a_file_a_list_a_folder_or_stand
 }
 
 #[tokio::test]
-async fn of_several_classes_one_is_chosen_by_name() {
+async fn one_of_several_classes_is_chosen_by_name() {
     let desk = Desk::new().await;
     let two = desk.file("two.yaml", &format!("{}---\n{}", class("web"), class("worker")));
     let said = desk.mount(&two, &[]).await;
@@ -158,7 +158,7 @@ async fn of_several_classes_one_is_chosen_by_name() {
 }
 
 #[tokio::test]
-async fn what_the_api_server_refuses_is_refused() {
+async fn a_manifest_that_the_api_server_would_refuse_is_refused() {
     let desk = Desk::new().await;
     let with = |line: &str| class("web").replace("    region:", &format!("    {line}\n    region:"));
     for (text, says) in [
@@ -188,7 +188,7 @@ async fn what_the_api_server_refuses_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_or_lost_is_warned_of() {
+async fn an_ignored_part_of_a_manifest_is_a_warning() {
     let desk = Desk::new().await;
     for (text, says) in [
         (
@@ -210,7 +210,7 @@ async fn what_is_dropped_or_lost_is_warned_of() {
 }
 
 #[tokio::test]
-async fn secret_objects_name_mounted_files() {
+async fn secret_objects_must_name_mounted_files() {
     let desk = Desk::new().await;
     let objects = class("web") + "        jmesPath: [{path: username, objectAlias: user.txt}]\n";
     for (name, says) in [

@@ -31,7 +31,7 @@ fn outages() -> [FaultKind; 8] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_outage_of_every_service_is_internal_and_in_time() {
+async fn every_outage_of_every_service_is_internal_and_before_the_deadline() {
     let world = World::uncached().await;
     world.secret("shop/db", "hunter2");
     world.parameter("/shop/level", "info");
@@ -55,7 +55,7 @@ async fn every_outage_of_every_service_is_internal_and_in_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_outage_of_sts_is_internal_and_in_time() {
+async fn every_outage_of_sts_is_internal_and_before_the_deadline() {
     let world = World::start().await;
     world.secret("shop/db", "hunter2");
     world.parameter("/shop/level", "info");
@@ -108,7 +108,7 @@ async fn a_short_outage_is_not_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_tried_three_times_and_no_more() {
+async fn a_call_is_tried_exactly_three_times() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.parameter("/shop/level", "info");
@@ -118,7 +118,7 @@ async fn a_call_is_tried_three_times_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hang_ends_at_our_own_deadline_with_a_final_code() {
+async fn a_hang_ends_at_the_mount_timeout_with_a_final_code() {
     let world = World::with(|config| config.mount_timeout = Duration::from_secs(5)).await;
     world.secret("shop/db", "x");
     world.parameter("/shop/level", "info");
@@ -133,7 +133,7 @@ async fn a_hang_ends_at_our_own_deadline_with_a_final_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_everything_hangs_the_mount_still_ends_in_time() {
+async fn a_mount_ends_before_the_deadline_even_if_everything_hangs() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.emulator.inject(Fault::new(FaultKind::Hang));
@@ -159,7 +159,7 @@ async fn the_agents_redirect_is_not_followed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_of_the_agent_without_awss_code_is_its_outage_and_no_denial() {
+async fn an_agent_error_without_an_aws_code_is_an_outage_and_not_a_denial() {
     let world = World::start().await;
     for status in [400, 403, 404, 500] {
         let fault = world.fault(

@@ -27,7 +27,7 @@ async fn a_secret_and_a_parameter_mount_under_their_translated_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn region_says_where_to_read() {
+async fn region_determines_where_to_read() {
     let world = World::start().await;
     world.emulator.put_secret(REGION, "shop/db", "east".to_owned());
     world.emulator.put_secret(FAILOVER, "shop/db", "west".to_owned());
@@ -54,7 +54,7 @@ async fn without_region_the_nodes_label_is_read_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_operators_region_comes_before_the_nodes() {
+async fn the_operators_region_wins_over_the_nodes() {
     let world = World::with(|config| {
         config.rules.default_region = latchkey::model::arn::Region::parse(FAILOVER);
         config.cluster.node_name = Some("node-1".to_owned());
@@ -106,7 +106,7 @@ async fn object_alias_names_the_file() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_type_is_not_needed_where_an_arn_tells() {
+async fn object_type_is_not_needed_with_an_arn() {
     let world = World::start().await;
     world.secret("shop/db", "secret");
     world.parameter("/shop/level", "parameter");
@@ -145,7 +145,7 @@ async fn file_permission_of_an_object_and_of_an_entry_win_over_the_drivers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secrets_version_and_label_are_read_as_asked() {
+async fn a_secrets_requested_version_and_label_are_read() {
     let world = World::start().await;
     let first = world.secret("shop/db", "one");
     let second = world.secret("shop/db", "two");
@@ -169,7 +169,7 @@ async fn a_secrets_version_and_label_are_read_as_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parameters_version_and_label_are_read_as_asked() {
+async fn a_parameters_requested_version_and_label_are_read() {
     let world = World::start().await;
     for value in ["one", "two", "three"] {
         world.parameter("/shop/limit", value);
@@ -196,7 +196,7 @@ async fn secure_strings_and_string_lists_are_read_as_text() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_is_referenced_as_a_parameter_is_mounted() {
+async fn a_secret_referenced_as_a_parameter_is_mounted() {
     let world = World::start().await;
     world.secret("shop/db", "plain text");
     world.parameter("/shop/level", "info");
@@ -215,7 +215,7 @@ async fn a_binary_secret_mounts_byte_by_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_object_that_is_absent_is_skipped() {
+async fn an_absent_optional_object_is_skipped() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     let objects = "

@@ -57,7 +57,7 @@ async fn connect_from(host: [u8; 4], to: SocketAddr) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_thousand_idle_slow_and_half_sent_connections_delay_no_probe() {
+async fn a_thousand_idle_slow_or_half_sent_connections_delay_no_probe() {
     let address = free_address([127, 77, 1, 1]).await;
     let _served = serve(address).await;
     let mut attack = JoinSet::new();
@@ -117,7 +117,7 @@ async fn a_thousand_new_connections_a_second_delay_no_probe() {
 }
 
 #[tokio::test]
-async fn one_pods_connections_end_no_other_ones() {
+async fn one_pods_connections_do_not_end_others() {
     let address = free_address([127, 77, 1, 3]).await;
     let _served = serve(address).await;
     let mut kubelets = connect_from([127, 77, 2, 1], address).await;
@@ -132,7 +132,7 @@ async fn one_pods_connections_end_no_other_ones() {
 }
 
 #[tokio::test]
-async fn an_idle_or_endless_request_is_ended_within_seconds() {
+async fn an_idle_or_endless_request_ends_within_seconds() {
     let address = free_address([127, 77, 1, 4]).await;
     let _served = serve(address).await;
     let began = Instant::now();

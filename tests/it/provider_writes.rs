@@ -65,7 +65,7 @@ fn file(mode: u32, contents: &str) -> (u32, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn files_are_in_the_pod_with_their_modes_and_not_in_the_answer() {
+async fn files_are_written_into_the_pod_and_not_into_the_answer() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     let answer = world.mount(&request).await;
@@ -97,7 +97,7 @@ async fn a_new_value_and_a_removed_object_are_seen_after_the_next_mount() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn plain_files_that_another_provider_left_are_taken_over() {
+async fn plain_files_of_another_provider_are_replaced() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     std::fs::create_dir(folder.join("shop")).unwrap();
@@ -109,7 +109,7 @@ async fn plain_files_that_another_provider_left_are_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_mount_leaves_the_old_set_whole() {
+async fn a_failed_mount_keeps_the_old_set() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     world.mount(&request).await;
@@ -129,7 +129,7 @@ async fn a_failed_mount_leaves_the_old_set_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_target_path_is_refused_before_aws_is_asked() {
+async fn a_wrong_target_path_is_refused_before_any_call() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     let other = volume(&world, &Pod::numbered("shop", "web", 9));
@@ -158,7 +158,7 @@ async fn a_wrong_target_path_is_refused_before_aws_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_is_no_tmpfs_mount_is_refused_before_aws_is_asked() {
+async fn a_folder_that_is_not_a_tmpfs_mount_is_refused_before_any_call() {
     use latchkey::writer::{FileSystem, Writer};
     let world = World::with(|config| {
         let kubelet = config.provider_volume.join("kubelet");
@@ -174,7 +174,7 @@ async fn a_folder_that_is_no_tmpfs_mount_is_refused_before_aws_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_of_a_mount_binds_what_we_write_ourselves_too() {
+async fn the_size_limit_of_a_mount_applies_to_provider_writes_too() {
     let mut world = world().await;
     let mut objects = String::new();
     for number in 0..80 {

@@ -160,7 +160,7 @@ fn assert_bounded(what: &str, status: &Status, logged: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_refusal_costs_more_than_8_kib_of_log_or_leaves_its_line() {
+async fn a_refusal_costs_at_most_8_kib_of_log_on_its_own_lines() {
     let world = world().await;
     let log = Log::collect();
     for (number, (what, mut request)) in hostile().into_iter().enumerate() {
@@ -179,7 +179,7 @@ async fn no_refusal_costs_more_than_8_kib_of_log_or_leaves_its_line() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_matters_most_comes_first_in_a_long_status() {
+async fn a_long_status_begins_with_the_most_important_facts() {
     let world = world().await;
     let objects: String = (0..100)
         .map(|number| {
@@ -197,7 +197,7 @@ async fn what_matters_most_comes_first_in_a_long_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_kubelet_repeats_is_logged_now_and_then_with_its_count() {
+async fn a_repeated_refusal_is_logged_at_intervals_with_its_count() {
     let world = world().await;
     let log = Log::collect();
     for request in [
@@ -218,7 +218,7 @@ async fn a_refusal_that_kubelet_repeats_is_logged_now_and_then_with_its_count() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_that_logs_too_much_silences_no_other() {
+async fn a_noisy_namespace_silences_no_other() {
     let world = world().await;
     let log = Log::collect();
     let mut noisy = Request::new("");

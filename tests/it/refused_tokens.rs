@@ -23,7 +23,7 @@ fn token(emulator: &Emulator, service_account: &str, audience: &str, uid: &str, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_token_is_named_with_what_came_instead() {
+async fn a_missing_token_is_named_with_the_audiences_that_came() {
     let world = World::start().await;
     for (request, sent) in [
         (Request::new(SECRET).audiences(&[]), "it sent: none"),
@@ -38,7 +38,7 @@ async fn a_missing_token_is_named_with_what_came_instead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_not_the_pods_own_is_refused_before_aws_is_asked() {
+async fn a_token_that_is_not_the_pods_own_is_refused_before_any_call() {
     let world = World::start().await;
     let request = Request::new(SECRET);
     let uid = request.pod.uid.clone();
@@ -63,7 +63,7 @@ async fn a_token_that_is_not_the_pods_own_is_refused_before_aws_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_identity_at_all_says_what_to_add() {
+async fn a_pod_without_identity_is_told_what_to_add() {
     let world = World::start().await;
     let pod = || Pod::numbered("pay", "worker", 1);
     let request = Request::of_pod(pod(), SECRET).audiences(&[STS]);

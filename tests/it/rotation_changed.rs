@@ -37,7 +37,7 @@ async fn until_served(world: &World, request: &Request, path: &str, value: &str,
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_served_one_interval_and_a_polls_latency_after_it_at_the_latest() {
+async fn a_change_is_served_within_one_interval_and_a_polls_latency() {
     let (world, numbers) = (World::start().await, Numbers(Cell::new(1)));
     world.secret("shop/db", "0");
     world.parameter("/shop/level", "0");
@@ -78,7 +78,7 @@ async fn a_short_refresh_interval_serves_a_change_sooner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mount_reads_by_itself_what_the_poller_did_not() {
+async fn a_mount_reads_a_value_that_the_poller_could_not() {
     // Nobody has a token for the poller: kubelet sends short ones.
     let world = World::start().await;
     world.secret("shop/db", "one");
@@ -99,7 +99,7 @@ async fn a_mount_reads_by_itself_what_the_poller_did_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_in_the_middle_of_a_mount_gives_one_version_or_the_other() {
+async fn a_rotation_during_a_mount_gives_one_version_or_the_other() {
     let numbers = Numbers(Cell::new(3));
     let object = "- objectName: shop/db\n  objectType: secretsmanager\n  jmesPath:\n";
     let objects = format!(
@@ -168,13 +168,13 @@ async fn rotated(labels: &[&str], rotations: u32) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn current_and_previous_are_of_one_moment_during_a_thousand_rotations() {
+async fn current_and_previous_come_from_one_moment_during_a_thousand_rotations() {
     let mounted = rotated(&["AWSCURRENT", "AWSPREVIOUS"], 1000).await;
     assert!(mounted > 300, "only {mounted} mounts: the test shows little");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_order_in_which_a_class_names_the_labels_does_not_matter() {
+async fn the_order_of_labels_in_a_class_does_not_matter() {
     for labels in [&["AWSPREVIOUS", "AWSCURRENT"][..], &["NEXT", "AWSPREVIOUS", "AWSCURRENT"]] {
         let mounted = rotated(labels, 500).await;
         assert!(mounted > 150, "only {mounted} mounts: the test shows little");
@@ -182,7 +182,7 @@ async fn the_order_in_which_a_class_names_the_labels_does_not_matter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn labels_that_never_stand_still_leave_the_set_from_before() {
+async fn labels_that_keep_moving_leave_the_old_set() {
     let world = World::start().await;
     world.secret("shop/db", "0");
     world.secret("shop/db", "1");

@@ -68,7 +68,7 @@ async fn a_forged_token_does_not_stop_the_poller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forged_token_brings_no_value_that_was_not_read_before() {
+async fn a_forged_token_does_not_read_a_new_value() {
     let world = world().await;
     let good = Request::new(SECRET);
     let bad = forged(&good, STS);
@@ -80,7 +80,7 @@ async fn a_forged_token_brings_no_value_that_was_not_read_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forged_token_takes_nothing_away() {
+async fn a_forged_token_drops_nothing() {
     let world = world().await;
     let good = Request::new(SECRET);
     world.mount(&good).await;
@@ -96,7 +96,7 @@ async fn a_forged_token_takes_nothing_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_aws_does_not_know_the_key_of_the_newest_token_the_one_before_serves_the_poller() {
+async fn the_poller_uses_the_previous_token_while_aws_does_not_know_the_newest_ones_key() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&with_token_for(&world, &request, STS, HOUR)).await;
@@ -120,7 +120,7 @@ async fn while_aws_does_not_know_the_key_of_the_newest_token_the_one_before_serv
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_token_has_expired_the_entry_waits_for_the_next_mount_and_goes_on() {
+async fn an_entry_with_an_expired_token_continues_at_the_next_mount() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&with_token_for(&world, &request, STS, Duration::from_secs(300))).await;
@@ -139,7 +139,7 @@ async fn when_the_token_has_expired_the_entry_waits_for_the_next_mount_and_goes_
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_goes_on_for_hours_with_the_tokens_of_the_republishes() {
+async fn polling_continues_for_hours_with_republished_tokens() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&request).await;
@@ -153,7 +153,7 @@ async fn polling_goes_on_for_hours_with_the_tokens_of_the_republishes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_service_account_is_read_once_an_interval_at_most() {
+async fn the_service_account_is_read_at_most_once_per_interval() {
     let world = world().await;
     let requests: Vec<Request> =
         (0..5).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
@@ -190,7 +190,7 @@ async fn a_role_is_remembered_while_kubernetes_is_down_and_never_becomes_pod_ide
 }
 
 #[tokio::test(start_paused = true)]
-async fn not_each_mount_waits_for_a_kubernetes_that_hangs() {
+async fn only_one_mount_waits_for_a_hanging_kubernetes() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&request).await;
@@ -223,7 +223,7 @@ async fn an_unknown_role_while_kubernetes_is_down_never_becomes_pod_identity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_account_made_anew_is_not_given_the_role_of_the_old_one() {
+async fn a_recreated_service_account_does_not_get_the_old_ones_role() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&with_account_uid(&world, &request, "11111111-0000-4000-8000-000000000001")).await;
@@ -256,7 +256,7 @@ fn with_account_uid(world: &World, request: &Request, uid: &str) -> Request {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_that_a_pod_provokes_reaches_only_its_own_service_account() {
+async fn a_denial_provoked_by_a_pod_affects_only_its_own_service_account() {
     let world = world().await;
     let tenant = crate::harness::WORKER;
     world.kubernetes.annotate("other", "app", tenant);

@@ -95,7 +95,7 @@ async fn a_revoked_permission_is_not_masked_by_a_throttled_neighbour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_permission_while_aws_throttles_ends_with_max_stale() {
+async fn a_permission_revoked_while_aws_throttles_ends_with_max_stale() {
     let max_stale = Duration::from_secs(30 * 60);
     let world = World::with(|config| config.values.max_stale = max_stale).await;
     world.secret("shop/db", "one");
@@ -113,7 +113,7 @@ async fn a_revoked_permission_while_aws_throttles_ends_with_max_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_permission_is_seen_by_the_first_poll_that_is_answered() {
+async fn the_first_answered_poll_sees_a_revoked_permission() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&request).await;
@@ -127,7 +127,7 @@ async fn a_revoked_permission_is_seen_by_the_first_poll_that_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_trust_takes_everything_of_the_principal_within_the_credential_age() {
+async fn a_revoked_trust_drops_every_value_of_the_principal_within_the_credential_age() {
     for (request, other, code) in [
         (Request::new(SECRET), Request::new(OTHER), Code::PermissionDenied),
         (Request::pod_identity(SECRET), Request::pod_identity(OTHER), Code::NotFound),
@@ -146,7 +146,7 @@ async fn a_revoked_trust_takes_everything_of_the_principal_within_the_credential
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_trust_is_seen_in_time_with_a_long_refresh_interval_too() {
+async fn a_revoked_trust_takes_effect_in_time_despite_a_long_refresh_interval() {
     let world = world().await;
     let request = Request::new(SECRET).parameter("refreshInterval", "1h");
     world.mount(&request).await;
@@ -157,7 +157,7 @@ async fn a_revoked_trust_is_seen_in_time_with_a_long_refresh_interval_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_trust_while_aws_throttles_ends_with_max_stale() {
+async fn a_trust_revoked_while_aws_throttles_ends_with_max_stale() {
     let max_stale = Duration::from_secs(30 * 60);
     let world = World::with(|config| config.values.max_stale = max_stale).await;
     world.secret("shop/db", "one");
@@ -171,7 +171,7 @@ async fn a_revoked_trust_while_aws_throttles_ends_with_max_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_aws_refuses_takes_the_entry_away_and_says_why() {
+async fn a_refusal_by_aws_drops_the_entry_and_says_why() {
     type Change = fn(&World);
     let changes: [(Change, Code, &str); 4] = [
         (
@@ -214,7 +214,7 @@ async fn what_aws_refuses_takes_the_entry_away_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_secret_that_is_deleted_is_absent_and_one_that_is_denied_is_an_error() {
+async fn a_deleted_optional_secret_is_absent_and_a_denied_one_is_an_error() {
     let world = world().await;
     let objects = format!("{OTHER}\n- {{objectName: shop/db, objectType: secretsmanager, optional: true}}");
     let request = Request::new(&objects);
@@ -232,7 +232,7 @@ async fn an_optional_secret_that_is_deleted_is_absent_and_one_that_is_denied_is_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_absence_that_one_class_tolerates_fails_the_class_that_does_not() {
+async fn an_absence_that_one_class_allows_fails_another_class() {
     let world = world().await;
     let optional =
         format!("{OTHER}\n- {{objectName: shop/none, objectType: secretsmanager, optional: true}}");

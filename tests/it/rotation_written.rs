@@ -84,7 +84,7 @@ async fn a_change_is_written_into_every_pod_without_the_driver() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_unchanged_is_not_written() {
+async fn an_unchanged_value_is_not_written() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, SECRET);
     world.mount(&request).await;
@@ -97,7 +97,7 @@ async fn what_is_unchanged_is_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_whose_folder_is_gone_is_forgotten() {
+async fn a_pod_without_its_folder_is_forgotten() {
     let world = world().await;
     let (stays, folder) = pod(&world, 1, SECRET);
     let (goes, gone) = pod(&world, 2, SECRET);
@@ -118,7 +118,7 @@ async fn a_pod_whose_folder_is_gone_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_of_the_mount_root_is_put_back_by_the_poller_only() {
+async fn only_the_poller_restores_the_modification_time_of_the_mount() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, SECRET);
     let old = age(&folder);
@@ -135,7 +135,7 @@ async fn the_time_of_the_mount_root_is_put_back_by_the_poller_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn plain_files_are_taken_over_and_a_rotation_reaches_them() {
+async fn plain_files_are_replaced_and_then_rotated() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, SECRET);
     fs::write(folder.join("shop_db"), "left by another provider").unwrap();
@@ -151,7 +151,7 @@ async fn plain_files_are_taken_over_and_a_rotation_reaches_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_value_of_another_form_leaves_the_files_and_is_logged() {
+async fn a_change_that_does_not_fit_the_class_leaves_the_files_and_is_logged() {
     let world = world().await;
     let (good, bad) = (r#"{"user":"u"}"#, r#"{"name":"u"}"#);
     world.secret("shop/db", good);
@@ -176,7 +176,7 @@ async fn a_changed_value_of_another_form_leaves_the_files_and_is_logged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn access_that_is_lost_leaves_the_files_until_the_pod_goes() {
+async fn lost_access_leaves_the_files_until_the_pod_is_deleted() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, TWO);
     world.mount(&request).await;
@@ -205,7 +205,7 @@ async fn slow_second(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_mount_does_not_put_an_older_value_over_a_newer_one() {
+async fn a_slow_mount_does_not_overwrite_a_newer_value() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, SECRET);
     world.mount(&request).await;
@@ -239,7 +239,7 @@ async fn a_change_during_the_first_mount_is_written_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn volumes_of_pods_that_are_gone_are_forgotten_without_a_change() {
+async fn idle_volumes_are_forgotten_without_a_change() {
     let world = world().await;
     let rooms = Rooms::beside(&world, ValueSettings::default()).await;
     let volumes = Volumes::new(Means {

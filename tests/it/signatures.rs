@@ -67,7 +67,7 @@ async fn refused(world: &World, request: &Request, audience: &str, token: &str, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_the_cluster_has_not_signed_gets_no_cached_value_and_no_call() {
+async fn a_token_not_signed_by_the_cluster_gets_no_cached_value_and_makes_no_call() {
     let world = warm().await;
     for (request, audience) in [(Request::new(SECRET), STS), (Request::pod_identity(SECRET), POD_IDENTITY)] {
         let good = token(&world.emulator, &request, audience);
@@ -124,7 +124,7 @@ async fn a_token_that_the_cluster_has_not_signed_gets_no_cached_value_and_no_cal
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_public_key_is_no_password() {
+async fn a_public_key_does_not_verify_a_symmetric_signature() {
     let world = warm().await;
     let request = Request::new(SECRET);
     let good = token(&world.emulator, &request, STS);
@@ -137,7 +137,7 @@ async fn the_public_key_is_no_password() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_true_token_of_another_pod_account_audience_or_time_is_refused() {
+async fn a_signed_token_of_another_pod_account_audience_or_time_is_refused() {
     let world = warm().await;
     let request = Request::new(SECRET);
     let now = latchkey::clock::unix_seconds(world.emulator.now());
@@ -177,7 +177,7 @@ async fn a_true_token_of_another_pod_account_audience_or_time_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_republish_reads_no_keys_and_a_new_pod_with_a_new_token_is_served_at_once() {
+async fn a_republish_or_a_new_pod_reads_no_keys() {
     let world = warm().await;
     let reads = world.kubernetes.key_reads();
     for number in 10..30 {
@@ -194,7 +194,7 @@ async fn a_republish_reads_no_keys_and_a_new_pod_with_a_new_token_is_served_at_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_key_of_the_cluster_fails_no_mount() {
+async fn a_new_cluster_key_fails_no_mount() {
     let world = warm().await;
     let reads = world.kubernetes.key_reads();
     pass(PAUSE).await;
@@ -213,7 +213,7 @@ async fn a_new_key_of_the_cluster_fails_no_mount() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_the_cluster_takes_away_counts_no_longer_within_a_quarter_of_an_hour() {
+async fn a_key_removed_from_the_cluster_is_refused_within_a_quarter_of_an_hour() {
     let world = warm().await;
     let request = Request::new(SECRET);
     let old = token(&world.emulator, &request, STS);
@@ -226,7 +226,7 @@ async fn a_key_that_the_cluster_takes_away_counts_no_longer_within_a_quarter_of_
 }
 
 #[tokio::test(start_paused = true)]
-async fn forged_tokens_do_not_make_a_storm_of_reads() {
+async fn forged_tokens_do_not_cause_a_storm_of_key_reads() {
     let world = warm().await;
     let (reads, began) = (world.kubernetes.key_reads(), Instant::now());
     let forgers: Vec<Request> = (0..200)
@@ -278,7 +278,7 @@ fn useless() -> Vec<Keys> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_keys_a_token_is_served_from_memory_only_after_aws_has_accepted_it() {
+async fn without_keys_cached_values_are_served_only_to_tokens_that_aws_accepted() {
     for keys in useless() {
         let name = format!("{:.80}", format!("{keys:?}"));
         let world = without_keys(keys).await;
@@ -317,7 +317,7 @@ async fn without_keys_a_token_is_served_from_memory_only_after_aws_has_accepted_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_of_an_unverified_token_drops_what_the_principal_has() {
+async fn a_denial_of_an_unverified_token_drops_the_principals_values() {
     let world = without_keys(Keys::Behave(Behaviour::Refuse(403))).await;
     let request = Request::new(SECRET);
     let accepted = request.clone().token(STS, &token(&world.emulator, &request, STS));
@@ -329,7 +329,7 @@ async fn a_denial_of_an_unverified_token_drops_what_the_principal_has() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_of_odd_forms_beside_the_good_one_do_no_harm() {
+async fn malformed_keys_do_not_affect_a_good_one() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     let good: Value = serde_json::from_str(&world.emulator.token_keys()).unwrap();
@@ -350,7 +350,7 @@ async fn keys_of_odd_forms_beside_the_good_one_do_no_harm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_known_keys_serve_for_a_day_and_the_log_says_so_once() {
+async fn the_last_known_keys_are_used_for_a_day_and_the_log_says_so_once() {
     let log = Log::collect();
     let world = World::start().await;
     world.secret("shop/db", "x");
@@ -384,7 +384,7 @@ async fn the_last_known_keys_serve_for_a_day_and_the_log_says_so_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_of_a_new_key_is_aws_to_judge_while_kubernetes_is_down() {
+async fn aws_judges_a_token_of_a_new_key_while_kubernetes_is_down() {
     let world = warm().await;
     world.kubernetes.serve_keys(Keys::Behave(Behaviour::Refuse(503)));
     world.emulator.rotate_token_key();
@@ -395,7 +395,7 @@ async fn a_token_of_a_new_key_is_aws_to_judge_while_kubernetes_is_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_its_mount_gives_up_is_made_again() {
+async fn a_read_of_keys_continues_after_its_mount_gave_up() {
     let world = World::with(|config| config.mount_timeout = Duration::from_secs(2)).await;
     world.secret("shop/db", "x");
     world.mount(&Request::new(SECRET)).await;
@@ -410,7 +410,7 @@ async fn a_read_that_its_mount_gives_up_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_newest_verified_token_serves_the_poller_and_an_unverified_one_never_does() {
+async fn the_poller_uses_the_newest_verified_token_and_never_an_unverified_one() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let request = Request::new(SECRET);

@@ -106,7 +106,7 @@ fn assert_silent(text: &str, canaries: &[(&str, Vec<u8>)]) {
 }
 
 #[test]
-fn the_search_itself_finds_what_it_should() {
+fn the_search_finds_every_encoding_of_a_canary() {
     let canary = br#"canary "quoted" value"#.to_vec();
     for text in [
         r#"x canary "quoted" value x"#.to_owned(),

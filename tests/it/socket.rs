@@ -85,7 +85,7 @@ fn serve_foreign(socket: &Path) -> JoinHandle<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn version_is_answered_as_the_driver_wants_it() {
+async fn version_is_answered_as_the_driver_expects() {
     let world = World::start().await;
     let request = VersionRequest { version: "v1alpha1".to_owned() };
     let answer = world.driver.client().version(request).await.unwrap().into_inner();
@@ -120,7 +120,7 @@ async fn a_uid_that_is_not_allowed_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_process_stopping_does_not_remove_the_new_ones_socket() {
+async fn an_old_process_does_not_remove_the_new_ones_socket() {
     let address = free_address([127, 77, 0, 1]).await;
     let mut world = World::with(|config| config.http_address = Some(address)).await;
     world.secret("shop/db", "x");
@@ -142,14 +142,14 @@ async fn an_old_process_stopping_does_not_remove_the_new_ones_socket() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_its_end_a_process_removes_its_socket() {
+async fn a_process_removes_its_socket_when_it_ends() {
     let mut world = World::start().await;
     world.stop().await.unwrap();
     assert_eq!(inode(&world.socket()), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_deleted_by_another_program_is_there_again_within_seconds() {
+async fn a_socket_deleted_by_another_program_is_restored_within_seconds() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     let socket = world.socket();
@@ -175,7 +175,7 @@ async fn a_stale_socket_file_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_live_foreign_provider_is_left_alone_and_reported_and_its_place_taken_when_it_is_gone() {
+async fn a_live_foreign_provider_is_left_alone_and_reported_until_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("aws.sock");
     let foreign = serve_foreign(&socket);
@@ -206,7 +206,7 @@ async fn a_live_foreign_provider_is_left_alone_and_reported_and_its_place_taken_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_socket_is_not_removed_at_the_end() {
+async fn a_foreign_socket_is_not_removed() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("aws.sock");
     let _foreign = serve_foreign(&socket);
@@ -231,7 +231,7 @@ async fn a_socket_that_never_answers_is_foreign_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_socket_is_never_replaced() {
+async fn a_file_that_is_not_a_socket_is_never_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("aws.sock");
     std::fs::write(&socket, "precious").unwrap();
@@ -241,7 +241,7 @@ async fn what_is_no_socket_is_never_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_port_of_the_probes_that_is_taken_is_a_start_error() {
+async fn an_occupied_probe_port_is_a_start_error() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let http_address = Some(taken.local_addr().unwrap());

@@ -22,7 +22,7 @@ fn objects(world: &World, service: &str, count: usize) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_secrets_take_one_call_to_sts_and_ten_reads_all_at_once() {
+async fn ten_secrets_take_one_call_to_sts_and_ten_concurrent_reads() {
     let world = World::start().await;
     let objects = objects(&world, "secretsmanager", 10);
     world.emulator.set_delay(None, Duration::from_millis(100));
@@ -36,7 +36,7 @@ async fn ten_secrets_take_one_call_to_sts_and_ten_reads_all_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parameters_are_read_in_tens_all_at_once() {
+async fn parameters_are_read_in_concurrent_tens() {
     for (count, calls) in [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)] {
         let world = World::start().await;
         let objects = objects(&world, "ssmparameter", count);
@@ -69,7 +69,7 @@ async fn one_namespace_makes_sixty_six_of_ninety_six_calls_at_once_in_one_region
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_pods_of_many_namespaces_stay_within_the_same_bound() {
+async fn many_pods_of_many_namespaces_stay_within_the_limit() {
     let world = World::with(|config| config.aws.max_calls = 8).await;
     let objects = objects(&world, "secretsmanager", 10);
     let parameters = world.emulator.put_parameter(REGION, "/shop/level", ParameterType::String, "info");
@@ -89,7 +89,7 @@ async fn many_pods_of_many_namespaces_stay_within_the_same_bound() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_hang_do_not_keep_their_places_for_ever() {
+async fn hanging_calls_do_not_keep_their_places_forever() {
     let world = World::with(|config| config.aws.max_calls = 4).await;
     let objects = objects(&world, "secretsmanager", 4);
     let fault = world.fault("GetSecretValue", FaultKind::Hang);
@@ -165,7 +165,7 @@ async fn two_labels_of_one_parameter_both_mount() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parameter_name_with_a_selector_does_not_crash() {
+async fn a_parameter_name_may_have_a_selector() {
     let world = World::start().await;
     for value in ["one", "two", "three"] {
         world.parameter("/foo", value);

@@ -19,7 +19,7 @@ fn assert_untouched(outside: &Path) {
 }
 
 #[test]
-fn target_paths_of_another_shape_are_refused() {
+fn a_target_path_of_another_shape_is_refused() {
     let pod = pod();
     let kubelet = pod.kubelet.path().to_str().unwrap();
     let volumes = format!("{kubelet}/pods/{UID}/volumes/kubernetes.io~csi");
@@ -72,7 +72,7 @@ fn target_paths_of_another_shape_are_refused() {
 }
 
 #[test]
-fn pod_uids_that_are_no_name_are_refused() {
+fn a_pod_uid_that_is_not_a_file_name_is_refused() {
     let pod = pod();
     for uid in ["", ".", "..", "a/b", "/"] {
         let target =
@@ -83,7 +83,7 @@ fn pod_uids_that_are_no_name_are_refused() {
 }
 
 #[test]
-fn a_kubelet_path_with_a_trailing_slash_or_behind_a_link_is_accepted() {
+fn a_kubelet_path_with_a_trailing_slash_or_through_a_link_is_accepted() {
     let pod = pod();
     let slash = format!("{}/", pod.kubelet.path().display());
     Writer::new(slash, FileSystem::Any).check(&pod.target, UID).unwrap();
@@ -115,7 +115,7 @@ fn a_link_anywhere_in_the_target_path_is_refused() {
 }
 
 #[test]
-fn a_pod_that_is_gone_is_told_from_a_kubelet_folder_that_is_not_there() {
+fn a_deleted_pod_is_distinguished_from_a_missing_kubelet_folder() {
     let pod = pod();
     let components = Path::new(VOLUME).join("mount");
     for depth in (1..=components.components().count()).rev() {
@@ -132,7 +132,7 @@ fn a_pod_that_is_gone_is_told_from_a_kubelet_folder_that_is_not_there() {
 }
 
 #[test]
-fn data_that_points_anywhere_else_is_not_followed() {
+fn a_data_link_that_points_elsewhere_is_not_followed() {
     let pod = pod();
     let outside = canary(&pod);
     fs::create_dir(pod.target.join("..inside")).unwrap();
@@ -163,7 +163,7 @@ fn data_that_points_anywhere_else_is_not_followed() {
 }
 
 #[test]
-fn something_else_named_data_is_replaced() {
+fn a_file_or_folder_named_data_is_replaced() {
     let files = [file("a", 0o644, "1")];
     let folder = pod();
     fs::create_dir_all(folder.target.join("..data/x")).unwrap();

@@ -25,8 +25,8 @@ fn sets() -> [Vec<MountFile>; 2] {
 }
 
 #[test]
-fn a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_tidies_up() {
-    let test = "killed::a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_tidies_up";
+fn a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_cleans_up() {
+    let test = "killed::a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_cleans_up";
     if let Some(kubelet) = kubelet_of_child() {
         return write_until_killed(&kubelet);
     }

@@ -41,8 +41,8 @@ fn writer(kubelet: &Path) -> Writer {
 }
 
 #[test]
-fn root_without_capabilities_writes_replaces_and_takes_over() {
-    let test = "root_without_capabilities_writes_replaces_and_takes_over";
+fn root_without_capabilities_can_write_replace_and_take_over() {
+    let test = "root_without_capabilities_can_write_replace_and_take_over";
     let mount = format!("{TMPFS} tmpfs \"$1\"");
     let Some(kubelet) = in_mount_namespace(test, &mount, WITHOUT_CAPABILITIES) else {
         return;
@@ -83,8 +83,8 @@ fn a_full_file_system_leaves_the_old_set() {
 }
 
 #[test]
-fn no_inode_left_at_any_step_leaves_the_old_set() {
-    let test = "no_inode_left_at_any_step_leaves_the_old_set";
+fn running_out_of_inodes_at_any_step_leaves_the_old_set() {
+    let test = "running_out_of_inodes_at_any_step_leaves_the_old_set";
     let mount = format!("{TMPFS},nr_inodes=24 tmpfs \"$1\"");
     let Some(kubelet) = in_mount_namespace(test, &mount, WITHOUT_CAPABILITIES) else {
         return;
@@ -157,8 +157,8 @@ fn only_a_tmpfs_that_is_a_mount_root_is_written_to() {
 }
 
 #[test]
-fn the_mount_can_be_unmounted_between_writes_and_while_replaced_files_stay() {
-    let test = "the_mount_can_be_unmounted_between_writes_and_while_replaced_files_stay";
+fn the_volume_can_be_unmounted_between_writes_and_while_replaced_files_stay() {
+    let test = "the_volume_can_be_unmounted_between_writes_and_while_replaced_files_stay";
     let mount = format!("{TMPFS} tmpfs \"$1\"; {TMPFS} tmpfs \"$1\"");
     let Some(kubelet) = in_mount_namespace(test, &mount, WITH_CAPABILITIES) else {
         return;

@@ -64,7 +64,7 @@ fn look_in_order(first: &Path, second: &Path) {
 }
 
 #[test]
-fn readers_see_one_whole_set_or_the_next_and_never_miss_a_file() {
+fn readers_see_one_whole_set_and_never_miss_a_file() {
     let pod = pod();
     let mut writer = pod.writer();
     writer.drain = DRAIN;
@@ -132,7 +132,7 @@ fn files_of_a_replaced_set_stay_a_while_for_those_who_are_about_to_open_them() {
 }
 
 #[test]
-fn readers_of_plain_files_see_no_gap_when_they_are_taken_over() {
+fn readers_of_plain_files_see_no_gap_during_the_takeover() {
     for _ in 0..20 {
         let pod = pod();
         let mut writer = pod.writer();
