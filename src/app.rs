@@ -270,7 +270,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_shutdown_is_heard_by_whoever_waits_later() {
+    async fn a_late_waiter_hears_the_shutdown() {
         let (shut_down, asked) = oneshot::channel::<()>();
         let stop = Stop::on(async {
             let _ = asked.await;

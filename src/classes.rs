@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_known_to_the_namespace_that_has_mounted_it() {
+    fn a_class_is_known_only_to_the_namespace_that_mounted_it() {
         let (classes, (digest, objects)) = (Classes::new(1 << 20), class("a"));
         assert!(classes.get("shop", digest).is_none());
         classes.keep("shop", digest, &objects);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_that_has_no_room_loses_its_own_classes_and_no_others() {
+    fn a_full_namespace_loses_only_its_own_classes() {
         let (first, victim) = (class("00"), class("v"));
         let classes = Classes::new(4 * (ENTRY_BYTES + 4 + first.1.bytes()));
         classes.keep("shop", victim.0, &victim.1);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_class_that_nobody_mounts_is_forgotten() {
+    async fn an_idle_class_is_forgotten() {
         let (classes, (digest, objects)) = (Classes::new(1 << 20), class("a"));
         classes.keep("shop", digest, &objects);
         let idle_after = Duration::from_secs(600);

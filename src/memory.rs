@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_charts_limit_gives_these_budgets() {
+    fn the_charts_memory_limit_gives_these_budgets() {
         let driver_writes = Memory {
             values: 30 * MIB,
             requests: 10 * MIB,

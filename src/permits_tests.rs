@@ -21,13 +21,18 @@ fn greedy(permits: &Permits, urgency: Urgency, namespace: &str, targets: &[&str]
     held
 }
 
-fn is_empty(permits: &Permits) -> bool {
+/// No place is held, and nothing is known of a namespace.
+#[track_caller]
+fn assert_empty(permits: &Permits) {
     let board = lock(&permits.board);
-    [&board.mounts, &board.polls].iter().all(|class| class.held == 0 && class.namespaces.is_empty())
+    for (name, class) in [("mounts", &board.mounts), ("polls", &board.polls)] {
+        assert_eq!(class.held, 0, "places held by {name}");
+        assert_eq!(class.namespaces.len(), 0, "namespaces known among {name}");
+    }
 }
 
 #[test]
-fn each_namespace_that_lets_calls_hang_leaves_places_to_the_next() {
+fn each_namespace_with_hanging_calls_leaves_places_for_the_next() {
     let permits = Permits::new(64);
     let regions: Vec<String> = (0..100).map(|number| format!("region-{number}")).collect();
     let regions: Vec<&str> = regions.iter().map(String::as_str).collect();
@@ -46,22 +51,22 @@ fn each_namespace_that_lets_calls_hang_leaves_places_to_the_next() {
     assert_eq!(take(Urgency::Mount, "c", &regions), 2);
     assert_eq!(take(Urgency::Mount, "d", &regions), 1);
     drop(held);
-    assert!(is_empty(&permits));
+    assert_empty(&permits);
 }
 
 #[test]
-fn a_target_that_hangs_leaves_places_to_others_of_its_namespace() {
+fn a_hanging_target_leaves_places_for_others_of_its_namespace() {
     for (urgency, of_target, of_namespace) in [(Urgency::Mount, 44, 48), (Urgency::Poll, 8, 16)] {
         let permits = Permits::new(64);
         let hanging = greedy(&permits, urgency, "a", &["hangs"]);
-        assert_eq!(hanging.len(), of_target);
+        assert_eq!(hanging.len(), of_target, "{urgency:?}");
         let others = greedy(&permits, urgency, "a", &["one", "two"]);
-        assert_eq!(hanging.len() + others.len(), of_namespace);
+        assert_eq!(hanging.len() + others.len(), of_namespace, "{urgency:?}");
     }
 }
 
 #[test]
-fn the_namespace_that_holds_fewest_is_next() {
+fn the_namespace_that_holds_fewest_places_is_next() {
     let permits = Permits::new(1);
     let first = permits.take(Urgency::Mount, "busy", "r").now_or_never().unwrap();
     let mut waiting: Vec<_> =
@@ -101,32 +106,33 @@ fn mounts_come_first_and_polls_do_not_starve() {
 }
 
 #[test]
-fn a_waiter_that_gives_up_leaves_nothing_served_or_not() {
+fn a_waiter_that_gives_up_before_or_after_it_is_served_leaves_nothing() {
     let permits = Permits::new(1);
     let held = permits.take(Urgency::Mount, "a", "r").now_or_never().unwrap();
     assert!(permits.take(Urgency::Mount, "b", "r").now_or_never().is_none());
     assert!(permits.take(Urgency::Poll, "b", "r").now_or_never().is_none());
     {
         let board = lock(&permits.board);
-        assert_eq!((board.mounts.namespaces.len(), board.polls.namespaces.len()), (1, 0));
+        assert_eq!(board.mounts.namespaces.len(), 1);
+        assert_eq!(board.polls.namespaces.len(), 0);
     }
     // Served, but gone before it noticed.
     let late = permits.ask(Urgency::Mount, "c", "r");
     drop(held);
     assert_eq!(lock(&permits.board).mounts.held, 1);
     drop(late);
-    assert!(is_empty(&permits));
+    assert_empty(&permits);
 }
 
 #[tokio::test]
-async fn calls_of_one_permit_run_one_after_another() {
+async fn calls_with_one_permit_run_one_after_another() {
     let permits = Permits::new(4);
     let permit = permits.take(Urgency::Poll, "a", "r").await;
     let first = permit.clone().call().await;
     assert!(permit.clone().call().now_or_never().is_none());
     drop(first);
     assert!(permit.call().now_or_never().is_some());
-    assert!(is_empty(&permits));
+    assert_empty(&permits);
 }
 
 /// What a random caller does.
@@ -149,7 +155,7 @@ proptest! {
     /// Whatever comes and goes: the bound holds, and what is left is served
     /// as soon as the others are done, each once.
     #[test]
-    fn the_bound_holds_and_nobody_starves(max in 1..=64usize, steps in steps()) {
+    fn the_limit_holds_and_nobody_starves(max in 1..=64usize, steps in steps()) {
         let permits = Permits::new(max);
         let mut callers: Vec<(Permit, oneshot::Receiver<()>, bool)> = Vec::new();
         for step in steps {
@@ -170,7 +176,8 @@ proptest! {
                 .iter()
                 .filter(|(permit, _, holds)| *holds && permit.place.ticket.urgency == Urgency::Poll)
                 .count();
-            prop_assert!(held <= max && polls <= (max / 2).max(1));
+            prop_assert!(held <= max, "{held} places of {max} are held");
+            prop_assert!(polls <= (max / 2).max(1), "polls hold {polls} places of {max}");
             let board = lock(&permits.board);
             prop_assert_eq!(board.mounts.held + board.polls.held, held);
         }
@@ -183,6 +190,6 @@ proptest! {
             prop_assert!(holder.is_some(), "{} starve", callers.len());
             drop(callers.swap_remove(holder.unwrap_or_default()));
         }
-        prop_assert!(is_empty(&permits));
+        assert_empty(&permits);
     }
 }

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_repetition_is_counted_and_told_at_growing_intervals() {
+    async fn a_repetition_is_counted_and_logged_at_growing_intervals() {
         let refusals = Refusals::default();
         assert_eq!(told(&refusals, "denied (request id 1a-2b)").as_deref(), Some(""));
         let mut told_at = Vec::new();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn another_text_or_class_is_told_at_once_and_what_comes_back_is_new() {
+    async fn another_text_or_class_is_logged_at_once_and_an_old_one_counts_as_new() {
         let refusals = Refusals::default();
         assert!(told(&refusals, "it expired 5 s ago").is_some());
         assert!(told(&refusals, "it expired 65 s ago").is_none());
@@ -209,11 +209,12 @@ mod tests {
         minutes(600).await;
         assert!(told(&refusals, "objects[1]: wrong").is_some());
         minutes(1).await;
-        assert!(told(&refusals, "objects[1]: wrong").is_some(), "the interval begins anew");
+        // The interval begins anew.
+        assert!(told(&refusals, "objects[1]: wrong").is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_namespace_logs_a_bounded_amount_and_silences_nobody_else() {
+    async fn a_noisy_namespace_is_limited_and_silences_nobody_else() {
         let refusals = Refusals::default();
         let long = "x".repeat(6000);
         let mut bytes = 0;
@@ -226,15 +227,16 @@ mod tests {
                 tokio::time::advance(Duration::from_secs(1)).await;
             }
         }
-        assert!(bytes < (64 << 10) + 1001 * 64, "{bytes}");
+        assert!(bytes < (64 << 10) + 1001 * 64, "{bytes} bytes of log");
         assert_eq!(told(&refusals, "denied").as_deref(), Some(""));
         minutes(60).await;
         let untold = refusals.tell("noisy", "class", "other").unwrap();
-        assert!(untold.dropped > 0 && untold.to_string().contains("were not logged"), "{untold}");
+        assert_ne!(untold.dropped, 0);
+        assert!(untold.to_string().contains("were not logged"), "{untold}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_remembered_is_bounded() {
+    async fn the_number_of_remembered_refusals_is_limited() {
         let refusals = Refusals::default();
         for number in 0..10_000 {
             refusals.tell(&format!("namespace-{number}"), "class", "denied");
@@ -243,6 +245,9 @@ mod tests {
         }
         let namespaces = refusals.namespaces.lock().unwrap();
         assert_eq!(namespaces.len(), MAX_NAMESPACES);
-        assert!(namespaces.values().all(|namespace| namespace.known.len() <= MAX_REFUSALS));
+        for (name, namespace) in namespaces.iter() {
+            let known = namespace.known.len();
+            assert!(known <= MAX_REFUSALS, "{known} refusals of {name}; the maximum is {MAX_REFUSALS}");
+        }
     }
 }

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn one_namespace_gets_a_half_two_a_third_each_and_a_third_still_finds_room() {
+    fn one_namespace_gets_half_and_later_ones_still_find_room() {
         let shares = Shares::new(120);
         let first = fill(&shares, "a");
         assert_eq!(first.len(), 60);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_nothing_may_take_all_that_is_free() {
+    fn a_namespace_that_holds_nothing_may_take_all_that_is_free() {
         let shares = Shares::new(100);
         let _heavy = shares.try_take("heavy", 50).unwrap();
         let refused = shares.try_take("heavy", 1).unwrap_err();
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_whole_is_granted_alone() {
+    fn an_amount_larger_than_the_total_is_granted_alone() {
         let shares = Shares::new(10);
         let small = shares.try_take("a", 1).unwrap();
         assert!(shares.try_take("b", 11).is_err());
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_take_is_not_kept_waiting_by_small_ones() {
+    async fn small_takes_do_not_keep_a_large_one_waiting() {
         let shares = Shares::new(10);
         let mut small = fill(&shares, "small");
         let mut large = std::pin::pin!(shares.take("large", 8));
@@ -308,10 +308,12 @@ mod tests {
         small.truncate(3);
         assert!(shares.try_take("small", 1).is_err());
         assert!(shares.take("small", 1).now_or_never().is_none());
-        assert!(shares.try_take("newcomer", 1).is_ok(), "who holds nothing passes");
+        // A namespace that holds nothing passes those that wait.
+        shares.try_take("newcomer", 1).unwrap();
         small.truncate(2);
         let large = large.now_or_never().unwrap();
-        assert_eq!((large.amount(), shares.taken()), (8, 10));
+        assert_eq!(large.amount(), 8);
+        assert_eq!(shares.taken(), 10);
         assert!(shares.try_take("small", 1).is_err());
     }
 
@@ -321,14 +323,15 @@ mod tests {
         let mut share = shares.try_take("a", 10).unwrap();
         share.shrink_to(4);
         share.shrink_to(9);
-        assert_eq!((share.amount(), shares.taken()), (4, 4));
+        assert_eq!(share.amount(), 4);
+        assert_eq!(shares.taken(), 4);
         drop(share);
         assert_eq!(shares.taken(), 0);
         assert!(shares.state().namespaces.is_empty());
     }
 
     #[tokio::test]
-    async fn a_waiter_is_served_when_room_is_given_back_and_a_dropped_one_leaves_nothing() {
+    async fn a_waiter_is_served_when_room_is_free_and_a_dropped_one_leaves_nothing() {
         let shares = Shares::new(10);
         let held = shares.take("a", 10).await;
         assert!(shares.take("b", 1).now_or_never().is_none());
@@ -344,7 +347,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_those_who_wait_the_one_that_holds_least_is_served_first() {
+    async fn the_waiter_that_holds_least_is_served_first() {
         let shares = Shares::new(12);
         let (kept, released) = (shares.take("greedy", 2).await, shares.take("other", 10).await);
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -379,10 +382,11 @@ mod tests {
                 if let Ok(share) = shares.try_take(&namespace.to_string(), amount.min(300)) {
                     held.push(share);
                 }
-                prop_assert!(alone || shares.taken() <= 1000);
+                prop_assert!(alone || shares.taken() <= 1000, "{} of 1000 are taken", shares.taken());
             }
             let by_ones = fill(&shares, "newcomer");
-            prop_assert!(shares.taken() == 1000 || !by_ones.is_empty());
+            let has_room = shares.taken() == 1000 || !by_ones.is_empty();
+            prop_assert!(has_room, "nothing for the newcomer, with {} of 1000 taken", shares.taken());
         }
     }
 }

@@ -282,12 +282,12 @@ mod tests {
         let all =
             join_all((0..1000).map(|_| slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, fetch)))
                 .await;
-        assert!(all.iter().all(|result| *result == Ok(0)));
+        assert_eq!(all, vec![Ok(0); 1000]);
         assert_eq!(fetches.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn waiters_share_a_failure_and_the_next_caller_asks_again() {
+    async fn waiters_share_a_failure_and_the_next_caller_fetches_again() {
         let (slots, fetches) = (Numbers::new(), AtomicU32::new(0));
         let fetch = async |()| {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -296,7 +296,7 @@ mod tests {
         };
         let all =
             join_all((0..10).map(|_| slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, fetch))).await;
-        assert!(all.iter().all(|result| *result == Err("down")));
+        assert_eq!(all, [Err("down"); 10]);
         assert_eq!(fetches.load(Ordering::Relaxed), 1);
         assert_eq!(slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, async |()| Ok(7)).await, Ok(7));
     }
@@ -317,11 +317,12 @@ mod tests {
             ),
             slots.get_or_fetch(&"k", |_| true, |_| false, async || {}, async |()| Ok(1)),
         );
-        assert_eq!((refused, accepted), (Err("forged"), Ok(1)));
+        assert_eq!(refused, Err("forged"));
+        assert_eq!(accepted, Ok(1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_who_share_no_failure_try_one_after_another() {
+    async fn callers_that_share_no_failure_try_one_after_another() {
         let (slots, fetches) = (Numbers::new(), AtomicU32::new(0));
         let fetch = async |()| {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -330,7 +331,7 @@ mod tests {
         };
         let all = (0..10).map(|_| slots.get_or_fetch(&"k", |_| true, |_| false, async || {}, fetch));
         let all = tokio::time::timeout(Duration::from_secs(11), join_all(all)).await.unwrap();
-        assert!(all.iter().all(|result| *result == Err("refused")));
+        assert_eq!(all, [Err("refused"); 10]);
         assert_eq!(fetches.load(Ordering::Relaxed), 10);
     }
 
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_is_not_admitted_holds_nobody_up() {
+    async fn a_caller_that_waits_for_admission_delays_nobody() {
         let slots = Numbers::new();
         let admit = |after| move || tokio::time::sleep(Duration::from_secs(after));
         let began = tokio::time::Instant::now();
@@ -375,16 +376,18 @@ mod tests {
             ),
         );
         // And once admitted, it takes what the other has fetched.
-        assert_eq!((late, early), (Ok(2), Ok(2)));
+        assert_eq!(early, Ok(2));
+        assert_eq!(late, Ok(2));
     }
 
     #[tokio::test]
-    async fn what_is_forgotten_is_fetched_again_and_swept() {
+    async fn a_forgotten_value_is_fetched_again_and_swept() {
         let slots = Numbers::new();
         let get = async |value| {
             slots.get_or_fetch(&"k", |_| true, |_| true, async || {}, async |()| Ok(value)).await
         };
-        assert_eq!((get(1).await, get(2).await), (Ok(1), Ok(1)));
+        assert_eq!(get(1).await, Ok(1));
+        assert_eq!(get(2).await, Ok(1));
         slots.forget(&"k", |held| *held == 9);
         assert_eq!(get(2).await, Ok(1));
         slots.forget(&"k", |held| *held == 1);

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_namespace_waits_for_a_step_and_not_for_all_the_work_before_it() {
+    async fn another_namespace_waits_for_one_step_and_not_for_all_earlier_work() {
         let (workers, gate) = (Workers::new(), Arc::new(Gate::default()));
         let order = Arc::new(Mutex::new(Vec::new()));
         let many = |namespace: &'static str, jobs: usize, steps: usize| {
@@ -219,7 +219,9 @@ mod tests {
         let all = async { tokio::join!(join_all(greedy), join_all(modest)) };
         let opened = async { gate.open() };
         let ((greedy, modest), ()) = tokio::join!(all, opened);
-        assert!(greedy.iter().chain(&modest).all(Result::is_ok));
+        for result in greedy.into_iter().chain(modest) {
+            result.unwrap();
+        }
         let order = order.lock().unwrap();
         let last = order.iter().rposition(|namespace| *namespace == "modest").unwrap();
         // Its three steps come with the first steps of the others: two workers take turns.
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_not_continued() {
+    async fn a_job_that_nobody_waits_for_is_stopped() {
         let (workers, gate) = (Workers::new(), Arc::new(Gate::default()));
         let steps = Arc::new(AtomicUsize::new(0));
         let (stopped, seen) = std::sync::mpsc::channel();
@@ -243,14 +245,14 @@ mod tests {
         });
         assert!(tokio::time::timeout(Duration::from_millis(10), job).await.is_err());
         gate.open();
-        assert!(seen.recv().unwrap(), "the step sees that it is to stop");
+        assert!(seen.recv().unwrap(), "the step does not see that it must stop");
         // The job is dropped, and its sender with it.
         assert!(seen.recv().is_err());
         assert_eq!(steps.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
-    async fn a_panic_ends_its_own_job_only() {
+    async fn a_panic_ends_only_its_own_job() {
         let workers = Workers::new();
         let lost = workers.run("a", |_| -> ControlFlow<()> { panic!("canary") });
         let (lost, kept) = tokio::join!(lost, workers.run("a", |_| ControlFlow::Break(7)));

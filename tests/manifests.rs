@@ -32,7 +32,7 @@ fn every_manifest_has_only_fields_that_kubernetes_knows() {
 }
 
 #[test]
-fn a_misspelt_field_is_found() {
+fn a_misspelled_field_is_found() {
     let account: Value = serde_json::json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
         "metadata": { "name": "latchkey", "labells": {} },
@@ -43,7 +43,7 @@ fn a_misspelt_field_is_found() {
 }
 
 #[test]
-fn the_default_manifest_asks_for_no_more_than_it_needs() {
+fn the_default_manifest_requests_only_what_it_needs() {
     let pod = pod_of("deploy/latchkey.yaml");
     let container = &pod["containers"][0];
     let security = &container["securityContext"];
@@ -60,7 +60,7 @@ fn the_default_manifest_asks_for_no_more_than_it_needs() {
 }
 
 #[test]
-fn the_kubelets_folder_is_mounted_only_where_the_provider_writes() {
+fn the_kubelet_folder_is_mounted_only_for_provider_writes() {
     let pod = pod_of("deploy/latchkey-provider-writes.yaml");
     assert_eq!(host_folders(&pod), ["/var/run/secrets-store-csi-providers", "/var/lib/kubelet/pods"]);
     let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
@@ -70,7 +70,7 @@ fn the_kubelets_folder_is_mounted_only_where_the_provider_writes() {
 }
 
 #[test]
-fn the_program_takes_the_arguments_of_every_manifest() {
+fn the_program_accepts_the_arguments_of_every_manifest() {
     let mut read = 0;
     for object in manifests().iter().flat_map(|path| objects(path)) {
         let Some(args) = object["spec"]["template"]["spec"]["containers"][0]["args"].as_array() else {

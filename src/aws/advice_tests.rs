@@ -70,7 +70,7 @@ fn codes_mean_what_aws_documents() {
 }
 
 #[test]
-fn the_policy_that_aws_names_is_blamed_and_no_other() {
+fn only_the_policy_that_aws_names_is_blamed() {
     for (policy, whose) in [
         ("identity-based policy", "an identity-based policy of role web"),
         ("resource-based policy", "the resource's own policy"),
@@ -103,12 +103,13 @@ fn the_policy_that_aws_names_is_blamed_and_no_other() {
             );
         }
     }
-    assert!(told("with an explicit deny").starts_with("denied: a policy denies"));
+    let denied = told("with an explicit deny");
+    assert!(denied.starts_with("denied: a policy denies"), "{denied}");
     assert_eq!(told(""), format!("missing: {ACTION} on {SECRET}"));
 }
 
 #[test]
-fn what_aws_names_is_missing_and_not_what_was_asked_for() {
+fn the_missing_permission_is_the_one_that_aws_names() {
     let user = format!("User: {SESSION} is not authorized to perform:");
     let key = "arn:aws:kms:us-east-1:111122223333:key/0a1b";
     let because = "because no identity-based policy allows the kms:Decrypt action";
@@ -144,7 +145,7 @@ fn what_aws_names_is_missing_and_not_what_was_asked_for() {
 }
 
 #[test]
-fn a_long_name_hides_no_policy_and_a_strange_one_blames_none() {
+fn a_long_or_misleading_name_does_not_change_the_advice() {
     let name = "x".repeat(1000);
     let message = |resource: &str| {
         format!(
@@ -152,15 +153,16 @@ fn a_long_name_hides_no_policy_and_a_strange_one_blames_none() {
         )
     };
     let long = format!("arn:aws:ssm:us-east-1:111122223333:parameter/{name}");
-    assert!(
-        told_of(&message(&long)).starts_with(&format!("missing: ssm:GetParameters on {long} in the session"))
-    );
+    let advice = told_of(&message(&long));
+    let says = format!("missing: ssm:GetParameters on {long} in the session");
+    assert!(advice.starts_with(&says), "{advice}");
     let named = "arn:aws:ssm:us-east-1:111122223333:parameter/kms/disabled/explicit-deny/vpc-endpoint-policy";
-    assert!(told_of(&message(named)).contains("in the session policy"));
+    let advice = told_of(&message(named));
+    assert!(advice.contains("in the session policy"), "{advice}");
 }
 
 #[test]
-fn a_secret_that_is_there_is_not_called_misnamed() {
+fn an_existing_secret_is_not_reported_as_misnamed() {
     let of = |message: &str| match judge(400, Some("ResourceNotFoundException"), message).1 {
         Some(Advice::Known(advice)) => advice,
         other => panic!("{other:?}"),
@@ -173,16 +175,25 @@ fn a_secret_that_is_there_is_not_called_misnamed() {
         ("VersionId: 1-2", "this version of it does not"),
     ] {
         let advice = of(&format!("{value} {end}"));
-        assert!(advice.starts_with("the secret exists") && advice.contains(says), "{advice}");
+        assert!(advice.starts_with("the secret exists"), "{advice}");
+        assert!(advice.contains(says), "{says:?} is not in {advice}");
     }
-    let none =
+    let (kind, advice) =
         judge(400, Some("ResourceNotFoundException"), "Secrets Manager can't find the specified secret.");
-    assert_eq!(none, (FailureKind::NotFound, None));
+    assert_eq!(kind, FailureKind::NotFound);
+    assert_eq!(advice, None);
 }
 
 #[test]
-fn a_missing_secrets_advice_fits_how_it_was_named() {
-    assert!(absent_secret("shop/db-AbCdEf").contains("without the random suffix"));
-    assert!(absent_secret("shop/db").starts_with("check the name"));
-    assert!(absent_secret(SECRET).contains("of this ARN"));
+fn advice_for_a_missing_secret_fits_its_name() {
+    for (id, says) in [
+        ("shop/db-AbCdEf", "without the random suffix"),
+        ("shop/db", "check the name"),
+        (SECRET, "of this ARN"),
+    ] {
+        let advice = absent_secret(id);
+        assert!(advice.contains(says), "{id}: {says:?} is not in {advice}");
+    }
+    let advice = absent_secret("shop/db");
+    assert!(advice.starts_with("check the name"), "{advice}");
 }

@@ -138,7 +138,7 @@ mod tests {
     const SECRETS: &str = "https://secretsmanager.us-east-1.amazonaws.com/";
 
     #[test]
-    fn no_proxy_means_what_it_means_to_go() {
+    fn no_proxy_is_read_as_in_go() {
         for around in [
             "*",
             "x, *",
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_named_one_by_one_or_by_their_first_bits() {
+    fn no_proxy_takes_addresses_and_networks() {
         for (entry, url) in [
             ("10.1.2.3", "https://10.1.2.3"),
             ("10.1.2.3:8443", "https://10.1.2.3:8443"),

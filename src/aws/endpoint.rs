@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_scheme_host_port_and_path() {
+    fn an_endpoint_is_a_scheme_host_port_and_path() {
         for good in [
             "http://127.0.0.1:4566",
             "https://vpce-1.sts.eu-central-1.vpce.amazonaws.com",

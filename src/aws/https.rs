@@ -77,7 +77,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         let settings = AwsSettings { ca_bundle: Some(path.clone()), ..AwsSettings::default() };
-        assert!(matches!(Aws::load(&settings).await, Err(AwsSetupError::ReadBundle { .. })));
+        let error = Aws::load(&settings).await.err().unwrap();
+        assert!(matches!(error, AwsSetupError::ReadBundle { .. }), "{error:?}");
         for bad in [
             "",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tls_goes_through_the_proxy_and_around_it_where_no_proxy_says_so() {
+    async fn tls_uses_the_proxy_except_for_no_proxy_hosts() {
         use aws_config::{BehaviorVersion, Region};
         use aws_credential_types::Credentials;
         use latchkey_emulator::{Authority, Emulator, Store};

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_that_was_used_longest_ago_goes() {
+    fn the_least_recently_used_client_is_dropped() {
         let clients = PerRegion::default();
         let region = |number: usize| Region::parse(&format!("us-east-{number}")).unwrap();
         let kept = |number| clients.get(&region(number), || 0) == 1;
@@ -66,7 +66,8 @@ mod tests {
             clients.get(&region(number), || 1);
             assert!(kept(0), "after {number} others");
         }
-        assert!(kept(999) && !kept(500));
+        assert!(kept(999), "the newest client was dropped");
+        assert!(!kept(500), "an old client was kept");
         assert_eq!(clients.made.lock().unwrap().clients.len(), MAX_KEPT);
     }
 }

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_scheme_goes_through_its_own_proxy_and_around_it_where_no_proxy_says_so() {
+    fn each_scheme_uses_its_own_proxy_except_for_no_proxy_hosts() {
         let routes = Routes {
             direct: "around",
             https: Some("through"),
@@ -181,24 +181,32 @@ mod tests {
         }
     }
 
-    fn read(set: &[(&str, &str)]) -> Result<(bool, bool), (&'static str, UrlError)> {
+    /// The schemes that have a proxy.
+    fn read(set: &[(&str, &str)]) -> Result<Vec<&'static str>, (&'static str, UrlError)> {
         let variable =
             |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, text)| (*text).to_owned());
-        Proxies::from_variables(variable).map(|proxies| (proxies.https.is_some(), proxies.http.is_some()))
+        let proxies = Proxies::from_variables(variable)?;
+        let https = proxies.https.is_some().then_some("https");
+        let http = proxies.http.is_some().then_some("http");
+        Ok(https.into_iter().chain(http).collect())
     }
 
     #[test]
-    fn each_scheme_has_its_own_proxy_and_capitals_come_first() {
-        assert_eq!(read(&[]), Ok((false, false)));
-        assert_eq!(read(&[("HTTPS_PROXY", ""), ("https_proxy", "proxy:3128")]), Ok((true, false)));
-        assert_eq!(read(&[("http_proxy", "http://proxy")]), Ok((false, true)));
-        // Go reads no ALL_PROXY.
-        assert_eq!(read(&[("ALL_PROXY", "http://proxy")]), Ok((false, false)));
-        assert_eq!(read(&[("HTTPS_PROXY", "proxy"), ("https_proxy", "no proxy")]), Ok((true, false)));
+    fn each_scheme_has_its_own_proxy_and_uppercase_variables_win() {
+        for (set, schemes) in [
+            (&[][..], &[][..]),
+            (&[("HTTPS_PROXY", ""), ("https_proxy", "proxy:3128")], &["https"]),
+            (&[("http_proxy", "http://proxy")], &["http"]),
+            // Go reads no ALL_PROXY.
+            (&[("ALL_PROXY", "http://proxy")], &[]),
+            (&[("HTTPS_PROXY", "proxy"), ("https_proxy", "no proxy")], &["https"]),
+        ] {
+            assert_eq!(read(set).as_deref(), Ok(schemes), "{set:?}");
+        }
     }
 
     #[test]
-    fn a_proxy_is_a_url_or_a_host_and_may_ask_for_a_password() {
+    fn a_proxy_is_a_url_or_a_host_and_may_have_a_password() {
         for (text, url) in [
             ("proxy.example", "http://proxy.example/"),
             ("proxy.example:3128", "http://proxy.example:3128/"),
@@ -226,10 +234,14 @@ mod tests {
             "http://proxy\n",
             " ",
         ] {
-            assert_eq!(read(&[("https_proxy", bad)]), Err(("https_proxy", UrlError::NoProxy)), "{bad:?}");
+            let (variable, error) = read(&[("https_proxy", bad)]).unwrap_err();
+            assert_eq!(variable, "https_proxy", "{bad:?}");
+            assert_eq!(error, UrlError::NoProxy, "{bad:?}");
         }
         for socks in ["socks5://proxy:1080", "SOCKS5H://proxy:1080", "socks4://proxy"] {
-            assert_eq!(read(&[("HTTP_PROXY", socks)]), Err(("HTTP_PROXY", UrlError::Socks)), "{socks}");
+            let (variable, error) = read(&[("HTTP_PROXY", socks)]).unwrap_err();
+            assert_eq!(variable, "HTTP_PROXY", "{socks}");
+            assert_eq!(error, UrlError::Socks, "{socks}");
         }
     }
 }

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_selector_is_taken_where_one_thing_was_asked() {
+    fn an_answer_without_a_selector_is_accepted_for_a_single_request() {
         let alone = |version, label| versions(&[reference("/a", version, label)], vec![parameter(3, None)]);
         assert_eq!(alone(None, Some("live")), [Some(3)]);
         assert_eq!(alone(Some("3"), None), [Some(3)]);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_to_a_secret_has_the_secrets_version() {
+    fn a_referenced_secret_has_the_secrets_version() {
         let parameter =
             Parameter::builder().version(0).source_result(r#"{"ARN":"a","versionId":"v-1"}"#).build();
         let region = Region::parse("us-east-1").unwrap();

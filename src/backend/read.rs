@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn who_gave_a_value_may_take_it_away() {
+    fn the_region_that_gave_a_value_may_revoke_it() {
         use FailureKind::{Denied, KmsDenied, NotFound, Outage, Throttled, Unusable};
         let (east, west) = (Region::parse("us-east-1").unwrap(), Region::parse("us-west-2").unwrap());
         for (primary, failover, giver, required, lost) in [
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failover_region_gives_nothing_that_the_primary_denies_in_part() {
+    fn a_partial_denial_by_the_primary_region_prevents_failover() {
         let failed = |kind| Err(ReadFailure::of_primary(*failure(kind, "us-east-1")));
         assert!(unanswered(&[failed(FailureKind::Outage), failed(FailureKind::Throttled)]));
         assert!(!unanswered(&[failed(FailureKind::Outage), failed(FailureKind::Denied)]));

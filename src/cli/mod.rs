@@ -197,27 +197,28 @@ mod tests {
     }
 
     #[test]
-    fn no_subcommand_is_serve_and_go_flags_are_taken() {
+    fn the_default_command_is_serve_and_go_style_flags_work() {
         for args in [
             &["-provider-volume=/x", "--driver-writes-secrets=false", "-qps=5", "-burst", "10"][..],
             &["serve", "--provider-volume", "/x", "--driver-writes-secrets=F"][..],
         ] {
             let config = serve(args).unwrap();
-            assert_eq!(config.provider_volume, PathBuf::from("/x"));
-            assert!(config.writer.is_some());
+            assert_eq!(config.provider_volume, PathBuf::from("/x"), "{args:?}");
+            assert!(config.writer.is_some(), "{args:?}");
         }
         assert!(serve(&["--driver-writes-secrets"]).unwrap().writer.is_none());
         assert!(serve(&[]).unwrap().writer.is_none());
     }
 
     #[test]
-    fn a_command_that_does_not_exist_is_named() {
+    fn an_unknown_command_is_named() {
         let error = serve(&["moutn"]).unwrap_err().to_string();
-        assert!(error.contains("subcommand 'moutn'") && error.contains("'mount'"), "{error}");
+        assert!(error.contains("subcommand 'moutn'"), "{error}");
+        assert!(error.contains("'mount'"), "{error}");
     }
 
     #[test]
-    fn unusable_values_are_refused_with_what_is_expected() {
+    fn invalid_values_are_refused_with_the_expected_form() {
         for (args, expected) in [
             (&["--mount-timeout=1"][..], "duration"),
             (&["--mount-timeout=0s"], "duration"),
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_that_contradict_each_other_are_refused() {
+    fn contradictory_flags_are_refused() {
         for (args, says) in [
             (
                 ["--min-refresh-interval=2m", "--max-refresh-interval=1m"],
@@ -251,11 +252,12 @@ mod tests {
             assert!(error.contains(says), "{error}");
         }
         let rules = serve(&["--allowed-regions=", "--min-refresh-interval=5s"]).unwrap().rules;
-        assert_eq!((rules.allowed_regions, rules.min_refresh_interval.as_secs()), (None, 5));
+        assert_eq!(rules.allowed_regions, None);
+        assert_eq!(rules.min_refresh_interval.as_secs(), 5);
     }
 
     #[test]
-    fn the_agents_timeout_is_gos_text_or_empty() {
+    fn the_agents_timeout_is_a_go_duration_or_empty() {
         let timeout = |text: &str| {
             serve(&[&format!("--pod-identity-http-timeout={text}")]).unwrap().identity.agent.timeout
         };

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_smallest_of_those_who_wait_is_next_and_no_more_pass_than_fit() {
+    async fn the_smallest_waiting_request_is_next_and_the_limit_holds() {
         let lane = Lane::new(10);
         let first = lane.enter(10).await;
         let order = Arc::new(Mutex::new(Vec::new()));
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_gives_up_leaves_nothing_behind() {
+    async fn a_waiter_that_gives_up_leaves_nothing_behind() {
         let lane = Lane::new(10);
         let first = lane.enter(8).await;
         assert!(lane.enter(3).now_or_never().is_none());

@@ -164,17 +164,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_is_answered_internal_and_quotes_nothing() {
+    async fn a_panic_is_answered_with_internal_and_quotes_nothing() {
         let result = in_a_task_of_its_own(async { panic!("canary-4711") }).await;
         let status = status_of(&result.unwrap_err());
         assert_eq!(status.code(), Code::Internal);
         assert!(!status.message().contains("canary"), "{status}");
         let next = in_a_task_of_its_own(async { Err(MountError::Deadline(Duration::from_secs(1))) }).await;
-        assert!(matches!(next, Err(MountError::Deadline(_))));
+        let error = next.err().unwrap();
+        assert!(matches!(error, MountError::Deadline(_)), "{error}");
     }
 
     #[test]
-    fn the_drivers_patience_is_kept_with_time_for_an_answer() {
+    fn the_drivers_deadline_leaves_time_for_an_answer() {
         let patience = |text: &str| {
             let mut request = Request::new(());
             request.metadata_mut().insert("grpc-timeout", text.parse().unwrap());

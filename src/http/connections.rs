@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_holds_most_loses_its_oldest() {
+    async fn the_host_with_most_connections_loses_its_oldest() {
         let ended = Arc::new(Mutex::new(Vec::new()));
         let mut connections = Connections::new(4);
         let mut open = |host: u8, number: u8| {

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_dots_is_found_however_it_is_nested() {
+    fn a_key_with_dots_is_found_at_any_depth() {
         let path = |path: &str| Some(Advice::Path(path.to_owned()));
         assert_eq!(
             advice("spring.datasource.password", r#"{"spring.datasource.password":"x"}"#),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn json_within_a_string_is_named() {
+    fn json_inside_a_string_is_reported() {
         let text = r#"{"config":"{\"user\":{\"name\":\"x\"}}","words":"user.name"}"#;
         assert_eq!(advice("config.user.name", text), Some(Advice::JsonText("config".to_owned())));
         assert_eq!(advice("config.other", text), None);

@@ -133,7 +133,7 @@ fn every(mut each: impl FnMut(&str, &str, Result<usize, SearchError>)) {
 }
 
 #[test]
-fn no_attack_gets_beyond_its_fuel() {
+fn no_attack_exceeds_its_fuel() {
     let mut out_of_fuel = 0;
     every(|name, attack, result| match result {
         Ok(bytes) => assert!(bytes <= 4 << 20, "{name}: {attack} made {bytes} bytes"),
@@ -145,7 +145,7 @@ fn no_attack_gets_beyond_its_fuel() {
 }
 
 #[test]
-fn the_attack_of_old_is_refused() {
+fn the_known_attack_is_refused() {
     let json = format!("[{}1]", "1,".repeat(32_000));
     let document = Document::parse(json.as_bytes(), &mut Fuel::new(&|| false)).unwrap();
     let attack = format!("length([{}@]|[])", "@,".repeat(250));
@@ -154,7 +154,7 @@ fn the_attack_of_old_is_refused() {
 }
 
 #[test]
-fn an_evaluation_is_stopped_from_outside() {
+fn an_evaluation_can_be_stopped_from_outside() {
     let stop = std::cell::Cell::new(false);
     let json = format!("[{}1]", "1,".repeat(32_000));
     let asked = std::cell::Cell::new(0);
@@ -167,11 +167,12 @@ fn an_evaluation_is_stopped_from_outside() {
         Expression::parse("map(&to_string(@), @)").unwrap().search(&document, &mut Fuel::new(&stops));
     assert_eq!(search.unwrap_err(), SearchError::Fuel(OutOfFuel::Stopped));
     stop.set(true);
-    assert!(Document::parse(json.as_bytes(), &mut Fuel::new(&stops)).is_err());
+    let stopped = Document::parse(json.as_bytes(), &mut Fuel::new(&stops));
+    assert!(stopped.is_err(), "the document was read to its end");
 }
 
 #[test]
-fn the_deepest_expressions_have_the_stack_they_need() {
+fn the_deepest_expressions_fit_the_stack() {
     // Less than the 2 MiB of every thread of the program.
     let thread = std::thread::Builder::new().stack_size(3 << 19).spawn(|| {
         every(|_, _, _| {});

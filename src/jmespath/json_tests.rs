@@ -12,7 +12,7 @@ fn string(json: &[u8]) -> String {
 }
 
 #[test]
-fn what_go_reads_is_read() {
+fn json_that_go_accepts_is_accepted() {
     for json in [
         "null",
         " true ",
@@ -34,7 +34,7 @@ fn what_go_reads_is_read() {
 }
 
 #[test]
-fn what_go_refuses_is_refused_with_its_place_and_without_its_text() {
+fn json_that_go_refuses_is_refused_with_its_place_and_without_its_text() {
     for (json, line, column) in [
         ("", 1, 1),
         ("canary", 1, 1),
@@ -77,7 +77,7 @@ fn bytes_that_are_not_utf_8_become_replacement_characters_as_in_go() {
 }
 
 #[test]
-fn a_surrogate_without_its_other_half_becomes_a_replacement_character_as_in_go() {
+fn a_lone_surrogate_becomes_a_replacement_character_as_in_go() {
     assert_eq!(string(br#"["\ud83d\ude00"]"#), "😀");
     assert_eq!(string(br#"["\ud800"]"#), "\u{fffd}");
     assert_eq!(string(br#"["\ud800x"]"#), "\u{fffd}x");
@@ -87,7 +87,7 @@ fn a_surrogate_without_its_other_half_becomes_a_replacement_character_as_in_go()
 }
 
 #[test]
-fn nesting_ends_where_gos_does() {
+fn nesting_has_the_same_limit_as_in_go() {
     let nested = |open: &str, close: &str, depth: usize| open.repeat(depth) + "1" + &close.repeat(depth);
     assert_eq!(parsed(nested("[", "]", MAX_DEPTH).as_bytes()), Ok(()));
     assert_eq!(parsed(nested("{\"\":", "}", MAX_DEPTH).as_bytes()), Ok(()));

@@ -46,10 +46,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_caret_stands_at_the_place() {
+    fn the_caret_marks_the_place_of_the_error() {
         let error = SyntaxError::new("a name is expected", "a.\n.b", 3);
         assert_eq!(error.to_string(), r"a name is expected, at the ^ in a.\n^.b");
-        assert!(SyntaxError::new("x", "abc", 3).to_string().ends_with("abc^"));
+        let at_the_end = SyntaxError::new("x", "abc", 3).to_string();
+        assert!(at_the_end.ends_with("abc^"), "{at_the_end}");
     }
 
     #[test]

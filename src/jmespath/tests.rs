@@ -21,7 +21,7 @@ const SHOP: &str = r#"{"quota":[3,1,2],"port":5432.0,"price":1.10,"long":1234567
     "none":[],"empty":{},"html":"<a&b>","spelled":{"b" : 1.0, "a":[ ]}}"#;
 
 #[test]
-fn to_string_writes_as_aws_own_provider_does() {
+fn to_string_writes_as_awss_own_provider_does() {
     for (expression, text) in [
         ("to_string(sum(quota))", "6"),
         ("to_string(avg(quota))", "2"),
@@ -47,7 +47,7 @@ fn to_string_writes_as_aws_own_provider_does() {
 }
 
 #[test]
-fn what_comes_from_the_document_keeps_its_own_text() {
+fn a_value_from_the_document_keeps_its_text() {
     for (expression, text) in [
         ("port", "5432.0"),
         ("price", "1.10"),
@@ -65,7 +65,7 @@ fn what_comes_from_the_document_keeps_its_own_text() {
 }
 
 #[test]
-fn computed_numbers_have_no_needless_fraction() {
+fn computed_whole_numbers_have_no_fraction() {
     for (expression, text) in [
         ("sum(quota)", "6"),
         ("avg(quota)", "2"),
@@ -79,7 +79,7 @@ fn computed_numbers_have_no_needless_fraction() {
 }
 
 #[test]
-fn what_follows_a_multi_select_in_a_projection_picks_of_the_result() {
+fn a_selection_after_a_multi_select_applies_to_its_result() {
     for (expression, text) in [
         ("users[].{q: n}[0].q", "a"),
         ("users[?s=='on'].{q: n}[0].q", "a"),
@@ -96,7 +96,7 @@ fn what_follows_a_multi_select_in_a_projection_picks_of_the_result() {
 }
 
 #[test]
-fn null_and_what_a_filter_or_projection_leaves_empty_find_nothing() {
+fn null_and_empty_filters_and_projections_find_nothing() {
     for expression in [
         r#"users[?n=="b"].s"#,
         "users[?n=='z']",
@@ -155,13 +155,14 @@ fn a_literal_key_is_looked_up_as_it_is() {
         |key| document.member(key, fuel).unwrap().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
     assert_eq!(member("a.b").as_deref(), Some("dotted"));
     assert_eq!(member("list").as_deref(), Some("[ 1 ]"));
-    assert_eq!((member("n"), member("b")), (None, None));
+    assert_eq!(member("n"), None);
+    assert_eq!(member("b"), None);
     let list = Document::parse(b"[1]", fuel).unwrap();
     assert_eq!(list.member("0", fuel).unwrap(), None);
 }
 
 #[test]
-fn what_a_text_alone_tells_is_refused_before_there_is_a_value() {
+fn an_expression_that_can_never_succeed_is_refused_at_compile_time() {
     for (expression, says) in [
         ("", "it ends where a name or another value is expected, at the ^ in ^"),
         (
@@ -207,7 +208,7 @@ fn what_a_text_alone_tells_is_refused_before_there_is_a_value() {
 }
 
 #[test]
-fn a_function_that_does_not_take_a_value_names_types_and_no_value() {
+fn a_type_error_of_a_function_names_types_and_no_value() {
     let canary = r#"{"a":"canary","l":["canary",1],"big":1e308}"#;
     for (expression, says) in [
         ("abs(a)", "abs takes a number as argument 1, and gets: string"),

@@ -137,9 +137,11 @@ mod tests {
         for partition in ["aws", "aws-cn", "aws-us-gov", "aws-iso-b"] {
             let text = format!("arn:{partition}:secretsmanager:xx-yy-1:111122223333:secret:a/b:c-AbCdEf");
             let arn = Arn::parse(&text).unwrap();
-            assert_eq!((arn.partition, arn.service), (partition, "secretsmanager"));
-            assert_eq!(arn.resource, "secret:a/b:c-AbCdEf");
-            assert!(RoleArn::parse(&format!("arn:{partition}:iam::111122223333:role/path/name")).is_some());
+            assert_eq!(arn.partition, partition);
+            assert_eq!(arn.service, "secretsmanager", "{text}");
+            assert_eq!(arn.resource, "secret:a/b:c-AbCdEf", "{text}");
+            let role = format!("arn:{partition}:iam::111122223333:role/path/name");
+            assert!(RoleArn::parse(&role).is_some(), "{role}");
         }
         for bad in ["", "arn", "arn:aws:ssm:us-east-1:1", "ARN:aws:ssm:us-east-1:1:x", "arn::ssm:r:1:x"] {
             assert_eq!(Arn::parse(bad), None, "{bad}");
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_role_is_a_role() {
+    fn only_a_roles_arn_is_accepted_as_a_role() {
         for bad in [
             "role/x",
             "arn:aws:iam::1:role/x",

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_encoded_is_refused() {
+    fn text_that_is_not_encoded_is_refused() {
         for (encoding, text) in [
             (Encoding::Base64, "AAH_-g=="),
             (Encoding::Base64, "A"),

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_followed_and_a_key_is_taken_as_it_is() {
+    fn a_path_is_followed_and_a_key_is_literal() {
         let json = r#"{"a.b":"dotted","a":{"b":"nested"}}"#;
         let found = |expression: Expression| extract(&expression, json).map(|value| value.expose().to_vec());
         assert_eq!(found(Expression::jmes_path("a.b", 99).unwrap()).as_deref(), Some(&b"nested"[..]));
@@ -177,15 +177,15 @@ mod tests {
     }
 
     #[test]
-    fn length_is_bounded() {
-        assert!(Expression::jmes_path("abc", 3).is_ok());
+    fn an_expressions_length_is_limited() {
+        Expression::jmes_path("abc", 3).unwrap();
         let long = ExpressionError::Long { bytes: 4, limit: 3 };
         assert_eq!(Expression::jmes_path("abcd", 3).unwrap_err(), long);
         assert_eq!(Expression::key("abcd", 3).unwrap_err(), long);
     }
 
     #[test]
-    fn what_could_be_a_key_is_told_how_to_be_one() {
+    fn an_invalid_path_that_could_be_a_key_suggests_key() {
         for text in ["db-password", "2fa", "größe", "spring.datasource-url", "my key"] {
             let error = Expression::jmes_path(text, 99).unwrap_err().to_string();
             assert!(error.ends_with(&format!("write key: {text} instead of path")), "{error}");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_that_finds_nothing_is_told_where_it_is() {
+    fn an_expression_that_finds_nothing_suggests_where_the_value_is() {
         let advice = |expression: Expression, json: &str| {
             let fuel = &mut Fuel::new(&|| false);
             expression.advice(&Document::parse(json.as_bytes(), fuel).unwrap(), fuel).unwrap_or_default()
@@ -212,13 +212,13 @@ mod tests {
             (advice(path("a.b"), r#"{"a":"{\"b\":1}"}"#), "a is a text that holds JSON"),
             (advice(path(r#"users[?n=="b"].s"#), "{}"), "a text in an expression has single quotes"),
         ] {
-            assert!(advice.contains(says), "{advice}");
+            assert!(advice.contains(says), "{says:?} is not in {advice:?}");
         }
         // Null, and what is not there at all.
         for (expression, json) in
             [(path("a.b"), r#"{"a":{"b":null}}"#), (key("a"), r#"{"a":null}"#), (path("x"), "{}")]
         {
-            assert_eq!(advice(expression, json), "");
+            assert_eq!(advice(expression, json), "", "{json}");
         }
     }
 }

@@ -114,12 +114,12 @@ mod tests {
         ] {
             assert!(FilePath::parse(bad).is_err(), "{bad:?}");
         }
-        assert!(FilePath::parse(&"x".repeat(256)).is_err());
-        assert!(FilePath::parse(&"x/".repeat(2100)).is_err());
+        FilePath::parse(&"x".repeat(256)).unwrap_err();
+        FilePath::parse(&"x/".repeat(2100)).unwrap_err();
     }
 
     #[test]
-    fn ordinary_names_are_kept_as_they_are() {
+    fn ordinary_names_are_kept() {
         for good in ["a", "db/password", ".env", "a..b", "\"quoted\"", "a b", "x/..y", "Ünï"] {
             assert_eq!(FilePath::parse(good).unwrap().as_str(), good);
         }
@@ -131,7 +131,8 @@ mod tests {
             if let Ok(path) = FilePath::parse(&text) {
                 let mut depth = 0;
                 for component in std::path::Path::new(path.as_str()).components() {
-                    prop_assert!(matches!(component, std::path::Component::Normal(_)));
+                    let is_name = matches!(component, std::path::Component::Normal(_));
+                    prop_assert!(is_name, "{component:?} in {text:?}");
                     depth += 1;
                 }
                 prop_assert_eq!(depth, path.components().count());

@@ -114,7 +114,7 @@ mod tests {
     struct Says(&'static str, #[source] Option<Box<dyn Error + Send + Sync>>);
 
     #[test]
-    fn a_reason_is_told_in_known_words_only() {
+    fn a_foreign_reason_is_shown_only_in_known_words() {
         let refused = io::Error::from_raw_os_error(111);
         let error = Says(
             "POST https://x/?token=canary",
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(said(&token[..40]), "<token>");
         // Cutting comes after.
         let late = format!("{} {token}", "x".repeat(590));
-        assert!(!said(&late).contains("eyJ"));
+        assert!(!said(&late).contains("eyJ"), "{}", said(&late));
         assert_eq!(said("eyJohn"), "eyJohn");
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_as_go_reads_them() {
+    fn durations_are_read_as_in_go() {
         for (text, millis) in [
             ("250ms", 250),
             ("2s", 2000),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn shown_durations_read_back() {
+    fn a_shown_duration_reads_back_as_the_same() {
         for millis in [0, 250, 1000, 61_000, 120_000, 3_600_000, 5_430_001] {
             let duration = Duration::from_millis(millis);
             assert_eq!(parse_duration(&show_duration(duration)), Some(duration));

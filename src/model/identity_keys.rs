@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_and_slips_name_the_parameter_that_was_meant() {
+    fn misspellings_suggest_the_intended_parameter() {
         for (key, known) in [
             ("rolearn", "roleArn"),
             ("RoleARN", "roleArn"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_speaks_of_an_identity_is_refused_without_a_parameter_of_that_name() {
+    fn an_unknown_key_about_an_identity_is_refused() {
         for key in [
             "roleSessionName",
             "iamRole",
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn other_unknown_keys_are_nobodys_identity() {
+    fn other_unknown_keys_are_not_about_an_identity() {
         for key in [
             "",
             "x",

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_is_repeated_stands_once() {
+    fn a_repeated_cause_is_shown_once() {
         let last = Link { message: "no such file", source: None };
         let middle = Link { message: "read failed: no such file", source: Some(Box::new(last)) };
         let first = Link { message: "cannot start", source: Some(Box::new(middle)) };
@@ -135,17 +135,18 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_cut_where_a_character_ends() {
+    fn a_long_name_is_cut_at_a_character_boundary() {
         assert_eq!(quoted("ä'\"\n").to_string(), r#""ä'\"\n""#);
         assert_eq!(quoted(&"ä".repeat(300)).to_string(), format!("\"{}…\"", "ä".repeat(100)));
         let escaped = quoted(&"\u{10fffe}".repeat(300)).to_string();
-        assert!(escaped.len() <= 205 && escaped.ends_with("…\""), "{escaped}");
+        assert!(escaped.len() <= 205, "{} bytes: {escaped}", escaped.len());
+        assert!(escaped.ends_with("…\""), "{escaped}");
         assert_eq!(shortened("ää", 3), "ä");
         assert_eq!(shortened("ää", 4), "ää");
     }
 
     #[test]
-    fn a_message_is_cut_while_it_is_made() {
+    fn a_message_is_limited_while_it_is_written() {
         struct Endless;
         impl fmt::Display for Endless {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,13 +156,14 @@ mod tests {
             }
         }
         let text = told(&Endless, 100, " …");
-        assert!(text.ends_with(" …") && text.len() <= 100, "{text}");
+        assert!(text.ends_with(" …"), "{text}");
+        assert!(text.len() <= 100, "{} bytes: {text}", text.len());
         assert!(serde_json::to_string(&text).unwrap().len() <= 102, "{text}");
         assert_eq!(told(&"short", 100, " …"), "short");
     }
 
     #[test]
-    fn nothing_in_a_message_forges_a_line_or_turns_it_round() {
+    fn a_message_cannot_forge_a_line_or_reverse_its_direction() {
         let text = "a\r\nb\u{1b}[31mc\u{202e}d\u{2028}e\u{85}f\u{9b}g\u{200d}h\0i\u{e0041}j";
         assert_eq!(logged(&text), "a  b [31mc d e f g h i j");
     }

@@ -152,7 +152,8 @@ mod tests {
         assert_eq!(mistakes.found.count, 1001);
         let found = mistakes.found.into_texts();
         assert!(found.concat().len() <= MAX_MISTAKES_BYTES + 20, "{found:?}");
-        assert!(found[0].len() == MAX_MISTAKE_BYTES && found[0].ends_with("x…"), "{}", found[0]);
+        assert_eq!(found[0].len(), MAX_MISTAKE_BYTES, "{}", found[0]);
+        assert!(found[0].ends_with("x…"), "{}", found[0]);
         assert!(found[1].starts_with("objects: 0  ü"), "{}", found[1]);
         let told = found.len() - 1;
         assert_eq!(found[told], format!("and {} more", 1001 - told));

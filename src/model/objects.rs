@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_decides_about_objects_is_in_their_digest() {
+    fn the_digest_covers_everything_that_determines_the_objects() {
         let mut text = ObjectsText::example("- {objectName: a}");
         let mut digests = vec![text.digest()];
         assert_eq!(ObjectsText::example("- {objectName: a}").digest(), digests[0]);

@@ -148,16 +148,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_name_names_the_workload_and_fits() {
+    fn a_session_name_contains_the_workload_and_fits() {
         assert_eq!(role_session_name("shop", "web"), "latchkey-shop.web");
         assert_ne!(role_session_name("a-b", "c"), role_session_name("a", "b-c"));
         let (a, b) = (role_session_name(&"n".repeat(63), "a"), role_session_name(&"n".repeat(63), "b"));
-        assert_eq!((a.len(), b.len()), (64, 64));
+        for name in [&a, &b] {
+            assert_eq!(name.len(), 64, "{name}");
+        }
         assert_ne!(a, b);
-        assert!(a.starts_with("latchkey-nnn"));
+        assert!(a.starts_with("latchkey-nnn"), "{a}");
         // The longest name that is kept whole, and the first one that is cut.
         assert_eq!(role_session_name("n", &"s".repeat(53)), format!("latchkey-n.{}", "s".repeat(53)));
-        assert!(role_session_name("n", &"s".repeat(54)).contains('='));
+        let cut = role_session_name("n", &"s".repeat(54));
+        assert!(cut.contains('='), "{cut}");
     }
 
     /// Names that Kubernetes allows, of namespaces and service accounts.
@@ -179,11 +182,11 @@ mod tests {
         /// No name of Kubernetes holds `=`: nobody can be called what another's
         /// cut name is.
         #[test]
-        fn only_a_cut_name_holds_the_mark((namespace, account) in accounts()) {
+        fn only_a_shortened_name_contains_the_mark((namespace, account) in accounts()) {
             let whole = format!("latchkey-{namespace}.{account}");
             let name = role_session_name(&namespace, &account);
             prop_assert_eq!(name.contains('='), whole.len() > 64);
-            prop_assert!(name == whole || name.contains('='), "{name}");
+            prop_assert!(name == whole || name.contains('='), "{name} of {whole}");
         }
     }
 

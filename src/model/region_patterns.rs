@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_compared_with_the_whole_name() {
+    fn a_pattern_must_match_the_whole_name() {
         let region = "eu-central-1";
         for good in [
             "eu-central-1",
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_matches_no_region_is_a_mistake_and_none_at_all_is_no_bound() {
+    fn a_pattern_that_can_match_no_region_is_a_mistake_and_no_pattern_allows_all() {
         assert_eq!(RegionPatterns::parse(""), Ok(None));
         assert_eq!(RegionPatterns::parse(" , "), Ok(None));
         for bad in ["EU-*", "eu", "eu-west", "eu-west-1.evil", "eu?west-1", "*.example"] {

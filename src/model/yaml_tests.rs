@@ -13,7 +13,7 @@ fn value_of(yaml: &str) -> String {
 }
 
 #[test]
-fn unquoted_scalars_become_text_as_go_prints_them() {
+fn unquoted_scalars_become_the_text_that_go_prints() {
     for (written, text) in [
         ("3", "3"),
         ("+7", "7"),
@@ -73,7 +73,7 @@ fn an_unquoted_number_keeps_its_spelling() {
 }
 
 #[test]
-fn duplicates_merges_and_marks_read_as_go_reads_them() {
+fn duplicates_merges_and_byte_order_marks_are_read_as_in_go() {
     assert_eq!(value_of("k: a\nk: b"), "b");
     assert_eq!(value_of("\u{feff}k: a\r\n"), "a");
     assert_eq!(value_of("k: a\n---\nk: b"), "a");
@@ -109,13 +109,13 @@ fn bombs_and_garbage_are_errors_with_a_place() {
             })
             .collect::<String>()
     );
-    assert!(read(&bomb).is_err());
-    assert!(read(&"[".repeat(10_000)).is_err());
+    read(&bomb).unwrap_err();
+    read(&"[".repeat(10_000)).unwrap_err();
     assert_eq!(read("a: b\n c: d\n").unwrap_err().line, 2);
 }
 
 #[test]
-fn the_deepest_nests_fit_half_of_a_threads_stack() {
+fn the_deepest_nesting_fits_half_of_a_threads_stack() {
     let attack = || {
         for levels in [8, 11, 12, 13, 64, 1000, 40_000] {
             let block = |opening: &str| {
@@ -156,8 +156,8 @@ fn the_deepest_nests_fit_half_of_a_threads_stack() {
     std::thread::Builder::new().stack_size(1 << 20).spawn(attack).unwrap().join().unwrap();
     // No error of depth hides what the limit allows.
     let deep = "[".repeat(MAX_DEPTH - 1) + &"]".repeat(MAX_DEPTH - 1);
-    assert!(read(&deep).is_ok());
-    assert!(read(&("[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1))).is_err());
+    read(&deep).unwrap();
+    read(&("[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1))).unwrap_err();
 }
 
 proptest! {
@@ -186,7 +186,7 @@ proptest! {
 }
 
 #[test]
-fn an_error_names_the_line_and_the_column_that_are_wrong() {
+fn an_error_names_its_line_and_column() {
     for (text, place) in [
         ("- a: b\n   c: d\n", "line 2, column 5: mapping values"),
         ("- a: b\r\n   c: d\r\n", "line 2, column 5: mapping values"),
@@ -199,12 +199,13 @@ fn an_error_names_the_line_and_the_column_that_are_wrong() {
         ("- a: @x\n", "line 1, column 6: unexpected character"),
     ] {
         let error = read(text).unwrap_err().to_string();
-        assert!(error.starts_with(place) && error.matches("line").count() <= 2, "{text:?}: {error}");
+        assert!(error.starts_with(place), "{text:?}: {error}");
+        assert!(error.matches("line").count() <= 2, "{text:?} names two places: {error}");
     }
 }
 
 #[test]
-fn what_stands_behind_the_first_document_is_told() {
+fn text_after_the_first_document_is_reported() {
     for (text, lost) in [
         ("  - a: 1\n    b: 2\n- a: 3\n  b: 4\n", Some(3)),
         ("  - a: 1\r\n  - b: 2\r\n - a: 3\r\n", Some(3)),
@@ -224,6 +225,6 @@ fn what_stands_behind_the_first_document_is_told() {
 #[test]
 fn a_manifest_may_be_deeper_than_a_class() {
     let deep = "{a: ".repeat(20) + "c" + &"}".repeat(20);
-    assert!(read_manifest(&deep).unwrap().is_some());
-    assert!(read_manifest(&"[".repeat(10_000)).is_err());
+    assert!(read_manifest(&deep).unwrap().is_some(), "{deep}");
+    read_manifest(&"[".repeat(10_000)).unwrap_err();
 }

@@ -36,7 +36,7 @@ fn readings() -> Vec<Readings> {
 }
 
 #[test]
-fn the_same_values_are_taken_apart_once() {
+fn the_same_values_are_shaped_once() {
     let readings = readings();
     let first = shaping(CLASS, &readings, 4096).finish().unwrap();
     assert!(first.computed);
@@ -48,7 +48,7 @@ fn the_same_values_are_taken_apart_once() {
 }
 
 #[test]
-fn another_way_of_taking_a_value_apart_shares_nothing() {
+fn another_way_of_shaping_a_value_shares_nothing() {
     let readings = readings();
     shaping(CLASS, &readings, 4096).finish().unwrap();
     for (from, to) in [("path: user", "key: user"), ("length(rows)", "'rows[0]'"), ("base64", "base64url")] {
@@ -58,7 +58,7 @@ fn another_way_of_taking_a_value_apart_shares_nothing() {
 }
 
 #[test]
-fn what_fails_is_not_kept() {
+fn a_failure_is_not_kept() {
     let readings = readings();
     let class = CLASS.replace("path: user", "path: nobody");
     for _ in 0..2 {
@@ -69,7 +69,7 @@ fn what_fails_is_not_kept() {
 }
 
 #[test]
-fn the_memory_that_is_asked_for_is_enough() {
+fn the_requested_memory_is_enough() {
     let readings = readings();
     assert_eq!(shaping(CLASS, &readings, 4096).max_bytes(), 4096);
     let first = shaping(CLASS, &readings, 4096).finish().unwrap();
@@ -78,7 +78,7 @@ fn the_memory_that_is_asked_for_is_enough() {
 }
 
 #[test]
-fn an_object_is_continued_where_a_step_ended() {
+fn an_object_continues_where_the_last_step_ended() {
     let readings = readings();
     let mut under = shaping(CLASS, &readings, 4096);
     let past = Instant::now();
@@ -91,7 +91,7 @@ fn an_object_is_continued_where_a_step_ended() {
 }
 
 #[test]
-fn too_much_is_refused_before_the_rest_is_made() {
+fn too_large_a_result_is_refused_before_the_rest_is_shaped() {
     let readings = readings();
     let error = shaping(CLASS, &readings, 100).finish().unwrap_err();
     assert!(matches!(error, NotShaped::Size(_)), "{error}");

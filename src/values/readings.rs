@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_under_their_own_result_and_key_only() {
+    fn parts_are_found_only_by_their_own_result_and_key() {
         let readings = readings("value");
         readings.found(0).keep([1; 32], &parts("part"));
         assert_eq!(readings.found(0).parts(&[1; 32]), Some(parts("part")));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_parts_go_and_very_large_ones_are_not_kept() {
+    fn the_oldest_parts_are_dropped_and_very_large_ones_are_not_kept() {
         let readings = readings("value");
         for key in 0..=u8::try_from(MAX_KEPT).unwrap() {
             readings.found(0).keep([key; 32], &parts("part"));

@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timestamp_folder_is_named_as_atomic_writer_names_it() {
+    fn a_timestamp_folder_is_named_as_by_atomic_writer() {
         for (seconds, name) in [
             (0, "..1970_01_01_00_00_00.000000007"),
             (951_782_399, "..2000_02_28_23_59_59.000000007"),

@@ -144,12 +144,9 @@ fn again(test: &str, shell: &[&str], prepare: &str, kubelet: &Path) {
         .env(KUBELET_OF_CHILD, kubelet)
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {text}", output.status);
+    assert!(text.contains("1 passed"), "the test did not run: {text}");
 }
 
 const KUBELET_OF_CHILD: &str = "LATCHKEY_TEST_KUBELET";
@@ -160,7 +157,7 @@ fn kubelet_of_child() -> Option<PathBuf> {
 }
 
 #[test]
-fn the_layout_is_that_of_atomic_writer() {
+fn the_layout_is_atomic_writers() {
     let pod = pod();
     let files = [
         file("password", 0o644, "hunter2"),
@@ -199,7 +196,7 @@ fn modes_are_exact_whatever_the_umask() {
 }
 
 #[test]
-fn files_no_longer_asked_for_are_removed() {
+fn files_that_are_no_longer_in_the_set_are_removed() {
     let pod = pod();
     pod.write(&[file("a", 0o644, "1"), file("b/c", 0o644, "2"), file("b/d", 0o644, "3")]);
     let files = [file("b/d", 0o644, "3")];
@@ -237,7 +234,7 @@ fn an_unchanged_set_writes_nothing() {
 }
 
 #[test]
-fn every_difference_is_written() {
+fn every_kind_of_change_is_written() {
     let set = || vec![file("a", 0o644, "1"), file("b/c", 0o644, "2")];
     let mut variants = vec![set(); 6];
     variants[0][0] = file("a", 0o644, "3");
@@ -249,19 +246,19 @@ fn every_difference_is_written() {
     for variant in variants {
         let pod = pod();
         pod.write(&set());
-        assert_eq!(pod.write(&variant), Written::Changed);
+        assert_eq!(pod.write(&variant), Written::Changed, "{variant:?}");
         assert_holds(&pod.target, &variant);
-        assert_eq!(pod.write(&variant), Written::Unchanged);
+        assert_eq!(pod.write(&variant), Written::Unchanged, "{variant:?}");
     }
 }
 
 #[test]
-fn impossible_sets_are_refused_before_anything_is_touched() {
+fn an_impossible_set_is_refused_before_anything_changes() {
     let pod = pod();
     let before = pod.mtime();
     let write = |files: &[MountFile]| pod.writer().write(&pod.target, UID, files, KeepMtime::No).unwrap_err();
     let twice = write(&[file("a", 0o644, "1"), file("a", 0o600, "1")]);
-    assert!(matches!(&twice, WriteError::Duplicate { path } if path.as_str() == "a"));
+    assert!(matches!(&twice, WriteError::Duplicate { path } if path.as_str() == "a"), "{twice}");
     for files in [["a/b/c", "a"], ["a/b", "a/b/c"]] {
         let both = write(&files.map(|path| file(path, 0o644, "")));
         assert!(matches!(both, WriteError::FileAndFolder { .. }), "{both}");
@@ -272,7 +269,7 @@ fn impossible_sets_are_refused_before_anything_is_touched() {
 }
 
 #[test]
-fn a_write_that_fails_half_way_leaves_the_old_set_and_nothing_else() {
+fn a_write_that_fails_halfway_leaves_only_the_old_set() {
     let pod = pod();
     let old = [file("a", 0o644, "1"), file("b/c", 0o644, "2")];
     pod.write(&old);
@@ -289,7 +286,7 @@ fn a_write_that_fails_half_way_leaves_the_old_set_and_nothing_else() {
 }
 
 #[test]
-fn the_modification_time_is_kept_only_when_asked_for() {
+fn the_modification_time_is_kept_only_on_request() {
     let pod = pod();
     pod.write(&[file("a", 0o644, "1")]);
     let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
@@ -302,7 +299,7 @@ fn the_modification_time_is_kept_only_when_asked_for() {
     assert_eq!(pod.mtime(), time);
 
     pod.write(&[file("a", 0o644, "3")]);
-    assert!(pod.mtime() > time);
+    assert!(pod.mtime() > time, "{:?} is not after {time:?}", pod.mtime());
 }
 
 #[test]
@@ -324,7 +321,7 @@ fn writers_of_one_mount_take_turns() {
 }
 
 #[test]
-fn errors_name_path_and_step_but_no_value() {
+fn errors_name_the_path_and_step_but_no_value() {
     let pod = pod();
     let long = "x/".repeat(2047) + "x";
     let error = pod
@@ -334,7 +331,7 @@ fn errors_name_path_and_step_but_no_value() {
     let text = format!("{error} {error:?}");
     assert!(text.starts_with("cannot create the folder /"), "{text}");
     assert!(!text.contains("canary"), "{text}");
-    // Its source is for the one who joins the chain.
+    // The cause is not part of the message: it is the error's source.
     assert!(!error.to_string().contains("os error"), "{error}");
-    assert!(std::error::Error::source(&error).is_some());
+    assert!(std::error::Error::source(&error).is_some(), "{error:?}");
 }

@@ -4,7 +4,7 @@
 use latchkey_emulator::{Emulator, Fault, FaultKind};
 use tonic::Code;
 
-use crate::harness::{ACCOUNT, REGION, Request, WEB, World, assert_says};
+use crate::harness::{ACCOUNT, REGION, Request, WEB, World, assert_lacks, assert_says};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const PARAMETER: &str = "- {objectName: /shop/x, objectType: ssmparameter}";
@@ -16,7 +16,7 @@ fn error(code: &str, message: &str) -> FaultKind {
     FaultKind::Error { status: 400, code: code.to_owned(), message: message.to_owned() }
 }
 
-/// The world in which `operation` always answers so.
+/// The world in which `operation` always fails with this code and message.
 async fn answering(operation: &str, code: &str, message: &str) -> World {
     let world = World::start().await;
     world.secret("shop/db", "v");
@@ -25,17 +25,17 @@ async fn answering(operation: &str, code: &str, message: &str) -> World {
     world
 }
 
-/// What is told says all of these, and none of those.
+/// Checks that the refusal contains all of `says` and none of `never`.
 async fn told(world: &World, request: &Request, code: Code, says: &[&str], never: &[&str]) {
     let status = world.refusal(request).await;
     assert_says(&status, code, says);
     for text in never {
-        assert!(!status.message().contains(text), "{text:?} is in: {}", status.message());
+        assert_lacks(status.message(), text);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_without_the_version_that_is_asked_for_is_not_misnamed() {
+async fn a_secret_without_the_requested_version_is_not_reported_as_misnamed() {
     let world = World::start().await;
     world.secret("shop/db", "v");
     let none = "Secrets Manager can't find the specified secret value for staging label: AWSCURRENT";
@@ -58,7 +58,7 @@ async fn a_secret_without_the_version_that_is_asked_for_is_not_misnamed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_absent_objects_advice_fits_its_name() {
+async fn advice_for_an_absent_object_fits_its_name() {
     let world = World::start().await;
     let arn = format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:shop/db-AbCdEf");
     for (object, says, never) in [
@@ -77,7 +77,7 @@ async fn an_absent_objects_advice_fits_its_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kms_is_named_where_it_is_what_refuses() {
+async fn a_refusal_by_kms_names_kms() {
     let key = "arn:aws:kms:us-east-1:111122223333:key/0a1b";
     let named = format!(
         "User: {SESSION} is not authorized to perform: kms:Decrypt on resource: {key} because no identity-based policy allows the kms:Decrypt action"
@@ -132,7 +132,7 @@ async fn kms_is_named_where_it_is_what_refuses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_policy_that_aws_blames_is_blamed() {
+async fn the_message_blames_the_policy_that_aws_blames() {
     let arn = "arn:aws:secretsmanager:us-east-1:111122223333:secret:shop/db-AbCdEf";
     let action = "secretsmanager:GetSecretValue";
     let denied = format!("User: {SESSION} is not authorized to perform: {action} on resource: {arn}");
@@ -157,7 +157,7 @@ async fn the_policy_that_aws_blames_is_blamed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_told_why_and_only_a_missing_provider_is_called_missing() {
+async fn a_refused_token_is_explained_and_only_a_missing_provider_is_called_missing() {
     let provider = "has no IAM OIDC identity provider";
     for (code, message, status, says) in [
         (
@@ -213,7 +213,7 @@ async fn a_refused_token_is_told_why_and_only_a_missing_provider_is_called_missi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_an_organization_or_an_endpoint_denies_is_not_sent_to_its_trust_policy() {
+async fn a_denial_by_an_organization_or_endpoint_does_not_blame_the_trust_policy() {
     for (reason, says) in [
         ("with an explicit deny in a service control policy", "denied: a service control policy"),
         (
@@ -233,7 +233,7 @@ async fn a_role_that_an_organization_or_an_endpoint_denies_is_not_sent_to_its_tr
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_may_not_ask_eks_is_not_taken_for_a_missing_association() {
+async fn a_node_without_permission_for_eks_is_not_reported_as_a_missing_association() {
     let message = "(AccessDeniedException): User: arn:aws:sts::111122223333:assumed-role/node/i-1 is not authorized to perform: eks-auth:AssumeRoleForPodIdentity on resource: arn:aws:eks:us-east-1:111122223333:cluster/c because no identity-based policy allows the eks-auth:AssumeRoleForPodIdentity action";
     let world = answering("PodIdentityCredentials", "AccessDeniedException", message).await;
     let says = ["The role of this node, not the pod's", "AmazonEKSWorkerNodePolicy"];
@@ -246,7 +246,7 @@ async fn a_node_that_may_not_ask_eks_is_not_taken_for_a_missing_association() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_wrong_with_a_request_or_the_clock_is_told_as_such() {
+async fn a_wrong_signature_clock_or_region_is_named() {
     for (code, message, status, says) in [
         (
             "InvalidSignatureException",
@@ -274,38 +274,38 @@ async fn what_is_wrong_with_a_request_or_the_clock_is_told_as_such() {
     }
 }
 
-/// Answers an STS call so, `times` times.
+/// Fails the next `times` STS calls.
 fn meet(emulator: &Emulator, code: &str, message: &str, times: u32) {
     emulator.inject(Fault::new(error(code, message)).operation(STS_CALL).times(times));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_sts_could_not_verify_for_a_moment_is_tried_again_as_by_awss_sdk_for_go() {
+async fn a_temporary_sts_verification_failure_is_retried_as_by_awss_sdk_for_go() {
     let key = "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements";
     for (code, message) in [("InvalidIdentityToken", key), ("IDPCommunicationError", "no answer")] {
         for times in [1, 2] {
             let world = World::start().await;
             world.secret("shop/db", "v");
             meet(&world.emulator, code, message, times);
-            assert_eq!(world.mount(&Request::new(SECRET)).await.text("shop_db"), "v");
-            assert_eq!(world.calls(STS_CALL), u64::from(times) + 1);
+            assert_eq!(world.mount(&Request::new(SECRET)).await.text("shop_db"), "v", "{code}");
+            assert_eq!(world.calls(STS_CALL), u64::from(times) + 1, "{code}");
         }
         let world = World::start().await;
         meet(&world.emulator, code, message, 100);
         world.refusal(&Request::new(SECRET)).await;
-        assert_eq!(world.calls(STS_CALL), 3, "three attempts, and no more");
+        assert_eq!(world.calls(STS_CALL), 3, "{code}: three attempts, and no more");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_try_would_not_change_is_not_tried_again() {
+async fn a_permanent_sts_failure_is_not_retried() {
     for message in
         ["No OpenIDConnect provider found in your account for https://x", "Incorrect token audience"]
     {
         let world = World::start().await;
         world.secret("shop/db", "v");
         meet(&world.emulator, "InvalidIdentityToken", message, 1);
-        assert_eq!(world.refusal(&Request::new(SECRET)).await.code(), Code::Unauthenticated);
-        assert_eq!(world.calls(STS_CALL), 1);
+        assert_says(&world.refusal(&Request::new(SECRET)).await, Code::Unauthenticated, &[message]);
+        assert_eq!(world.calls(STS_CALL), 1, "{message}");
     }
 }

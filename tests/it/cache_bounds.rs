@@ -38,22 +38,22 @@ fn objects(numbers: std::ops::Range<usize>) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_mount_asks_for_is_dropped_and_no_longer_polled() {
+async fn an_idle_value_is_dropped_and_no_longer_polled() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let rooms = Rooms::beside(&world, ValueSettings::default()).await;
     rooms.read(&world, &Request::new(SECRET)).await.map(drop).unwrap();
     pass(IDLE).await;
-    assert_eq!(rooms.values.size().0, 1);
+    assert_eq!(entries(&rooms.values), 1);
     seconds(2).await;
-    assert_eq!(rooms.values.size(), (0, 0));
+    assert_empty(&rooms.values);
     world.emulator.reset_calls();
     pass(10 * INTERVAL).await;
     assert_eq!(world.all_calls(), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entry_stays_for_two_of_its_intervals_at_least() {
+async fn an_entry_stays_for_at_least_two_of_its_intervals() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let settings = ValueSettings { idle_after: Duration::from_secs(1), ..ValueSettings::default() };
@@ -65,14 +65,14 @@ async fn an_entry_stays_for_two_of_its_intervals_at_least() {
         }
         rooms.read(&world, &request).await.map(drop).unwrap();
         pass(stays).await;
-        assert_eq!(rooms.values.size().0, 1, "{refresh:?}");
+        assert_eq!(entries(&rooms.values), 1, "{refresh:?}");
         seconds(2).await;
-        assert_eq!(rooms.values.size().0, 0, "{refresh:?}");
+        assert_eq!(entries(&rooms.values), 0, "{refresh:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn mounts_work_as_ever_while_the_byte_bound_evicts() {
+async fn mounts_succeed_while_the_byte_limit_evicts() {
     let world = World::start().await;
     for number in 0..200 {
         world.secret(&format!("many/{number}"), &format!("{number:0>3000}"));
@@ -87,19 +87,39 @@ async fn mounts_work_as_ever_while_the_byte_bound_evicts() {
             let read = rooms.read(&world, &request.parameter("usePodIdentity", "true")).await.unwrap();
             for (number, object) in read.objects.into_iter().enumerate() {
                 let expected = format!("{:0>3000}", chunk * 50 + number);
-                assert_eq!(object.result().as_ref().unwrap().value.expose(), expected.as_bytes());
+                let value = &object.result().as_ref().unwrap().value;
+                assert_eq!(value.expose(), expected.as_bytes(), "pod {pod}, many/{}", chunk * 50 + number);
             }
-            assert!(rooms.values.size().1 <= max_bytes);
+            assert_within(&rooms.values, max_bytes);
         }
     }
-    // And while what is left is polled.
+    // The limit also holds while the remaining entries are polled.
     for _ in 0..INTERVAL.as_secs() {
         seconds(1).await;
-        assert!(rooms.values.size().1 <= max_bytes);
+        assert_within(&rooms.values, max_bytes);
     }
-    assert!(rooms.values.size().0 > 40, "the bound is used");
+    let kept = entries(&rooms.values);
+    assert!(kept > 40, "only {kept} entries: the limit is not used");
     pass(IDLE).await;
-    assert_eq!(rooms.values.size(), (0, 0), "the sum is exact");
+    assert_empty(&rooms.values);
+}
+
+fn entries(values: &Values) -> usize {
+    values.size().0
+}
+
+#[track_caller]
+fn assert_within(values: &Values, max_bytes: usize) {
+    let (entries, bytes) = values.size();
+    assert!(bytes <= max_bytes, "{entries} entries with {bytes} bytes; the maximum is {max_bytes}");
+}
+
+/// Nothing is left, and the count of bytes is exact.
+#[track_caller]
+fn assert_empty(values: &Values) {
+    let (entries, bytes) = values.size();
+    assert_eq!(entries, 0, "entries are left, with {bytes} bytes");
+    assert_eq!(bytes, 0, "bytes are counted without an entry");
 }
 
 /// Puts a value of so many bytes into the cache, as a read would.
@@ -127,19 +147,20 @@ fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
     };
     let refresh = entry.try_refresh().unwrap();
     let settled = refresh.settle(values, Instant::now(), vec![Ok(reading)]);
-    assert!(settled.served().is_ok(), "what was read is served, kept or not");
+    if let Err(failure) = settled.served() {
+        panic!("the read value is served, whether or not it is kept: {failure:?}");
+    }
     entry
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_secrets_never_exceed_the_byte_bound() {
+async fn ten_thousand_secrets_never_exceed_the_byte_limit() {
     let settings = ValueSettings { max_bytes: 1 << 20, ..ValueSettings::default() };
     let values = Values::new(settings);
     for number in 0..10_000 {
         // Now and then the most that Secrets Manager holds.
         put(&values, number, if number % 100 == 7 { 65_536 } else { number * 7919 % 4096 });
-        let (entries, bytes) = values.size();
-        assert!(bytes <= 1 << 20, "{entries} entries with {bytes} bytes");
+        assert_within(&values, 1 << 20);
         if number % 100 == 0 {
             seconds(1).await;
         }
@@ -147,11 +168,11 @@ async fn ten_thousand_secrets_never_exceed_the_byte_bound() {
     assert!(values.size().1 > 900_000, "the bound is used: {:?}", values.size());
     pass(IDLE + Duration::from_secs(1)).await;
     values.drop_idle();
-    assert_eq!(values.size(), (0, 0), "the sum is exact");
+    assert_empty(&values);
 }
 
 #[tokio::test(start_paused = true)]
-async fn entries_without_a_value_count_too() {
+async fn entries_without_a_value_count_towards_the_limit() {
     let world = World::start().await;
     world.fault(READ, FaultKind::InternalError);
     let max_bytes = 100_000;
@@ -160,22 +181,23 @@ async fn entries_without_a_value_count_too() {
     for chunk in 0..5 {
         let request = Request::new(&objects(chunk * 100..(chunk + 1) * 100));
         let read = rooms.read(&world, &request).await.unwrap();
-        assert!(read.objects.iter().all(|object| object.result().is_err()));
-        let (entries, bytes) = rooms.values.size();
-        assert!(bytes <= max_bytes, "{entries} entries with {bytes} bytes");
+        let read: Vec<_> =
+            read.objects.iter().filter_map(|object| Some(&object.result().as_ref().ok()?.version)).collect();
+        assert_eq!(read, Vec::<&String>::new(), "AWS fails, and these were read");
+        assert_within(&rooms.values, max_bytes);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_larger_than_the_bound_is_mounted_and_not_kept() {
+async fn a_value_larger_than_the_limit_is_mounted_and_not_kept() {
     let world = World::start().await;
     world.secret("shop/db", &"x".repeat(60_000));
     let settings = ValueSettings { max_bytes: 10_000, ..ValueSettings::default() };
     let rooms = Rooms::beside(&world, settings).await;
     for _ in 0..2 {
         let read = rooms.read(&world, &Request::new(SECRET)).await.unwrap();
-        assert!(read.objects[0].result().is_ok());
-        assert_eq!(rooms.values.size(), (0, 0));
+        read.objects[0].result().as_ref().unwrap();
+        assert_empty(&rooms.values);
     }
 }
 
@@ -186,7 +208,7 @@ fn watched(read: Read) -> Weak<[ReadResult]> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_dropped_revoked_or_replaced_is_alive_nowhere() {
+async fn an_idle_denied_or_replaced_value_is_freed() {
     type Act = fn(&World);
     let acts: [(&str, Act, Duration); 3] = [
         ("idle", |_| {}, IDLE),
@@ -198,28 +220,28 @@ async fn what_is_dropped_revoked_or_replaced_is_alive_nowhere() {
         world.secret("shop/db", "one");
         let rooms = Rooms::beside(&world, ValueSettings::default()).await;
         let value = watched(rooms.read(&world, &Request::new(SECRET)).await.unwrap());
-        assert!(value.upgrade().is_some());
+        assert!(value.upgrade().is_some(), "{name}: nothing holds the value before");
         act(&world);
         pass(after + GRACE).await;
-        assert!(value.upgrade().is_none(), "{name}: somebody still holds the value");
+        assert!(value.upgrade().is_none(), "{name}: something still holds the value");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_evicted_is_alive_nowhere() {
+async fn an_evicted_value_is_freed() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     world.secret("many/0", &"x".repeat(5_000));
     let settings = ValueSettings { max_bytes: 6_500, ..ValueSettings::default() };
     let rooms = Rooms::beside(&world, settings).await;
     let value = watched(rooms.read(&world, &Request::new(SECRET)).await.unwrap());
-    assert!(value.upgrade().is_some());
+    assert!(value.upgrade().is_some(), "nothing holds the value before");
     rooms.read(&world, &Request::new(&objects(0..1))).await.map(drop).unwrap();
-    assert!(value.upgrade().is_none(), "somebody still holds the value");
+    assert!(value.upgrade().is_none(), "something still holds the value");
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_namespaces_secrets_do_not_push_out_anothers() {
+async fn one_namespaces_secrets_do_not_evict_anothers() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let settings = ValueSettings { max_bytes: 100_000, ..ValueSettings::default() };
@@ -229,14 +251,15 @@ async fn one_namespaces_secrets_do_not_push_out_anothers() {
     for number in 0..100 {
         put(&rooms.values, number, 3_000);
     }
-    assert!(rooms.values.size().0 > 20, "the bound is used");
+    let kept = entries(&rooms.values);
+    assert!(kept > 20, "only {kept} entries: the limit is not used");
     world.emulator.reset_calls();
     rooms.read(&world, &Request::new(SECRET)).await.map(drop).unwrap();
-    assert_eq!(world.all_calls(), 0, "its value is still there, though asked for longest ago");
+    assert_eq!(world.all_calls(), 0, "the oldest value was evicted");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
+async fn a_value_evicted_during_its_read_is_mounted_and_not_kept() {
     let world = World::start().await;
     for number in 0..200 {
         world.secret(&format!("many/{number}"), &"x".repeat(1_000));
@@ -249,14 +272,16 @@ async fn what_is_evicted_while_it_is_read_is_mounted_and_not_kept() {
         (0..20).map(|chunk| Request::new(&objects(chunk * 10..(chunk + 1) * 10))).collect();
     let reads = join_all(requests.iter().map(|request| rooms.read(&world, request))).await;
     let reads: Vec<Read> = reads.into_iter().map(Result::unwrap).collect();
-    assert!(reads.iter().flat_map(|read| &read.objects).all(|object| object.result().is_ok()));
-    assert!(rooms.values.size().1 <= max_bytes);
+    for object in reads.iter().flat_map(|read| &read.objects) {
+        object.result().as_ref().unwrap();
+    }
+    assert_within(&rooms.values, max_bytes);
     let held = reads.iter().flat_map(|read| &read.entries).filter(|entry| entry.held().is_some());
-    assert_eq!(held.count(), rooms.values.size().0, "only what counts is held");
+    assert_eq!(held.count(), entries(&rooms.values), "a value is held that is not counted");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_sum() {
+async fn a_late_denial_drops_the_recreated_entry_and_the_byte_count_stays_exact() {
     let values = Values::new(ValueSettings::default());
     let old = put(&values, 1, 1_000);
     let refresh = old.try_refresh().unwrap();
@@ -268,15 +293,15 @@ async fn a_denial_after_its_entry_was_made_anew_takes_the_new_one_and_keeps_the_
     let failure = AwsFailure::own(FailureKind::Denied, READ, &region, String::new());
     let denied = Err(ReadFailure { primary: Box::new(failure), failover: None });
     refresh.settle(&values, Instant::now(), vec![denied]);
-    assert!(new.held().is_none(), "whoever lost access has lost that, too");
-    assert_eq!(values.size().0, 1);
+    assert!(new.held().is_none(), "the new entry still holds a value that AWS denies");
+    assert_eq!(entries(&values), 1);
     pass(IDLE + Duration::from_secs(1)).await;
     values.drop_idle();
-    assert_eq!(values.size(), (0, 0));
+    assert_empty(&values);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refresh_interval_out_of_bounds_is_a_mistake_that_is_named() {
+async fn a_refresh_interval_out_of_bounds_is_refused() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     for bad in ["14s", "14.999s", "0", "-1m", "61m", "1h1ns", "2000h", "soon", "15", "99999999999h"] {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
-use crate::harness::{GRACE, INTERVAL, Pod, Request, World, pass, seconds};
+use crate::harness::{GRACE, INTERVAL, Pod, Request, World, assert_code, pass, seconds};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const READ: &str = "GetSecretValue";
@@ -29,7 +29,7 @@ async fn settled(world: &World, requests: &[Request]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_republish_of_fresh_values_costs_no_call_to_aws_and_none_to_kubernetes() {
+async fn republishing_fresh_values_makes_no_call_to_aws_or_kubernetes() {
     let world = world().await;
     world.parameter("/shop/level", "info");
     let objects = format!("{SECRET}\n- {{objectName: /shop/level, objectType: ssmparameter}}");
@@ -37,20 +37,21 @@ async fn a_republish_of_fresh_values_costs_no_call_to_aws_and_none_to_kubernetes
     for request in &requests {
         world.mount(request).await;
     }
-    let (calls, reads) = (world.all_calls(), world.kubernetes.reads().len());
+    let (calls, reads) = (world.all_calls(), world.kubernetes.reads());
     // The poller's first read comes after half an interval at the earliest.
     for _ in 0..5 {
         seconds(10).await;
         for request in &requests {
             let answer = world.mount_at_once(request).await;
-            assert_eq!((answer.text("shop_db"), answer.text("_shop_level")), ("one", "info"));
+            answer.assert_texts([("shop_db", "one"), ("_shop_level", "info")]);
         }
     }
-    assert_eq!((world.all_calls(), world.kubernetes.reads().len()), (calls, reads));
+    assert_eq!(world.all_calls(), calls, "calls to AWS");
+    assert_eq!(world.kubernetes.reads(), reads, "reads from Kubernetes");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unchanged_secret_is_read_once_an_interval_for_all_pods_of_a_principal() {
+async fn an_unchanged_secret_is_read_once_per_interval_for_all_pods_of_a_principal() {
     let world = world().await;
     let objects: String = (0..5).fold(String::new(), |mut objects, number| {
         world.secret(&format!("many/{number}"), "x");
@@ -67,7 +68,7 @@ async fn an_unchanged_secret_is_read_once_an_interval_for_all_pods_of_a_principa
 }
 
 #[tokio::test(start_paused = true)]
-async fn labels_that_are_mounted_together_cost_one_read_more_than_there_are_labels() {
+async fn labels_mounted_together_cost_one_read_more_than_their_number() {
     for labels in 1..=3_u64 {
         let world = world().await;
         world.secret("shop/db", "two");
@@ -99,11 +100,12 @@ async fn parameters_are_polled_in_tens() {
     settled(&world, &requests).await;
     world.republish(&requests, 10 * INTERVAL).await;
     assert_eq!(world.calls("GetParameters"), 10 * 3);
-    assert!(world.calls_by_target("GetParameters").values().all(|reads| *reads == 10));
+    let expected: BTreeMap<_, _> = (0..25).map(|number| (format!("/many/{number}"), 10)).collect();
+    assert_eq!(world.calls_by_target("GetParameters"), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn parameters_that_two_classes_mount_at_different_times_are_still_polled_in_tens() {
+async fn parameters_mounted_at_different_times_are_still_polled_in_tens() {
     let world = World::start().await;
     let mut requests = Vec::new();
     for number in 0..10 {
@@ -121,7 +123,7 @@ async fn parameters_that_two_classes_mount_at_different_times_are_still_polled_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_is_in_the_first_phase_only() {
+async fn only_the_first_poll_has_jitter() {
     let mut phases = Vec::new();
     for _ in 0..5 {
         let world = world().await;
@@ -137,13 +139,14 @@ async fn jitter_is_in_the_first_phase_only() {
             arrivals = world.arrivals(READ, 10 * INTERVAL) => arrivals,
             () = keep_asking => Vec::new(),
         };
-        let (first, all) = (arrivals[0], arrivals.len());
-        assert!(first <= INTERVAL + GRACE && first >= INTERVAL / 2, "{first:?}");
+        let first = arrivals[0];
+        assert!(first <= INTERVAL + GRACE, "the first poll is late: {first:?}");
+        assert!(first >= INTERVAL / 2, "the first poll is early: {first:?}");
         for pair in arrivals.windows(2) {
             let off = (pair[1] - pair[0]).abs_diff(INTERVAL);
-            assert!(off <= Duration::from_millis(100), "{arrivals:?}");
+            assert!(off <= Duration::from_millis(100), "{off:?} off the interval: {arrivals:?}");
         }
-        assert!(all >= 9, "{arrivals:?}");
+        assert!(arrivals.len() >= 9, "too few polls in ten intervals: {arrivals:?}");
         phases.push(first);
     }
     phases.dedup();
@@ -151,7 +154,7 @@ async fn jitter_is_in_the_first_phase_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_smallest_refresh_interval_asked_for_counts() {
+async fn the_shortest_requested_refresh_interval_applies() {
     let world = world().await;
     let slow = Request::new(SECRET).parameter("refreshInterval", "10m");
     let mut fast = Request::new(SECRET).parameter("refreshInterval", "20s");
@@ -170,7 +173,7 @@ async fn the_smallest_refresh_interval_asked_for_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_class_without_a_refresh_interval_brings_an_entry_back_to_the_flags() {
+async fn a_class_without_a_refresh_interval_restores_the_default_interval() {
     let world = world().await;
     let slow = Request::new(SECRET).parameter("refreshInterval", "1h");
     world.mount(&slow).await;
@@ -195,7 +198,7 @@ async fn a_pinned_version_is_polled_for_access_only() {
     assert_eq!(world.mount(&requests[0]).await.text("shop_db"), "one");
     world.emulator.deny(crate::harness::WEB, "secretsmanager:GetSecretValue", "*");
     pass(INTERVAL + GRACE).await;
-    assert_eq!(world.refusal(&requests[0]).await.code(), tonic::Code::PermissionDenied);
+    assert_code(&world.refusal(&requests[0]).await, tonic::Code::PermissionDenied);
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,5 +218,6 @@ async fn five_hundred_objects_are_polled_like_one() {
         pass(INTERVAL).await;
     }
     assert_eq!(world.calls(READ), 2 * 500);
-    assert!(world.emulator.max_calls_at_once() <= 16, "polls must leave room for mounts");
+    let at_once = world.emulator.max_calls_at_once();
+    assert!(at_once <= 16, "{at_once} polls at once leave no room for mounts");
 }

@@ -1,12 +1,14 @@
 //! One call for all who may share it, and nothing shared between those who may not.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
 use latchkey_emulator::{Fault, FaultKind};
 use tonic::Code;
 
-use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, WEB, World, pass, seconds};
+use crate::harness::{
+    GRACE, INTERVAL, Pod, REGION, Request, WEB, World, assert_code, assert_codes, pass, seconds,
+};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const READ: &str = "GetSecretValue";
@@ -28,14 +30,16 @@ async fn a_thousand_mounts_at_once_make_one_call() {
     world.emulator.set_delay(None, SLOW);
     let requests = pods(1000);
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
-    assert!(answers.iter().all(|answer| answer.text("shop_db") == "one"));
+    for (number, answer) in answers.iter().enumerate() {
+        assert_eq!(answer.text("shop_db"), "one", "mount {number}");
+    }
     let counts: Vec<(String, u64)> = world.emulator.call_counts().into_iter().collect();
     assert_eq!(counts, [("AssumeRoleWithWebIdentity".to_owned(), 1), (READ.to_owned(), 1)]);
     assert_eq!(world.kubernetes.reads().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn mounts_that_overlap_in_part_read_each_secret_once() {
+async fn partly_overlapping_mounts_read_each_secret_once() {
     let world = world().await;
     world.emulator.set_delay(Some(READ), SLOW);
     let mut requests = Vec::new();
@@ -47,12 +51,15 @@ async fn mounts_that_overlap_in_part_read_each_secret_once() {
         requests.push(Request::of_pod(Pod::numbered("shop", "web", number), &objects.join("\n")));
     }
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
-    assert!(answers.iter().zip(1..).all(|(answer, count)| answer.paths().len() == count));
-    assert!(world.calls_by_target(READ).values().all(|reads| *reads == 1));
+    for (answer, count) in answers.iter().zip(1..) {
+        assert_eq!(answer.paths().len(), count, "{:?}", answer.paths());
+    }
+    let expected: BTreeMap<_, _> = (0..10).map(|number| (format!("many/{number}"), 1)).collect();
+    assert_eq!(world.calls_by_target(READ), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_is_cancelled_hands_over() {
+async fn a_cancelled_leader_hands_over() {
     let world = world().await;
     world.emulator.set_delay(Some(READ), SLOW);
     let requests = pods(20);
@@ -73,7 +80,7 @@ async fn a_leader_that_is_cancelled_hands_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_runs_into_its_deadline_hands_over() {
+async fn a_leader_that_exceeds_its_deadline_hands_over() {
     let world = World::with(|config| config.mount_timeout = Duration::from_secs(2)).await;
     world.secret("shop/db", "one");
     world.emulator.inject(Fault::new(FaultKind::Hang).operation(READ).times(1));
@@ -83,8 +90,9 @@ async fn a_leader_that_runs_into_its_deadline_hands_over() {
         join_all(requests[1..].iter().map(|request| world.mount(request))).await
     };
     let (first, late) = tokio::join!(world.try_mount(&requests[0]), late);
-    assert_eq!(first.err().map(|status| status.code()), Some(Code::Internal));
-    assert_eq!((late.len(), world.calls(READ)), (19, 2));
+    assert_code(&first.unwrap_err(), Code::Internal);
+    assert_eq!(late.len(), 19);
+    assert_eq!(world.calls(READ), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,10 +105,10 @@ async fn waiters_share_a_failure_and_a_later_mount_asks_again() {
         let fault = world.fault(READ, kind);
         let requests = pods(50);
         let refusals = join_all(requests.iter().map(|request| world.refusal(request))).await;
-        assert!(refusals.iter().all(|status| status.code() == code));
-        assert_eq!(world.calls(READ), attempts);
+        assert_codes(&refusals, code);
+        assert_eq!(world.calls(READ), attempts, "{code:?}, all at once");
         world.refusal(&requests[0]).await;
-        assert_eq!(world.calls(READ), 2 * attempts);
+        assert_eq!(world.calls(READ), 2 * attempts, "{code:?}, and one later");
         world.emulator.remove_fault(fault);
         world.mount(&requests[0]).await;
     }
@@ -122,19 +130,19 @@ async fn two_identities_never_share_a_value() {
     ];
     for (request, reads) in requests.iter().zip(1..) {
         world.mount(request).await;
-        assert_eq!(world.calls(READ), reads);
+        assert_eq!(world.calls(READ), reads, "{:?}", request.pod);
     }
     let stranger = Request::new(SECRET).parameter("roleArn", other_role);
-    assert_eq!(world.refusal(&stranger).await.code(), Code::PermissionDenied);
+    assert_code(&world.refusal(&stranger).await, Code::PermissionDenied);
     // Nor in an outage.
     world.emulator.inject(Fault::new(FaultKind::InternalError));
     pass(INTERVAL + GRACE).await;
     world.mount_at_once(&requests[0]).await;
-    assert_eq!(world.refusal(&stranger).await.code(), Code::Internal);
+    assert_code(&world.refusal(&stranger).await, Code::Internal);
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_share_values_by_pod_identity_unless_the_operator_says_otherwise() {
+async fn pods_share_pod_identity_values_unless_the_operator_forbids_it() {
     for (shared, reads) in [(false, 3), (true, 1)] {
         let world = World::with(|config| config.identity.share_pod_identity = shared).await;
         world.secret("shop/db", "one");
@@ -154,7 +162,7 @@ async fn pods_share_values_by_pod_identity_unless_the_operator_says_otherwise() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_pods_by_pod_identity_makes_one_call_to_the_agent_and_one_for_each_secret() {
+async fn a_storm_of_pod_identity_pods_makes_one_agent_call_and_one_read_per_secret() {
     let world = World::start().await;
     let objects: Vec<String> = (0..5)
         .map(|number| {
@@ -168,13 +176,15 @@ async fn a_storm_of_pods_by_pod_identity_makes_one_call_to_the_agent_and_one_for
         .map(|request| request.parameter("usePodIdentity", "true"))
         .collect();
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
-    assert!(answers.iter().all(|answer| answer.paths().len() == 5));
-    assert_eq!((world.calls("PodIdentityCredentials"), world.calls(READ)), (1, 5));
+    for answer in &answers {
+        assert_eq!(answer.paths().len(), 5, "{:?}", answer.paths());
+    }
+    world.assert_calls([("PodIdentityCredentials", 1), (READ, 5)]);
     assert_eq!(world.all_calls(), 6);
 }
 
 #[tokio::test(start_paused = true)]
-async fn places_and_versions_are_told_apart() {
+async fn regions_services_and_versions_are_kept_apart() {
     let world = world().await;
     let first = world.secret("shop/db", "two");
     world.emulator.put_secret("eu-west-1", "shop/db", "elsewhere".to_owned());
@@ -197,7 +207,7 @@ async fn places_and_versions_are_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_restart_the_first_republish_of_a_full_node_is_no_storm() {
+async fn the_first_republish_of_a_full_node_after_a_restart_is_not_a_storm() {
     let mut world = World::start().await;
     let mut requests = Vec::new();
     for account in 0..10 {
@@ -222,11 +232,13 @@ async fn after_a_restart_the_first_republish_of_a_full_node_is_no_storm() {
     world.emulator.set_delay(None, Duration::from_millis(20));
     let reads = world.kubernetes.reads().len();
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
-    assert!(answers.iter().all(|answer| answer.paths().len() == 5));
-    assert_eq!(world.calls("AssumeRoleWithWebIdentity"), 10);
-    assert_eq!(world.calls(READ), 10 * 5);
-    assert_eq!(world.kubernetes.reads().len() - reads, 10);
-    assert!(world.emulator.max_calls_at_once() <= 96);
+    for answer in &answers {
+        assert_eq!(answer.paths().len(), 5, "{:?}", answer.paths());
+    }
+    world.assert_calls([("AssumeRoleWithWebIdentity", 10), (READ, 10 * 5)]);
+    assert_eq!(world.kubernetes.reads().len() - reads, 10, "reads from Kubernetes");
+    let at_once = world.emulator.max_calls_at_once();
+    assert!(at_once <= 96, "{at_once} calls at once");
     // The first polls do not come all at once either.
     world.emulator.reset_calls();
     let arrivals = world.arrivals(READ, INTERVAL + GRACE).await;

@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use latchkey_emulator::FaultKind;
 use tonic::Code;
 
-use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, WEB, World, assert_says, pass};
+use crate::harness::{
+    GRACE, INTERVAL, Pod, REGION, Request, WEB, World, assert_code, assert_codes, assert_says, pass,
+};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const READER: &str = "arn:aws:iam::222233334444:role/reader";
@@ -41,7 +43,7 @@ async fn concurrent_mounts_share_one_chain() {
     let world = world().await;
     let requests: Vec<Request> = (0..110).map(request).collect();
     join_all(requests.iter().map(|request| world.mount(request))).await;
-    assert_eq!((world.calls(OWN), world.calls(ASSUME), world.calls(READ)), (1, 1, 1));
+    world.assert_calls([(OWN, 1), (ASSUME, 1), (READ, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,8 +52,8 @@ async fn concurrent_mounts_share_a_refusal_of_the_assumed_role() {
     world.emulator.set_role_trust(READER, &[], None);
     let requests: Vec<Request> = (0..110).map(request).collect();
     let refused = join_all(requests.iter().map(|request| world.refusal(request))).await;
-    assert!(refused.iter().all(|status| status.code() == Code::PermissionDenied));
-    assert!(world.calls(ASSUME) <= 2, "{}", world.calls(ASSUME));
+    assert_codes(&refused, Code::PermissionDenied);
+    assert!(world.calls(ASSUME) <= 2, "{} calls", world.calls(ASSUME));
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,10 +63,11 @@ async fn the_poller_renews_both_sessions_before_they_expire() {
     world.emulator.reset_calls();
     world.republish(&[request(1)], 30 * INTERVAL).await;
     // An hour of sessions of a quarter of an hour, renewed a minute early.
-    assert!((4..=5).contains(&world.calls(OWN)), "{}", world.calls(OWN));
-    assert!((4..=5).contains(&world.calls(ASSUME)), "{}", world.calls(ASSUME));
-    let failed: Vec<_> = world.emulator.calls().into_iter().filter(|call| call.error.is_some()).collect();
-    assert_eq!(failed, [], "renewed before they expired, not after");
+    for operation in [OWN, ASSUME] {
+        let calls = world.calls(operation);
+        assert!((4..=5).contains(&calls), "{calls} calls of {operation}");
+    }
+    assert_eq!(world.failed_calls(), [], "a session was renewed after it had expired");
     put(&world, "two");
     pass(INTERVAL + GRACE).await;
     assert_eq!(world.mount_at_once(&request(1)).await.text("shop_db"), "two");
@@ -99,9 +102,9 @@ async fn a_revoked_trust_of_the_assumed_role_drops_what_it_read_and_nothing_else
     world.emulator.reset_calls();
     world.mount_at_once(&own).await;
     assert_eq!(world.all_calls(), 0, "the service account's own values stay");
-    // Nor is the dropped value there in an outage.
+    // The dropped value does not come back in an outage.
     world.fault(ASSUME, FaultKind::InternalError);
-    assert_eq!(world.refusal(&chained).await.code(), Code::Internal);
+    assert_code(&world.refusal(&chained).await, Code::Internal);
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,11 +134,11 @@ async fn expired_sessions_of_both_steps_are_renewed_within_one_mount() {
     world.emulator.expire_sessions();
     pass(INTERVAL + GRACE).await;
     assert_eq!(world.mount(&request(1)).await.text("shop_db"), "one");
-    assert_eq!((world.calls(OWN), world.calls(ASSUME)), (2, 3));
+    world.assert_calls([(OWN, 2), (ASSUME, 3)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_account_whose_chains_alone_are_used_keeps_no_session_when_they_are_idle() {
+async fn an_idle_chain_keeps_no_session_of_its_service_account() {
     let world = world().await;
     world.mount(&request(1)).await;
     pass(Duration::from_secs(3600)).await;
@@ -145,7 +148,7 @@ async fn a_service_account_whose_chains_alone_are_used_keeps_no_session_when_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_chain_asks_for_no_more_than_an_hour() {
+async fn a_chained_session_lasts_at_most_an_hour() {
     let world =
         World::with(|config| config.identity.max_credential_age = Duration::from_secs(4 * 3600)).await;
     put(&world, "one");
@@ -154,5 +157,5 @@ async fn a_chain_asks_for_no_more_than_an_hour() {
     world.emulator.allow(WEB, "sts:AssumeRole", READER);
     world.mount(&request(1)).await;
     world.republish(&[request(1)], Duration::from_secs(2 * 3600)).await;
-    assert!(world.emulator.calls().iter().all(|call| call.error.is_none()));
+    assert_eq!(world.failed_calls(), []);
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use latchkey_emulator::{Fault, FaultKind, Store};
 use tonic::Code;
 
-use crate::harness::{Pod, Request, WEB, World, assert_says};
+use crate::harness::{Pod, Request, WEB, World, assert_code, assert_codes, assert_says};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const STS_CALL: &str = "AssumeRoleWithWebIdentity";
@@ -33,12 +33,11 @@ async fn credentials_are_used_until_shortly_before_they_expire() {
     advance(Duration::from_secs(65)).await;
     world.mount(&Request::new(SECRET)).await;
     assert_eq!(world.calls(STS_CALL), 2);
-    let errors = world.emulator.calls().into_iter().filter(|call| call.error.is_some()).count();
-    assert_eq!(errors, 0, "renewed before they expired, not after");
+    assert_eq!(world.failed_calls(), [], "a session was renewed after it had expired");
 }
 
 #[tokio::test(start_paused = true)]
-async fn pod_identity_credentials_are_used_for_fifteen_minutes_at_most() {
+async fn pod_identity_credentials_are_used_for_at_most_fifteen_minutes() {
     let world = world().await;
     world.mount(&Request::pod_identity(SECRET)).await;
     advance(Duration::from_secs(14 * 60)).await;
@@ -50,7 +49,7 @@ async fn pod_identity_credentials_are_used_for_fifteen_minutes_at_most() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_live_shorter_are_renewed_sooner() {
+async fn short_lived_credentials_are_renewed_sooner() {
     let store = Store::from_yaml("podIdentitySessionSeconds: 300").unwrap();
     let world = World::of(store, |_| {}).await;
     world.secret("shop/db", "x");
@@ -62,7 +61,7 @@ async fn credentials_that_live_shorter_are_renewed_sooner() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_revoked_trust_ends_with_the_credentials_age() {
+async fn a_revoked_trust_takes_effect_at_the_maximum_credential_age() {
     let world = world().await;
     world.mount(&Request::new(SECRET)).await;
     world.emulator.set_trust(WEB, &[]);
@@ -84,7 +83,7 @@ async fn fifty_concurrent_mounts_of_one_service_account_make_one_sts_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_of_one_service_account_share_pod_identity_credentials_unless_the_operator_says_otherwise() {
+async fn pods_of_one_service_account_share_pod_identity_credentials_unless_the_operator_forbids_it() {
     let pods = || (0..5).map(|number| Pod::numbered("pay", "worker", number));
     let request = |pod| Request::of_pod(pod, SECRET).parameter("usePodIdentity", "true");
     let requests: Vec<Request> = pods().map(request).collect();
@@ -106,7 +105,8 @@ async fn expired_credentials_are_renewed_once_and_the_mount_succeeds() {
         world.mount(&request).await;
         world.emulator.expire_sessions();
         world.mount(&request).await;
-        assert_eq!(world.calls(STS_CALL) + world.calls(AGENT_CALL), 2);
+        let renewals = world.calls(STS_CALL) + world.calls(AGENT_CALL);
+        assert_eq!(renewals, 2, "{:?}", world.emulator.call_counts());
         assert_eq!(world.calls("GetSecretValue"), 3);
     }
 }
@@ -135,7 +135,7 @@ async fn credentials_that_stay_stale_are_renewed_only_once() {
     world.fault("GetSecretValue", kind);
     let status = world.refusal(&Request::new(SECRET)).await;
     assert_says(&status, Code::Unauthenticated, &["InvalidSignatureException", "is the clock right?"]);
-    assert_eq!((world.calls(STS_CALL), world.calls("GetSecretValue")), (2, 2));
+    world.assert_calls([(STS_CALL, 2), ("GetSecretValue", 2)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,8 +161,8 @@ async fn a_trust_denial_does_not_poison_another_token() {
     let requests: Vec<Request> =
         (0..5).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
     let answers = join_all(requests.iter().map(|request| world.try_mount(request))).await;
-    let refused = answers.iter().filter(|answer| answer.is_err()).count();
-    assert_eq!(refused, 1);
+    let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
     world.mount(&requests[0]).await;
 }
 
@@ -178,18 +178,18 @@ async fn a_forged_token_does_not_poison_a_good_one() {
     let forged = forger.token(namespace, service_account, audience, name, uid, hour);
     let bad = good.clone().token(audience, &forged);
     let (bad, good) = tokio::join!(world.try_mount(&bad), world.try_mount(&good));
-    assert_eq!(bad.err().map(|status| status.code()), Some(Code::Unauthenticated));
+    assert_code(&bad.unwrap_err(), Code::Unauthenticated);
     good.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_sts_is_shared_by_all_who_wait_for_it() {
+async fn all_waiting_mounts_share_an_outage_of_sts() {
     let world = world().await;
     world.fault(STS_CALL, FaultKind::InternalError);
     let requests: Vec<Request> =
         (0..20).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
     let answers = join_all(requests.iter().map(|request| world.refusal(request))).await;
-    assert!(answers.iter().all(|status| status.code() == Code::Internal));
+    assert_codes(&answers, Code::Internal);
     assert_eq!(world.calls(STS_CALL), 3, "one call with its two retries");
     world.emulator.clear_faults();
     world.mount(&requests[0]).await;

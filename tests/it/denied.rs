@@ -3,7 +3,7 @@
 
 use tonic::Code;
 
-use crate::harness::{ACCOUNT, REGION, Request, WEB, WORKER, World, assert_says};
+use crate::harness::{ACCOUNT, REGION, Request, WEB, WORKER, World, assert_lacks, assert_says};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
@@ -44,7 +44,7 @@ async fn a_failure_names_its_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denied_arn_is_named_as_it_was_asked_for() {
+async fn a_denied_arn_is_named_as_in_the_class() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.emulator.clear_policy(WEB);
@@ -66,7 +66,7 @@ async fn a_refusal_by_kms_asks_for_kms_decrypt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_does_not_trust_the_service_account_is_told_the_policy_it_needs() {
+async fn a_role_that_does_not_trust_the_service_account_is_reported_with_the_policy_it_needs() {
     let world = World::start().await;
     world.emulator.set_trust(WEB, &[]);
     let status = world.refusal(&Request::new(SECRET)).await;
@@ -110,7 +110,7 @@ async fn a_denial_under_pod_identity_names_account_and_service_account() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_there_is_not_found() {
+async fn a_missing_object_or_version_is_not_found() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.parameter("/shop/level", "info");
@@ -146,7 +146,7 @@ async fn a_denied_object_is_never_optional() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_scheduled_for_deletion_is_no_absent_one() {
+async fn a_secret_scheduled_for_deletion_is_not_absent() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.emulator.delete_secret(REGION, "shop/db").unwrap();
@@ -160,19 +160,19 @@ async fn a_secret_scheduled_for_deletion_is_no_absent_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_is_not_encoded_as_the_class_says_is_refused_unseen() {
+async fn a_wrongly_encoded_value_is_refused_without_showing_it() {
     let world = World::start().await;
     world.secret("shop/db", "hunter2!");
     for encoding in ["base64", "base64url", "hex"] {
         let objects = format!("- {{objectName: shop/db, objectType: secretsmanager, encoding: {encoding}}}");
         let status = world.refusal(&Request::new(&objects)).await;
         assert_says(&status, Code::FailedPrecondition, &[&format!("the value is not {encoding}")]);
-        assert!(!status.message().contains("hunter2"), "{status}");
+        assert_lacks(status.message(), "hunter2");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_over_four_mebibytes_is_refused_with_the_sum_by_object() {
+async fn an_answer_over_four_mebibytes_is_refused_with_the_size_of_each_file() {
     let world = World::start().await;
     let mut objects = String::new();
     for number in 0..64 {
@@ -186,13 +186,13 @@ async fn an_answer_over_four_mebibytes_is_refused_with_the_sum_by_object() {
         r#""shop_0" 65536 bytes, "shop_1" 65535 bytes"#,
     ];
     assert_says(&status, Code::FailedPrecondition, &says);
-    // What is said to fit does fit the driver's own limit.
+    // An answer within our limit is within the driver's own limit.
     let fewer: String = objects.lines().take(63).flat_map(|line| [line, "\n"]).collect();
     assert_eq!(world.mount(&Request::new(&fewer)).await.paths().len(), 63);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_failing_object_is_listed_and_the_gravest_gives_the_code() {
+async fn every_failing_object_is_listed_and_the_most_actionable_gives_the_code() {
     let world = World::start().await;
     world.secret("shop/good", "x");
     world.secret("shop/denied", "x");

@@ -54,7 +54,7 @@ async fn mount(world: &World, documents: &[Value]) -> Vec<(Value, Answer)> {
     }
     let mut answers = Vec::new();
     for class in of_kind(documents, "SecretProviderClass") {
-        assert_eq!(class["spec"]["provider"], "aws");
+        assert_eq!(class["spec"]["provider"], "aws", "{class}");
         let namespace = class["metadata"]["namespace"].as_str().unwrap();
         let of_store = if namespace == "payments" { "worker" } else { "cart" };
         let pod = of_kind(documents, "Pod").next();
@@ -86,7 +86,8 @@ async fn every_example_mounts_against_the_example_store() {
             let objects = class["spec"]["secretObjects"].as_array().into_iter().flatten();
             for data in objects.flat_map(|object| object["data"].as_array().unwrap()) {
                 let file = data["objectName"].as_str().unwrap();
-                assert!(answer.paths().contains(&file), "{name}: secretObjects names {file}");
+                let paths = answer.paths();
+                assert!(paths.contains(&file), "{name}: secretObjects names {file}, mounted are {paths:?}");
             }
         }
     }
@@ -99,21 +100,26 @@ async fn answer(name: &str) -> Answer {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_example_of_json_fields_mounts_what_its_comments_say() {
+async fn the_json_fields_example_mounts_what_its_comments_say() {
     let answer = answer("json-fields").await;
-    let files = ["username", "host", "port", "first-replica", "replicas"].map(|path| answer.text(path));
-    let replicas = "db-1.shop.example,db-2.shop.example";
-    assert_eq!(files, ["shop", "db.shop.example", "5432", "db-1.shop.example", replicas]);
+    answer.assert_texts([
+        ("username", "shop"),
+        ("host", "db.shop.example"),
+        ("port", "5432"),
+        ("first-replica", "db-1.shop.example"),
+        ("replicas", "db-1.shop.example,db-2.shop.example"),
+    ]);
     assert_eq!(answer.mode("password"), 0o400);
     assert_eq!(answer.bytes("keystore.p12")[..3], [0x30, 0x82, 0x04]);
-    assert!(!answer.paths().contains(&"sslmode"));
-    assert!(!answer.paths().contains(&"shop_feature-flags"));
+    for absent in ["sslmode", "shop_feature-flags"] {
+        assert!(!answer.paths().contains(&absent), "{absent} is mounted");
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_example_of_versions_mounts_what_its_comments_say() {
+async fn the_versions_example_mounts_what_its_comments_say() {
     let answer = answer("versions").await;
-    for (path, value) in [
+    answer.assert_texts([
         ("shop/limits/items", "99"),
         ("orders/stable", "20"),
         ("orders/canary", "30"),
@@ -122,16 +128,19 @@ async fn the_example_of_versions_mounts_what_its_comments_say() {
         ("key/previous", "previous"),
         ("key/pending", "pending"),
         ("key/pinned", "oldest"),
-    ] {
-        assert_eq!(answer.text(path), value, "{path}");
-    }
+    ]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_example_of_binary_and_tls_mounts_what_its_comments_say() {
+async fn the_binary_and_tls_example_mounts_what_its_comments_say() {
     let answer = answer("binary-and-tls").await;
     assert_eq!(answer.bytes("keystore.jks"), [0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 0x34]);
-    let modes = ["keystore.jks", "certificates.json", "tls.crt", "tls.key"].map(|path| answer.mode(path));
-    assert_eq!(modes, [0o400, 0o400, 0o444, 0o400]);
-    assert!(answer.text("tls.crt").starts_with("-----BEGIN CERTIFICATE-----\n"));
+    answer.assert_modes([
+        ("keystore.jks", 0o400),
+        ("certificates.json", 0o400),
+        ("tls.crt", 0o444),
+        ("tls.key", 0o400),
+    ]);
+    let certificate = answer.text("tls.crt");
+    assert!(certificate.starts_with("-----BEGIN CERTIFICATE-----\n"), "{certificate}");
 }

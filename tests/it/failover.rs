@@ -1,9 +1,9 @@
 //! The failover Region is asked in an outage of the primary, and only then.
 
-use latchkey_emulator::{Fault, FaultKind, ParameterType};
+use latchkey_emulator::{Call, Fault, FaultKind, ParameterType};
 use tonic::Code;
 
-use crate::harness::{FAILOVER, REGION, Request, WEB, World, assert_says};
+use crate::harness::{FAILOVER, REGION, Request, WEB, World, assert_contains, assert_lacks, assert_says};
 
 const OBJECTS: &str = "
 - {objectName: shop/db, objectType: secretsmanager}
@@ -23,20 +23,24 @@ fn request(objects: &str) -> Request {
     Request::new(objects).parameter("failoverRegion", FAILOVER)
 }
 
+fn calls_of_failover(world: &World) -> Vec<Call> {
+    world.emulator.calls().into_iter().filter(|call| call.region.as_deref() == Some(FAILOVER)).collect()
+}
+
 fn down(world: &World, region: &str, operation: &str, kind: FaultKind) {
     world.emulator.inject(Fault::new(kind).operation(operation).region(region));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_healthy_primary_is_asked_alone() {
+async fn a_healthy_primary_never_calls_the_failover() {
     let world = world().await;
     let answer = world.mount(&request(OBJECTS)).await;
-    assert_eq!((answer.text("shop_db"), answer.text("_shop_level")), (REGION, REGION));
-    assert!(world.emulator.calls().iter().all(|call| call.region.as_deref() != Some(FAILOVER)));
+    answer.assert_texts([("shop_db", REGION), ("_shop_level", REGION)]);
+    assert_eq!(calls_of_failover(&world), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_outage_of_the_primary_gives_the_failovers_values() {
+async fn in_every_outage_of_the_primary_the_failover_gives_the_values() {
     for kind in [
         FaultKind::InternalError,
         FaultKind::Throttle,
@@ -50,22 +54,22 @@ async fn every_outage_of_the_primary_gives_the_failovers_values() {
             down(&world, REGION, operation, kind.clone());
         }
         let answer = world.mount(&request(OBJECTS)).await;
-        let texts = (answer.text("shop_db"), answer.text("_shop_level"));
-        assert_eq!(texts, (FAILOVER, FAILOVER), "{kind:?}");
+        assert_eq!(answer.text("shop_db"), FAILOVER, "the secret after {kind:?}");
+        assert_eq!(answer.text("_shop_level"), FAILOVER, "the parameter after {kind:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_failed_is_asked_of_the_failover() {
+async fn only_failed_objects_are_read_from_the_failover() {
     let world = world().await;
     down(&world, REGION, "GetParameters", FaultKind::InternalError);
     let answer = world.mount(&request(OBJECTS)).await;
-    assert_eq!((answer.text("shop_db"), answer.text("_shop_level")), (REGION, FAILOVER));
+    answer.assert_texts([("shop_db", REGION), ("_shop_level", FAILOVER)]);
     assert_eq!(world.regions_of("GetSecretValue"), [REGION]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn failover_object_names_what_the_failover_has() {
+async fn failover_object_names_the_failovers_object() {
     let world = world().await;
     let version = world.emulator.put_secret(FAILOVER, "replica/db", "replica".to_owned());
     world.emulator.put_secret(FAILOVER, "replica/db", "newer".to_owned());
@@ -83,17 +87,17 @@ async fn failover_object_names_what_the_failover_has() {
   objectAlias: level
   failoverObject: {objectName: /replica/level, objectVersionLabel: stable}";
     let answer = world.mount(&request(objects)).await;
-    assert_eq!((answer.text("db"), answer.text("level")), (REGION, REGION));
+    answer.assert_texts([("db", REGION), ("level", REGION)]);
     for operation in ["GetSecretValue", "GetParameters"] {
         down(&world, REGION, operation, FaultKind::InternalError);
     }
     let answer = world.mount(&request(objects)).await;
-    assert_eq!((answer.text("db"), answer.text("level")), ("replica", "replica"));
-    assert_eq!((answer.version("db"), answer.version("level")), (version.as_str(), "1"));
+    answer.assert_texts([("db", "replica"), ("level", "replica")]);
+    answer.assert_versions([("db", &version), ("level", "1")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn failover_arns_are_of_the_failover_region() {
+async fn a_failover_arn_is_in_the_failover_region() {
     let world = world().await;
     let arn = |region| world.emulator.secret_arn(region, "shop/db").unwrap();
     let objects = format!(
@@ -118,11 +122,11 @@ async fn failover_404_or_403_does_not_break_a_healthy_primary() {
     assert_eq!(world.mount(&request(OBJECTS)).await.text("shop_db"), REGION);
     down(&world, FAILOVER, "GetSecretValue", FaultKind::InternalError);
     assert_eq!(world.mount(&request(OBJECTS)).await.text("shop_db"), REGION);
-    assert!(world.emulator.calls().iter().all(|call| call.region.as_deref() != Some(FAILOVER)));
+    assert_eq!(calls_of_failover(&world), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_primary_that_denies_or_does_not_have_it_never_asks_the_failover() {
+async fn a_denial_or_absence_in_the_primary_never_calls_the_failover() {
     let world = World::uncached().await;
     for region in [REGION, FAILOVER] {
         world.emulator.put_secret(region, "shop/denied", "x".to_owned());
@@ -140,7 +144,7 @@ async fn a_primary_that_denies_or_does_not_have_it_never_asks_the_failover() {
         let objects = format!("- {{objectName: {name}, objectType: secretsmanager}}");
         let status = world.refusal(&request(&objects)).await;
         assert_says(&status, code, &[name, "in us-east-1 failed"]);
-        assert!(!status.message().contains(FAILOVER), "{status}");
+        assert_lacks(status.message(), FAILOVER);
     }
     assert_eq!(world.regions_of("GetSecretValue"), [REGION, REGION, REGION]);
 }
@@ -159,7 +163,7 @@ async fn when_both_regions_are_down_both_are_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_of_the_failover_is_named_beside_the_primarys_outage() {
+async fn a_denial_in_the_failover_is_reported_with_the_primarys_outage() {
     let world = world().await;
     down(&world, REGION, "GetSecretValue", FaultKind::Hang);
     let arn = format!("arn:aws:secretsmanager:{FAILOVER}:*");
@@ -174,7 +178,7 @@ async fn a_denial_of_the_failover_is_named_beside_the_primarys_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_secret_is_not_absent_only_because_the_failover_lacks_it() {
+async fn an_optional_secret_that_only_the_failover_lacks_is_not_absent() {
     let world = World::uncached().await;
     world.secret("shop/db", "x");
     let objects = "- {objectName: shop/db, objectType: secretsmanager, optional: true}";
@@ -182,5 +186,5 @@ async fn an_optional_secret_is_not_absent_only_because_the_failover_lacks_it() {
     down(&world, REGION, "GetSecretValue", FaultKind::InternalError);
     // Mounted without it, a running pod would lose the file in an outage.
     let status = world.refusal(&request(objects)).await;
-    assert!(status.message().contains("then the failover Region"), "{status}");
+    assert_contains(status.message(), "then the failover Region");
 }

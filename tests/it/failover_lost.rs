@@ -4,7 +4,9 @@
 use latchkey_emulator::{Fault, FaultKind, ParameterType};
 use tonic::Code;
 
-use crate::harness::{FAILOVER, GRACE, INTERVAL, REGION, Request, WEB, World, assert_says, pass, seconds};
+use crate::harness::{
+    FAILOVER, GRACE, INTERVAL, REGION, Request, WEB, World, assert_contains, assert_says, pass, seconds,
+};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
@@ -33,7 +35,7 @@ fn failover_says(world: &World, code: &str, message: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_goes_as_soon_as_the_region_that_gave_it_refuses_it() {
+async fn a_value_is_dropped_as_soon_as_the_region_that_gave_it_denies_it() {
     type Refusal = (&'static str, Code, &'static str, fn(&World));
     let refusals: [Refusal; 6] = [
         (SECRET, Code::PermissionDenied, "AccessDenied", |world| {
@@ -70,14 +72,14 @@ async fn a_value_goes_as_soon_as_the_region_that_gave_it_refuses_it() {
         let world = world().await;
         let request = request(objects);
         let answer = world.mount(&request).await;
-        assert_eq!(answer.text(answer.paths()[0]), "one");
+        assert_eq!(answer.text(answer.paths()[0]), "one", "before: {says}");
         pass(INTERVAL).await;
         refuse(&world);
         pass(INTERVAL + GRACE).await;
         // And not once more, however often it is asked.
         for _ in 0..19 {
             let status = world.refusal(&request).await;
-            assert!(status.message().contains(says), "{status}");
+            assert_contains(status.message(), says);
             assert!([code, Code::Internal].contains(&status.code()), "{says}: {status}");
             seconds(80).await;
         }
@@ -85,7 +87,7 @@ async fn a_value_goes_as_soon_as_the_region_that_gave_it_refuses_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_object_that_its_giver_has_deleted_is_not_served_for_an_hour() {
+async fn an_optional_object_deleted_in_the_failover_is_not_served_as_stale() {
     let world = world().await;
     let request = request("- {objectName: shop/db, objectType: secretsmanager, optional: true}");
     assert_eq!(world.mount(&request).await.text("shop_db"), "one");
@@ -93,11 +95,11 @@ async fn an_optional_object_that_its_giver_has_deleted_is_not_served_for_an_hour
     pass(INTERVAL + GRACE).await;
     // Nor is it taken for absent: the primary Region may have it.
     let status = world.refusal(&request).await;
-    assert!(status.message().contains("then the failover Region"), "{status}");
+    assert_contains(status.message(), "then the failover Region");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_label_that_its_giver_lacks_takes_the_whole_group_with_it() {
+async fn a_label_missing_in_the_failover_drops_the_whole_group() {
     let world = world().await;
     let old = world.emulator.put_secret(FAILOVER, "shop/db", "two".to_owned());
     world.emulator.move_label(FAILOVER, "shop/db", "blue", &old).unwrap();
@@ -107,17 +109,17 @@ async fn a_label_that_its_giver_lacks_takes_the_whole_group_with_it() {
 - {objectName: shop/db, objectType: secretsmanager, objectVersionLabel: blue, objectAlias: blue}",
     );
     let answer = world.mount(&request).await;
-    assert_eq!((answer.text("shop_db"), answer.text("blue")), ("two", "two"));
+    answer.assert_texts([("shop_db", "two"), ("blue", "two")]);
     // The secret is made anew, without the label.
     world.emulator.remove_secret(FAILOVER, "shop/db");
     world.emulator.put_secret(FAILOVER, "shop/db", "three".to_owned());
     pass(INTERVAL + GRACE).await;
     let status = world.refusal(&request).await;
-    assert!(status.message().contains("1 of 2 objects"), "{status}");
+    assert_contains(status.message(), "1 of 2 objects");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_of_the_primary_outlives_the_failovers_refusal_even_after_another_outage() {
+async fn a_value_of_the_primary_survives_the_failovers_refusal_even_after_another_outage() {
     let world = world().await;
     let request = request(SECRET);
     world.mount(&request).await;
@@ -140,7 +142,7 @@ async fn a_value_of_the_primary_outlives_the_failovers_refusal_even_after_anothe
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trust_that_the_failovers_sts_denies_ends_what_was_read() {
+async fn a_trust_denied_by_the_failovers_sts_drops_the_values() {
     let world = world().await;
     let request = request(SECRET);
     world.mount(&request).await;
@@ -153,13 +155,15 @@ async fn a_trust_that_the_failovers_sts_denies_ends_what_was_read() {
         seconds(80).await;
         let _ = world.try_mount(&request).await;
     }
-    assert!(world.calls("AssumeRoleWithWebIdentity") >= 3, "one that succeeded, and one of each Region");
+    // One that succeeded, and one to each Region.
+    let calls = world.calls("AssumeRoleWithWebIdentity");
+    assert!(calls >= 3, "only {calls} calls to STS");
     world.emulator.inject(Fault::new(FaultKind::InternalError).operation("GetSecretValue"));
     assert_says(&world.refusal(&request).await, Code::PermissionDenied, &["trust policy"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn sts_that_is_off_in_the_failover_region_says_nothing_about_the_role() {
+async fn a_disabled_sts_in_the_failover_region_says_nothing_about_the_role() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     let request = request(SECRET);

@@ -37,7 +37,7 @@ fn ten_secrets(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn a_private_authority_of_the_bundle_is_trusted_and_no_other_is() {
+async fn only_the_bundles_private_authority_is_trusted() {
     let world = secure_world(true, 64, None).await;
     let objects = ten_secrets(&world);
     assert_eq!(world.mount(&Request::new(&objects)).await.text("tls_3"), "value");
@@ -50,7 +50,7 @@ async fn a_private_authority_of_the_bundle_is_trusted_and_no_other_is() {
 }
 
 #[tokio::test]
-async fn no_more_connections_are_opened_than_calls_may_be_under_way() {
+async fn there_are_no_more_connections_than_concurrent_calls() {
     let world = secure_world(true, 8, None).await;
     let objects = ten_secrets(&world);
     world.emulator.set_delay(None, Duration::from_millis(5));
@@ -58,12 +58,12 @@ async fn no_more_connections_are_opened_than_calls_may_be_under_way() {
     let requests: Vec<Request> = pods.map(|pod| Request::of_pod(pod, &objects)).collect();
     join_all(requests.iter().map(|request| world.mount(request))).await;
     let Connections { opened, full_handshakes, resumed_handshakes } = world.emulator.connections();
-    assert!((1..=8).contains(&opened), "{opened}");
+    assert!((1..=8).contains(&opened), "{opened} connections");
     assert_eq!(full_handshakes + resumed_handshakes, opened);
 }
 
 #[tokio::test]
-async fn connections_are_open_before_the_first_mount_where_the_region_is_known() {
+async fn connections_are_open_before_the_first_mount_if_the_region_is_known() {
     let world = secure_world(true, 64, Some(REGION)).await;
     while world.emulator.connections().full_handshakes < 12 {
         sleep(Duration::from_millis(5)).await;

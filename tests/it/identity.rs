@@ -20,7 +20,7 @@ fn reads(world: &World) -> Vec<Call> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn irsa_takes_the_annotations_role_and_names_the_workload_in_the_session() {
+async fn irsa_uses_the_annotations_role_and_names_the_session_after_the_workload() {
     let world = world().await;
     world.mount(&Request::new(SECRET)).await;
     let read = &reads(&world)[0];
@@ -34,7 +34,7 @@ async fn irsa_takes_the_annotations_role_and_names_the_workload_in_the_session()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_long_session_name_is_cut_and_stays_distinct() {
+async fn a_long_session_name_is_shortened_and_stays_distinct() {
     let world = world().await;
     let namespace = "n".repeat(63);
     let mut sessions = Vec::new();
@@ -46,12 +46,12 @@ async fn a_long_session_name_is_cut_and_stays_distinct() {
         sessions.push(principal.rsplit('/').next().unwrap().to_owned());
     }
     assert_eq!(sessions.iter().map(String::len).collect::<Vec<_>>(), [64, 64]);
-    assert!(sessions[0].starts_with("latchkey-nnn"));
+    assert!(sessions[0].starts_with("latchkey-nnn"), "{}", sessions[0]);
     assert_ne!(sessions[0], sessions[1]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn pod_identity_is_used_when_it_is_asked_for() {
+async fn pod_identity_is_used_on_request() {
     let world = world().await;
     world.kubernetes.behave(Behaviour::Refuse(403));
     world.mount(&Request::pod_identity(SECRET)).await;
@@ -61,7 +61,7 @@ async fn pod_identity_is_used_when_it_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pod_identity_wins_over_an_annotation_only_when_it_is_asked_for() {
+async fn pod_identity_wins_over_an_annotation_only_on_request() {
     let world = world().await;
     world.emulator.set_association("shop", "web", Some(WORKER));
     world.mount(&Request::new(SECRET)).await;
@@ -72,7 +72,7 @@ async fn pod_identity_wins_over_an_annotation_only_when_it_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pod_identity_is_found_where_the_service_account_has_no_role() {
+async fn pod_identity_is_used_if_the_service_account_has_no_role() {
     let world = world().await;
     world.mount(&Request::of_pod(Pod::numbered("pay", "worker", 3), SECRET)).await;
     assert_eq!(reads(&world)[0].role.as_deref(), Some(WORKER));
@@ -104,7 +104,7 @@ async fn forbidden_or_failing_ServiceAccount_reads_never_turn_into_Pod_Identity(
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_annotation_that_is_no_role_is_an_error_and_never_pod_identity() {
+async fn an_invalid_annotation_is_an_error_and_never_pod_identity() {
     let world = world().await;
     world.kubernetes.annotate("pay", "worker", "role/worker");
     let request = Request::of_pod(Pod::numbered("pay", "worker", 3), SECRET);
@@ -132,14 +132,14 @@ async fn an_unreachable_kubernetes_leaves_role_arn_and_pod_identity_working() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_are_taken_from_the_secrets_where_the_attributes_have_none() {
+async fn tokens_are_read_from_the_secrets_if_the_attributes_have_none() {
     let world = world().await;
     world.mount(&Request::new(SECRET).tokens_in_secrets()).await;
     world.mount(&Request::pod_identity(SECRET).tokens_in_secrets()).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_audience_is_enough_for_its_own_identity() {
+async fn each_identity_needs_only_its_own_audience() {
     let world = world().await;
     world.mount(&Request::new(SECRET).audiences(&[STS])).await;
     world.mount(&Request::pod_identity(SECRET).audiences(&[crate::harness::POD_IDENTITY])).await;
@@ -190,7 +190,7 @@ async fn ipv6_agent_is_reached_at_once_when_ipv4_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn preferred_address_type_asks_that_address_alone() {
+async fn preferred_address_type_uses_only_that_address() {
     let dead = dead_url().await;
     let world = world_without_ipv4(dead.clone()).await;
     let ask = |address_type: &str, number| {
@@ -208,7 +208,7 @@ async fn preferred_address_type_asks_that_address_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_no_address_of_the_agent_answers_both_are_named() {
+async fn if_no_address_of_the_agent_answers_both_are_named() {
     let (ipv4, ipv6) = (dead_url().await, dead_url().await);
     let agent = AgentSettings { ipv4: ipv4.clone(), ipv6: ipv6.clone(), ..AgentSettings::default() };
     let world = World::with(|config| config.identity.agent = agent).await;
@@ -225,7 +225,7 @@ async fn a_denial_on_one_address_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_roles_of_the_other_partitions_are_taken_on_in_their_regions() {
+async fn roles_of_other_partitions_are_assumed_in_their_regions() {
     let world = world().await;
     for (region, partition) in [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")] {
         let role = format!("arn:{partition}:iam::111122223333:role/web");
@@ -234,7 +234,7 @@ async fn the_roles_of_the_other_partitions_are_taken_on_in_their_regions() {
         world.emulator.allow(&role, "secretsmanager:GetSecretValue", "*");
         world.emulator.put_secret(region, "shop/db", region.to_owned());
         let request = Request::new(SECRET).parameter("region", region);
-        assert_eq!(world.mount(&request).await.text("shop_db"), region);
+        assert_eq!(world.mount(&request).await.text("shop_db"), region, "by name");
         let arn = world.emulator.secret_arn(region, "shop/db").unwrap();
         assert!(arn.starts_with(&format!("arn:{partition}:secretsmanager:{region}:")), "{arn}");
         let by_arn = Request::new(&format!("- {{objectName: '{arn}', objectAlias: a}}"));
@@ -243,7 +243,7 @@ async fn the_roles_of_the_other_partitions_are_taken_on_in_their_regions() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn arns_of_aws_cn_and_aws_us_gov() {
+async fn missing_permissions_name_arns_of_the_regions_partition() {
     let world = world().await;
     for (region, partition) in [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")] {
         world.emulator.put_secret(region, "shop/db", "x".to_owned());
@@ -265,7 +265,7 @@ async fn arns_of_aws_cn_and_aws_us_gov() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sts_is_asked_in_the_failover_region_in_an_outage_only() {
+async fn sts_is_called_in_the_failover_region_only_in_an_outage() {
     let world = world().await;
     let request = Request::new(SECRET).parameter("failoverRegion", "us-west-2");
     // Both Regions have the same address here; three attempts are the primary's.

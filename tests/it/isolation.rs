@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use latchkey_emulator::Fault;
 use latchkey_emulator::FaultKind;
 
-use crate::harness::{Pod, REGION, Request, WEB, World};
+use crate::harness::{Pod, REGION, Request, WEB, World, assert_code};
 
 /// A tenant: a service account with a role in an account of its own.
 fn tenant(world: &World, number: usize, pod_identity: bool) -> (String, String) {
@@ -37,7 +37,7 @@ async fn mount_all(world: &World, tenants: &[(String, String)], pods_each: usize
         .collect();
     let answers = join_all(requests.iter().map(|(_, request)| world.mount(request))).await;
     for ((number, _), answer) in requests.iter().zip(answers) {
-        assert_eq!(answer.text("shop_db"), format!("value of {number}"));
+        assert_eq!(answer.text("shop_db"), format!("value of {number}"), "a pod of tenant-{number}");
     }
 }
 
@@ -53,7 +53,7 @@ async fn no_identity_ever_gets_anothers_value() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_identity_gets_anothers_value_while_calls_fail_and_are_tried_again() {
+async fn no_identity_gets_anothers_value_while_calls_fail_and_are_retried() {
     let world = World::start().await;
     let tenants: Vec<_> = (0..20).map(|number| tenant(&world, number, number % 2 == 0)).collect();
     for kind in [FaultKind::InternalError, FaultKind::Reset, FaultKind::Hang] {
@@ -78,7 +78,7 @@ async fn no_identity_gets_anothers_value_while_calls_fail_and_are_tried_again() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_service_account_with_two_roles_reads_as_the_role_asked_for() {
+async fn one_service_account_with_two_roles_reads_as_the_requested_role() {
     let world = World::start().await;
     let mut roles = Vec::new();
     for account in ["300000000001", "300000000002"] {
@@ -114,7 +114,7 @@ async fn concurrent_mounts_with_different_default_modes_do_not_mix() {
         modes.iter().map(|mode| Request::new(objects).permission(&mode.to_string())).collect();
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
     for (mode, answer) in modes.iter().zip(answers) {
-        assert_eq!((answer.mode("shop_db"), answer.mode("a")), (*mode, *mode));
+        answer.assert_modes([("shop_db", *mode), ("a", *mode)]);
     }
 }
 
@@ -126,7 +126,7 @@ async fn a_secret_of_another_account_needs_its_arn_and_both_policies() {
     let arn = world.emulator.secret_arn(REGION, &secret).unwrap();
     let request = Request::new(&format!("- {{objectName: '{arn}', objectAlias: api}}"));
     let status = world.refusal(&request).await;
-    assert_eq!(status.code(), tonic::Code::PermissionDenied);
+    assert_code(&status, tonic::Code::PermissionDenied);
     world.emulator.set_resource_policy(REGION, &secret, &[WEB]).unwrap();
     assert_eq!(world.mount(&request).await.text("api"), "partner's");
 }

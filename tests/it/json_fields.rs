@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use crate::harness::{Request, World, assert_says};
+use crate::harness::{Request, World, assert_lacks, assert_says};
 
 /// One secret, and what each expression gives of it.
 async fn extracted(secret: &str, expressions: &[(&str, &str)]) {
@@ -84,7 +84,7 @@ async fn a_key_needs_no_quoting() {
   - {key: a.b, objectAlias: dotted}
   - {path: a.b, objectAlias: nested}";
     let answer = world.mount(&Request::new(objects)).await;
-    assert_eq!(["password", "dotted", "nested"].map(|path| answer.text(path)), ["p", "dotted", "nested"]);
+    answer.assert_texts([("password", "p"), ("dotted", "dotted"), ("nested", "nested")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,11 +95,12 @@ async fn fields_of_a_parameter_carry_its_version() {
     let objects =
         "- {objectName: /shop/db, objectType: ssmparameter, jmesPath: [{path: user, objectAlias: user}]}";
     let answer = world.mount(&Request::new(objects)).await;
-    assert_eq!((answer.text("user"), answer.version("user")), ("u", "2"));
+    assert_eq!(answer.text("user"), "u");
+    assert_eq!(answer.version("user"), "2");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entrys_alias_is_translated_like_every_name() {
+async fn an_entrys_alias_is_translated_like_any_name() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"user":"u"}"#);
     let objects =
@@ -125,7 +126,7 @@ async fn an_optional_entry_that_finds_nothing_is_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_entrys_encoding_decodes_the_field_alone() {
+async fn an_entrys_encoding_decodes_only_the_field() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"key":"AAH/+g==","hex":"00 ff"}"#);
     let objects = "
@@ -135,22 +136,23 @@ async fn an_entrys_encoding_decodes_the_field_alone() {
   - {path: key, objectAlias: key, encoding: base64}
   - {path: hex, objectAlias: hex, encoding: hex}";
     let answer = world.mount(&Request::new(objects)).await;
-    assert_eq!((answer.bytes("key"), answer.bytes("hex")), (&[0, 1, 255, 250][..], &[0, 255][..]));
+    assert_eq!(answer.bytes("key"), [0, 1, 255, 250]);
+    assert_eq!(answer.bytes("hex"), [0, 255]);
     assert_eq!(answer.text("shop_db"), r#"{"key":"AAH/+g==","hex":"00 ff"}"#);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_objects_encoding_is_undone_before_fields_are_taken() {
+async fn an_object_is_decoded_before_its_fields_are_extracted() {
     let world = World::start().await;
     // {"user":"u"}
     world.secret("shop/db", "eyJ1c2VyIjoidSJ9");
     let objects = "- {objectName: shop/db, objectType: secretsmanager, encoding: base64, jmesPath: [{path: user, objectAlias: user}]}";
     let answer = world.mount(&Request::new(objects)).await;
-    assert_eq!((answer.text("user"), answer.text("shop_db")), ("u", r#"{"user":"u"}"#));
+    answer.assert_texts([("user", "u"), ("shop_db", r#"{"user":"u"}"#)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_fields_of_one_secret_come_from_one_read() {
+async fn many_fields_of_one_secret_need_one_read() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"a":"1","b":"2"}"#);
     let objects = "
@@ -161,7 +163,7 @@ async fn many_fields_of_one_secret_come_from_one_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_fit_the_value_is_named_without_showing_it() {
+async fn an_expression_that_does_not_fit_is_named_without_showing_the_value() {
     let world = World::start().await;
     world.secret("shop/db", r#"{"user":"hunter2","gone":null}"#);
     world.secret("shop/text", "hunter2, but not JSON");
@@ -186,12 +188,12 @@ async fn what_does_not_fit_the_value_is_named_without_showing_it() {
         let objects = format!("- {{objectName: {object}, objectType: secretsmanager, jmesPath: [{entry}]}}");
         let status = world.refusal(&Request::new(&objects)).await;
         assert_says(&status, Code::FailedPrecondition, &[object, says]);
-        assert!(!status.message().contains("hunter2"), "{status}");
+        assert_lacks(status.message(), "hunter2");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn computed_values_are_written_as_aws_own_provider_writes_them() {
+async fn computed_values_are_written_as_by_awss_own_provider() {
     extracted(
         r#"{"quota":[3,1,2],"port":5432.0,"users":[{"n":"a","s":"on"},{"n":"b","s":"off"}]}"#,
         &[
@@ -210,18 +212,19 @@ async fn computed_values_are_written_as_aws_own_provider_writes_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_byte_that_is_not_utf_8_elsewhere_does_not_refuse_a_field() {
+async fn invalid_utf_8_elsewhere_does_not_affect_a_field() {
     let world = World::start().await;
     let secret = b"{\"a\":\"caf\xe9\",\"b\":\"ok\"}";
     world.emulator.put_secret(crate::harness::REGION, "shop/db", secret.to_vec());
     let objects =
         "- {objectName: shop/db, objectType: secretsmanager, jmesPath: [{path: b, objectAlias: b}]}";
     let answer = world.mount(&Request::new(objects)).await;
-    assert_eq!((answer.text("b"), answer.bytes("shop_db")), ("ok", &secret[..]));
+    assert_eq!(answer.text("b"), "ok");
+    assert_eq!(answer.bytes("shop_db"), secret);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_finds_nothing_is_told_where_it_is_and_what_is_too_expensive_what_to_do() {
+async fn an_expression_that_finds_nothing_or_costs_too_much_says_what_to_do() {
     let world = World::start().await;
     world.secret(
         "shop/db",
@@ -245,6 +248,6 @@ async fn what_finds_nothing_is_told_where_it_is_and_what_is_too_expensive_what_t
         );
         let status = world.refusal(&Request::new(&objects)).await;
         assert_says(&status, Code::FailedPrecondition, &[object, says]);
-        assert!(!status.message().contains("s3cr3t"), "{status}");
+        assert_lacks(status.message(), "s3cr3t");
     }
 }

@@ -11,7 +11,9 @@ use std::{
 use latchkey_emulator::FaultKind;
 use serde_json::{Value, json};
 
-use crate::harness::{Behaviour, Driver, Log, POD_IDENTITY, Request, STS, World, eventually};
+use crate::harness::{
+    Behaviour, Driver, Log, POD_IDENTITY, Request, STS, World, assert_contains, assert_lacks, eventually,
+};
 
 const SECRET: &str =
     "- {objectName: shop/db, objectType: secretsmanager}\n- {objectName: /shop/p, objectType: ssmparameter}";
@@ -37,12 +39,12 @@ async fn refused(driver: &Driver, request: &Request, world: &World) -> (String, 
 
 fn assert_silent(said: &str, canaries: &[String]) {
     for canary in canaries.iter().map(String::as_str).chain([CANARY]) {
-        assert!(!said.contains(canary), "{canary} is in {said}");
+        assert_lacks(said, canary);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_repeats_the_token_in_its_refusal_is_not_repeated() {
+async fn a_token_repeated_by_a_server_is_not_shown() {
     let world = World::uncached().await;
     let log = Log::collect();
     for request in [Request::new(SECRET), Request::pod_identity(SECRET)] {
@@ -63,7 +65,7 @@ async fn a_server_that_repeats_the_token_in_its_refusal_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn kubernetes_credentials_are_in_no_error() {
+async fn no_error_shows_kubernetes_credentials() {
     let mut world = World::start().await;
     let log = Log::collect();
     let plugin = world.folder().join("plugin");
@@ -144,7 +146,7 @@ impl Process {
 }
 
 #[tokio::test]
-async fn a_request_that_cannot_be_built_is_not_shown() {
+async fn an_error_building_a_request_does_not_show_the_request() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     // A FIPS endpoint and an endpoint of one's own exclude each other, which the
@@ -159,18 +161,18 @@ async fn a_request_that_cannot_be_built_is_not_shown() {
     let mut canaries = Vec::new();
     for request in [Request::new(SECRET), Request::pod_identity(SECRET)] {
         let (answer, tokens) = refused(&driver, &request, &world).await;
-        assert!(answer.contains("the request could not be made: check the endpoint"), "{answer}");
+        assert_contains(&answer, "the request could not be made: check the endpoint");
         said += &answer;
         canaries.extend(tokens);
     }
     let log = process.end();
-    assert!(log.contains("mount failed"), "{log}");
+    assert_contains(&log, "mount failed");
     assert_silent(&said, &canaries);
     assert_silent(&log, &canaries);
 }
 
 #[tokio::test]
-async fn an_endpoint_that_cannot_be_used_is_a_start_error_that_does_not_show_it() {
+async fn an_invalid_endpoint_is_a_start_error_that_does_not_show_it() {
     let world = World::start().await;
     for (variable, value) in [
         ("AWS_ENDPOINT_URL", "sts.canary-host:443"),
@@ -190,7 +192,8 @@ async fn an_endpoint_that_cannot_be_used_is_a_start_error_that_does_not_show_it(
             .unwrap();
         let said = String::from_utf8(run.stderr).unwrap();
         assert_eq!(run.status.code(), Some(1), "{said}");
-        assert!(said.contains(variable) && !said.contains("canary"), "{said}");
-        assert!(!folder.path().join("aws.sock").exists(), "it has taken the socket");
+        assert_contains(&said, variable);
+        assert_lacks(&said, "canary");
+        assert!(!folder.path().join("aws.sock").exists(), "{variable}: it has bound the socket");
     }
 }

@@ -4,7 +4,7 @@
 use latchkey::model::{role_patterns::RolePatterns, rules::Rules};
 use tonic::Code;
 
-use crate::harness::{REGION, Request, World, assert_says};
+use crate::harness::{REGION, Request, World, assert_lacks, assert_says};
 
 /// Refused with these words, and AWS was not asked.
 async fn refused(world: &World, request: &Request, parts: &[&str]) {
@@ -63,7 +63,7 @@ async fn all_mistakes_are_in_one_answer_with_their_places() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn objects_that_are_no_list_are_refused() {
+async fn objects_must_be_a_list_of_valid_entries() {
     let world = World::start().await;
     for (objects, says) in [
         ("objectName: a", "must be a list"),
@@ -100,7 +100,7 @@ async fn an_arn_must_agree_with_type_and_region() {
 /// A class that was mounted before is not read again; all that decides about its
 /// objects still does.
 #[tokio::test(start_paused = true)]
-async fn the_same_objects_are_judged_anew_in_another_region() {
+async fn the_same_objects_are_checked_again_in_another_region() {
     let world = World::start().await;
     world.secret("shop/db", "value");
     let name = world.emulator.secret_arn(REGION, "shop/db").unwrap();
@@ -116,7 +116,7 @@ async fn the_same_objects_are_judged_anew_in_another_region() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn files_that_would_overwrite_each_other_are_refused_naming_both() {
+async fn colliding_files_are_refused_and_both_are_named() {
     let world = World::start().await;
     let twice = "
 - {objectName: shop/db, objectType: secretsmanager}
@@ -185,7 +185,7 @@ async fn mode_7777_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failover_object_must_be_possible() {
+async fn an_impossible_failover_object_is_refused() {
     let world = World::start().await;
     let class =
         |object: &str| Request::new(&format!("- {{objectName: a, objectType: secretsmanager, {object}}}"));
@@ -205,7 +205,7 @@ async fn a_failover_object_must_be_possible() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_hold() {
+async fn limits_on_files_and_expressions_hold() {
     let world = World::with(|config| config.rules.limits.max_objects = 2).await;
     let three = "- {objectName: a, objectType: secretsmanager}\n".repeat(3);
     refused(&world, &Request::new(&three), &["asks for 3 files; the maximum is 2 (--max-objects)"]).await;
@@ -232,7 +232,7 @@ async fn role_arn_is_refused_by_default() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn allowed_roles_refuse_what_no_pattern_matches() {
+async fn a_role_that_no_allowed_pattern_matches_is_refused() {
     let world = World::with(|config| {
         config.rules.allowed_roles = RolePatterns::parse("arn:aws:iam::111122223333:role/w*").unwrap();
     });
@@ -255,7 +255,7 @@ async fn allowed_roles_refuse_what_no_pattern_matches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_looks_like_an_identity_is_refused_and_not_ignored() {
+async fn an_unknown_key_that_resembles_an_identity_key_is_refused() {
     let world = World::start().await;
     world.secret("a", "x");
     for (key, says) in [
@@ -275,7 +275,7 @@ async fn a_key_that_looks_like_an_identity_is_refused_and_not_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_the_pods_facts_is_refused() {
+async fn a_request_without_the_pods_name_and_uid_is_refused() {
     let world = World::start().await;
     let mut request = Request::new("");
     request.pod.uid.clear();
@@ -294,20 +294,20 @@ async fn a_request_without_the_pods_facts_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_request_is_refused_without_repeating_it() {
+async fn an_unreadable_request_is_refused_without_quoting_it() {
     let world = World::start().await;
     let mut message = Request::new("").message(&world.emulator);
     message.attributes = r#"{"csi.storage.k8s.io/serviceAccount.tokens": {"hunter2": 1}}"#.to_owned();
-    let status = world.driver.mount(message).await.err().unwrap();
+    let status = world.driver.mount(message).await.unwrap_err();
     assert_says(&status, Code::InvalidArgument, &["attributes: is not a JSON object of texts (column 45)"]);
-    assert!(!status.message().contains("hunter2"));
+    assert_lacks(status.message(), "hunter2");
     let status = world.refusal(&Request::new("").raw_tokens("hunter2")).await;
     assert_says(&status, Code::InvalidArgument, &["serviceAccount.tokens: is not a JSON object of audience"]);
-    assert!(!status.message().contains("hunter2"));
+    assert_lacks(status.message(), "hunter2");
 }
 
 #[tokio::test(start_paused = true)]
-async fn very_many_mistakes_are_counted_and_fit_an_answer() {
+async fn many_mistakes_are_counted_and_fit_an_answer() {
     let world = World::start().await;
     let objects = "- {objectName: a}\n".repeat(100);
     let status = world.refusal(&Request::new(&objects)).await;

@@ -8,7 +8,7 @@ use std::{
 
 use latchkey_emulator::{Emulator, Store};
 
-use crate::harness::{REGION, serve_emulator};
+use crate::harness::{REGION, assert_contains, assert_lacks, serve_emulator};
 
 const CLASS: &str = "\
 apiVersion: secrets-store.csi.x-k8s.io/v1
@@ -29,11 +29,28 @@ kind: ServiceAccount
 metadata: {name: web, namespace: shop}
 ";
 
-/// What the command has said.
+/// How the command ended, and what it printed.
 struct Said {
     good: bool,
     out: String,
     err: String,
+}
+
+impl Said {
+    /// Checks that it succeeded and mounted this file.
+    #[track_caller]
+    fn assert_mounted(&self, file: &str) {
+        assert!(self.good, "it failed: {}", self.err);
+        assert_contains(&self.out, file);
+    }
+
+    /// Checks that it failed without printing a file, and gave this reason.
+    #[track_caller]
+    fn assert_refused(&self, says: &str) {
+        assert!(!self.good, "it succeeded: {}", self.out);
+        assert_eq!(self.out, "");
+        assert_contains(&self.err, says);
+    }
 }
 
 struct Desk {
@@ -89,7 +106,7 @@ fn class(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_class_is_found_among_other_objects_of_a_file_a_list_a_folder_or_standard_input() {
+async fn a_class_is_found_in_a_file_a_list_a_folder_or_standard_input() {
     let desk = Desk::new().await;
     let indented: String = class("web").lines().map(|line| format!("  {line}\n")).collect();
     let list = format!("apiVersion: v1\nkind: List\nitems:\n-{}", &indented[1..]);
@@ -102,12 +119,11 @@ async fn a_class_is_found_among_other_objects_of_a_file_a_list_a_folder_or_stand
         list,
         unrelated,
     ] {
-        let said = desk.mount_text(&text).await;
-        assert!(said.good && said.out.contains("shop_web"), "{text}\n{}", said.err);
+        println!("{text}");
+        desk.mount_text(&text).await.assert_mounted("shop_web");
     }
     let input = format!("{OTHERS}---\n{}", class("web"));
-    let said = desk.mount_of(Path::new("-"), &[], &input).await;
-    assert!(said.good && said.out.contains("shop_web"), "{}", said.err);
+    desk.mount_of(Path::new("-"), &[], &input).await.assert_mounted("shop_web");
 
     let folder = desk.folder.path().join("folder");
     std::fs::create_dir(&folder).unwrap();
@@ -115,38 +131,34 @@ async fn a_class_is_found_among_other_objects_of_a_file_a_list_a_folder_or_stand
         std::fs::write(folder.join(name), text).unwrap();
     }
     let said = desk.mount(&folder, &[]).await;
-    assert!(said.good && said.out.contains("shop_web") && said.err.is_empty(), "{}", said.err);
+    said.assert_mounted("shop_web");
+    assert_eq!(said.err, "");
 }
 
 #[tokio::test]
-async fn of_several_classes_one_is_chosen_by_name() {
+async fn one_of_several_classes_is_chosen_by_name() {
     let desk = Desk::new().await;
     let two = desk.file("two.yaml", &format!("{}---\n{}", class("web"), class("worker")));
     let said = desk.mount(&two, &[]).await;
-    assert!(!said.good && said.out.is_empty());
     for says in ["--class", "shop/web (", "two.yaml, line 1)", "shop/worker (", "line 12)"] {
-        assert!(said.err.contains(says), "{says}: {}", said.err);
+        said.assert_refused(says);
     }
     for name in ["worker", "shop/worker"] {
         let said = desk.mount(&two, &["--class", name]).await;
-        assert!(
-            said.good && said.out.contains("shop_worker") && !said.out.contains("shop_web"),
-            "{}",
-            said.err
-        );
+        said.assert_mounted("shop_worker");
+        assert_lacks(&said.out, "shop_web");
     }
     let said = desk.mount(&two, &["--class", "pay/worker"]).await;
-    assert!(!said.good && said.err.contains("no SecretProviderClass \"pay/worker\""), "{}", said.err);
-    // A class of another provider is no choice.
+    said.assert_refused("no SecretProviderClass \"pay/worker\"");
+    // A class of another provider does not count.
     let other = class("vault").replace("provider: aws", "provider: vault");
     let said = desk.mount_text(&format!("{other}---\n{}", class("web"))).await;
-    assert!(said.good, "{}", said.err);
-    let said = desk.mount_text(OTHERS).await;
-    assert!(!said.good && said.err.contains("no SecretProviderClass; it has ServiceAccount"), "{}", said.err);
+    said.assert_mounted("shop_web");
+    desk.mount_text(OTHERS).await.assert_refused("no SecretProviderClass; it has ServiceAccount");
 }
 
 #[tokio::test]
-async fn what_the_api_server_refuses_is_refused() {
+async fn a_manifest_that_the_api_server_would_refuse_is_refused() {
     let desk = Desk::new().await;
     let with = |line: &str| class("web").replace("    region:", &format!("    {line}\n    region:"));
     for (text, says) in [
@@ -171,13 +183,12 @@ async fn what_the_api_server_refuses_is_refused() {
         (class("web").replace("secrets-store.csi.x-k8s.io/v1", "v1"), r#"apiVersion "v1" must be"#),
         (class("web").replace("provider: aws", "provider: AWS"), r#"spec.provider "AWS" must be "aws""#),
     ] {
-        let said = desk.mount_text(&text).await;
-        assert!(!said.good && said.out.is_empty() && said.err.contains(says), "{says}: {}", said.err);
+        desk.mount_text(&text).await.assert_refused(says);
     }
 }
 
 #[tokio::test]
-async fn what_is_dropped_or_lost_is_warned_of() {
+async fn an_ignored_part_of_a_manifest_is_a_warning() {
     let desk = Desk::new().await;
     for (text, says) in [
         (
@@ -192,13 +203,14 @@ async fn what_is_dropped_or_lost_is_warned_of() {
         ),
     ] {
         let said = desk.mount_text(&text).await;
-        assert!(said.good && said.out.contains("shop_web"), "{}", said.err);
-        assert!(said.err.contains("warning: ") && said.err.contains(says), "{says}: {}", said.err);
+        said.assert_mounted("shop_web");
+        assert_contains(&said.err, "warning: ");
+        assert_contains(&said.err, says);
     }
 }
 
 #[tokio::test]
-async fn secret_objects_name_mounted_files() {
+async fn secret_objects_must_name_mounted_files() {
     let desk = Desk::new().await;
     let objects = class("web") + "        jmesPath: [{path: username, objectAlias: user.txt}]\n";
     for (name, says) in [
@@ -214,23 +226,18 @@ async fn secret_objects_name_mounted_files() {
             "  secretObjects:\n  - secretName: web\n    type: Opaque\n    data: [{{objectName: '{name}', key: k}}]\n  parameters"
         );
         let said = desk.mount_text(&objects.replace("  parameters", &synced)).await;
-        assert!(said.good, "{}", said.err);
+        assert!(said.good, "{name:?}: {}", said.err);
         match says {
-            None => assert_eq!(said.err, ""),
-            Some(says) => assert!(
-                said.err.contains(says)
-                    && said.err.contains("spec.secretObjects[0] \"web\" (line 7).data[0]"),
-                "{says}: {}",
-                said.err
-            ),
+            None => assert_eq!(said.err, "", "{name:?}"),
+            Some(says) => {
+                assert_contains(&said.err, says);
+                assert_contains(&said.err, "spec.secretObjects[0] \"web\" (line 7).data[0]");
+            }
         }
     }
     let bare = objects
         .replace("  parameters", "  secretObjects: [{secretName: web, data: [{key: x}]}]\n  parameters");
     let said = desk.mount_text(&bare).await;
-    assert!(
-        said.err.contains("type is missing") && said.err.contains("objectName is missing"),
-        "{}",
-        said.err
-    );
+    assert_contains(&said.err, "type is missing");
+    assert_contains(&said.err, "objectName is missing");
 }

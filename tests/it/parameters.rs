@@ -21,13 +21,13 @@ async fn a_secret_and_a_parameter_mount_under_their_translated_names() {
     );
     let answer = world.mount(&request).await;
     assert_eq!(answer.paths(), ["_shop_level", "shop_db"]);
-    assert_eq!((answer.text("shop_db"), answer.text("_shop_level")), ("hunter2", "info"));
-    assert_eq!((answer.version("shop_db"), answer.version("_shop_level")), (version.as_str(), "2"));
-    assert_eq!(answer.mode("shop_db"), 0o644);
+    answer.assert_texts([("shop_db", "hunter2"), ("_shop_level", "info")]);
+    answer.assert_versions([("shop_db", &version), ("_shop_level", "2")]);
+    answer.assert_modes([("shop_db", 0o644)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn region_says_where_to_read() {
+async fn region_determines_where_to_read() {
     let world = World::start().await;
     world.emulator.put_secret(REGION, "shop/db", "east".to_owned());
     world.emulator.put_secret(FAILOVER, "shop/db", "west".to_owned());
@@ -54,7 +54,7 @@ async fn without_region_the_nodes_label_is_read_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_operators_region_comes_before_the_nodes() {
+async fn the_operators_region_wins_over_the_nodes() {
     let world = World::with(|config| {
         config.rules.default_region = latchkey::model::arn::Region::parse(FAILOVER);
         config.cluster.node_name = Some("node-1".to_owned());
@@ -63,7 +63,8 @@ async fn the_operators_region_comes_before_the_nodes() {
     world.emulator.put_secret(FAILOVER, "shop/db", "west".to_owned());
     let request = Request::new(SECRET).without("region");
     assert_eq!(world.mount(&request).await.text("shop_db"), "west");
-    assert!(!world.kubernetes.reads().iter().any(|path| path.contains("nodes")));
+    let reads = world.kubernetes.reads();
+    assert!(!reads.iter().any(|path| path.contains("nodes")), "the node was read: {reads:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,7 +106,7 @@ async fn object_alias_names_the_file() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn object_type_is_not_needed_where_an_arn_tells() {
+async fn object_type_is_not_needed_with_an_arn() {
     let world = World::start().await;
     world.secret("shop/db", "secret");
     world.parameter("/shop/level", "parameter");
@@ -115,7 +116,7 @@ async fn object_type_is_not_needed_where_an_arn_tells() {
          - {{objectName: 'arn:aws:ssm:us-east-1:111122223333:parameter/shop/level', objectAlias: b}}"
     );
     let answer = world.mount(&Request::new(&objects)).await;
-    assert_eq!((answer.text("a"), answer.text("b")), ("secret", "parameter"));
+    answer.assert_texts([("a", "secret"), ("b", "parameter")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,12 +135,17 @@ async fn file_permission_of_an_object_and_of_an_entry_win_over_the_drivers() {
 - {objectName: shop/other, objectType: secretsmanager}
 "#;
     let answer = world.mount(&Request::new(objects).permission("384")).await;
-    let modes = ["shop_db", "user", "password", "host", "shop_other"].map(|path| answer.mode(path));
-    assert_eq!(modes, [0o440, 0o440, 0o400, 0o604, 0o600]);
+    answer.assert_modes([
+        ("shop_db", 0o440),
+        ("user", 0o440),
+        ("password", 0o400),
+        ("host", 0o604),
+        ("shop_other", 0o600),
+    ]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secrets_version_and_label_are_read_as_asked() {
+async fn a_secrets_requested_version_and_label_are_read() {
     let world = World::start().await;
     let first = world.secret("shop/db", "one");
     let second = world.secret("shop/db", "two");
@@ -152,13 +158,18 @@ async fn a_secrets_version_and_label_are_read_as_asked() {
          - {{objectName: shop/db, objectType: secretsmanager, objectAlias: both, objectVersion: {second}, objectVersionLabel: AWSCURRENT}}"
     );
     let answer = world.mount(&Request::new(&objects)).await;
-    let texts = ["pinned", "previous", "blue", "now", "both"].map(|path| answer.text(path));
-    assert_eq!(texts, ["one", "one", "one", "two", "two"]);
-    assert_eq!((answer.version("previous"), answer.version("now")), (first.as_str(), second.as_str()));
+    answer.assert_texts([
+        ("pinned", "one"),
+        ("previous", "one"),
+        ("blue", "one"),
+        ("now", "two"),
+        ("both", "two"),
+    ]);
+    answer.assert_versions([("previous", &first), ("now", &second)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parameters_version_and_label_are_read_as_asked() {
+async fn a_parameters_requested_version_and_label_are_read() {
     let world = World::start().await;
     for value in ["one", "two", "three"] {
         world.parameter("/shop/limit", value);
@@ -169,8 +180,8 @@ async fn a_parameters_version_and_label_are_read_as_asked() {
 - {objectName: /shop/limit, objectType: ssmparameter, objectAlias: stable, objectVersionLabel: stable}
 - {objectName: /shop/limit, objectType: ssmparameter, objectAlias: now}";
     let answer = world.mount(&Request::new(objects)).await;
-    assert_eq!(["first", "stable", "now"].map(|path| answer.text(path)), ["one", "two", "three"]);
-    assert_eq!(["first", "stable", "now"].map(|path| answer.version(path)), ["1", "2", "3"]);
+    answer.assert_texts([("first", "one"), ("stable", "two"), ("now", "three")]);
+    answer.assert_versions([("first", "1"), ("stable", "2"), ("now", "3")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,19 +192,18 @@ async fn secure_strings_and_string_lists_are_read_as_text() {
     let objects = "- {objectName: /shop/token, objectType: ssmparameter}\n\
                    - {objectName: /shop/hosts, objectType: ssmparameter}";
     let answer = world.mount(&Request::new(objects)).await;
-    assert_eq!((answer.text("_shop_token"), answer.text("_shop_hosts")), ("plain text", "a,b"));
+    answer.assert_texts([("_shop_token", "plain text"), ("_shop_hosts", "a,b")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_is_referenced_as_a_parameter_is_mounted() {
+async fn a_secret_referenced_as_a_parameter_is_mounted() {
     let world = World::start().await;
     world.secret("shop/db", "plain text");
     world.parameter("/shop/level", "info");
     let objects = "- {objectName: /aws/reference/secretsmanager/shop/db, objectType: ssmparameter}\n\
                    - {objectName: /shop/level, objectType: ssmparameter}";
     let answer = world.mount(&Request::new(objects)).await;
-    let texts = ["_aws_reference_secretsmanager_shop_db", "_shop_level"].map(|path| answer.text(path));
-    assert_eq!(texts, ["plain text", "info"]);
+    answer.assert_texts([("_aws_reference_secretsmanager_shop_db", "plain text"), ("_shop_level", "info")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,7 +215,7 @@ async fn a_binary_secret_mounts_byte_by_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_object_that_is_absent_is_skipped() {
+async fn an_absent_optional_object_is_skipped() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     let objects = "
@@ -221,8 +231,8 @@ async fn a_class_without_files_mounts_with_a_version_that_the_driver_accepts() {
     let world = World::start().await;
     for objects in ["", "[]", "- {objectName: shop/nothing, objectType: secretsmanager, optional: true}"] {
         let answer = world.mount(&Request::new(objects)).await;
-        assert!(answer.paths().is_empty());
-        assert_eq!(answer.versions.len(), 1);
+        assert_eq!(answer.paths(), [""; 0], "{objects:?}");
+        assert_eq!(answer.versions.len(), 1, "{objects:?}: {:?}", answer.versions);
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use latchkey_emulator::FaultKind;
 use tonic::Code;
 
-use crate::harness::{Pod, Request, World, assert_says};
+use crate::harness::{Pod, Request, World, assert_code, assert_says};
 
 const OBJECTS: &str = "
 - {objectName: shop/db, objectType: secretsmanager, filePermission: '0440', jmesPath: [{path: user, objectAlias: db/user}]}
@@ -65,11 +65,11 @@ fn file(mode: u32, contents: &str) -> (u32, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn files_are_in_the_pod_with_their_modes_and_not_in_the_answer() {
+async fn files_are_written_into_the_pod_and_not_into_the_answer() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     let answer = world.mount(&request).await;
-    assert!(answer.paths().is_empty());
+    assert_eq!(answer.paths(), [""; 0]);
     let versions: Vec<&str> = answer.versions.keys().map(String::as_str).collect();
     assert_eq!(versions, ["db/user", "shop/db", "shop/level"]);
     let expected = [
@@ -97,7 +97,7 @@ async fn a_new_value_and_a_removed_object_are_seen_after_the_next_mount() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn plain_files_that_another_provider_left_are_taken_over() {
+async fn plain_files_of_another_provider_are_replaced() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     std::fs::create_dir(folder.join("shop")).unwrap();
@@ -109,7 +109,7 @@ async fn plain_files_that_another_provider_left_are_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_mount_leaves_the_old_set_whole() {
+async fn a_failed_mount_keeps_the_old_set() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     world.mount(&request).await;
@@ -117,11 +117,11 @@ async fn a_failed_mount_leaves_the_old_set_whole() {
     let data = std::fs::read_link(folder.join("..data")).unwrap();
     world.parameter("/shop/level", "debug");
     let fault = world.fault("GetSecretValue", FaultKind::InternalError);
-    assert_eq!(world.refusal(&request).await.code(), Code::Internal);
+    assert_code(&world.refusal(&request).await, Code::Internal);
     world.emulator.remove_fault(fault);
     let hex = OBJECTS.replace("objectName: /shop/level", "encoding: hex, objectName: /shop/level");
     let status = world.refusal(&request.clone().parameter("objects", &hex)).await;
-    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert_code(&status, Code::FailedPrecondition);
     assert_eq!(seen(&folder), before);
     assert_eq!(std::fs::read_link(folder.join("..data")).unwrap(), data);
     world.mount(&request).await;
@@ -129,7 +129,7 @@ async fn a_failed_mount_leaves_the_old_set_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wrong_target_path_is_refused_before_aws_is_asked() {
+async fn a_wrong_target_path_is_refused_before_any_call() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
     let other = volume(&world, &Pod::numbered("shop", "web", 9));
@@ -158,7 +158,7 @@ async fn a_wrong_target_path_is_refused_before_aws_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_folder_that_is_no_tmpfs_mount_is_refused_before_aws_is_asked() {
+async fn a_folder_that_is_not_a_tmpfs_mount_is_refused_before_any_call() {
     use latchkey::writer::{FileSystem, Writer};
     let world = World::with(|config| {
         let kubelet = config.provider_volume.join("kubelet");
@@ -167,14 +167,14 @@ async fn a_folder_that_is_no_tmpfs_mount_is_refused_before_aws_is_asked() {
     let world = world.await;
     let (request, _) = request(&world, OBJECTS);
     let status = world.refusal(&request).await;
-    assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+    assert_code(&status, Code::FailedPrecondition);
     let says = ["is not a tmpfs", "is not a mount point of its own"];
     assert!(says.iter().any(|text| status.message().contains(text)), "{status}");
     assert_eq!(world.emulator.calls(), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_limit_of_a_mount_binds_what_we_write_ourselves_too() {
+async fn the_size_limit_of_a_mount_applies_to_provider_writes_too() {
     let mut world = world().await;
     let mut objects = String::new();
     for number in 0..80 {

@@ -23,7 +23,7 @@ use serde_json::json;
 use tonic::Code;
 
 use self::source::Random;
-use crate::harness::{FINAL_CODES, Request, World};
+use crate::harness::{FINAL_CODES, Request, World, assert_lacks};
 
 /// Requests that are parsed, when nobody asks for more.
 const PARSED: u64 = 3000;
@@ -75,7 +75,10 @@ fn no_random_request_panics_while_it_is_parsed() {
         }
     }
     // Neither all noise nor all harmless.
-    assert!(count() < 100 || (good > count() / 50 && bad > count() / 50), "{good} good, {bad} bad");
+    if count() >= 100 {
+        assert!(good > count() / 50, "only {good} good requests among {bad} bad ones");
+        assert!(bad > count() / 50, "only {bad} bad requests among {good} good ones");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,10 +98,13 @@ async fn every_random_request_is_answered_and_the_next_mount_works() {
         match world.driver.client().mount(message).await {
             Ok(_) => mounted += 1,
             Err(status) => {
-                assert!(FINAL_CODES.contains(&status.code()), "{status}");
-                assert!(status.code() != Code::Internal || !status.message().contains("bug"), "{status}");
-                assert!(status.message().len() <= MAX_MESSAGE_BYTES, "{}", status.message().len());
-                assert!(!status.message().is_empty());
+                assert!(FINAL_CODES.contains(&status.code()), "kubelet takes this for not final: {status}");
+                if status.code() == Code::Internal {
+                    assert_lacks(status.message(), "bug");
+                }
+                let length = status.message().len();
+                assert!(length <= MAX_MESSAGE_BYTES, "{length} bytes: {status}");
+                assert_ne!(status.message(), "", "{status:?}");
                 assert_one_line(status.message());
             }
         }
@@ -106,7 +112,9 @@ async fn every_random_request_is_answered_and_the_next_mount_works() {
             assert_eq!(world.mount(&good).await.text("good"), "value");
         }
     }
-    assert!(sent < 100 || mounted > sent / 100, "{mounted} of {sent}");
+    if sent >= 100 {
+        assert!(mounted > sent / 100, "only {mounted} of {sent} requests were mounted");
+    }
     assert_eq!(world.mount(&good).await.text("good"), "value");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::harness::{Driver, Log, REGION, Request, STS, World, pass};
+use crate::harness::{Driver, Log, REGION, Request, STS, World, assert_code, assert_contains, pass};
 
 /// The most that one attempt may cost, in text or as JSON.
 const MAX_LOG_BYTES: usize = 8 << 10;
@@ -125,7 +125,8 @@ fn hostile() -> Vec<(&'static str, Request)> {
 fn unsigned(claims: &serde_json::Value) -> String {
     let part = |json: &serde_json::Value| data_encoding::BASE64URL_NOPAD.encode(json.to_string().as_bytes());
     let token = format!("{}.{}.x", part(&json!({ "alg": "none" })), part(claims));
-    assert!(token.len() > 16 << 10, "the token is to be too long or to hold a long subject");
+    let length = token.len();
+    assert!(length > 16 << 10, "{length} bytes are not too long for a token, nor a long subject");
     token
 }
 
@@ -141,16 +142,14 @@ async fn world() -> World {
 fn assert_bounded(what: &str, status: &Status, logged: &str) {
     let message = status.message();
     assert!(message.len() <= MAX_STATUS_BYTES, "{what}: a status of {} bytes", message.len());
-    assert!(!message.is_empty(), "{what}");
+    assert_ne!(message, "", "{what}: {status:?}");
     let json = serde_json::to_string(logged).unwrap();
     for size in [logged.len(), json.len()] {
         assert!(size <= MAX_LOG_BYTES, "{what}: {size} bytes of log: {}", &json[..2000]);
     }
     for line in logged.lines() {
-        assert!(
-            line.contains(" ERROR ") || line.contains(" WARN ") || line.contains(" INFO "),
-            "{what}: a forged line: {line:?}"
-        );
+        let has_level = [" ERROR ", " WARN ", " INFO "].iter().any(|level| line.contains(level));
+        assert!(has_level, "{what}: a forged line: {line:?}");
     }
     for text in [message, logged.trim_end_matches('\n')] {
         let bad = |c: char| {
@@ -161,25 +160,26 @@ fn assert_bounded(what: &str, status: &Status, logged: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_refusal_costs_more_than_8_kib_of_log_or_leaves_its_line() {
+async fn a_refusal_costs_at_most_8_kib_of_log_on_its_own_lines() {
     let world = world().await;
     let log = Log::collect();
     for (number, (what, mut request)) in hostile().into_iter().enumerate() {
         // Each of another namespace, because one namespace may not log that much.
         request.pod.uid = format!("00000000-0000-4000-9000-{number:012}");
-        let status = world.try_mount(&request).await.map(|_| ()).expect_err(what);
+        let status = world.try_mount(&request).await.expect_err(what);
         // What is logged by default; the emulator says more.
         let logged = log.take();
         let logged =
             logged.split_inclusive('\n').filter(|line| !line.contains(" DEBUG ")).collect::<String>();
-        assert!(logged.contains("mount refused") || logged.contains("mount failed"), "{what}: {logged}");
+        let is_logged = ["mount refused", "mount failed"].iter().any(|text| logged.contains(text));
+        assert!(is_logged, "{what}: no line about the mount in {logged}");
         assert_bounded(what, &status, &logged);
         pass(Duration::from_secs(600)).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_matters_most_comes_first_in_a_long_status() {
+async fn a_long_status_begins_with_the_most_important_facts() {
     let world = world().await;
     let objects: String = (0..100)
         .map(|number| {
@@ -187,17 +187,17 @@ async fn what_matters_most_comes_first_in_a_long_status() {
         })
         .collect();
     let status = world.refusal(&Request::new(&objects)).await;
-    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_code(&status, Code::PermissionDenied);
     assert!(
         status.message().starts_with("100 of 100 objects of SecretProviderClass shop/class failed for"),
         "{status}"
     );
-    assert!(status.message().contains("denies secretsmanager:GetSecretValue on arn:aws:"), "{status}");
+    assert_contains(status.message(), "denies secretsmanager:GetSecretValue on arn:aws:");
     assert!(status.message().ends_with("(the provider's log has the rest)"), "{status}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_kubelet_repeats_is_logged_now_and_then_with_its_count() {
+async fn a_repeated_refusal_is_logged_at_intervals_with_its_count() {
     let world = world().await;
     let log = Log::collect();
     for request in [
@@ -213,12 +213,12 @@ async fn a_refusal_that_kubelet_repeats_is_logged_now_and_then_with_its_count() 
         let logged = log.take();
         let errors = logged.lines().filter(|line| line.contains(" ERROR ")).count();
         assert_eq!(errors, 4, "{logged}");
-        assert!(logged.contains("(repeated 11 times in 2 min)"), "{logged}");
+        assert_contains(&logged, "(repeated 11 times in 2 min)");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_namespace_that_logs_too_much_silences_no_other() {
+async fn a_noisy_namespace_silences_no_other() {
     let world = world().await;
     let log = Log::collect();
     let mut noisy = Request::new("");
@@ -227,9 +227,9 @@ async fn a_namespace_that_logs_too_much_silences_no_other() {
         world.refusal(&noisy.clone().parameter("region", &format!("{number}{}", "x".repeat(150)))).await;
     }
     let logged = log.take();
-    assert!(logged.len() < 120 << 10, "{} bytes", logged.len());
+    assert!(logged.len() < 120 << 10, "{} bytes of log", logged.len());
     world.refusal(&Request::new("- [")).await;
-    assert!(log.take().contains("is not YAML"));
+    assert_contains(&log.take(), "is not YAML");
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +240,8 @@ async fn a_refused_caller_is_logged_once() {
         let driver = Driver::connect(&world.socket()).await;
         let refused =
             driver.mount(Request::new("").parameter("region", REGION).message(&world.emulator)).await;
-        assert_eq!(refused.err().unwrap().code(), Code::PermissionDenied);
+        assert_code(&refused.unwrap_err(), Code::PermissionDenied);
     }
-    assert_eq!(log.take().matches("refused a caller").count(), 1);
+    let logged = log.take();
+    assert_eq!(logged.matches("refused a caller").count(), 1, "{logged}");
 }

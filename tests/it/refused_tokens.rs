@@ -5,7 +5,7 @@ use std::time::Duration;
 use latchkey_emulator::Emulator;
 use tonic::Code;
 
-use crate::harness::{POD_IDENTITY, Pod, Request, STS, World, assert_says};
+use crate::harness::{POD_IDENTITY, Pod, Request, STS, World, assert_lacks, assert_says};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,7 +23,7 @@ fn token(emulator: &Emulator, service_account: &str, audience: &str, uid: &str, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_token_is_named_with_what_came_instead() {
+async fn a_missing_token_is_named_with_the_audiences_that_came() {
     let world = World::start().await;
     for (request, sent) in [
         (Request::new(SECRET).audiences(&[]), "it sent: none"),
@@ -38,7 +38,7 @@ async fn a_missing_token_is_named_with_what_came_instead() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_is_not_the_pods_own_is_refused_before_aws_is_asked() {
+async fn a_token_that_is_not_the_pods_own_is_refused_before_any_call() {
     let world = World::start().await;
     let request = Request::new(SECRET);
     let uid = request.pod.uid.clone();
@@ -56,14 +56,14 @@ async fn a_token_that_is_not_the_pods_own_is_refused_before_aws_is_asked() {
     ] {
         let request = request.clone().token(STS, &token);
         let status = world.refusal(&request).await;
-        assert!(!status.message().contains("hunter2"), "{status}");
+        assert_lacks(status.message(), "hunter2");
         let refused = r#"the token for audience "sts.amazonaws.com" is refused"#;
         refused_unasked(&world, &request, &[refused, says]).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_identity_at_all_says_what_to_add() {
+async fn a_pod_without_identity_is_told_what_to_add() {
     let world = World::start().await;
     let pod = || Pod::numbered("pay", "worker", 1);
     let request = Request::of_pod(pod(), SECRET).audiences(&[STS]);

@@ -5,7 +5,7 @@ use latchkey_emulator::{Fault, FaultKind};
 use serde_json::json;
 use tonic::Code;
 
-use crate::harness::{Behaviour, Pod, Request, WEB, WORKER, World};
+use crate::harness::{Behaviour, Pod, Request, WEB, WORKER, World, assert_code};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
@@ -25,7 +25,7 @@ fn request() -> Request {
 async fn repaired(world: &World, request: &Request, code: Code, repair: impl FnOnce(&World)) {
     for _ in 0..2 {
         let status = world.refusal(request).await;
-        assert_eq!(status.code(), code, "{status}");
+        assert_code(&status, code);
     }
     repair(world);
     world.mount_at_once(request).await;
@@ -36,7 +36,7 @@ fn trust_new(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_annotation_that_is_added() {
+async fn an_added_annotation_works_at_once() {
     for pod_identity in [None, Some("false")] {
         let world = world().await;
         trust_new(&world);
@@ -59,7 +59,7 @@ async fn an_annotation_that_is_added() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_annotation_that_is_filled_or_corrected() {
+async fn a_corrected_annotation_works_at_once() {
     let elsewhere = "arn:aws:iam::111122223333:role/elsewhere";
     for (wrong, code) in [
         ("", Code::Unauthenticated),
@@ -78,7 +78,7 @@ async fn an_annotation_that_is_filled_or_corrected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_annotation_whose_role_may_not_read_the_secret() {
+async fn an_annotation_changed_to_a_permitted_role_works_at_once() {
     let world = world().await;
     trust_new(&world);
     let poor = "arn:aws:iam::111122223333:role/poor";
@@ -91,7 +91,7 @@ async fn an_annotation_whose_role_may_not_read_the_secret() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_token_that_the_roles_account_does_not_know() {
+async fn an_annotation_changed_to_an_account_with_the_provider_works_at_once() {
     let world = world().await;
     trust_new(&world);
     world.kubernetes.annotate("shop", "new", WORKER);
@@ -105,7 +105,7 @@ async fn a_token_that_the_roles_account_does_not_know() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trust_policy_an_association_and_a_policy() {
+async fn an_added_trust_association_or_policy_works_at_once() {
     let world = world().await;
     world.kubernetes.annotate("shop", "new", WEB);
     repaired(&world, &request(), Code::PermissionDenied, trust_new).await;
@@ -127,7 +127,7 @@ async fn a_trust_policy_an_association_and_a_policy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permission_of_latchkeys_own_and_a_service_account_that_is_created() {
+async fn a_new_service_account_or_kubernetes_permission_works_at_once() {
     let world = world().await;
     trust_new(&world);
     repaired(&world, &request(), Code::NotFound, |world| world.kubernetes.annotate("shop", "new", WEB)).await;
@@ -141,7 +141,7 @@ async fn a_permission_of_latchkeys_own_and_a_service_account_that_is_created() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_region_label_of_the_node() {
+async fn an_added_or_corrected_region_label_works_at_once() {
     let world = World::with(|config| config.cluster.node_name = Some("node-1".to_owned())).await;
     world.secret("shop/db", "x");
     let request = Request::new(SECRET).without("region");
@@ -161,7 +161,7 @@ async fn a_region_label_of_the_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_kubeconfig_that_is_written_or_corrected() {
+async fn a_written_or_corrected_kubeconfig_works_at_once() {
     let dead = r#"{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":"http://127.0.0.1:1"}}],"users":[],"contexts":[{"name":"c","context":{"cluster":"c","user":""}}],"current-context":"c"}"#;
     for wrong in [None, Some("no YAML: ["), Some("{}"), Some(dead)] {
         let world = World::with(|config| {
@@ -181,11 +181,11 @@ async fn a_kubeconfig_that_is_written_or_corrected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_mount_takes_no_role_from_the_others_while_kubernetes_is_down() {
+async fn a_failed_mount_does_not_forget_the_role_while_kubernetes_is_down() {
     let world = world().await;
     world.mount(&Request::new(SECRET)).await;
     let absent = Request::new("- {objectName: shop/none, objectType: secretsmanager}");
-    assert_eq!(world.refusal(&absent).await.code(), Code::NotFound);
+    assert_code(&world.refusal(&absent).await, Code::NotFound);
     world.kubernetes.behave(Behaviour::Refuse(500));
     world.mount_at_once(&Request::new(SECRET)).await;
 }

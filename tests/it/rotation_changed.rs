@@ -37,7 +37,7 @@ async fn until_served(world: &World, request: &Request, path: &str, value: &str,
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_served_one_interval_and_a_polls_latency_after_it_at_the_latest() {
+async fn a_change_is_served_within_one_interval_and_a_polls_latency() {
     let (world, numbers) = (World::start().await, Numbers(Cell::new(1)));
     world.secret("shop/db", "0");
     world.parameter("/shop/level", "0");
@@ -56,7 +56,8 @@ async fn a_change_is_served_one_interval_and_a_polls_latency_after_it_at_the_lat
         pass(bound).await;
         // Not by a read of this very mount, which would take its time.
         let answer = world.mount_at_once(&request).await;
-        assert_eq!([answer.text("shop_db"), answer.text("_shop_level")], [&value, &value], "round {round}");
+        assert_eq!(answer.text("shop_db"), value, "the secret in round {round}");
+        assert_eq!(answer.text("_shop_level"), value, "the parameter in round {round}");
     }
 }
 
@@ -71,13 +72,13 @@ async fn a_short_refresh_interval_serves_a_change_sooner() {
         world.secret("shop/db", &value);
         let changed = Instant::now();
         let served = until_served(&world, &request, "shop_db", &value, changed).await;
-        assert!(served <= Duration::from_millis(16_500), "{served:?}");
+        assert!(served <= Duration::from_millis(16_500), "round {round}: served after {served:?}");
         seconds(7).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mount_reads_by_itself_what_the_poller_did_not() {
+async fn a_mount_reads_a_value_that_the_poller_could_not() {
     // Nobody has a token for the poller: kubelet sends short ones.
     let world = World::start().await;
     world.secret("shop/db", "one");
@@ -98,7 +99,7 @@ async fn a_mount_reads_by_itself_what_the_poller_did_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotation_in_the_middle_of_a_mount_gives_one_version_or_the_other() {
+async fn a_rotation_during_a_mount_gives_one_version_or_the_other() {
     let numbers = Numbers(Cell::new(3));
     let object = "- objectName: shop/db\n  objectType: secretsmanager\n  jmesPath:\n";
     let objects = format!(
@@ -117,7 +118,7 @@ async fn a_rotation_in_the_middle_of_a_mount_gives_one_version_or_the_other() {
         let (answer, _) = tokio::join!(world.mount(&request), rotate);
         let user = answer.text("user");
         assert_eq!(answer.text("password"), user.replace('u', "p"), "round {round}");
-        assert_eq!(answer.version("user"), answer.version("password"));
+        assert_eq!(answer.version("user"), answer.version("password"), "round {round}");
     }
 }
 
@@ -161,19 +162,19 @@ async fn rotated(labels: &[&str], rotations: u32) -> usize {
     let ((), mounted) = tokio::join!(rotate, mount);
     for answer in &mounted {
         let number = |path| answer.text(path).parse::<u32>().unwrap();
-        assert_eq!(number("AWSCURRENT"), number("AWSPREVIOUS") + 1);
+        assert_eq!(number("AWSCURRENT"), number("AWSPREVIOUS") + 1, "current and previous of {answer:?}");
     }
     mounted.len()
 }
 
 #[tokio::test(start_paused = true)]
-async fn current_and_previous_are_of_one_moment_during_a_thousand_rotations() {
+async fn current_and_previous_come_from_one_moment_during_a_thousand_rotations() {
     let mounted = rotated(&["AWSCURRENT", "AWSPREVIOUS"], 1000).await;
     assert!(mounted > 300, "only {mounted} mounts: the test shows little");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_order_in_which_a_class_names_the_labels_does_not_matter() {
+async fn the_order_of_labels_in_a_class_does_not_matter() {
     for labels in [&["AWSPREVIOUS", "AWSCURRENT"][..], &["NEXT", "AWSPREVIOUS", "AWSCURRENT"]] {
         let mounted = rotated(labels, 500).await;
         assert!(mounted > 150, "only {mounted} mounts: the test shows little");
@@ -181,7 +182,7 @@ async fn the_order_in_which_a_class_names_the_labels_does_not_matter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn labels_that_never_stand_still_leave_the_set_from_before() {
+async fn labels_that_keep_moving_leave_the_old_set() {
     let world = World::start().await;
     world.secret("shop/db", "0");
     world.secret("shop/db", "1");
@@ -202,11 +203,11 @@ async fn labels_that_never_stand_still_leave_the_set_from_before() {
         world.mount_at_once(&request).await
     };
     let ((), answer) = tokio::join!(rotate, ask);
-    assert_eq!((answer.text("shop_db"), answer.text("old")), ("1", "0"));
-    // They stand still again, and the poller finds out.
+    answer.assert_texts([("shop_db", "1"), ("old", "0")]);
+    // The labels no longer move, and the next poll reads them.
     pass(INTERVAL).await;
     let answer = world.mount_at_once(&request).await;
-    assert_eq!((answer.text("shop_db"), answer.text("old")), ("999", "998"));
+    answer.assert_texts([("shop_db", "999"), ("old", "998")]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,6 +221,7 @@ async fn every_pod_of_a_principal_gets_the_change_at_once() {
     pass(INTERVAL + GRACE).await;
     for request in &requests {
         let answer = world.mount_at_once(request).await;
-        assert_eq!((answer.text("shop_db"), answer.version("shop_db")), ("two", version.as_str()));
+        assert_eq!(answer.text("shop_db"), "two", "{:?}", request.pod);
+        assert_eq!(answer.version("shop_db"), version, "{:?}", request.pod);
     }
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::harness::{
-    Behaviour, GRACE, INTERVAL, POD_IDENTITY, Pod, Request, STS, World, assert_says, pass, seconds,
+    Behaviour, GRACE, INTERVAL, POD_IDENTITY, Pod, Request, STS, World, assert_code, assert_says, pass,
+    seconds,
 };
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
@@ -55,18 +56,19 @@ async fn a_forged_token_does_not_stop_the_poller() {
             world.mount(&request).await;
             let _ = world.try_mount(&forger).await;
             pass(INTERVAL + GRACE).await;
-            assert_eq!(world.mount_at_once(&request).await.text("shop_db"), value, "{audience}");
+            let served = world.mount_at_once(&request).await;
+            assert_eq!(served.text("shop_db"), value, "{audience}, round {round}");
         }
         world.emulator.expire_sessions();
         world.secret("shop/db", "last");
         let _ = world.try_mount(&forger).await;
         pass(INTERVAL + GRACE).await;
-        assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "last");
+        assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "last", "{audience}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forged_token_brings_no_value_that_was_not_read_before() {
+async fn a_forged_token_does_not_read_a_new_value() {
     let world = world().await;
     let good = Request::new(SECRET);
     let bad = forged(&good, STS);
@@ -74,11 +76,11 @@ async fn a_forged_token_brings_no_value_that_was_not_read_before() {
     assert_says(&status, Code::Unauthenticated, &["the key that it names is none of the cluster's"]);
     let (refused, mounted) = tokio::join!(world.try_mount(&bad), world.try_mount(&good));
     assert_eq!(mounted.unwrap().text("shop_db"), "one");
-    assert!(refused.is_err_and(|status| status.code() == Code::Unauthenticated));
+    assert_code(&refused.unwrap_err(), Code::Unauthenticated);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_forged_token_takes_nothing_away() {
+async fn a_forged_token_drops_nothing() {
     let world = world().await;
     let good = Request::new(SECRET);
     world.mount(&good).await;
@@ -87,14 +89,14 @@ async fn a_forged_token_takes_nothing_away() {
     let more =
         forged(&good, STS).parameter("objects", "- {objectName: shop/other, objectType: secretsmanager}");
     world.secret("shop/other", "x");
-    assert_eq!(world.refusal(&more).await.code(), Code::Unauthenticated);
+    assert_code(&world.refusal(&more).await, Code::Unauthenticated);
     let calls = world.all_calls();
     world.mount_at_once(&good).await;
     assert_eq!(world.all_calls(), calls);
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_aws_does_not_know_the_key_of_the_newest_token_the_one_before_serves_the_poller() {
+async fn the_poller_uses_the_previous_token_while_aws_does_not_know_the_newest_ones_key() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&with_token_for(&world, &request, STS, HOUR)).await;
@@ -118,7 +120,7 @@ async fn while_aws_does_not_know_the_key_of_the_newest_token_the_one_before_serv
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_token_has_expired_the_entry_waits_for_the_next_mount_and_goes_on() {
+async fn an_entry_with_an_expired_token_continues_at_the_next_mount() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&with_token_for(&world, &request, STS, Duration::from_secs(300))).await;
@@ -137,7 +139,7 @@ async fn when_the_token_has_expired_the_entry_waits_for_the_next_mount_and_goes_
 }
 
 #[tokio::test(start_paused = true)]
-async fn polling_goes_on_for_hours_with_the_tokens_of_the_republishes() {
+async fn polling_continues_for_hours_with_republished_tokens() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&request).await;
@@ -146,12 +148,12 @@ async fn polling_goes_on_for_hours_with_the_tokens_of_the_republishes() {
     world.republish(std::slice::from_ref(&request), 120 * INTERVAL).await;
     assert_eq!(world.calls("GetSecretValue"), 120);
     // Four hours of sessions of a quarter of an hour, renewed a minute early.
-    assert!((16..=18).contains(&world.calls(STS_CALL)), "{}", world.calls(STS_CALL));
-    assert!(world.emulator.calls().iter().all(|call| call.error.is_none()));
+    assert!((16..=18).contains(&world.calls(STS_CALL)), "{} renewals", world.calls(STS_CALL));
+    assert_eq!(world.failed_calls(), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_service_account_is_read_once_an_interval_at_most() {
+async fn the_service_account_is_read_at_most_once_per_interval() {
     let world = world().await;
     let requests: Vec<Request> =
         (0..5).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
@@ -160,7 +162,8 @@ async fn the_service_account_is_read_once_an_interval_at_most() {
     }
     assert_eq!(world.kubernetes.reads().len(), 1);
     world.republish(&requests, 10 * INTERVAL).await;
-    assert!(world.kubernetes.reads().len() <= 11, "{}", world.kubernetes.reads().len());
+    let reads = world.kubernetes.reads().len();
+    assert!(reads <= 11, "{reads} reads in ten intervals");
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,7 +190,7 @@ async fn a_role_is_remembered_while_kubernetes_is_down_and_never_becomes_pod_ide
 }
 
 #[tokio::test(start_paused = true)]
-async fn not_each_mount_waits_for_a_kubernetes_that_hangs() {
+async fn only_one_mount_waits_for_a_hanging_kubernetes() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&request).await;
@@ -220,7 +223,7 @@ async fn an_unknown_role_while_kubernetes_is_down_never_becomes_pod_identity() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_account_made_anew_is_not_given_the_role_of_the_old_one() {
+async fn a_recreated_service_account_does_not_get_the_old_ones_role() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&with_account_uid(&world, &request, "11111111-0000-4000-8000-000000000001")).await;
@@ -228,12 +231,12 @@ async fn a_service_account_made_anew_is_not_given_the_role_of_the_old_one() {
     world.kubernetes.add_account("shop", "web");
     let status =
         world.refusal(&with_account_uid(&world, &request, "22222222-0000-4000-8000-000000000002")).await;
-    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+    assert_code(&status, Code::Unauthenticated);
     // With Kubernetes down it is not given the old one either.
     world.kubernetes.annotate("shop", "web", crate::harness::WEB);
     let third = with_account_uid(&world, &request, "33333333-0000-4000-8000-000000000003");
     world.kubernetes.behave(Behaviour::Refuse(500));
-    assert_eq!(world.refusal(&third).await.code(), Code::Internal);
+    assert_code(&world.refusal(&third).await, Code::Internal);
 }
 
 /// The same request with a token that names the account's uid.
@@ -253,7 +256,7 @@ fn with_account_uid(world: &World, request: &Request, uid: &str) -> Request {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_that_a_pod_provokes_reaches_only_its_own_service_account() {
+async fn a_denial_provoked_by_a_pod_affects_only_its_own_service_account() {
     let world = world().await;
     let tenant = crate::harness::WORKER;
     world.kubernetes.annotate("other", "app", tenant);
@@ -263,7 +266,7 @@ async fn a_denial_that_a_pod_provokes_reaches_only_its_own_service_account() {
     // shop/web asks for the other one's role, again and again.
     let thief = Request::new(SECRET).parameter("roleArn", tenant);
     for _ in 0..5 {
-        assert_eq!(world.refusal(&thief).await.code(), Code::PermissionDenied);
+        assert_code(&world.refusal(&thief).await, Code::PermissionDenied);
     }
     let calls = world.all_calls();
     world.mount_at_once(&other).await;
@@ -271,5 +274,5 @@ async fn a_denial_that_a_pod_provokes_reaches_only_its_own_service_account() {
     world.fault("GetSecretValue", FaultKind::Hang);
     pass(INTERVAL + Duration::from_secs(10)).await;
     world.mount_at_once(&other).await;
-    assert_eq!(world.refusal(&thief).await.code(), Code::PermissionDenied);
+    assert_code(&world.refusal(&thief).await, Code::PermissionDenied);
 }

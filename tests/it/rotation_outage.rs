@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::harness::{
-    FAILOVER, GRACE, INTERVAL, Log, Pod, REGION, Request, World, assert_says, pass, seconds,
+    FAILOVER, GRACE, INTERVAL, Log, Pod, REGION, Request, World, assert_code, assert_says, pass, seconds,
 };
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
@@ -39,7 +39,7 @@ fn longest_pause(kind: &FaultKind) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn last_known_good_values_are_served_at_once_in_every_outage_until_aws_is_back() {
+async fn stale_values_are_served_at_once_in_every_outage_until_aws_recovers() {
     for kind in outages() {
         let (world, log) = (world().await, Log::collect());
         let request = Request::new(SECRET);
@@ -51,19 +51,21 @@ async fn last_known_good_values_are_served_at_once_in_every_outage_until_aws_is_
         log.take();
         for _ in 0..10 {
             assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one", "{kind:?}");
-            assert!(log.take().contains(STALE), "{kind:?} is not marked as stale");
+            let logged = log.take();
+            assert!(logged.contains(STALE), "{kind:?} is not marked as stale: {logged}");
             seconds(80).await;
         }
         world.emulator.remove_fault(fault);
         pass(longest_pause(&kind)).await;
         log.take();
         assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two", "{kind:?}");
-        assert!(!log.take().contains(STALE), "{kind:?} is over");
+        let logged = log.take();
+        assert!(!logged.contains(STALE), "{kind:?} is over, and still marked as stale: {logged}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_poller_tries_again_and_with_a_pause() {
+async fn only_the_poller_retries_and_it_pauses() {
     for kind in outages() {
         let world = world().await;
         let requests: Vec<Request> =
@@ -82,7 +84,7 @@ async fn only_the_poller_tries_again_and_with_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttled_sts_is_asked_less_than_once_an_interval() {
+async fn throttled_sts_is_called_less_than_once_per_interval() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&request).await;
@@ -96,7 +98,7 @@ async fn throttled_sts_is_asked_less_than_once_an_interval() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_longer_than_max_stale_fails_mounts_and_not_before() {
+async fn mounts_fail_only_when_an_outage_exceeds_max_stale() {
     let max_stale = Duration::from_secs(20 * 60);
     for kind in [FaultKind::InternalError, FaultKind::Throttle] {
         let world = World::with(|config| config.values.max_stale = max_stale).await;
@@ -126,13 +128,13 @@ async fn max_stale_zero_serves_nothing_stale() {
     world.mount(&request).await;
     world.fault("GetSecretValue", FaultKind::InternalError);
     pass(INTERVAL + GRACE + Duration::from_secs(1)).await;
-    assert_eq!(world.refusal(&request).await.code(), Code::Internal);
+    assert_code(&world.refusal(&request).await, Code::Internal);
     world.emulator.clear_faults();
     world.mount(&request).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_of_sts_or_the_agent_does_not_reach_the_pods_that_run() {
+async fn an_outage_of_sts_or_the_agent_does_not_affect_running_pods() {
     for (operation, request) in [
         ("AssumeRoleWithWebIdentity", Request::new(SECRET)),
         ("PodIdentityCredentials", Request::pod_identity(SECRET)),
@@ -141,8 +143,8 @@ async fn an_outage_of_sts_or_the_agent_does_not_reach_the_pods_that_run() {
             let world = world().await;
             world.mount(&request).await;
             world.fault(operation, kind.clone());
-            // Longer than credentials live. Whoever comes while the poller still
-            // waits for its first answer, waits with it.
+            // Longer than credentials live. A mount that comes while the poller
+            // waits for its first answer waits with it.
             let mut waited = Vec::new();
             for _ in 0..18 {
                 seconds(80).await;
@@ -151,7 +153,8 @@ async fn an_outage_of_sts_or_the_agent_does_not_reach_the_pods_that_run() {
                 waited.extend(Some(began.elapsed()).filter(|wait| *wait > Duration::from_millis(100)));
             }
             let patience = Duration::from_secs(10);
-            assert!(waited.len() <= 1 && waited.iter().all(|wait| *wait <= patience), "{kind:?}: {waited:?}");
+            assert!(waited.len() <= 1, "{kind:?}: several mounts waited: {waited:?}");
+            assert!(waited.iter().all(|wait| *wait <= patience), "{kind:?}: waited longer: {waited:?}");
             world.secret("shop/db", "two");
             world.emulator.clear_faults();
             pass(INTERVAL + GRACE).await;
@@ -162,7 +165,7 @@ async fn an_outage_of_sts_or_the_agent_does_not_reach_the_pods_that_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_longer_than_a_tokens_life_ends_as_soon_as_aws_is_back() {
+async fn after_an_outage_longer_than_a_tokens_life_polling_resumes_at_once() {
     let world = World::with(|config| config.values.max_stale = 4 * HOUR).await;
     world.secret("shop/db", "one");
     let request = Request::new(SECRET);
@@ -184,7 +187,7 @@ async fn an_outage_longer_than_a_tokens_life_ends_as_soon_as_aws_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_pod_starts_in_an_outage_where_its_service_accounts_values_are_known() {
+async fn a_new_pod_starts_in_an_outage_if_its_service_accounts_values_are_known() {
     let world = World::start().await;
     world.secret("shop/db", "one");
     for known in [Request::new(SECRET), Request::pod_identity(SECRET)] {
@@ -200,7 +203,7 @@ async fn a_new_pod_starts_in_an_outage_where_its_service_accounts_values_are_kno
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_pod_whose_own_credentials_count_fails_in_an_outage_and_says_why() {
+async fn a_new_pod_that_needs_its_own_credentials_fails_in_an_outage_and_says_why() {
     let world = World::with(|config| config.identity.share_pod_identity = false).await;
     world.secret("shop/db", "one");
     world.mount(&Request::pod_identity(SECRET)).await;
@@ -212,7 +215,7 @@ async fn a_new_pod_whose_own_credentials_count_fails_in_an_outage_and_says_why()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_was_never_read_fails_in_an_outage_and_the_others_are_not_held_up() {
+async fn a_secret_that_was_never_read_fails_in_an_outage_and_delays_no_other() {
     let world = world().await;
     world.secret("shop/new", "x");
     let known = Request::new(SECRET);
@@ -228,7 +231,7 @@ async fn a_secret_that_was_never_read_fails_in_an_outage_and_the_others_are_not_
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_poller_asks_the_failover_region_too() {
+async fn the_poller_reads_from_the_failover_region_too() {
     let world = world().await;
     world.emulator.put_secret(FAILOVER, "shop/db", "one".to_owned());
     let request = Request::new(SECRET).parameter("failoverRegion", FAILOVER);
@@ -248,7 +251,7 @@ async fn the_poller_asks_the_failover_region_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failover_region_that_lacks_or_denies_the_secret_takes_nothing_away() {
+async fn a_failover_region_that_lacks_or_denies_a_secret_drops_nothing_of_the_primary() {
     for denied in [false, true] {
         let world = world().await;
         if denied {
@@ -268,7 +271,7 @@ async fn a_failover_region_that_lacks_or_denies_the_secret_takes_nothing_away() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_region_does_not_keep_the_poller_from_another() {
+async fn a_hanging_region_does_not_stop_polls_of_another() {
     let world = World::start().await;
     let mut hanging = Vec::new();
     for number in 0..100 {
@@ -291,7 +294,7 @@ async fn a_hanging_region_does_not_keep_the_poller_from_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_issuer_whose_keys_sts_does_not_get_is_an_outage_for_the_pods_that_run() {
+async fn an_issuer_that_sts_cannot_reach_is_an_outage_for_running_pods() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&request).await;

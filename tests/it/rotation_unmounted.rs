@@ -11,7 +11,7 @@ use std::{
 
 use latchkey::writer::{FileSystem, Writer};
 
-use crate::harness::{GRACE, INTERVAL, Log, Pod, Request, World, pass};
+use crate::harness::{GRACE, INTERVAL, Log, Pod, Request, World, assert_contains, assert_lacks, pass};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 /// The kubelet folder, where the test runs in its own mount namespace.
@@ -49,7 +49,8 @@ fn a_volume_can_be_unmounted_while_the_poller_writes() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout) + String::from_utf8_lossy(&child.stderr);
-    assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    assert!(child.status.success(), "{}: {said}", child.status);
+    assert_contains(&said, "1 passed");
 }
 
 async fn unmounted(kubelet: &Path) {
@@ -65,22 +66,26 @@ async fn unmounted(kubelet: &Path) {
     let driver = thread::spawn({
         let folder = folder.clone();
         move || {
-            let patience = Instant::now() + Duration::from_secs(20);
+            let patience = Duration::from_secs(20);
+            let began = Instant::now();
             while fs::read_to_string(folder.join("shop_db")).unwrap() != "two" {
-                assert!(Instant::now() < patience, "the change was not written");
+                assert!(began.elapsed() < patience, "the change was not written within {patience:?}");
                 thread::yield_now();
             }
-            Command::new("umount").arg(&folder).output().unwrap().status.success()
+            Command::new("umount").arg(&folder).output().unwrap()
         }
     });
     pass(INTERVAL + GRACE).await;
-    assert!(driver.join().unwrap(), "an open file kept the driver from unmounting");
+    let unmounted = driver.join().unwrap();
+    assert!(unmounted.status.success(), "an open file keeps the driver from unmounting: {unmounted:?}");
     let lines = log.take();
-    assert!(lines.contains("rotation written") && !lines.contains("ERROR"), "{lines}");
+    assert_contains(&lines, "rotation written");
+    assert_lacks(&lines, "ERROR");
     fs::remove_dir(&folder).unwrap();
     // At the next change the pod is forgotten.
     world.secret("shop/db", "three");
     pass(INTERVAL + GRACE).await;
     let lines = log.take();
-    assert!(lines.contains("the pod is gone") && !lines.contains("ERROR"), "{lines}");
+    assert_contains(&lines, "the pod is gone");
+    assert_lacks(&lines, "ERROR");
 }

@@ -19,7 +19,10 @@ use latchkey::{
 use latchkey_emulator::{Fault, FaultKind};
 use tonic::Code;
 
-use crate::harness::{GRACE, INTERVAL, Log, Pod, REGION, Request, Rooms, World, pass, seconds};
+use crate::harness::{
+    GRACE, INTERVAL, Log, Pod, REGION, Request, Rooms, World, assert_code, assert_contains, assert_lacks,
+    pass, seconds,
+};
 
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const TWO: &str = "
@@ -73,7 +76,7 @@ async fn a_change_is_written_into_every_pod_without_the_driver() {
         world.emulator.reset_calls();
         pass(INTERVAL + GRACE).await;
         for (_, folder) in &pods {
-            assert_eq!(text(folder, "shop_db"), value);
+            assert_eq!(text(folder, "shop_db"), value, "{}", folder.display());
         }
         assert_eq!(world.calls_by_target("GetSecretValue")["shop/db"], 1);
     }
@@ -81,7 +84,7 @@ async fn a_change_is_written_into_every_pod_without_the_driver() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_unchanged_is_not_written() {
+async fn an_unchanged_value_is_not_written() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, SECRET);
     world.mount(&request).await;
@@ -90,11 +93,11 @@ async fn what_is_unchanged_is_not_written() {
     // The same value as a new version is a change: the version is part of the answer.
     pass(2 * INTERVAL).await;
     assert_eq!(fs::read_link(folder.join("..data")).unwrap(), before);
-    assert!(!log.take().contains("rotation written"));
+    assert_lacks(&log.take(), "rotation written");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_whose_folder_is_gone_is_forgotten() {
+async fn a_pod_without_its_folder_is_forgotten() {
     let world = world().await;
     let (stays, folder) = pod(&world, 1, SECRET);
     let (goes, gone) = pod(&world, 2, SECRET);
@@ -108,14 +111,14 @@ async fn a_pod_whose_folder_is_gone_is_forgotten() {
         pass(INTERVAL + GRACE).await;
         assert_eq!(text(&folder, "shop_db"), value);
         let lines = log.take();
-        assert!(!lines.contains("ERROR"), "{lines}");
-        assert_eq!(lines.contains("the pod is gone"), says, "{lines}");
+        assert_lacks(&lines, "ERROR");
+        assert_eq!(lines.contains("the pod is gone"), says, "after {value}: {lines}");
     }
-    assert!(!gone.exists());
+    assert!(!gone.exists(), "{} was made again", gone.display());
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_of_the_mount_root_is_put_back_by_the_poller_only() {
+async fn only_the_poller_restores_the_modification_time_of_the_mount() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, SECRET);
     let old = age(&folder);
@@ -132,22 +135,23 @@ async fn the_time_of_the_mount_root_is_put_back_by_the_poller_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn plain_files_are_taken_over_and_a_rotation_reaches_them() {
+async fn plain_files_are_replaced_and_then_rotated() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, SECRET);
     fs::write(folder.join("shop_db"), "left by another provider").unwrap();
     fs::write(folder.join("dropped"), "no longer asked for").unwrap();
     world.mount(&request).await;
     assert_eq!(text(&folder, "shop_db"), "one");
-    assert!(!folder.join("dropped").exists());
+    assert!(!folder.join("dropped").exists(), "the other provider's file is still there");
     world.secret("shop/db", "two");
     pass(INTERVAL + GRACE).await;
     assert_eq!(text(&folder, "shop_db"), "two");
-    assert!(fs::symlink_metadata(folder.join("shop_db")).unwrap().is_symlink());
+    let file = fs::symlink_metadata(folder.join("shop_db")).unwrap();
+    assert!(file.is_symlink(), "{file:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_value_of_another_form_leaves_the_files_and_is_logged() {
+async fn a_change_that_does_not_fit_the_class_leaves_the_files_and_is_logged() {
     let world = world().await;
     let (good, bad) = (r#"{"user":"u"}"#, r#"{"name":"u"}"#);
     world.secret("shop/db", good);
@@ -163,20 +167,22 @@ async fn a_changed_value_of_another_form_leaves_the_files_and_is_logged() {
     let log = Log::collect();
     world.secret("shop/db", bad);
     pass(INTERVAL + GRACE).await;
-    assert_eq!((text(&folder, "user").as_str(), text(&folder, "shop_db").as_str()), ("u", good));
+    assert_eq!(text(&folder, "user"), "u");
+    assert_eq!(text(&folder, "shop_db"), good);
     let lines = log.take();
-    assert!(lines.contains("ERROR") && lines.contains("finds nothing"), "{lines}");
-    assert_eq!(world.refusal(&request).await.code(), Code::FailedPrecondition);
+    assert_contains(&lines, "ERROR");
+    assert_contains(&lines, "finds nothing");
+    assert_code(&world.refusal(&request).await, Code::FailedPrecondition);
 }
 
 #[tokio::test(start_paused = true)]
-async fn access_that_is_lost_leaves_the_files_until_the_pod_goes() {
+async fn lost_access_leaves_the_files_until_the_pod_is_deleted() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, TWO);
     world.mount(&request).await;
     world.emulator.deny(crate::harness::WEB, "*", "shop/other");
     pass(INTERVAL + GRACE).await;
-    assert_eq!(world.refusal(&request).await.code(), Code::PermissionDenied);
+    assert_code(&world.refusal(&request).await, Code::PermissionDenied);
     world.secret("shop/db", "two");
     pass(INTERVAL + GRACE).await;
     // A set is whole or it stays: half of it is never new.
@@ -199,7 +205,7 @@ async fn slow_second(world: &World) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_mount_does_not_put_an_older_value_over_a_newer_one() {
+async fn a_slow_mount_does_not_overwrite_a_newer_value() {
     let world = world().await;
     let (request, folder) = pod(&world, 1, SECRET);
     world.mount(&request).await;
@@ -215,7 +221,8 @@ async fn a_slow_mount_does_not_put_an_older_value_over_a_newer_one() {
     assert_eq!(text(&folder, "shop_other"), "other");
     // The driver is told of what is there.
     let versions = world.emulator.secret_versions(REGION, "shop/db");
-    assert!(versions[answer.version("shop_db")].contains(&"AWSCURRENT".to_owned()));
+    let labels = &versions[answer.version("shop_db")];
+    assert!(labels.contains(&"AWSCURRENT".to_owned()), "the answer's version has labels {labels:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,11 +234,12 @@ async fn a_change_during_the_first_mount_is_written_too() {
     slow_second(&world).await;
     let (second, folder) = pod(&world, 2, TWO);
     world.mount(&second).await;
-    assert_eq!((text(&folder, "shop_db"), text(&folder, "shop_other")), ("two".into(), "other".into()));
+    assert_eq!(text(&folder, "shop_db"), "two");
+    assert_eq!(text(&folder, "shop_other"), "other");
 }
 
 #[tokio::test(start_paused = true)]
-async fn volumes_of_pods_that_are_gone_are_forgotten_without_a_change() {
+async fn idle_volumes_are_forgotten_without_a_change() {
     let world = world().await;
     let rooms = Rooms::beside(&world, ValueSettings::default()).await;
     let volumes = Volumes::new(Means {
@@ -256,6 +264,6 @@ async fn volumes_of_pods_that_are_gone_are_forgotten_without_a_change() {
     for (after, left) in [(600, 2), (1, 1), (1199, 1), (1, 0)] {
         seconds(after).await;
         volumes.drop_idle(idle);
-        assert_eq!(volumes.len(), left);
+        assert_eq!(volumes.len(), left, "{after} s later");
     }
 }

@@ -119,10 +119,15 @@ async fn secrets(world: &World, client: &aws_sdk_secretsmanager::Client) {
 - {{objectName: shop/none, objectType: secretsmanager, optional: true}}"
     );
     let answer = world.mount(&Request::new(&objects)).await;
-    let texts = ["shop_db", "number", "by-arn", "pinned", "previous"].map(|path| answer.text(path));
-    assert_eq!(texts, [r#"{"price":1.10}"#, "1.10", r#"{"price":1.10}"#, "one", "one"]);
+    answer.assert_texts([
+        ("shop_db", r#"{"price":1.10}"#),
+        ("number", "1.10"),
+        ("by-arn", r#"{"price":1.10}"#),
+        ("pinned", "one"),
+        ("previous", "one"),
+    ]);
     assert_eq!(answer.bytes("shop_binary"), [0, 255, 254, 10]);
-    assert_eq!((answer.version("shop_db"), answer.version("pinned")), (second, first.as_str()));
+    answer.assert_versions([("shop_db", second), ("pinned", &first)]);
 
     let absent = "- {objectName: shop/none, objectType: secretsmanager}";
     assert_says(&world.refusal(&Request::new(absent)).await, Code::NotFound, &["ResourceNotFoundException"]);
@@ -162,10 +167,17 @@ async fn parameters(world: &World, client: &aws_sdk_ssm::Client) {
     }
     let answer = world.mount(&Request::new(&objects)).await;
     // Unlike AWS, moto does not say which selector an answer is for.
-    let texts = ["_shop_limit", "first", "second", "stable", "canary"].map(|path| answer.text(path));
-    assert_eq!(texts, ["three", "one", "two", "one", "two"]);
-    assert_eq!((answer.version("_shop_limit"), answer.version("canary")), ("3", "2"));
-    assert!((0..11).all(|number| answer.text(&format!("_many_{number}")) == format!("value {number}")));
+    answer.assert_texts([
+        ("_shop_limit", "three"),
+        ("first", "one"),
+        ("second", "two"),
+        ("stable", "one"),
+        ("canary", "two"),
+    ]);
+    answer.assert_versions([("_shop_limit", "3"), ("canary", "2")]);
+    for number in 0..11 {
+        assert_eq!(answer.text(&format!("_many_{number}")), format!("value {number}"));
+    }
 
     let absent = "- {objectName: /shop/none, objectType: ssmparameter}";
     assert_says(&world.refusal(&Request::new(absent)).await, Code::NotFound, &["/shop/none"]);

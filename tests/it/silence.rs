@@ -24,7 +24,9 @@ use latchkey_emulator::{Emulator, FaultKind, Store};
 use tracing::{Level, level_filters::LevelFilter, subscriber::DefaultGuard};
 use tracing_subscriber::{Layer, filter::Targets, fmt::MakeWriter, layer::SubscriberExt};
 
-use crate::harness::{POD_IDENTITY, Pod, REGION, Request, STS, Tee, WEB, World};
+use crate::harness::{
+    POD_IDENTITY, Pod, REGION, Request, STS, Tee, WEB, World, assert_contains, assert_lacks,
+};
 
 /// All that was logged in this test.
 #[derive(Clone, Default)]
@@ -104,7 +106,7 @@ fn assert_silent(text: &str, canaries: &[(&str, Vec<u8>)]) {
 }
 
 #[test]
-fn the_search_itself_finds_what_it_should() {
+fn the_search_finds_every_encoding_of_a_canary() {
     let canary = br#"canary "quoted" value"#.to_vec();
     for text in [
         r#"x canary "quoted" value x"#.to_owned(),
@@ -259,9 +261,11 @@ async fn no_token_or_value_in_any_log_error_or_debug_output() {
         assert!(!given.is_empty(), "the relay has seen no {before}");
         canaries.extend(given.into_iter().map(|text| ("a credential", text.into_bytes())));
     }
-    assert!(mounts > 60, "{mounts}");
+    assert!(mounts > 60, "only {mounts} mounts");
     let logged = logs.text();
-    assert!(logged.contains("mount failed") && logged.contains("mounted"), "nothing was collected");
+    for line in ["mount failed", "mounted"] {
+        assert!(logged.contains(line), "{line:?} is not among {} bytes of log", logged.len());
+    }
     assert!(said.len() > 10_000, "{} bytes of errors", said.len());
     canaries.sort();
     canaries.dedup();
@@ -322,9 +326,10 @@ async fn an_unknown_key_is_named_in_the_log() {
         r#"unknown key "objectTypo" (line 1) is ignored"#,
         r#"preferredAddressType "ipv5" is none of ipv4, ipv6, auto"#,
     ] {
-        assert!(logs.text().contains(warning), "{warning} is not in {}", logs.text());
+        assert_contains(&logs.text(), warning);
     }
-    assert!(!logs.text().contains("csi.storage.k8s.io/ephemeral"), "kubelet's own keys are known");
+    // kubelet's own keys are known.
+    assert_lacks(&logs.text(), "csi.storage.k8s.io/ephemeral");
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,6 +339,6 @@ async fn a_role_arn_that_replaces_the_annotation_is_logged() {
     world.secret("shop/db", "x");
     let request = Request::new("- {objectName: shop/db, objectType: secretsmanager}");
     world.mount(&request.parameter("roleArn", WEB)).await;
-    assert!(logs.text().contains("the role is the SecretProviderClass's roleArn"), "{}", logs.text());
-    assert!(logs.text().contains(WEB));
+    assert_contains(&logs.text(), "the role is the SecretProviderClass's roleArn");
+    assert_contains(&logs.text(), WEB);
 }

@@ -85,11 +85,12 @@ fn serve_foreign(socket: &Path) -> JoinHandle<()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn version_is_answered_as_the_driver_wants_it() {
+async fn version_is_answered_as_the_driver_expects() {
     let world = World::start().await;
     let request = VersionRequest { version: "v1alpha1".to_owned() };
     let answer = world.driver.client().version(request).await.unwrap().into_inner();
-    assert_eq!((answer.version.as_str(), answer.runtime_name.as_str()), ("v1alpha1", "latchkey"));
+    assert_eq!(answer.version, "v1alpha1");
+    assert_eq!(answer.runtime_name, "latchkey");
     let numbers: Vec<&str> = answer.runtime_version.split('.').collect();
     assert_eq!(numbers.len(), 3, "{} is not semver", answer.runtime_version);
 }
@@ -98,7 +99,7 @@ async fn version_is_answered_as_the_driver_wants_it() {
 async fn only_the_owner_may_open_the_socket() {
     let world = World::start().await;
     let mode = std::fs::symlink_metadata(world.socket()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o7777, 0o600);
+    assert_eq!(mode & 0o7777, 0o600, "the mode is {mode:#o}");
     let names: Vec<_> =
         std::fs::read_dir(world.folder()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "the kubeconfig and one socket, nothing half made: {names:?}");
@@ -119,7 +120,7 @@ async fn a_uid_that_is_not_allowed_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_old_process_stopping_does_not_remove_the_new_ones_socket() {
+async fn an_old_process_does_not_remove_the_new_ones_socket() {
     let address = free_address([127, 77, 0, 1]).await;
     let mut world = World::with(|config| config.http_address = Some(address)).await;
     world.secret("shop/db", "x");
@@ -141,14 +142,14 @@ async fn an_old_process_stopping_does_not_remove_the_new_ones_socket() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_its_end_a_process_removes_its_socket() {
+async fn a_process_removes_its_socket_when_it_ends() {
     let mut world = World::start().await;
     world.stop().await.unwrap();
     assert_eq!(inode(&world.socket()), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_deleted_by_another_program_is_there_again_within_seconds() {
+async fn a_socket_deleted_by_another_program_is_restored_within_seconds() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     let socket = world.socket();
@@ -174,7 +175,7 @@ async fn a_stale_socket_file_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_live_foreign_provider_is_left_alone_and_reported_and_its_place_taken_when_it_is_gone() {
+async fn a_live_foreign_provider_is_left_alone_and_reported_until_it_ends() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("aws.sock");
     let foreign = serve_foreign(&socket);
@@ -191,7 +192,8 @@ async fn a_live_foreign_provider_is_left_alone_and_reported_and_its_place_taken_
         "another live provider holds the socket: secrets-store-csi-driver-provider-aws",
     )
     .await;
-    assert!(probe(address, "/healthz").await.unwrap().starts_with("HTTP/1.1 200"));
+    let alive = probe(address, "/healthz").await.unwrap();
+    assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(inode(&socket), theirs);
     assert_eq!(runtime_name(&socket).await, "secrets-store-csi-driver-provider-aws");
@@ -204,7 +206,7 @@ async fn a_live_foreign_provider_is_left_alone_and_reported_and_its_place_taken_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_socket_is_not_removed_at_the_end() {
+async fn a_foreign_socket_is_not_removed() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("aws.sock");
     let _foreign = serve_foreign(&socket);
@@ -229,7 +231,7 @@ async fn a_socket_that_never_answers_is_foreign_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_socket_is_never_replaced() {
+async fn a_file_that_is_not_a_socket_is_never_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("aws.sock");
     std::fs::write(&socket, "precious").unwrap();
@@ -239,7 +241,7 @@ async fn what_is_no_socket_is_never_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_port_of_the_probes_that_is_taken_is_a_start_error() {
+async fn an_occupied_probe_port_is_a_start_error() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let http_address = Some(taken.local_addr().unwrap());
@@ -261,7 +263,8 @@ async fn a_graceful_stop_finishes_running_mounts() {
     world.stop().await.unwrap();
     // The process ends when `serve` does: nothing may be under way then.
     let read = world.emulator.calls().pop().unwrap();
-    assert_eq!((read.operation.as_str(), read.status), ("GetSecretValue", Some(200)));
+    assert_eq!(read.operation, "GetSecretValue");
+    assert_eq!(read.status, Some(200), "the read was still under way");
     assert_eq!(running.await.unwrap().unwrap().text("shop_db"), "x");
     assert_eq!(inode(&world.socket()), None);
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use latchkey_emulator::{FaultKind, ParameterType};
 use tonic::Code;
 
-use crate::harness::{Pod, REGION, Request, WEB, World, assert_says};
+use crate::harness::{Pod, REGION, Request, WEB, World, assert_code, assert_lacks, assert_says};
 
 /// `count` objects of one service, in AWS and in a class.
 fn objects(world: &World, service: &str, count: usize) -> String {
@@ -22,7 +22,7 @@ fn objects(world: &World, service: &str, count: usize) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_secrets_take_one_call_to_sts_and_ten_reads_all_at_once() {
+async fn ten_secrets_take_one_call_to_sts_and_ten_concurrent_reads() {
     let world = World::start().await;
     let objects = objects(&world, "secretsmanager", 10);
     world.emulator.set_delay(None, Duration::from_millis(100));
@@ -36,7 +36,7 @@ async fn ten_secrets_take_one_call_to_sts_and_ten_reads_all_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parameters_are_read_in_tens_all_at_once() {
+async fn parameters_are_read_in_concurrent_tens() {
     for (count, calls) in [(1, 1), (10, 1), (11, 2), (20, 2), (21, 3)] {
         let world = World::start().await;
         let objects = objects(&world, "ssmparameter", count);
@@ -47,7 +47,8 @@ async fn parameters_are_read_in_tens_all_at_once() {
             assert_eq!(answer.text(&format!("_many_{number}")), format!("value {number}"));
         }
         assert_eq!(world.calls("GetParameters"), calls, "{count} parameters");
-        assert_eq!(world.emulator.max_calls_at_once(), usize::try_from(calls).unwrap());
+        let at_once = world.emulator.max_calls_at_once();
+        assert_eq!(at_once, usize::try_from(calls).unwrap(), "calls at once for {count} parameters");
     }
 }
 
@@ -68,7 +69,7 @@ async fn one_namespace_makes_sixty_six_of_ninety_six_calls_at_once_in_one_region
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_pods_of_many_namespaces_stay_within_the_same_bound() {
+async fn many_pods_of_many_namespaces_stay_within_the_limit() {
     let world = World::with(|config| config.aws.max_calls = 8).await;
     let objects = objects(&world, "secretsmanager", 10);
     let parameters = world.emulator.put_parameter(REGION, "/shop/level", ParameterType::String, "info");
@@ -83,15 +84,16 @@ async fn many_pods_of_many_namespaces_stay_within_the_same_bound() {
     let requests: Vec<Request> = pods.map(|pod| Request::of_pod(pod, &objects)).collect();
     join_all(requests.iter().map(|request| world.mount(request))).await;
     // The last ones are kept for a third namespace.
-    assert!((6..=8).contains(&world.emulator.max_calls_at_once()));
+    let at_once = world.emulator.max_calls_at_once();
+    assert!((6..=8).contains(&at_once), "{at_once} calls at once");
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_hang_do_not_keep_their_places_for_ever() {
+async fn hanging_calls_do_not_keep_their_places_forever() {
     let world = World::with(|config| config.aws.max_calls = 4).await;
     let objects = objects(&world, "secretsmanager", 4);
     let fault = world.fault("GetSecretValue", FaultKind::Hang);
-    assert_eq!(world.refusal(&Request::new(&objects)).await.code(), Code::Internal);
+    assert_code(&world.refusal(&Request::new(&objects)).await, Code::Internal);
     world.emulator.remove_fault(fault);
     world.mount(&Request::new(&objects)).await;
 }
@@ -109,7 +111,7 @@ async fn one_denied_parameter_among_ten_is_named_alone() {
     ];
     assert_says(&status, Code::PermissionDenied, &says);
     for other in ["/many/0", "/many/2", "/many/4"] {
-        assert!(!status.message().contains(&format!("{other:?}")), "{status}");
+        assert_lacks(status.message(), &format!("{other:?}"));
     }
 }
 
@@ -133,7 +135,7 @@ async fn two_versions_of_one_parameter_in_one_request_both_mount() {
 - {objectName: /shop/limit, objectType: ssmparameter, objectAlias: b, objectVersion: 2}
 - {objectName: /shop/limit, objectType: ssmparameter, objectAlias: a}";
     let answer = world.mount(&Request::new(objects)).await;
-    assert_eq!(["c", "b", "a"].map(|path| answer.text(path)), ["one", "two", "three"]);
+    answer.assert_texts([("c", "one"), ("b", "two"), ("a", "three")]);
     assert_eq!(world.calls("GetParameters"), 1);
 }
 
@@ -153,12 +155,17 @@ async fn two_labels_of_one_parameter_both_mount() {
 - {objectName: /shop/limit, objectType: ssmparameter, objectAlias: second, objectVersion: 2}
 - {objectName: /shop/limit, objectType: ssmparameter, objectAlias: now}";
     let answer = world.mount(&Request::new(objects)).await;
-    let texts = ["stable", "canary", "also", "second", "now"].map(|path| answer.text(path));
-    assert_eq!(texts, ["one", "two", "two", "two", "three"]);
+    answer.assert_texts([
+        ("stable", "one"),
+        ("canary", "two"),
+        ("also", "two"),
+        ("second", "two"),
+        ("now", "three"),
+    ]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parameter_name_with_a_selector_does_not_crash() {
+async fn a_parameter_name_may_have_a_selector() {
     let world = World::start().await;
     for value in ["one", "two", "three"] {
         world.parameter("/foo", value);
@@ -173,13 +180,12 @@ async fn a_parameter_name_with_a_selector_does_not_crash() {
 - {{objectName: '{arn}', objectAlias: now}}"
     );
     let answer = world.mount(&Request::new(&objects)).await;
-    let texts = ["third", "stable", "first", "now"].map(|path| answer.text(path));
-    assert_eq!(texts, ["three", "two", "one", "three"]);
-    for (object, code) in [("/foo:9", Code::NotFound), ("/foo:none", Code::NotFound), (":3", Code::NotFound)]
-    {
+    answer.assert_texts([("third", "three"), ("stable", "two"), ("first", "one"), ("now", "three")]);
+    for object in ["/foo:9", "/foo:none", ":3"] {
         let objects = format!("- {{objectName: '{object}', objectType: ssmparameter}}");
         let status = world.refusal(&Request::new(&objects)).await;
-        assert!([code, Code::InvalidArgument].contains(&status.code()), "{object}: {status}");
+        let expected = [Code::NotFound, Code::InvalidArgument];
+        assert!(expected.contains(&status.code()), "{object}: {status}");
     }
     world.mount(&Request::new(&objects)).await;
 }

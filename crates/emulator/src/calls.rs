@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_forgotten_is_not_changed() {
+    fn a_forgotten_call_is_not_changed() {
         let mut log = CallLog::default();
         let before = log.arrived(call("A"));
         log.reset();

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_meets_only_the_calls_it_names() {
+    fn a_fault_applies_only_to_the_calls_it_names() {
         let any = Fault::new(FaultKind::Throttle);
         for (fault, expected) in [
             (any.clone(), true),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_gone_after_its_times() {
+    fn a_fault_ends_after_its_number_of_times() {
         let mut faults = Faults::default();
         faults.inject(Fault::new(FaultKind::Hang).times(2));
         faults.inject(Fault::new(FaultKind::Throttle));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_written_with_their_fields_beside_them() {
+    fn a_kinds_fields_are_written_next_to_its_name() {
         for (json, kind) in [
             (r#"{"kind":"throttle"}"#, FaultKind::Throttle),
             (r#"{"kind":"delay","milliseconds":250}"#, FaultKind::Delay(Duration::from_millis(250))),

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_have_awss_shapes_and_do_not_repeat() {
+    fn identifiers_look_like_awss_and_are_unique() {
         let ids = Ids::new();
         assert_eq!(ids.access_key().len(), 20);
         assert_eq!(ids.secret_key().len(), 40);

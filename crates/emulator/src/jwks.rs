@@ -94,27 +94,32 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_of_the_named_key_is_good() {
+    fn a_signature_by_the_named_key_is_accepted() {
         assert!(verifies("RS256", Some("one"), SIGNED, &signature()));
         assert!(verifies("RS256", None, SIGNED, &signature()));
     }
 
     #[test]
-    fn another_text_key_algorithm_or_signature_is_refused() {
+    fn a_different_text_key_algorithm_or_signature_is_refused() {
         let signature = signature();
         let mut bent = signature.clone();
         bent[7] ^= 1;
-        assert!(!verifies("RS256", Some("one"), &SIGNED.replace("fQ", "fR"), &signature));
-        assert!(!verifies("RS256", Some("two"), SIGNED, &signature), "the other key of the set");
-        assert!(!verifies("RS256", Some("three"), SIGNED, &signature), "a key that is not in the set");
-        assert!(!verifies("RS512", Some("one"), SIGNED, &signature));
-        assert!(!verifies("none", Some("one"), SIGNED, &[]));
-        assert!(!verifies("RS256", Some("one"), SIGNED, &bent));
-        assert!(!verifies("RS256", Some("one"), SIGNED, &[]));
+        let other_text = SIGNED.replace("fQ", "fR");
+        for (what, alg, kid, signed, signature) in [
+            ("another text", "RS256", "one", other_text.as_str(), &signature[..]),
+            ("the other key of the set", "RS256", "two", SIGNED, &signature),
+            ("a key that is not in the set", "RS256", "three", SIGNED, &signature),
+            ("another algorithm", "RS512", "one", SIGNED, &signature),
+            ("no algorithm", "none", "one", SIGNED, &[]),
+            ("a changed signature", "RS256", "one", SIGNED, &bent),
+            ("no signature", "RS256", "one", SIGNED, &[]),
+        ] {
+            assert!(!verifies(alg, Some(kid), signed, signature), "{what} is accepted");
+        }
     }
 
     #[test]
-    fn what_is_no_key_set_is_refused_with_the_reason() {
+    fn an_invalid_key_set_is_refused_with_the_reason() {
         for (text, expected) in [
             ("nonsense", "is no JSON Web Key Set"),
             (r#"{"keys": []}"#, "has no RSA key"),

@@ -194,21 +194,23 @@ mod tests {
         let mut parameter = parameter(3);
         parameter.label("p", Some(2), &["blue".into()]).unwrap();
         for (selector, number) in [(None, 3), (Some("1"), 1), (Some("blue"), 2)] {
-            assert_eq!(parameter.find(selector).unwrap().0, number);
+            assert_eq!(parameter.find(selector).unwrap().0, number, "{selector:?}");
         }
-        assert!(parameter.find(Some("4")).is_none());
-        assert!(parameter.find(Some("0")).is_none());
-        assert!(parameter.find(Some("green")).is_none());
+        for absent in ["4", "0", "green"] {
+            assert!(parameter.find(Some(absent)).is_none(), "{absent}");
+        }
     }
 
     #[test]
-    fn a_label_sits_on_one_version_and_reserved_ones_are_handed_back() {
+    fn a_label_belongs_to_one_version_and_reserved_labels_are_returned() {
         let mut parameter = parameter(2);
         parameter.label("p", Some(1), &["blue".into()]).unwrap();
         let (bad, number) =
             parameter.label("p", None, &["blue".into(), "aws-x".into(), "1st".into()]).unwrap();
-        assert_eq!((bad, number), (vec!["aws-x".to_owned(), "1st".to_owned()], 2));
-        assert!(parameter.versions[0].labels.is_empty());
+        assert_eq!(bad, ["aws-x", "1st"]);
+        assert_eq!(number, 2);
+        let left = &parameter.versions[0].labels;
+        assert!(left.is_empty(), "{left:?}");
         assert_eq!(parameter.label("p", Some(9), &[]).unwrap_err().code, "ParameterVersionNotFound");
     }
 
@@ -223,7 +225,7 @@ mod tests {
                 ("arn:aws:ssm:us-east-1:1:parameter/x", Some("blue")),
             ),
         ] {
-            assert_eq!(split_selector(id), expected);
+            assert_eq!(split_selector(id), expected, "{id}");
         }
     }
 
@@ -232,7 +234,8 @@ mod tests {
         let mut parameter = parameter(0);
         parameter.put("plain".into(), ParameterType::SecureString, SystemTime::UNIX_EPOCH);
         let version = &parameter.versions[0];
-        assert!(!version.read(false).contains("plain"));
+        let encrypted = version.read(false);
+        assert!(!encrypted.contains("plain"), "{encrypted}");
         assert_eq!(version.read(true), "plain");
     }
 }

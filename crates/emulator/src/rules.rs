@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameter_names_are_those_that_aws_takes() {
+    fn parameter_names_follow_awss_rules() {
         let check = |name: &str| new_parameter_name(&("1".into(), "us-east-1".into(), name.into()));
         let deep = "/x".repeat(15);
         for name in ["a", "/a", "/a/b", "a.b-c_D9", "/shop/aws", &deep] {
@@ -250,9 +250,16 @@ mod tests {
 
     #[test]
     fn a_value_fits_its_tier() {
-        let fits = |characters: usize, tier| parameter_value(&"é".repeat(characters), tier).is_ok();
-        assert!(fits(4096, Tier::Standard) && !fits(4097, Tier::Standard) && !fits(0, Tier::Standard));
-        assert!(fits(8192, Tier::Advanced) && !fits(8193, Tier::Advanced));
+        for (tier, characters, fits) in [
+            (Tier::Standard, 0, false),
+            (Tier::Standard, 4096, true),
+            (Tier::Standard, 4097, false),
+            (Tier::Advanced, 8192, true),
+            (Tier::Advanced, 8193, false),
+        ] {
+            let result = parameter_value(&"é".repeat(characters), tier);
+            assert_eq!(result.is_ok(), fits, "{characters} characters, {tier:?}: {result:?}");
+        }
     }
 
     #[test]
@@ -272,6 +279,8 @@ mod tests {
             secret_value(&canary.as_str().into()).unwrap_err(),
             parameter_value(&canary, Tier::Advanced).unwrap_err(),
         ];
-        assert!(errors.iter().all(|error| !error.to_string().contains("canary")));
+        for error in errors {
+            assert!(!error.to_string().contains("canary"), "{error}");
+        }
     }
 }

@@ -289,10 +289,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_is_a_store() {
+    fn the_example_store_is_valid() {
         let store = Store::from_yaml(include_str!("../../../examples/store.yaml")).unwrap();
         let world = store.world(SystemTime::now()).unwrap();
-        assert!(world.secrets.len() > 5 && world.parameters.len() > 5);
+        assert!(world.secrets.len() > 5, "only {} secrets", world.secrets.len());
+        assert!(world.parameters.len() > 5, "only {} parameters", world.parameters.len());
     }
 
     #[test]
@@ -315,19 +316,23 @@ mod tests {
             let error = Store::from_yaml(yaml).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
-        assert!(matches!(Store::from_yaml("nonsense: 1"), Err(StoreError::Yaml(_))));
+        let error = Store::from_yaml("nonsense: 1").unwrap_err();
+        assert!(matches!(error, StoreError::Yaml(_)), "{error}");
     }
 
     #[test]
-    fn an_issuers_keys_are_read_from_beside_the_store() {
+    fn an_issuers_keys_are_read_relative_to_the_store() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.yaml");
         std::fs::write(&path, "issuers: [{issuer: https://cluster, jwksFile: keys.json}]").unwrap();
-        assert!(matches!(Store::from_file(&path), Err(StoreError::Read { .. })));
+        let error = Store::from_file(&path).unwrap_err();
+        assert!(matches!(error, StoreError::Read { .. }), "{error}");
         std::fs::write(folder.path().join("keys.json"), include_str!("jwks/keys.json")).unwrap();
         let store = Store::from_file(&path).unwrap();
         let trusted: Vec<_> = store.issuers().collect();
-        assert!(matches!(trusted[..], [("https://cluster", IssuerTrust::Keys(_))]));
+        let issuers: Vec<_> = trusted.iter().map(|(issuer, _)| *issuer).collect();
+        assert_eq!(issuers, ["https://cluster"]);
+        assert!(matches!(trusted[0].1, IssuerTrust::Keys(_)), "its signatures are not checked");
     }
 
     #[test]
@@ -336,18 +341,21 @@ mod tests {
         let world = store.unwrap().world(SystemTime::now()).unwrap();
         let secrets: Vec<_> = world.secrets.values().collect();
         assert_eq!(secrets[0].arn.replace("us-east-1", "us-west-2"), secrets[1].arn);
-        assert!(secrets[0].versions.keys().eq(secrets[1].versions.keys()));
+        let versions = secrets.iter().map(|secret| secret.versions.keys().collect::<Vec<_>>());
+        let versions: Vec<_> = versions.collect();
+        assert_eq!(versions[0], versions[1]);
     }
 
     #[test]
     fn debug_shows_no_value() {
         let store =
             Store::from_yaml("{secrets: [{name: a, value: canary}], parameters: [{name: p, value: canary}]}");
-        assert!(!format!("{store:?}").contains("canary"));
+        let text = format!("{store:?}");
+        assert!(!text.contains("canary"), "{text}");
     }
 
     #[test]
-    fn values_and_accounts_may_stand_without_quotes() {
+    fn values_and_accounts_may_be_unquoted() {
         let store = Store::from_yaml(
             "{account: 012345678901, parameters: [{name: p, value: 10}, {name: q, value: on},
               {name: r, value: 1.10}]}",

@@ -335,23 +335,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn errors_have_their_services_form() {
-        let kms = sent(AwsError::kms_denied(), Service::SecretsManager).await;
-        let body = r#"{"Message":"Access to KMS is not allowed","__type":"AccessDeniedException"}"#;
-        assert_eq!(kms, (400, body.to_owned()));
+    async fn errors_have_the_form_of_their_service() {
+        let (status, kms) = sent(AwsError::kms_denied(), Service::SecretsManager).await;
+        assert_eq!(kms, r#"{"Message":"Access to KMS is not allowed","__type":"AccessDeniedException"}"#);
+        assert_eq!(status, 400);
         let (_, throttled) = sent(AwsError::throttled(Service::Ssm), Service::Ssm).await;
         assert_eq!(throttled, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
         let (_, missing) = sent(crate::parameters_api::no_parameter(), Service::Ssm).await;
         assert_eq!(missing, r#"{"__type":"ParameterNotFound"}"#);
         let (_, xml) = sent(AwsError::throttled(Service::Sts), Service::Sts).await;
-        assert!(xml.contains("<Code>Throttling</Code>") && xml.contains("<RequestId>rid</RequestId>"));
-        let agent = sent(AwsError::throttled(Service::PodIdentityAgent), Service::PodIdentityAgent).await;
-        let body = "[rid]: (ThrottlingException): Rate exceeded, fault: client\n";
-        assert_eq!(agent, (429, body.to_owned()));
+        assert!(xml.contains("<Code>Throttling</Code>"), "{xml}");
+        assert!(xml.contains("<RequestId>rid</RequestId>"), "{xml}");
+        let agent = AwsError::throttled(Service::PodIdentityAgent);
+        let (status, agent) = sent(agent, Service::PodIdentityAgent).await;
+        assert_eq!(agent, "[rid]: (ThrottlingException): Rate exceeded, fault: client\n");
+        assert_eq!(status, 429);
     }
 
     #[test]
-    fn a_page_token_is_read_back_and_another_is_refused() {
+    fn a_page_token_is_read_back_and_any_other_text_is_refused() {
         assert_eq!(read_page_token(Some(&page_token(20))), Some(20));
         assert_eq!(read_page_token(None), Some(0));
         assert_eq!(read_page_token(Some("nonsense")), None);

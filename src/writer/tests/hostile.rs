@@ -19,7 +19,7 @@ fn assert_untouched(outside: &Path) {
 }
 
 #[test]
-fn target_paths_of_another_shape_are_refused() {
+fn a_target_path_of_another_shape_is_refused() {
     let pod = pod();
     let kubelet = pod.kubelet.path().to_str().unwrap();
     let volumes = format!("{kubelet}/pods/{UID}/volumes/kubernetes.io~csi");
@@ -66,13 +66,13 @@ fn target_paths_of_another_shape_are_refused() {
         let error = pod.writer().check(Path::new(&target), UID).unwrap_err();
         assert!(matches!(error, WriteError::Shape { .. }), "{target:?}: {error}");
         let expected = format!("{volumes}/<name>/mount");
-        assert!(error.to_string().contains(&expected), "{error}");
+        assert!(error.to_string().contains(&expected), "{target:?}: {error}");
     }
-    assert!(pod.writer().check(&pod.target, UID).is_ok());
+    pod.writer().check(&pod.target, UID).unwrap();
 }
 
 #[test]
-fn pod_uids_that_are_no_name_are_refused() {
+fn a_pod_uid_that_is_not_a_file_name_is_refused() {
     let pod = pod();
     for uid in ["", ".", "..", "a/b", "/"] {
         let target =
@@ -83,16 +83,16 @@ fn pod_uids_that_are_no_name_are_refused() {
 }
 
 #[test]
-fn a_kubelet_path_with_a_trailing_slash_or_behind_a_link_is_accepted() {
+fn a_kubelet_path_with_a_trailing_slash_or_through_a_link_is_accepted() {
     let pod = pod();
     let slash = format!("{}/", pod.kubelet.path().display());
-    assert!(Writer::new(slash, FileSystem::Any).check(&pod.target, UID).is_ok());
+    Writer::new(slash, FileSystem::Any).check(&pod.target, UID).unwrap();
 
     let elsewhere = tempfile::tempdir().unwrap();
     let link = elsewhere.path().join("kubelet");
     symlink(pod.kubelet.path(), &link).unwrap();
     let target = link.join(VOLUME).join("mount");
-    assert!(Writer::new(link, FileSystem::Any).check(&target, UID).is_ok());
+    Writer::new(link, FileSystem::Any).check(&target, UID).unwrap();
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_link_anywhere_in_the_target_path_is_refused() {
 }
 
 #[test]
-fn a_pod_that_is_gone_is_told_from_a_kubelet_folder_that_is_not_there() {
+fn a_deleted_pod_is_distinguished_from_a_missing_kubelet_folder() {
     let pod = pod();
     let components = Path::new(VOLUME).join("mount");
     for depth in (1..=components.components().count()).rev() {
@@ -132,7 +132,7 @@ fn a_pod_that_is_gone_is_told_from_a_kubelet_folder_that_is_not_there() {
 }
 
 #[test]
-fn data_that_points_anywhere_else_is_not_followed() {
+fn a_data_link_that_points_elsewhere_is_not_followed() {
     let pod = pod();
     let outside = canary(&pod);
     fs::create_dir(pod.target.join("..inside")).unwrap();
@@ -163,7 +163,7 @@ fn data_that_points_anywhere_else_is_not_followed() {
 }
 
 #[test]
-fn something_else_named_data_is_replaced() {
+fn a_file_or_folder_named_data_is_replaced() {
     let files = [file("a", 0o644, "1")];
     let folder = pod();
     fs::create_dir_all(folder.target.join("..data/x")).unwrap();
@@ -181,8 +181,8 @@ fn traps_in_the_root_are_neither_followed_nor_opened() {
     let pod = pod();
     let outside = canary(&pod);
     let mkfifo = |path: &str| {
-        let made = Command::new("mkfifo").arg(pod.target.join(path)).status();
-        assert!(made.unwrap().success());
+        let made = Command::new("mkfifo").arg(pod.target.join(path)).output().unwrap();
+        assert!(made.status.success(), "mkfifo: {made:?}");
     };
     symlink(outside.join("a"), pod.target.join("a")).unwrap();
     symlink(&outside, pod.target.join("folder")).unwrap();
@@ -228,7 +228,8 @@ fn traps_in_the_visible_folder_are_neither_followed_nor_opened() {
             }
             _ => {
                 fs::remove_file(&path).unwrap();
-                assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+                let made = Command::new("mkfifo").arg(&path).output().unwrap();
+                assert!(made.status.success(), "mkfifo: {made:?}");
             }
         }
         assert_eq!(pod.write(&files), Written::Changed, "{trap}");

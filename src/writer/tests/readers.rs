@@ -16,7 +16,7 @@ fn contents(generation: usize) -> String {
 /// The generation of a file, which must be whole.
 fn generation(text: &str) -> usize {
     let generation = text[..4].parse().unwrap();
-    assert!(text == contents(generation), "a half file");
+    assert!(text == contents(generation), "half of generation {generation}: {} bytes", text.len());
     generation
 }
 
@@ -59,11 +59,12 @@ fn beside(look: impl Fn() + Send + Sync, write: impl FnOnce()) -> usize {
 /// appears at once cannot show its first file before its second.
 fn look_in_order(first: &Path, second: &Path) {
     let before = generation(&read(first));
-    assert!(generation(&read(second)) >= before, "a mixed set");
+    let after = generation(&read(second));
+    assert!(after >= before, "a mixed set of generations {before} and {after}");
 }
 
 #[test]
-fn readers_see_one_whole_set_or_the_next_and_never_miss_a_file() {
+fn readers_see_one_whole_set_and_never_miss_a_file() {
     let pod = pod();
     let mut writer = pod.writer();
     writer.drain = DRAIN;
@@ -120,17 +121,18 @@ fn files_of_a_replaced_set_stay_a_while_for_those_who_are_about_to_open_them() {
         let drain = writer.drain;
         let write = scope.spawn(move || writer.write(target, UID, &new, KeepMtime::No));
         while read(&pod.target.join("a")) != "2" {
-            assert!(!write.is_finished());
+            assert!(!write.is_finished(), "the write is done, and the file is not the new one");
         }
         let opened = open();
-        assert!(opened.is_ok() || started.elapsed() > drain, "{opened:?}");
+        let lasted = started.elapsed();
+        assert!(opened.is_ok() || lasted > drain, "{opened:?} after {lasted:?}");
     });
     // They are secrets: they do not stay longer.
     assert_eq!(open().unwrap_err(), Errno::NOENT);
 }
 
 #[test]
-fn readers_of_plain_files_see_no_gap_when_they_are_taken_over() {
+fn readers_of_plain_files_see_no_gap_during_the_takeover() {
     for _ in 0..20 {
         let pod = pod();
         let mut writer = pod.writer();

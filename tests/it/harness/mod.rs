@@ -5,6 +5,7 @@
 //! for everyone: time then passes only while nobody has anything to do.
 
 mod driver;
+mod facts;
 mod kubernetes;
 mod logs;
 mod rooms;
@@ -23,12 +24,13 @@ use latchkey::{
     identity::AgentSettings,
     writer::{FileSystem, Writer},
 };
-use latchkey_emulator::{Emulator, Fault, FaultId, FaultKind, ParameterType, Store};
+use latchkey_emulator::{Call, Emulator, Fault, FaultId, FaultKind, ParameterType, Store};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) use self::{
-    driver::{Answer, Driver, FINAL_CODES, POD_IDENTITY, Pod, Request, STS, assert_says},
+    driver::{Answer, Driver, FINAL_CODES, POD_IDENTITY, Pod, Request, STS},
+    facts::{assert_code, assert_codes, assert_contains, assert_lacks, assert_says},
     kubernetes::{Behaviour, Keys, Kubernetes},
     logs::Log,
     rooms::Rooms,
@@ -192,6 +194,11 @@ impl World {
     pub(crate) fn regions_of(&self, operation: &str) -> Vec<String> {
         let calls = self.emulator.calls().into_iter().filter(|call| call.operation == operation);
         calls.filter_map(|call| call.region).collect()
+    }
+
+    /// The calls that AWS refused or failed.
+    pub(crate) fn failed_calls(&self) -> Vec<Call> {
+        self.emulator.calls().into_iter().filter(|call| call.error.is_some()).collect()
     }
 
     /// Stops the provider and gives what `serve` gave.

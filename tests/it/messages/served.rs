@@ -37,7 +37,7 @@ pub(super) async fn world() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_mount_is_answered_is_as_it_was() {
+async fn the_answers_to_mounts_match_the_table() {
     let mut table = Table::new(
         "What a mount is answered",
         "The driver shows it in the pod's event. `LATCHKEY_WRITE_MESSAGES=1 cargo test --test it messages` writes this file.",

@@ -10,7 +10,7 @@ const OTHERS: [&str; 2] = ["demo", "cli/lab"];
 const MIN_WORDS: usize = 3;
 
 #[test]
-fn every_text_of_the_sources_is_as_it_was() {
+fn the_texts_in_the_sources_match_the_table() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeMap::new();
     collect(&root, &root, &mut files);

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use super::{Table, Who};
 
 #[test]
-fn what_a_wrong_start_is_told_is_as_it_was() {
+fn the_errors_of_a_wrong_start_match_the_table() {
     let mut table = Table::new(
         "What a wrong start is told",
         "On standard error. `LATCHKEY_WRITE_MESSAGES=1 cargo test --test it messages` writes this file.",

@@ -10,7 +10,7 @@ use crate::harness::{Behaviour, GRACE, INTERVAL, Keys, Log, Request, WEB, World,
 const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
 #[tokio::test(start_paused = true)]
-async fn what_the_log_warns_of_is_as_it_was() {
+async fn the_warnings_in_the_log_match_the_table() {
     let mut table = Table::new(
         "What the log warns of",
         "`LATCHKEY_WRITE_MESSAGES=1 cargo test --test it messages` writes this file.",

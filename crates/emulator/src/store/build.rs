@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_refuses_is_no_store() {
+    fn a_store_that_aws_would_refuse_is_refused() {
         let long = "v".repeat(4097);
         let longer = "v".repeat(8193);
         let secret = "v".repeat(65_537);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aws_takes_is_a_store() {
+    fn a_store_that_aws_would_accept_is_accepted() {
         let long = "v".repeat(8192);
         for yaml in [
             // A secret for which nobody has put a value yet.

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_values_of_every_repetition_and_judges_their_median() {
+    fn a_row_has_every_repetition_and_is_judged_by_the_median() {
         let repetition = |time: u64| {
             vec![
                 Measure::time("mount", Duration::from_millis(time)).bar(Bar::AtMost(30.0)),
@@ -221,8 +221,11 @@ mod tests {
         };
         let rows = rows("cold", &[repetition(40), repetition(20), repetition(25)]);
         assert_eq!(rows.len(), 2);
-        assert_eq!((rows[0].min, rows[0].median, rows[0].max), (20.0, 25.0, 40.0));
-        assert_eq!((rows[0].met, rows[1].met), (Some(true), Some(true)));
+        assert_eq!(rows[0].min, 20.0);
+        assert_eq!(rows[0].median, 25.0);
+        assert_eq!(rows[0].max, 40.0);
+        assert_eq!(rows[0].met, Some(true));
+        assert_eq!(rows[1].met, Some(true));
     }
 
     #[test]
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn values_show_the_digits_that_mean_something() {
+    fn values_show_their_significant_digits() {
         assert_eq!(Unit::Milliseconds.text(0.1234), "0.123 ms");
         assert_eq!(Unit::Milliseconds.text(23.46), "23.5 ms");
         assert_eq!(Unit::Milliseconds.text(1234.5), "1234 ms");

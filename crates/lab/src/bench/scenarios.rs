@@ -294,7 +294,8 @@ mod tests {
     fn every_scenario_is_found_by_its_name() {
         for scenario in Scenario::ALL {
             assert_eq!(Scenario::named(scenario.name()), Some(scenario));
-            assert!(!scenario.about().is_empty() && scenario.repetitions() > 0);
+            assert_ne!(scenario.about(), "", "{}", scenario.name());
+            assert_ne!(scenario.repetitions(), 0, "{}", scenario.name());
         }
         assert_eq!(Scenario::named("nonsense"), None);
     }
