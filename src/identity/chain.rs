@@ -1,5 +1,5 @@
-//! Role chaining (`assumeRoleArn`): STS AssumeRole with the service account's
-//! own credentials.
+//! Role chaining (`assumeRoleArn`): STS AssumeRole, called with the service
+//! account's own credentials.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 
@@ -22,9 +22,9 @@ use crate::{
 
 const OPERATION: &str = "sts:AssumeRole";
 
-/// Takes on `role` as the service account of `principal`, with its own
-/// credentials. The session name is that of the service account, so that the
-/// owner of the role sees in CloudTrail who reads.
+/// Assumes `role` with `base`, the own credentials of the principal's service
+/// account. The session name is that of the service account, so that the owner of
+/// the role can identify the reader in CloudTrail.
 pub(super) async fn assume(
     sts: &Sts,
     aws: &Aws,

@@ -21,14 +21,13 @@ use crate::{
 
 const OPERATION: &str = "sts:AssumeRoleWithWebIdentity";
 
-/// The service account and its role.
 pub(super) struct Who<'a> {
     pub(super) namespace: &'a str,
     pub(super) service_account: &'a str,
     pub(super) role: &'a RoleArn,
 }
 
-/// Takes on the service account's own role.
+/// Assumes the service account's own role.
 pub(super) async fn assume(
     sts: &Sts,
     aws: &Aws,

@@ -1,5 +1,5 @@
-//! How a principal gets its session: the service account's own one, or that of
-//! the role that it takes on with it.
+//! Gets a principal's session: the service account's own session, or one of the
+//! role that it assumes.
 
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::{
     permits::{Permit, Urgency},
 };
 
-/// A failure and the token that met it.
+/// A failure, and the call that caused it.
 #[derive(Clone, Debug)]
 pub(super) struct Failed {
     error: IdentityError,
@@ -27,7 +27,7 @@ pub(super) struct Failed {
 }
 
 impl Identity {
-    /// As [`Self::session`]; a denial is left to the caller.
+    /// Like [`Self::session`], but leaves the handling of denials to the caller.
     pub(super) async fn session_by(
         &self,
         principal: &Principal,
@@ -38,7 +38,7 @@ impl Identity {
         let Some(role) = &principal.assumed else {
             return self.own_session(principal, proof, regions, effort).await;
         };
-        // On the heap, as below: what asks STS is large, and seldom needed.
+        // Boxed, as below: the futures that call STS are large and rarely needed.
         let fetch = |effort: Effort| {
             Box::pin(async move {
                 let effort = &effort;
@@ -55,7 +55,7 @@ impl Identity {
         self.shared_session(principal, proof, regions, effort, fetch).await
     }
 
-    /// The service account's own session, which every role that it takes on shares.
+    /// The service account's own session. All roles that it assumes share it.
     async fn own_session(
         &self,
         principal: &Principal,
@@ -83,9 +83,10 @@ impl Identity {
         self.shared_session(principal, proof, regions, effort, fetch).await
     }
 
-    /// A session of the role that the service account takes on. It ends with the
-    /// service account's own one: whichever trust is revoked, that ends within one
-    /// credential age. A failure comes with the own session that met it.
+    /// A session of the role that the service account assumes. It ends no later than
+    /// the service account's own session, so that a revoked trust of either role takes
+    /// effect within one credential age. An error includes the own session that was
+    /// used.
     async fn assume(
         &self,
         principal: &Principal,
@@ -107,7 +108,7 @@ impl Identity {
         }
     }
 
-    /// The principal's session, fetched by one caller for all who ask meanwhile.
+    /// The principal's session. One caller fetches it for all concurrent callers.
     async fn shared_session<F>(
         &self,
         principal: &Principal,
@@ -130,8 +131,8 @@ impl Identity {
                 _ => self.aws.admit(effort, &regions.primary, namespace).await,
             }
         };
-        // What is no token's fault would meet every other that asks at the same
-        // place as hard; any other denial may be the fault of that token alone.
+        // Callers with the same destination and effort share a failure that no
+        // token caused. Any other failure concerns one token only.
         let shared = |failed: &Failed| {
             let alike = failed.regions == *regions
                 && failed.address_type == proof.address_type
@@ -151,7 +152,7 @@ impl Identity {
             self.accepted.accept(principal, proof, session.usable_until, now);
             Ok(session)
         };
-        // What another's token has got is not for one that nobody has verified.
+        // A token that nobody has verified may not use another token's session.
         let usable = |session: &Session| session.usable_until > now && self.is_known(principal, proof);
         let session = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch);
         session.await.map_err(|failed| failed.error)

@@ -1,5 +1,5 @@
-//! What both calls to STS share: a permit, the Region's time, the failover
-//! Region in an outage, and how long a session lasts.
+//! What both STS calls share: the permit, the time limit of the Region, the failover
+//! Region in an outage, and the session duration.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,37 +23,35 @@ use crate::{
     model::arn::{Region, Regions},
 };
 
-/// The shortest session that STS gives.
+/// The minimum session duration of STS.
 const MIN_SESSION: Duration = Duration::from_secs(900);
-/// The longest session of a role whose maximum nobody raised, and of any role
-/// that another role takes on.
+/// The default maximum of a role, and the hard maximum for role chaining.
 const MAX_SESSION: Duration = Duration::from_secs(3600);
 
-/// STS, and how it is asked.
 #[derive(Debug, Default)]
 pub(super) struct Sts {
     clients: PerRegion<Client>,
 }
 
-/// One question to STS, whoever answers it.
+/// One call to STS, in the primary or the failover Region.
 pub(super) struct Question<'a> {
     pub(super) operation: &'static str,
-    /// Whose share of the calls at once is used.
+    /// The namespace whose share of permits the call uses.
     pub(super) namespace: &'a str,
     pub(super) regions: &'a Regions,
     pub(super) effort: &'a Effort,
 }
 
-/// What the SDK gives for one call.
+/// The SDK's result of one call.
 pub(super) type Answer<E> = Result<Option<types::Credentials>, SdkError<E, HttpResponse>>;
 
-/// `DurationSeconds` of a session that is used for `age` at most.
+/// `DurationSeconds` for a session that is used for at most `age`.
 pub(super) fn session_seconds(age: Duration) -> i32 {
     i32::try_from(age.clamp(MIN_SESSION, MAX_SESSION).as_secs()).unwrap_or(3600)
 }
 
 impl Sts {
-    /// Opens connections to the Region's STS, unless it is not to be reached.
+    /// Opens connections to STS in `region`; ignores failures.
     pub(super) async fn connect_ahead(&self, aws: &Aws, region: &Region, connections: usize) {
         let client = self.client(aws, region);
         let overrides = || Builder::new().retry_config(RetryConfig::disabled()).interceptor(Greeting);
@@ -70,7 +68,7 @@ impl Sts {
         })
     }
 
-    /// Asks STS of the primary Region; of the failover Region only in an outage.
+    /// Calls STS in the primary Region, and in the failover Region only in an outage.
     pub(super) async fn ask<E, F>(
         &self,
         aws: &Aws,
@@ -87,8 +85,8 @@ impl Sts {
             return result;
         }
         match self.ask_in(aws, failover, question, &call).await {
-            // STS may be off in that Region: it says nothing about the role, and the
-            // primary Region's outage remains.
+            // STS may be inactive in the failover Region. This says nothing about the
+            // role, so report the outage of the primary Region.
             Err(failure) if failure.kind == FailureKind::Invalid => result,
             answer => answer,
         }
@@ -124,8 +122,8 @@ impl Sts {
     }
 }
 
-/// Tries again what AWS's own SDK for Go tries again, and the one for Rust does
-/// not: STS did not get the issuer's keys, which may be there a moment later.
+/// Retries when STS could not get the issuer's keys, which may be available a moment
+/// later. AWS's SDK for Go retries this case, the one for Rust does not.
 #[derive(Debug)]
 struct UnverifiedToken;
 

@@ -159,7 +159,7 @@ async fn a_request_that_cannot_be_built_is_not_shown() {
     let mut canaries = Vec::new();
     for request in [Request::new(SECRET), Request::pod_identity(SECRET)] {
         let (answer, tokens) = refused(&driver, &request, &world).await;
-        assert!(answer.contains("the request could not be made: check the endpoint"), "{answer}");
+        assert!(answer.contains("the request could not be built: check the endpoint"), "{answer}");
         said += &answer;
         canaries.extend(tokens);
     }

@@ -71,7 +71,7 @@ async fn a_forged_token_brings_no_value_that_was_not_read_before() {
     let good = Request::new(SECRET);
     let bad = forged(&good, STS);
     let status = world.refusal(&bad).await;
-    assert_says(&status, Code::Unauthenticated, &["the key that it names is none of the cluster's"]);
+    assert_says(&status, Code::Unauthenticated, &["it names a key that is not among the cluster's keys"]);
     let (refused, mounted) = tokio::join!(world.try_mount(&bad), world.try_mount(&good));
     assert_eq!(mounted.unwrap().text("shop_db"), "one");
     assert!(refused.is_err_and(|status| status.code() == Code::Unauthenticated));

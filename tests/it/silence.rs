@@ -332,6 +332,6 @@ async fn a_role_arn_that_replaces_the_annotation_is_logged() {
     world.secret("shop/db", "x");
     let request = Request::new("- {objectName: shop/db, objectType: secretsmanager}");
     world.mount(&request.parameter("roleArn", WEB)).await;
-    assert!(logs.text().contains("the role is the SecretProviderClass's roleArn"), "{}", logs.text());
+    assert!(logs.text().contains("using roleArn of the SecretProviderClass"), "{}", logs.text());
     assert!(logs.text().contains(WEB));
 }
