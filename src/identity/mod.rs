@@ -19,7 +19,12 @@ use std::{sync::Arc, time::Duration};
 use aws_credential_types::Credentials;
 use tokio::{sync::watch, time::Instant};
 
-use self::{accepted::Accepted, keys::Keys, roles::Roles, sessions::Failed};
+use self::{
+    accepted::Accepted,
+    keys::Keys,
+    roles::Roles,
+    sessions::{Failed, Wanted},
+};
 pub use self::{
     pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT},
     proof::Proof,
@@ -130,7 +135,7 @@ impl Identity {
             clock: Clock::new(),
             keys: Keys::new(Arc::clone(&cluster)),
             roles: Roles::new(cluster, settings.role_age, settings.max_stale),
-            sts: sts::Sts::default(),
+            sts: sts::Sts::new(Arc::clone(&aws)),
             agent: pod_identity::Agent::new(&aws, &settings.agent),
             sessions: Slots::new(),
             accepted: Accepted::default(),
@@ -151,7 +156,7 @@ impl Identity {
         regions: &Regions,
         effort: &Effort,
     ) -> Result<Session, IdentityError> {
-        let session = self.session_by(principal, proof, regions, effort).await;
+        let session = self.session_by(Wanted { principal, proof, regions, effort }).await;
         if session.as_ref().is_err_and(IdentityError::is_denial) {
             self.forget(principal);
         }
@@ -174,7 +179,7 @@ impl Identity {
             self.accepted.tokens(principal, unix_seconds(self.clock.now())).into_iter().peekable();
         while let Some(proof) = tokens.next() {
             let last = tokens.peek().is_none();
-            match self.session_by(principal, &proof, regions, effort).await {
+            match self.session_by(Wanted { principal, proof: &proof, regions, effort }).await {
                 Err(error) if !error.is_no_tokens_fault() && !last => {
                     // AWS may not know the new signing key yet. Try the token that it accepted
                     // before.
@@ -223,7 +228,7 @@ impl Identity {
     /// Opens connections to STS in `region`, so that the first mounts do not wait for
     /// them.
     pub async fn connect_ahead(&self, region: &Region) {
-        self.sts.connect_ahead(&self.aws, region, STS_CONNECTIONS_AHEAD).await;
+        self.sts.connect_ahead(region, STS_CONNECTIONS_AHEAD).await;
     }
 
     /// Forgets credentials that AWS no longer accepts.

@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-use super::{Fetched, Identity, IdentityError, Proof, RENEWAL_MARGIN, Session, chain, irsa};
+use super::{Fetched, Identity, IdentityError, Proof, RENEWAL_MARGIN, Session, chain, irsa, sts::Terms};
 use crate::{
     aws::Effort,
     clock::unix_seconds,
@@ -26,43 +26,41 @@ pub(super) struct Failed {
     urgency: Urgency,
 }
 
+/// The session that a caller wants, and how to get it.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) principal: &'a Principal,
+    pub(super) proof: &'a Proof,
+    pub(super) regions: &'a Regions,
+    pub(super) effort: &'a Effort,
+}
+
 impl Identity {
     /// Like [`Self::session`], but leaves the handling of denials to the caller.
-    pub(super) async fn session_by(
-        &self,
-        principal: &Principal,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
-    ) -> Result<Session, IdentityError> {
-        let Some(role) = &principal.assumed else {
-            return self.own_session(principal, proof, regions, effort).await;
+    pub(super) async fn session_by(&self, wanted: Wanted<'_>) -> Result<Session, IdentityError> {
+        let Some(role) = &wanted.principal.assumed else {
+            return self.own_session(wanted).await;
         };
         // Boxed, as below: the futures that call STS are large and rarely needed.
         let fetch = |effort: Effort| {
             Box::pin(async move {
-                let effort = &effort;
-                let mut result = self.assume(principal, role, proof, regions, effort).await;
+                let wanted = Wanted { effort: &effort, ..wanted };
+                let mut result = self.assume(role, wanted).await;
                 if let Err((Some(own), failure)) = &result
                     && failure.is_stale()
                 {
-                    self.discard(&principal.base(), own);
-                    result = self.assume(principal, role, proof, regions, effort).await;
+                    self.discard(&wanted.principal.base(), own);
+                    result = self.assume(role, wanted).await;
                 }
                 result.map_err(|(_, error)| error)
             })
         };
-        self.shared_session(principal, proof, regions, effort, fetch).await
+        self.shared_session(wanted, fetch).await
     }
 
     /// The service account's own session. All roles that it assumes share it.
-    async fn own_session(
-        &self,
-        principal: &Principal,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
-    ) -> Result<Session, IdentityError> {
+    async fn own_session(&self, wanted: Wanted<'_>) -> Result<Session, IdentityError> {
+        let Wanted { principal, proof, regions, .. } = wanted;
         let fetch = |effort: Effort| {
             Box::pin(async move {
                 let fetched = match &principal.means {
@@ -70,7 +68,8 @@ impl Identity {
                         let (namespace, service_account) = principal.service_account();
                         let who = irsa::Who { namespace, service_account, role };
                         let age = self.settings.max_credential_age;
-                        irsa::assume(&self.sts, &self.aws, regions, &who, &proof.token, age, &effort).await
+                        let terms = Terms { regions, effort: &effort, age };
+                        irsa::assume(&self.sts, &who, &proof.token, terms).await
                     }
                     Means::PodIdentity { .. } => {
                         self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
@@ -80,7 +79,7 @@ impl Identity {
                 Ok(self.session_of(fetched))
             })
         };
-        self.shared_session(principal, proof, regions, effort, fetch).await
+        self.shared_session(wanted, fetch).await
     }
 
     /// A session of the role that the service account assumes. It ends no later than
@@ -89,17 +88,15 @@ impl Identity {
     /// used.
     async fn assume(
         &self,
-        principal: &Principal,
         role: &AssumedRole,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
+        wanted: Wanted<'_>,
     ) -> Result<Session, (Option<Session>, IdentityError)> {
+        let Wanted { principal, regions, effort, .. } = wanted;
         let base = principal.base();
-        let own = self.own_session(&base, proof, regions, effort).await.map_err(|error| (None, error))?;
-        let age = self.settings.max_credential_age;
-        let who = (principal, role);
-        match chain::assume(&self.sts, &self.aws, regions, who, &own.credentials, age, effort).await {
+        let own = self.own_session(Wanted { principal: &base, ..wanted }).await;
+        let own = own.map_err(|error| (None, error))?;
+        let terms = Terms { regions, effort, age: self.settings.max_credential_age };
+        match chain::assume(&self.sts, (principal, role), &own.credentials, terms).await {
             Ok(fetched) => {
                 let session = self.session_of(fetched);
                 Ok(Session { usable_until: session.usable_until.min(own.usable_until), ..session })
@@ -111,15 +108,13 @@ impl Identity {
     /// The principal's session. One caller fetches it for all concurrent callers.
     async fn shared_session<F>(
         &self,
-        principal: &Principal,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
+        wanted: Wanted<'_>,
         fetch: impl FnOnce(Effort) -> F,
     ) -> Result<Session, IdentityError>
     where
         F: Future<Output = Result<Session, IdentityError>>,
     {
+        let Wanted { principal, proof, regions, effort } = wanted;
         let now = Instant::now();
         let (digest, urgency) = (proof.token.digest(), effort.urgency());
         let namespace = principal.service_account().0;

@@ -69,7 +69,11 @@ async fn an_absent_objects_advice_fits_its_name() {
         ),
         ("{objectName: shop/db, objectType: secretsmanager}".to_owned(), "check the name", "suffix"),
         (format!("{{objectName: '{arn}'}}"), "Region and account of this ARN", "without the"),
-        ("{objectName: /shop/x, objectType: ssmparameter}".to_owned(), "including its leading slash", "suffix"),
+        (
+            "{objectName: /shop/x, objectType: ssmparameter}".to_owned(),
+            "including its leading slash",
+            "suffix",
+        ),
     ] {
         let request = Request::new(&format!("- {object}"));
         told(&world, &request, Code::NotFound, &[says], &[never]).await;

@@ -186,7 +186,10 @@ async fn a_true_token_of_another_pod_account_audience_or_time_is_refused() {
         (claims(&|claims| claims["sub"] = json!("system:serviceaccount:pay:web")), "its subject is"),
         (claims(&|claims| claims["aud"] = json!(["vault"])), "another audience"),
         (claims(&|claims| claims["aud"] = json!([])), "another audience"),
-        (claims(&|claims| claims["kubernetes.io"]["pod"]["uid"] = json!(other)), "it is bound to a pod other than"),
+        (
+            claims(&|claims| claims["kubernetes.io"]["pod"]["uid"] = json!(other)),
+            "it is bound to a pod other than",
+        ),
         (claims(&|claims| claims["kubernetes.io"]["pod"] = json!(null)), "not bound to a pod"),
         (claims(&|claims| claims["kubernetes.io"] = json!({})), "not bound to a pod"),
         (claims(&|claims| claims["exp"] = json!(now - 1)), "it expired"),
