@@ -1,13 +1,13 @@
-//! Generates the driver's protocol from proto/ without protoc.
+//! Generates the driver's protocol from `proto/`, without protoc.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto/service.proto");
     let descriptors = protox::compile(["proto/service.proto"], ["proto"])?;
     tonic_prost_build::configure()
         .codec_path("crate::grpc::codec::ExactCodec")
-        // Contents are shared with the value they come from instead of copied.
+        // Share the contents with the value they come from instead of copying them.
         .bytes(".v1alpha1.File.contents")
-        // These carry secrets and tokens: without Debug nothing can print them.
+        // These messages carry secrets and tokens. Without Debug, nothing can print them.
         .skip_debug(["v1alpha1.MountRequest", "v1alpha1.MountResponse", "v1alpha1.File"])
         .compile_fds(descriptors)?;
     Ok(())

@@ -1,5 +1,5 @@
-//! Kubernetes: a service account's role, a node's Region, and the keys that the
-//! cluster signs tokens with.
+//! Reads from the Kubernetes API: a service account's role, the node's Region, and
+//! the cluster's token-signing keys.
 
 use std::{
     path::PathBuf,
@@ -24,109 +24,80 @@ use crate::model::{
     message::quoted,
 };
 
-/// The annotation that names a service account's IAM role.
+/// The annotation with a service account's IAM role.
 pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
-/// The label that names a node's Region.
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
-/// Where the API server serves its keys. Every service account may read them, by
+/// The API server's keys. By default, every service account may read them, through
 /// the ClusterRole system:service-account-issuer-discovery:
 /// <https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#service-account-issuer-discovery>.
 const KEYS_PATH: &str = "/openid/v1/jwks";
-/// Longest answer with keys; one of RSA takes about 400 bytes.
+/// Maximum size of the response with the keys; an RSA key takes about 400 bytes.
 const MAX_KEYS_BYTES: usize = 256 << 10;
-/// Longest wait for the Kubernetes API; the client has none of its own.
+/// Timeout for the Kubernetes API; the client has no default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is told when there is nothing to reach Kubernetes by.
-const NO_CONFIGURATION: &str = "neither the pod's own service account (/var/run/secrets/kubernetes.io/serviceaccount) nor a kubeconfig can be used";
+const NO_CONFIGURATION: &str = "found neither the pod's own service account (/var/run/secrets/kubernetes.io/serviceaccount) nor a usable kubeconfig";
 
-/// How Kubernetes is reached.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterSettings {
-    /// A kubeconfig file; else the pod's own service account, else `KUBECONFIG`
+    /// `None` means the pod's own service account or, outside a cluster, `KUBECONFIG`
     /// or the user's default file.
     pub kubeconfig: Option<PathBuf>,
-    /// The node that this process runs on.
     pub node_name: Option<String>,
 }
 
-/// Why Kubernetes did not tell.
+/// Why a read failed. `action` is the attempted read, as in "get node n1".
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ClusterError {
     /// There is no usable configuration.
     #[error("cannot set up a Kubernetes client to {action}: {cause}")]
-    Setup {
-        /// What was wanted.
-        action: String,
-        /// What is missing.
-        cause: String,
-    },
-    /// Latchkey's own permission is missing.
-    #[error("Kubernetes forbids Latchkey's own service account to {action}: {message}. {remedy}")]
-    Forbidden {
-        /// What was wanted.
-        action: String,
-        /// What the API server said.
-        message: String,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// The object is not there.
+    Setup { action: String, cause: String },
+    /// Latchkey lacks a permission. `message` is from the API server.
+    #[error("Kubernetes does not allow Latchkey's own service account to {action}: {message}. {remedy}")]
+    Forbidden { action: String, message: String, remedy: &'static str },
     #[error("cannot {action}: Kubernetes has no such object")]
-    NotFound {
-        /// What was wanted.
-        action: String,
-    },
-    /// The API server did not answer, or with an error.
-    #[error("Kubernetes did not answer to {action}: {cause}")]
-    Unreachable {
-        /// What was wanted.
-        action: String,
-        /// What happened.
-        cause: String,
-    },
-    /// The annotation is there and names no role.
+    NotFound { action: String },
+    /// The API server did not respond, or responded with an error.
+    #[error("cannot {action}: the Kubernetes API failed: {cause}")]
+    Unreachable { action: String, cause: String },
+    /// The annotation's text, `found`, is not the ARN of a role. `service_account` is
+    /// `namespace/name`.
     #[error(
         "the annotation {ROLE_ANNOTATION} of service account {service_account} is {found}, not arn:<partition>:iam::<account>:role/<name>"
     )]
-    BadAnnotation {
-        /// `namespace/name`.
-        service_account: String,
-        /// The annotation's text.
-        found: String,
-    },
+    BadAnnotation { service_account: String, found: String },
     /// Nothing names a Region.
     #[error("no Region: set region in the SecretProviderClass, or AWS_REGION on Latchkey ({0})")]
     NoRegion(String),
 }
 
-/// The Kubernetes API, connected when it is first asked.
+/// The Kubernetes API. The first read creates the client.
 #[derive(Default)]
 pub struct Cluster {
     settings: ClusterSettings,
-    /// Made anew after a read that got no answer: its settings may be what is wrong.
+    /// Dropped after a read without a response: its settings may be the cause.
     client: Mutex<Option<Client>>,
     region: OnceCell<Region>,
 }
 
 impl Cluster {
-    /// Connects to nothing yet.
+    /// Does not use the network.
     pub fn new(settings: ClusterSettings) -> Self {
         Self { settings, client: Mutex::new(None), region: OnceCell::new() }
     }
 
-    /// The role that the service account is annotated with.
+    /// Returns the role in the service account's annotation. `Ok(None)` means that the
+    /// account was read and has no annotation.
     ///
     /// # Errors
-    /// Anything but a successful read; `Ok(None)` means that the service account
-    /// was read and carries no annotation.
+    /// If the read fails, or the annotation is not the ARN of a role.
     pub async fn role_of(
         &self,
         namespace: &str,
         service_account: &str,
     ) -> Result<Option<RoleArn>, ClusterError> {
         let action = format!("get service account {namespace}/{service_account}");
-        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set usePodIdentity, or roleArn (with --allow-role-arn), in the SecretProviderClass";
+        let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set usePodIdentity or roleArn (requires --allow-role-arn) in the SecretProviderClass";
         let account = self.ask(&action, remedy, async |client| {
             Api::<ServiceAccount>::namespaced(client, namespace).get(service_account).await
         });
@@ -141,17 +112,17 @@ impl Cluster {
         })
     }
 
-    /// The Region of our own node, by its label; read once.
+    /// Returns the Region in the label of this process's node. Reads it once.
     ///
     /// # Errors
-    /// When the node cannot be read or has no such label.
+    /// If the node cannot be read or has no such label.
     pub async fn region_of_node(&self) -> Result<Region, ClusterError> {
         self.region.get_or_try_init(|| self.read_region()).await.cloned()
     }
 
     async fn read_region(&self) -> Result<Region, ClusterError> {
         let name = self.settings.node_name.as_deref().ok_or_else(|| {
-            ClusterError::NoRegion("the node's label was not read: --node-name is not set".to_owned())
+            ClusterError::NoRegion("cannot read the node's label: --node-name is not set".to_owned())
         })?;
         let action = format!("get node {name} for its Region");
         let remedy = "Grant get on nodes, or set AWS_REGION on Latchkey (chart value awsRegion)";
@@ -162,13 +133,10 @@ impl Cluster {
         })
     }
 
-    /// The cluster's token-signing keys, as JSON.
-    ///
-    /// # Errors
-    /// Anything but a successful read of at most 256 KiB.
+    /// Returns the cluster's token-signing keys as JSON, at most 256 KiB.
     pub async fn token_keys(&self) -> Result<Bytes, ClusterError> {
         let action = "read the cluster's token-signing keys (get on the path /openid/v1/jwks)";
-        let remedy = "Bind the ClusterRole system:service-account-issuer-discovery to it, as Kubernetes does by default for all service accounts";
+        let remedy = "Bind the ClusterRole system:service-account-issuer-discovery to it (Kubernetes does this by default for all service accounts)";
         let unreadable = |cause: String| ClusterError::Unreachable { action: action.to_owned(), cause };
         let answer = self.ask(action, remedy, async |client| {
             let request =
@@ -192,14 +160,14 @@ impl Cluster {
         match body {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => {
-                Err(unreadable(format!("the answer has more than {MAX_KEYS_BYTES} bytes")))
+                Err(unreadable(format!("the response has more than {MAX_KEYS_BYTES} bytes")))
             }
-            Err(_) => Err(unreadable("the answer broke off".to_owned())),
+            Err(_) => Err(unreadable("the connection broke during the response".to_owned())),
         }
     }
 
-    /// One read within [`TIMEOUT`]. A client whose read got no answer is not used
-    /// again: a repaired kubeconfig or a renewed authority counts at the next one.
+    /// Makes one read within [`TIMEOUT`]. Drops the client if the read got no response,
+    /// so that the next one sees a fixed kubeconfig or a renewed CA.
     async fn ask<T>(
         &self,
         action: &str,
@@ -230,11 +198,13 @@ impl Cluster {
         };
         config.connect_timeout = Some(TIMEOUT);
         config.read_timeout = Some(TIMEOUT);
-        // In a task of its own: kube panics over a token that is no header value.
+        // Run in a separate task: kube panics if the token is not a valid header value.
         let client = match tokio::spawn(async move { Client::try_from(config) }).await {
             Ok(client) => client.map_err(|error| failed(cause_of(&error)))?,
             Err(_) => {
-                return Err(failed("its credentials cannot be sent: is the token one line?".to_owned()));
+                return Err(failed(
+                    "its credentials cannot be sent: check that the token is a single line".to_owned(),
+                ));
             }
         };
         *self.made() = Some(client.clone());
@@ -255,7 +225,7 @@ async fn within<T>(
     match tokio::time::timeout(TIMEOUT, read).await {
         Err(_) => Err(ClusterError::Unreachable {
             action,
-            cause: format!("no answer within {} s", TIMEOUT.as_secs()),
+            cause: format!("no response within {} s", TIMEOUT.as_secs()),
         }),
         Ok(Ok(object)) => Ok(object),
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
@@ -266,30 +236,29 @@ async fn within<T>(
     }
 }
 
-/// What is wrong with a kubeconfig. Its parser's own words may quote a token.
+/// What is wrong with a kubeconfig. The parser's own message may quote a token.
 fn unusable(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::ReadConfig(error, path) => {
-            format!("the kubeconfig {} cannot be read: {}", path.display(), reason(error))
+            format!("cannot read the kubeconfig {}: {}", path.display(), reason(error))
         }
-        KubeconfigError::Parse(_) => "the kubeconfig is not the YAML of one".to_owned(),
+        KubeconfigError::Parse(_) => "the kubeconfig is not valid YAML for a kubeconfig".to_owned(),
         KubeconfigError::CurrentContextNotSet => "the kubeconfig has no current-context".to_owned(),
         KubeconfigError::LoadContext(_) | KubeconfigError::LoadClusterOfContext(_) => {
-            "the kubeconfig does not hold its current context, or that context's cluster".to_owned()
+            "the kubeconfig does not contain its current context, or that context's cluster".to_owned()
         }
-        _ => "the kubeconfig's cluster or user cannot be used".to_owned(),
+        _ => "the kubeconfig's cluster or user is unusable".to_owned(),
     }
 }
 
-/// Why the API server did not answer as it should, in words that hold neither
-/// credentials nor what it answered.
+/// Why the API server did not respond properly. Contains neither credentials nor
+/// the response.
 fn cause_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("HTTP {} {}", status.code, said(&status.message)),
-        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "its answer could not be read".to_owned(),
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "its response could not be read".to_owned(),
         kube::Error::Auth(_) => {
-            "the credentials to ask it with cannot be had (token file or exec plugin of the kubeconfig)"
-                .to_owned()
+            "cannot get credentials for it (token file or exec plugin of the kubeconfig)".to_owned()
         }
         other => reason(other),
     }

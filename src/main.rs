@@ -1,4 +1,4 @@
-//! The command: reads the arguments, starts, and says why it failed.
+//! The entry point: parses the arguments, runs the command, and reports a failure.
 
 use std::process::ExitCode;
 

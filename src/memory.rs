@@ -1,50 +1,50 @@
-//! How the process's memory is divided, so that no tenant's manifests, values or
-//! volumes end it.
+//! Divides the process's memory, so that no tenant's manifests, values or volumes
+//! can exhaust it.
 //!
-//! What grows with what pod authors ask for has a budget of its own, shared by
-//! namespaces; the rest is fixed by other limits.
+//! Everything that grows with pod authors' requests has its own budget, shared by
+//! namespaces. Other limits bound the rest.
 
-/// What other limits bound: the program and its connections (16 MiB), requests
-/// that are received and read ([`RECEIVED`]), answers of AWS on their way (96
-/// calls of 64 KiB, held twice while they are decoded, beside what the mounts have
-/// taken for the values: 12 MiB), and two workers that shape values (8 MiB).
+/// Memory that other limits bound: the program and its connections (16 MiB),
+/// requests being received and parsed ([`RECEIVED`]), responses from AWS (96 calls
+/// of 64 KiB, held twice while they are decoded: 12 MiB; the mounts' own budgets
+/// cover the values), and two workers that shape values (8 MiB).
 const FIXED: usize = 48 << 20;
-/// Least that is divided, however little there is.
-const LEAST: usize = 16 << 20;
+/// The minimum that is divided, even if the limit is lower.
+const MIN_DIVIDED: usize = 16 << 20;
 
-/// Requests that are being received and read: their own bytes three times, as
-/// the message, its fields and the attributes within.
+/// Requests being received and parsed. Their bytes count three times: as the
+/// message, as its fields, and as the attributes within.
 pub const RECEIVED: usize = 12 << 20;
-/// The limit that the chart gives the container.
+/// The container's memory limit in the chart.
 pub const DEFAULT_LIMIT: usize = 128 << 20;
 
-/// The budgets, in bytes.
+/// The budgets in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Values that are kept, the value cache.
+    /// The value cache.
     pub values: usize,
-    /// Requests of mounts under way, as they were read.
+    /// Parsed requests of mounts in progress.
     pub requests: usize,
-    /// Classes that were read before, as they were read.
+    /// Parsed classes, kept for the next mount.
     pub classes: usize,
-    /// Values that mounts under way have read.
+    /// Values that mounts in progress have read.
     pub reads: usize,
-    /// Files of mounts under way, and the answers that carry them. Those of one
-    /// namespace stand before another's on the driver's one connection: few at once.
+    /// Files of mounts in progress, and the responses that carry them. All namespaces
+    /// share the driver's one connection, so one namespace may queue only few.
     pub answers: usize,
-    /// Volumes that Latchkey writes: their pages of tmpfs, which the kernel counts
-    /// for whoever writes them, and what is remembered of them.
+    /// Volumes that Latchkey writes: their tmpfs pages, which the kernel charges to
+    /// the process that writes them, and the records about them.
     pub volumes: usize,
 }
 
 impl Memory {
-    /// Divides `limit`, the memory limit of the container. With `writes_volumes`
-    /// the answers carry no contents, and what they would take is the volumes'.
+    /// Divides `limit`, the container's memory limit. With `writes_volumes`, responses
+    /// carry no contents, so most of their share goes to the volumes.
     pub fn of(limit: usize, writes_volumes: bool) -> Self {
-        let divided = limit.saturating_sub(FIXED).max(LEAST);
+        let divided = limit.saturating_sub(FIXED).max(MIN_DIVIDED);
         let (values, requests, reads, answers, volumes) =
             if writes_volumes { (5, 2, 2, 1, 5) } else { (6, 2, 2, 2, 0) };
-        // Some stays free: freed memory is never without gaps.
+        // The rest stays free, because freed memory is fragmented.
         let part = |sixteenths| divided / 16 * sixteenths;
         Self {
             values: part(values),
@@ -69,7 +69,7 @@ mod tests {
             for writes_volumes in [false, true] {
                 let Memory { values, requests, classes, reads, answers, volumes } =
                     Memory::of(limit, writes_volumes);
-                let divided = limit.saturating_sub(FIXED).max(LEAST);
+                let divided = limit.saturating_sub(FIXED).max(MIN_DIVIDED);
                 assert!(
                     values + requests + classes + reads + answers + volumes <= divided / 32 * 31,
                     "{limit} {writes_volumes}"

@@ -1,9 +1,9 @@
-//! Provider-writes delivery: a set of files goes into a pod's mount all at once
-//! or not at all, and whoever reads meanwhile misses nothing.
+//! Provider-writes delivery: writes a set of files into a pod's mount, all or
+//! nothing, without ever showing an incomplete set to a reader.
 //!
-//! The mount looks as Kubernetes' own AtomicWriter lays it out
-//! (`pkg/volume/util/atomic_writer.go`), which is what the driver writes too,
-//! so either can continue where the other stopped:
+//! The mount has the layout of Kubernetes' own AtomicWriter
+//! (`pkg/volume/util/atomic_writer.go`). The driver uses the same layout, so each
+//! can take over from the other:
 //!
 //! ```text
 //! ..2026_11_21_09_30_00.123456789/   one set of files
@@ -13,13 +13,13 @@
 //! ```
 //!
 //! Invariants:
-//! - The only step that changes what is visible is the rename of `..data`.
-//!   Every step before it and after it may be the last one, by an error or by
-//!   SIGKILL: the old or the new set is whole, and the next write tidies up.
-//! - No path is ever resolved by name alone: everything is opened beneath a
-//!   folder that is held, without following links.
-//! - No descriptor of the mount outlives a call, nor the pause in it: an open
-//!   one makes the driver's umount fail and the pod hang.
+//! - Only the rename of `..data` changes what readers see. An error or SIGKILL may
+//!   stop the write at any other step: the old or the new set stays complete, and
+//!   the next write cleans up.
+//! - No path is resolved by name alone. Everything is opened below an open folder,
+//!   without following links.
+//! - No file descriptor of the mount stays open after a call, or during its pause:
+//!   it would make the driver's umount fail and the pod hang.
 
 mod file_set;
 mod layout;
@@ -39,16 +39,15 @@ use rustix::io::Errno;
 use self::{file_set::FileSet, layout::Delivered, target::Volume};
 use crate::model::{file::MountFile, file_path::FilePath};
 
-/// How long the files of a replaced set stay. Whoever has resolved `..data` but
-/// not yet opened the file behind it would otherwise find the file gone, as
-/// with AtomicWriter, which removes the old folder at once.
+/// How long the files of a replaced set stay. A reader that has resolved `..data`
+/// but not yet opened the file needs them. AtomicWriter removes the old folder at
+/// once, and such readers fail.
 const DRAIN: Duration = Duration::from_millis(50);
 
-/// Puts files into the mounts of this node's pods.
+/// Writes files into the mounts of this node's pods.
 ///
-/// Every method blocks (on the file system, on another writer of the same
-/// mount, and up to 50 ms after a set was replaced) and belongs on a thread
-/// that may.
+/// Every method blocks: on the file system, on another writer of the same mount,
+/// and for 50 ms after it replaces a set. Call it on a thread that may block.
 #[derive(Clone, Debug)]
 pub struct Writer {
     kubelet_path: PathBuf,
@@ -56,148 +55,111 @@ pub struct Writer {
     drain: Duration,
 }
 
-/// What a mount must stand on.
+/// The file system that a mount must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSystem {
-    /// A tmpfs that is its own mount root, as the driver makes it. Anything
-    /// else would put secrets on the node's disk.
+    /// A tmpfs that is its own mount root, as the driver creates it. Anything else
+    /// would write secrets to the node's disk.
     TmpfsMountRoot,
-    /// Whatever there is: for tests that may not mount.
+    /// Any file system, for tests without the permission to mount.
     Any,
 }
 
-/// Whether a write may be seen in the modification time of the mount's root.
+/// Whether a write keeps the modification time of the mount's root.
 ///
-/// The driver skips a republish while that time is younger than its rotation
+/// The driver skips a republish while that time is more recent than its rotation
 /// interval (`nodeserver.go`, NodePublishVolume).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepMtime {
-    /// For a mount that the driver asked for.
+    /// For a mount that the driver requested.
     No,
-    /// For a write behind the driver's back: the time is put back afterwards,
-    /// also after an error, so that the driver does not skip the next republish.
+    /// For a write that the driver does not know about. Restores the time afterwards,
+    /// even after an error, so that the driver does not skip the next republish.
     Yes,
 }
 
-/// What a write did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// The mount now holds the set; before, it held something else.
+    /// The mount had something else before.
     Changed,
-    /// The mount held exactly this set already. Nothing was written, unless
-    /// plain files had to become links or a killed write had left something.
+    /// The mount already had exactly this set. Nothing was written, except to turn
+    /// plain files into links or to clean up after a killed write.
     Unchanged,
 }
 
-/// Why a set of files is not in the mount. It names paths and steps, never a
-/// value.
+/// Why a set of files could not be written. Names paths and steps, never values.
 ///
-/// Unless it says otherwise, what was mounted before is still there, whole.
+/// Unless a variant says otherwise, the previous set is still there and complete.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The driver's target path is not that of a CSI volume of this pod.
+    /// The target path is not the path of a CSI volume of this pod.
     #[error(
         "the target path {} is not {}/pods/{pod_uid}/volumes/kubernetes.io~csi/<name>/mount",
         target_path.display(),
         kubelet_path.display()
     )]
-    Shape {
-        /// The path that was asked for.
-        target_path: PathBuf,
-        /// The kubelet folder beneath which it was expected.
-        kubelet_path: PathBuf,
-        /// The pod of the request.
-        pod_uid: String,
-    },
-    /// The mount is no tmpfs: secrets would be written to the node's disk.
+    Shape { target_path: PathBuf, kubelet_path: PathBuf, pod_uid: String },
+    /// Writing would put secrets on the node's disk.
     #[error(
-        "{} is not a tmpfs; is the kubelet folder mounted with HostToContainer propagation?",
+        "{} is not a tmpfs; check that the kubelet folder is mounted with HostToContainer propagation",
         path.display()
     )]
-    NotTmpfs {
-        /// The target path.
-        path: PathBuf,
-    },
+    NotTmpfs { path: PathBuf },
     /// The target is a folder on a tmpfs, but nothing is mounted there.
-    #[error("{} is not a mount point of its own", path.display())]
-    NotMountRoot {
-        /// The target path.
-        path: PathBuf,
-    },
-    /// The target path is no longer there: the pod is gone. (A volume that is
-    /// just being unmounted may be [`WriteError::NotTmpfs`] or
-    /// [`WriteError::NotMountRoot`] for a moment.)
+    #[error("{} is not a mount point", path.display())]
+    NotMountRoot { path: PathBuf },
+    /// The target path no longer exists, because the pod is gone. (While a volume is
+    /// being unmounted, the error may also be [`WriteError::NotTmpfs`] or
+    /// [`WriteError::NotMountRoot`].)
     #[error("{} is gone", path.display())]
-    Gone {
-        /// The target path.
-        path: PathBuf,
-    },
-    /// The file system is full.
+    Gone { path: PathBuf },
     #[error("no space left to {step} {}", path.display())]
-    NoSpace {
-        /// What was tried.
-        step: &'static str,
-        /// On what.
-        path: PathBuf,
-    },
-    /// Two files of the set have the same path.
-    #[error("the path {path} is given to two files")]
-    Duplicate {
-        /// That path.
-        path: FilePath,
-    },
-    /// One file of the set would have to be a folder for another one.
-    #[error("{folder} is a file, and a folder in the path {path}")]
-    FileAndFolder {
-        /// The path that is both.
-        folder: FilePath,
-        /// The path that needs it to be a folder.
-        path: FilePath,
-    },
-    /// A system call failed. Where the step is to remove something, the new set
-    /// may be in place already, whole, with something of the old one beside it.
+    NoSpace { step: &'static str, path: PathBuf },
+    #[error("two files have the path {path}")]
+    Duplicate { path: FilePath },
+    /// `folder` is the path of a file, and `path` needs it to be a folder.
+    #[error("{folder} is a file, but the path {path} needs it to be a folder")]
+    FileAndFolder { folder: FilePath, path: FilePath },
+    /// A system call failed. If the step was to remove something, the new set may
+    /// already be in place and complete, with remains of the old one.
     #[error("cannot {step} {}", path.display())]
     Io {
-        /// What was tried.
         step: &'static str,
-        /// On what.
         path: PathBuf,
-        /// What the kernel said.
         #[source]
         source: io::Error,
     },
 }
 
 impl Writer {
-    /// A writer for the pods whose volumes lie below `kubelet_path`, usually
-    /// `/var/lib/kubelet`. Nothing is opened yet.
+    /// A writer for volumes below `kubelet_path`, usually `/var/lib/kubelet`. Opens
+    /// nothing.
     pub fn new(kubelet_path: impl Into<PathBuf>, file_system: FileSystem) -> Self {
         Self { kubelet_path: kubelet_path.into(), file_system, drain: DRAIN }
     }
 
-    /// Checks all that can be checked of a target path without writing: a
-    /// request that cannot be delivered need not read any secret.
+    /// Checks a target path without writing, so that a request that cannot be delivered
+    /// reads no secrets.
     ///
     /// # Errors
     /// [`WriteError::Shape`], [`WriteError::Gone`], [`WriteError::NotTmpfs`],
-    /// [`WriteError::NotMountRoot`], or [`WriteError::Io`] for a path that
-    /// cannot be opened without following a link.
+    /// [`WriteError::NotMountRoot`], or [`WriteError::Io`] for a path that cannot be
+    /// opened without following a link.
     pub fn check(&self, target_path: &Path, pod_uid: &str) -> Result<(), WriteError> {
         let volume = self.volume(target_path, pod_uid)?;
         volume.open_mount().map(drop)
     }
 
-    /// Makes the mount hold exactly `files`: all of them appear at once, and
-    /// what else was there goes. Writers of one mount take turns, those in
-    /// another process too (two of us run during a rolling update).
+    /// Replaces the mount's contents by `files`, all at once. Writers of the same mount
+    /// take turns, even across processes: two of them run during a rolling update.
     ///
-    /// A file whose mode denies its owner to read cannot be compared without
-    /// capabilities; such a set is written anew each time.
+    /// A file that its owner may not read cannot be compared without capabilities, so
+    /// such a set is written again each time.
     ///
     /// # Errors
-    /// Those of [`Writer::check`], [`WriteError::Duplicate`] and
-    /// [`WriteError::FileAndFolder`] for a set that cannot be, and
-    /// [`WriteError::NoSpace`] and [`WriteError::Io`].
+    /// Those of [`Writer::check`]; [`WriteError::Duplicate`] and
+    /// [`WriteError::FileAndFolder`] for an impossible set; [`WriteError::NoSpace`] and
+    /// [`WriteError::Io`].
     pub fn write(
         &self,
         target_path: &Path,
@@ -214,7 +176,7 @@ impl Writer {
             Delivered::Replaced => {
                 thread::sleep(self.drain);
                 match volume.with_mount(keep_mtime, layout::tidy) {
-                    // Unmounted during the pause: nothing is left to tidy.
+                    // Unmounted during the pause: there is nothing left to clean up.
                     Ok(())
                     | Err(
                         WriteError::Gone { .. }
@@ -227,8 +189,8 @@ impl Writer {
         }
     }
 
-    /// The volumes of this node that stand in memory, with the bytes that each
-    /// takes: whoever has written them.
+    /// The tmpfs volumes on this node and their sizes in bytes, no matter which process
+    /// wrote them.
     pub fn volumes(&self) -> Vec<(PathBuf, usize)> {
         survey::volumes(&self.kubelet_path)
     }

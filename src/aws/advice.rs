@@ -1,26 +1,27 @@
-//! What AWS's answers mean, and what a person does about them: one table from its
-//! codes and messages. AWS's own words decide; where they say nothing, whoever
-//! shows the failure knows more than they do.
+//! What AWS's error codes and messages mean, and what a person should do about
+//! them, in one table. Where AWS's message gives no hint, the code that shows the
+//! failure adds its own advice.
 
 use super::{Denial, FailureKind};
 
-/// What a person does about a failure, as far as AWS's words tell it.
+/// What a person should do about a failure, as far as AWS's message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// They are known, and so is what to do.
+    /// What to do about a known message.
     Known(&'static str),
-    /// They tell which permission is missing, or who denies it.
+    /// The permission that is missing, or the policy that denies it.
     Denial(Denial),
 }
 
-/// An answer of AWS that is known. The first row that fits counts.
+/// A known error of AWS. The first row that matches counts.
 struct Row {
-    /// One of these is the code; any code where there is none.
+    /// The code must be one of these; an empty list matches any code.
     codes: &'static [&'static str],
-    /// All of these are in the message, in whatever case.
+    /// The message must contain all of these, in lower or upper case.
     says: &'static [&'static str],
     kind: FailureKind,
-    /// Nothing where AWS's message says what to do, or whoever shows it knows more.
+    /// `None` if AWS's message says what to do, or if the code that shows the failure
+    /// has better advice.
     advice: Option<&'static str>,
 }
 
@@ -55,7 +56,7 @@ const THROTTLED: &[&str] = &[
 const BAD_TOKEN: &[&str] = &["InvalidIdentityToken"];
 const EXPIRED: &[&str] = &["ExpiredTokenException", "ExpiredToken"];
 const SIGNATURE: &[&str] = &["InvalidSignatureException", "SignatureDoesNotMatch"];
-/// Codes of the services, and of KMS behind them.
+/// Codes that mean a problem with KMS, from the services or from KMS itself.
 const KMS: &[&str] = &[
     "AccessDeniedException",
     "AccessDenied",
@@ -69,10 +70,9 @@ const KMS: &[&str] = &[
     "KMSNotFoundException",
 ];
 
-const CLOCK: &str = "the clocks of this node and of AWS differ: correct the node's time (NTP)";
+const CLOCK: &str = "the clocks of this node and AWS differ: correct the node's time (NTP)";
 
-/// Codes of Secrets Manager, Systems Manager, STS and of AWS's front ends, with
-/// the messages that tell more than they do:
+/// Errors of Secrets Manager, Systems Manager, STS and AWS's front ends:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html>,
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>,
 /// <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>.
@@ -81,76 +81,76 @@ const TABLE: &[Row] = &[
         THROTTLED,
         &[],
         FailureKind::Throttled,
-        "AWS throttles the account; kubelet tries again. If it lasts, raise the quota of this API (of Parameter Store: its higher-throughput setting)",
+        "AWS is throttling the account; kubelet will retry. If this persists, raise the quota of this API (for Parameter Store: enable higher throughput)",
     ),
     // Secrets and versions.
     row(
         NOT_FOUND,
         &["staging label: awscurrent"],
         FailureKind::NotFound,
-        "the secret exists, but has no value yet: give it one (aws secretsmanager put-secret-value)",
+        "the secret exists, but it has no value yet: set one (aws secretsmanager put-secret-value)",
     ),
     row(
         NOT_FOUND,
         &["staging label: awsprevious"],
         FailureKind::NotFound,
-        "the secret exists, but has no AWSPREVIOUS: it gets one when its value changes for the first time",
+        "the secret exists, but it has no AWSPREVIOUS version: it gets one when its value changes for the first time",
     ),
     row(
         NOT_FOUND,
         &["staging label"],
         FailureKind::NotFound,
-        "the secret exists, but no version of it has this label (aws secretsmanager list-secret-version-ids shows which have one)",
+        "the secret exists, but no version of it has this label: list its versions and labels (aws secretsmanager list-secret-version-ids)",
     ),
     row(
         NOT_FOUND,
         &["versionid"],
         FailureKind::NotFound,
-        "the secret exists, but this version of it does not: AWS deletes old versions without a label (aws secretsmanager list-secret-version-ids shows the others)",
+        "the secret exists, but this version of it does not: AWS deletes old versions without a label. List the remaining versions (aws secretsmanager list-secret-version-ids)",
     ),
     silent(&["ResourceNotFoundException", "ParameterNotFound"], &[], FailureKind::NotFound),
     row(
         &["ParameterVersionNotFound", "ParameterVersionLabelNotFound"],
         &[],
         FailureKind::NotFound,
-        "the parameter exists, but not this version or label (aws ssm get-parameter-history shows them)",
+        "the parameter exists, but this version or label does not: list its versions and labels (aws ssm get-parameter-history)",
     ),
     row(
         &["InvalidRequestException"],
         &["deletion"],
         FailureKind::Unusable,
-        "the secret is scheduled for deletion: restore it (aws secretsmanager restore-secret), or take it out of the class",
+        "the secret is scheduled for deletion: restore it (aws secretsmanager restore-secret) or remove it from the class",
     ),
     row(
         &["InvalidRequestException"],
         &["deleted"],
         FailureKind::Unusable,
-        "the secret is deleted: restore it while its recovery window lasts (aws secretsmanager restore-secret), or take it out of the class",
+        "the secret is deleted: restore it within its recovery window (aws secretsmanager restore-secret) or remove it from the class",
     ),
     row(
         &["InvalidRequestException", "InvalidParameterException"],
         &["versionstage", "versionid"],
         FailureKind::Invalid,
-        "objectVersion and objectVersionLabel name different versions: give only one of them",
+        "objectVersion and objectVersionLabel name different versions: set only one of them",
     ),
-    // KMS, in the words of whoever asked it.
+    // KMS, as reported by the service that called it.
     row(
         KMS,
         &["access to kms is not allowed"],
         FailureKind::KmsDenied,
-        "missing: kms:Decrypt on the KMS key that encrypts it, in the caller's policy or the key's (for a key of another account in both)",
+        "missing: kms:Decrypt on the KMS key that encrypts it, in the caller's policy or the key's policy (in both if the key belongs to another account)",
     ),
     row(
         KMS,
         &["ciphertext refers to a customer master key"],
         FailureKind::KmsDenied,
-        "missing: kms:Decrypt on the KMS key that encrypts it, or that key does not exist in this Region",
+        "missing: kms:Decrypt on the KMS key that encrypts it, or the key does not exist in this Region",
     ),
     row(
         KMS,
         &["kms", "pending deletion"],
         FailureKind::Unusable,
-        "the KMS key that encrypts it is scheduled for deletion: cancel that (aws kms cancel-key-deletion) and enable the key (aws kms enable-key), before the value is lost",
+        "the KMS key that encrypts it is scheduled for deletion: cancel the deletion (aws kms cancel-key-deletion) and enable the key (aws kms enable-key) before the value is lost",
     ),
     row(
         KMS,
@@ -177,20 +177,20 @@ const TABLE: &[Row] = &[
         &["OptInRequired"],
         &[],
         FailureKind::Denied,
-        "the account has not enabled this service or Region: enable the Region (AWS console, Account, AWS Regions)",
+        "this service or Region is not enabled for the account: enable the Region (AWS console, Account, AWS Regions)",
     ),
     // The pod's token.
     row(
         BAD_TOKEN,
         &["couldn't retrieve verification key"],
         FailureKind::TokenUnverified,
-        "STS did not get the key that signed the token from the cluster's OIDC issuer: if it lasts, check that <issuer>/.well-known/openid-configuration and its jwks_uri are public and hold the cluster's newest keys",
+        "STS could not get the key that signed the token from the cluster's OIDC issuer: if this persists, check that <issuer>/.well-known/openid-configuration and its jwks_uri are public and contain the cluster's newest keys",
     ),
     row(
         &["IDPCommunicationError"],
         &[],
         FailureKind::Outage,
-        "STS did not reach the cluster's OIDC issuer: if it lasts, check that <issuer>/.well-known/openid-configuration and its jwks_uri are public",
+        "STS could not reach the cluster's OIDC issuer: if this persists, check that <issuer>/.well-known/openid-configuration and its jwks_uri are public",
     ),
     row(
         BAD_TOKEN,
@@ -215,26 +215,26 @@ const TABLE: &[Row] = &[
         &["IDPRejectedClaim"],
         &[],
         FailureKind::TokenRefused,
-        "the cluster's OIDC issuer does not take the token: it has expired or was revoked. kubelet brings a new one when it tries again",
+        "the cluster's OIDC issuer rejected the token: it has expired or was revoked. kubelet will send a new one when it retries",
     ),
     row(
         EXPIRED,
         &["token expired"],
         FailureKind::TokenRefused,
-        "the pod's token has expired; kubelet brings a new one when it tries again. If it lasts, compare the clocks of this node and of the API server",
+        "the pod's token has expired; kubelet will send a new one when it retries. If this persists, compare the clocks of this node and the API server",
     ),
-    // The credentials, and how requests are signed with them.
+    // The credentials and the signatures made with them.
     row(
         EXPIRED,
         &[],
         FailureKind::StaleCredentials,
-        "new credentials are asked for with each try; if it lasts, correct the node's time (NTP). Your own credentials: sign in again",
+        "each retry gets new credentials; if this persists, correct the node's time (NTP). If these are your own credentials, sign in again",
     ),
     row(
         &["UnrecognizedClientException", "InvalidClientTokenId"],
         &[],
         FailureKind::StaleCredentials,
-        "AWS does not know these credentials here: the account has not enabled this opt-in Region, or Region and credentials are of different partitions (China, GovCloud)",
+        "AWS does not know these credentials in this Region: the account has not enabled this opt-in Region, or the Region and the credentials belong to different partitions (China, GovCloud)",
     ),
     row(SIGNATURE, &["expired"], FailureKind::StaleCredentials, CLOCK),
     row(SIGNATURE, &["not yet current"], FailureKind::StaleCredentials, CLOCK),
@@ -243,7 +243,7 @@ const TABLE: &[Row] = &[
         SIGNATURE,
         &[],
         FailureKind::StaleCredentials,
-        "the request was changed on its way, by a proxy that rewrites headers, or the endpoint is of another Region or service",
+        "the request was changed in transit (by a proxy that rewrites headers), or the endpoint belongs to another Region or service",
     ),
     row(
         &["IncompleteSignature", "MissingAuthenticationToken", "MissingAuthenticationTokenException"],
@@ -256,39 +256,40 @@ const TABLE: &[Row] = &[
         &["RegionDisabledException"],
         &[],
         FailureKind::Invalid,
-        "STS is off in this Region for the account: activate it (IAM console, Account settings, Security Token Service), enable the opt-in Region, or use another Region",
+        "STS is not active in this Region for the account: activate it (IAM console, Account settings, Security Token Service), enable the opt-in Region, or use another Region",
     ),
     row(
         &["PackedPolicyTooLarge", "PackedPolicyTooLargeException"],
         &[],
         FailureKind::Invalid,
-        "the session's tags or policies are too large: shorten them (those of EKS Pod Identity go with disableSessionTags on the association)",
+        "the session's tags or policies are too large: shorten them (disableSessionTags on the association removes the tags of EKS Pod Identity)",
     ),
     row(
         &["ValidationError"],
         &["arn is invalid"],
         FailureKind::Invalid,
-        "the role's ARN is wrong: correct the annotation eks.amazonaws.com/role-arn, or roleArn or assumeRoleArn of the class",
+        "the role's ARN is invalid: correct the annotation eks.amazonaws.com/role-arn, or roleArn or assumeRoleArn in the class",
     ),
 ];
 
-/// What an answer means, and what to do about it, where its words tell that.
+/// Classifies an error of AWS, and adds advice if its message allows any.
 pub(crate) fn judge(status: u16, code: Option<&str>, message: &str) -> (FailureKind, Option<Advice>) {
     let Some(code) = code else {
-        // Answers without an AWS code come from something between us and AWS.
+        // A response without an AWS code comes from something between us and AWS.
         let advice = match status {
             500.. => None,
             _ => Some(Advice::Known(
-                "this is not AWS's answer: check the proxy, firewall or endpoint in between",
+                "this response is not from AWS: check the proxy, firewall or endpoint in between",
             )),
         };
         return (FailureKind::Outage, advice);
     };
-    // Names in a denial are a pod author's, and must not be taken for AWS's words.
+    // Parse denials first: they contain names that pod authors choose, and the table
+    // must not mistake those for AWS's words.
     if DENIED.contains(&code)
         && let Some(denial) = Denial::read(message)
     {
-        let kind = if denial.is_of_kms() { FailureKind::KmsDenied } else { FailureKind::Denied };
+        let kind = if denial.is_kms() { FailureKind::KmsDenied } else { FailureKind::Denied };
         return (kind, Some(Advice::Denial(denial)));
     }
     let text = message.to_ascii_lowercase();
@@ -303,21 +304,21 @@ pub(crate) fn judge(status: u16, code: Option<&str>, message: &str) -> (FailureK
     }
 }
 
-/// What to do about a secret that is not there, from how it was named.
+/// What to do about a secret that does not exist, depending on how it was named.
 pub fn absent_secret(id: &str) -> &'static str {
     if id.starts_with("arn:") {
-        "no such secret in the Region and account of this ARN; check also the six characters at its end, which a secret that is made anew gets anew"
+        "the Region and account of this ARN have no such secret; also check the six characters at its end, which change when a secret is deleted and created again"
     } else if has_suffix(id) {
-        "use the secret's name without the random suffix of its ARN, or the full ARN, and check Region and account"
+        "use either the secret's name without the random suffix of its ARN, or the full ARN, and check the Region and the account"
     } else {
-        "check the name, the Region and the account; a secret of another account needs its full ARN"
+        "check the name, the Region and the account; a secret in another account needs its full ARN"
     }
 }
 
-/// What to do about a parameter that is not there.
-pub const ABSENT_PARAMETER: &str = "check the name (with its leading slash, if it has one), the Region and the account; a parameter of another account needs its full ARN";
+/// What to do about a parameter that does not exist.
+pub const ABSENT_PARAMETER: &str = "check the name (including its leading slash, if it has one), the Region and the account; a parameter in another account needs its full ARN";
 
-/// Whether a name ends as a secret's ARN does: a hyphen and six letters or digits.
+/// Whether a name ends like a secret's ARN: a hyphen and six letters or digits.
 fn has_suffix(id: &str) -> bool {
     let suffix = id.rsplit_once('-').map(|(_, suffix)| suffix);
     suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|b| b.is_ascii_alphanumeric()))

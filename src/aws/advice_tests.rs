@@ -1,4 +1,4 @@
-//! Each of AWS's messages leads to the advice that fits its own words.
+//! Each of AWS's messages leads to matching advice.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn kind_of(status: u16, code: Option<&str>, message: &str) -> FailureKind {
     judge(status, code, message).0
 }
 
-/// What is told of a denial of [`ACTION`].
+/// The advice for a denial of [`ACTION`].
 fn told(reason: &str) -> String {
     let message =
         format!("User: {SESSION} is not authorized to perform: {ACTION} on resource: {SECRET} {reason}");
@@ -75,19 +75,17 @@ fn only_the_policy_that_aws_names_is_blamed() {
         ("identity-based policy", "an identity-based policy of role web"),
         ("resource-based policy", "the resource's own policy"),
         ("permissions boundary", "the permissions boundary of role web"),
-        ("session policy", "the session policy (Latchkey gives none; a Pod Identity association may)"),
-        (
-            "service control policy",
-            "a service control policy of the organization (its administrators change it)",
-        ),
+        ("session policy", "the session policy (Latchkey sets none; a Pod Identity association may)"),
+        ("service control policy", "a service control policy of the organization (ask its administrators)"),
         (
             "resource control policy",
-            "a resource control policy of the organization that owns the resource (its administrators change it)",
+            "a resource control policy of the organization that owns the resource (ask its administrators)",
         ),
         ("VPC endpoint policy", "the policy of the VPC endpoint that the call goes through"),
         ("role trust policy", "the trust policy of the role"),
     ] {
-        let grant = if policy.starts_with("identity") { "" } else { "; a grant to the role does not help" };
+        let grant =
+            if policy.starts_with("identity") { "" } else { "; granting it to the role does not help" };
         assert_eq!(
             told(&format!("because no {policy} allows the {ACTION} action")),
             format!("missing: {ACTION} on {SECRET} in {whose}{grant}")
@@ -98,13 +96,13 @@ fn only_the_policy_that_aws_names_is_blamed() {
             assert_eq!(
                 told(&format!("with an explicit deny in {denial}")),
                 format!(
-                    "denied: {whose} denies {ACTION} on {SECRET} explicitly; a grant alone does not help, change that policy"
+                    "denied: {whose} explicitly denies {ACTION} on {SECRET}; granting access elsewhere does not help, change that policy"
                 )
             );
         }
     }
     let denied = told("with an explicit deny");
-    assert!(denied.starts_with("denied: a policy denies"), "{denied}");
+    assert!(denied.starts_with("denied: a policy explicitly denies"), "{denied}");
     assert_eq!(told(""), format!("missing: {ACTION} on {SECRET}"));
 }
 
@@ -123,7 +121,7 @@ fn the_missing_permission_is_the_one_that_aws_names() {
         (format!("{user} {ACTION} on resource: *"), format!("missing: {ACTION} on *")),
         (
             format!("{user} {ACTION} on resource: {}", SECRET.replace("111122223333", "222233334444")),
-            "in the caller's policy, and in that of the resource, which is another account's".to_owned(),
+            "in both the caller's policy and the policy of the resource, because the resource belongs to another account".to_owned(),
         ),
         (
             format!(
@@ -170,7 +168,7 @@ fn an_existing_secret_is_not_reported_as_misnamed() {
     let value = "Secrets Manager can't find the specified secret value for";
     for (end, says) in [
         ("staging label: AWSCURRENT", "has no value yet"),
-        ("staging label: AWSPREVIOUS", "has no AWSPREVIOUS"),
+        ("staging label: AWSPREVIOUS", "has no AWSPREVIOUS version"),
         ("staging label: blue", "no version of it has this label"),
         ("VersionId: 1-2", "this version of it does not"),
     ] {

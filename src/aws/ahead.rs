@@ -1,5 +1,5 @@
-//! Connections that are open before a mount needs them: their round trips and
-//! handshakes are no part of the pod's start.
+//! Opens connections before a mount needs them, so that a pod's start does not wait
+//! for round trips and handshakes.
 
 use aws_smithy_runtime_api::{
     box_error::BoxError,
@@ -15,12 +15,12 @@ use http::{
     uri::{Parts, PathAndQuery},
 };
 
-/// What AWS's endpoints answer with "healthy". Any other answer does as well.
+/// AWS's endpoints answer this path with "healthy". Any other response is fine too.
 const PATH: &str = "/ping";
 
-/// Makes of any call one that asks for nothing and proves nothing: what remains
-/// of it is the way to the endpoint that the call itself would take, with its
-/// proxy, its authorities and its time-outs.
+/// Replaces a call's request by a harmless, unsigned GET. It opens the same
+/// connection as the call itself, with the same endpoint, proxy, roots and
+/// timeouts.
 #[derive(Debug)]
 pub struct Greeting;
 

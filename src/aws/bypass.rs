@@ -1,12 +1,12 @@
-//! `NO_PROXY`: what is reached without a proxy, as Go reads it. Of names, addresses
-//! and ranges, each with a port or without:
+//! `NO_PROXY`: the hosts to reach without a proxy, with Go's rules. Entries are
+//! names, addresses and ranges, each with or without a port:
 //! <https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config>
 
 use std::net::IpAddr;
 
 use http::Uri;
 
-/// What is reached without a proxy (`NO_PROXY`).
+/// The hosts to reach without a proxy.
 #[derive(Debug, Default)]
 pub(super) struct Bypass {
     everything: bool,
@@ -14,7 +14,7 @@ pub(super) struct Bypass {
     domains: Vec<Domain>,
 }
 
-/// Addresses that begin with the same bits.
+/// Addresses that share their first `bits`.
 #[derive(Clone, Copy, Debug)]
 struct Network {
     address: IpAddr,
@@ -23,9 +23,9 @@ struct Network {
 
 #[derive(Debug)]
 struct Domain {
-    /// With a dot at its start.
+    /// Starts with a dot.
     suffix: String,
-    /// Whether the domain itself is meant, too, and not only what is below it.
+    /// Whether the domain itself matches as well as its subdomains.
     itself: bool,
     port: Option<String>,
 }
@@ -49,7 +49,7 @@ impl Bypass {
                 bypass.addresses.push((Network::one(address), port));
                 continue;
             }
-            // "*.example" is what ".example" is: the domains below it only.
+            // "*.example" means the same as ".example": only subdomains match.
             let host = if host.starts_with("*.") { &host[1..] } else { host };
             let itself = !host.starts_with('.');
             let suffix = if itself { format!(".{host}") } else { host.to_owned() };
@@ -58,7 +58,7 @@ impl Bypass {
         bypass
     }
 
-    /// Whether no proxy is used for `uri`. One is never used for this machine.
+    /// Whether to reach `uri` without a proxy. This machine never needs one.
     pub(super) fn has(&self, uri: &Uri) -> bool {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase();
         let default_port = if uri.scheme_str() == Some("http") { 80 } else { 443 };
@@ -78,7 +78,7 @@ impl Bypass {
     }
 }
 
-/// As Go's `net.SplitHostPort`: what it refuses is a host without a port.
+/// Splits like Go's `net.SplitHostPort`, whose errors mean a host without a port.
 fn host_and_port(entry: &str) -> (&str, Option<String>) {
     match entry.rsplit_once(':') {
         Some((host, port)) if host.starts_with('[') && host.ends_with(']') => {
@@ -103,11 +103,11 @@ impl Network {
     fn parse(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/')?;
         let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
+        let max_bits = if address.is_ipv4() { 32 } else { 128 };
         let digits = bits.bytes().all(|b| b.is_ascii_digit());
-        let bits: u32 = bits.parse().ok().filter(|bits| digits && *bits <= most)?;
+        let bits: u32 = bits.parse().ok().filter(|bits| digits && *bits <= max_bits)?;
         match address.to_canonical() {
-            canonical @ IpAddr::V4(_) if most == 128 && bits >= 96 => {
+            canonical @ IpAddr::V4(_) if max_bits == 128 && bits >= 96 => {
                 Some(Self { address: canonical, bits: bits - 96 })
             }
             _ => Some(Self { address, bits }),

@@ -1,11 +1,11 @@
-//! How hard a call tries, and in whose place it runs.
+//! How hard an AWS call tries, and which permit it uses.
 
 use aws_config::retry::RetryConfig;
 
 use super::retries;
 use crate::permits::{Permit, Urgency};
 
-/// How hard calls try, and the place that they run in.
+/// How hard calls try, and the permit that they share.
 #[derive(Clone, Debug)]
 pub struct Effort {
     urgency: Urgency,
@@ -13,27 +13,25 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// A pod waits: retries, and each call has a place of its own as soon as there
-    /// is one.
+    /// For mounts: a pod is waiting, so calls are retried, and each takes its own
+    /// permit.
     pub const MOUNT: Self = Self { urgency: Urgency::Mount, permit: None };
 
-    /// Nobody waits: one attempt, so that a throttled service is asked less. All
-    /// calls run one after another in the place that was taken before.
+    /// For polls: nobody is waiting, so calls are attempted once, which spares a
+    /// throttled service. All calls run in sequence under `permit`.
     pub fn poll(permit: Permit) -> Self {
         Self { urgency: Urgency::Poll, permit: Some(permit) }
     }
 
-    /// As hard, all calls one after another in a place that was taken before.
+    /// The same effort, with all calls in sequence under `permit`.
     pub fn within(&self, permit: Permit) -> Self {
         Self { urgency: self.urgency, permit: Some(permit) }
     }
 
-    /// Who waits.
     pub fn urgency(&self) -> Urgency {
         self.urgency
     }
 
-    /// Retries of one call.
     pub fn retries(&self) -> RetryConfig {
         match self.urgency {
             Urgency::Mount => retries(),
@@ -41,7 +39,7 @@ impl Effort {
         }
     }
 
-    /// The place that was taken before.
+    /// The permit that all calls share, if any.
     pub(super) fn permit(&self) -> Option<&Permit> {
         self.permit.as_ref()
     }

@@ -1,30 +1,26 @@
-//! Which URLs requests can be sent to.
+//! Validates the URLs of endpoints and proxies.
 
 use http::Uri;
 
-/// What is wrong with a URL. It is never shown: it may hold a password.
+/// What is wrong with a URL. The URL itself is never shown, because it may contain
+/// a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It has no scheme, no host or an impossible port.
+    /// It has no scheme, no host or an invalid port.
     #[error("is not a URL such as https://host.example:443")]
     NoUrl,
-    /// It has a part that no request would carry.
-    #[error("must not hold a user, a password, a query or a fragment")]
+    /// It has a part that requests would not carry.
+    #[error("must not contain a user, password, query or fragment")]
     TooMuch,
-    /// It is no proxy's URL.
     #[error(
-        "is not a proxy's URL such as http://user:password@proxy.example:3128 (other characters of a password must be percent-encoded)"
+        "is not a proxy URL such as http://user:password@proxy.example:3128 (percent-encode special characters in the password)"
     )]
     NoProxy,
-    /// It is a proxy of a kind that is not spoken.
-    #[error("names a SOCKS proxy, which is not supported; name an http:// or https:// proxy")]
+    #[error("names a SOCKS proxy, which is not supported; use an http:// or https:// proxy")]
     Socks,
 }
 
-/// Whether requests can be sent to `url`.
-///
-/// # Errors
-/// What is wrong with it.
+/// Checks that requests can be sent to `url`.
 pub fn check_endpoint(url: &str) -> Result<(), UrlError> {
     let uri = parse(url)?;
     let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
@@ -43,11 +39,10 @@ fn parse(url: &str) -> Result<Uri, UrlError> {
     Ok(uri)
 }
 
-/// Whether a host, and nothing else or a port, is named.
+/// Checks that `uri` has a host, and after it nothing but a port.
 pub(super) fn check_host(uri: &Uri) -> Result<(), UrlError> {
     let authority = uri.authority().ok_or(UrlError::NoUrl)?;
     let host = authority.host().trim_matches(['[', ']']);
-    // What follows the host is nothing or a port.
     let after = authority.as_str().rsplit_once(authority.host()).map_or("", |(_, after)| after);
     let port = after.is_empty() || authority.port_u16().is_some_and(|port| port > 0);
     if host.is_empty() || !port { Err(UrlError::NoUrl) } else { Ok(()) }

@@ -1,6 +1,5 @@
-//! AWS's own environment variables, checked when the process starts: the SDK
-//! ignores what it cannot read, or fails in each call with the whole request in
-//! its hands.
+//! Checks AWS's own environment variables when the process starts. The SDK ignores
+//! an invalid one, or fails in each call with an error that contains the request.
 
 use std::net::IpAddr;
 
@@ -8,19 +7,19 @@ use http::Uri;
 
 use super::{AwsSetupError, endpoint::check_endpoint};
 
-/// Variables that the SDK reads endpoints from:
+/// The variables from which the SDK reads endpoints:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
 const ENDPOINTS: [&str; 4] =
     ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_STS"];
 const IGNORE_ENDPOINTS: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
-/// Variables that are true or false, in any case, and decide where calls go:
+/// Booleans, in upper or lower case, that affect where calls go:
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-endpoints.html>
 const BOOLEANS: [&str; 3] = ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT", IGNORE_ENDPOINTS];
 
-/// Checks the variables, and warns of what is dangerous.
+/// Checks the variables, and warns about dangerous ones.
 ///
 /// # Errors
-/// The first variable that cannot be used.
+/// The first invalid variable.
 pub(super) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), AwsSetupError> {
     let set = |name: &'static str| Some((name, variable(name).filter(|text| !text.is_empty())?));
     for (name, text) in BOOLEANS.into_iter().filter_map(set) {
@@ -34,17 +33,17 @@ pub(super) fn check(variable: impl Fn(&str) -> Option<String>) -> Result<(), Aws
     let plain = plain_endpoints(&variable);
     if !plain.is_empty() {
         tracing::warn!(
-            "plain http:// in {}: secrets and tokens cross the network in clear text; use https://",
+            "{} uses plain http://, which sends secrets and tokens over the network in clear text; use https://",
             plain.join(", ")
         );
     }
     for name in ["ALL_PROXY", "all_proxy"].into_iter().filter(|name| set(name).is_some()) {
-        tracing::warn!("{name} is not read, as by AWS's own provider; set HTTPS_PROXY");
+        tracing::warn!("{name} is ignored (AWS's own provider ignores it too); set HTTPS_PROXY");
     }
     Ok(())
 }
 
-/// As AWS's SDKs read it.
+/// Parses a boolean as AWS's SDKs do.
 fn boolean(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         Some(true)
@@ -55,7 +54,7 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// The variables that send secrets over a network without TLS.
+/// The variables that would send secrets over a network without TLS.
 fn plain_endpoints(variable: &impl Fn(&str) -> Option<String>) -> Vec<&'static str> {
     if variable(IGNORE_ENDPOINTS).as_deref().and_then(boolean) == Some(true) {
         return Vec::new();
@@ -67,8 +66,8 @@ fn plain_endpoints(variable: &impl Fn(&str) -> Option<String>) -> Vec<&'static s
     ENDPOINTS.into_iter().filter(is_plain).collect()
 }
 
-/// Whether what is sent to `uri` leaves no machine: loopback, or link-local as the
-/// agents of EKS and ECS are.
+/// Whether requests to `uri` stay on this machine: a loopback address, or a
+/// link-local one like those of the EKS and ECS agents.
 fn stays_on_the_node(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     match host.parse::<IpAddr>().map(|address| address.to_canonical()) {

@@ -1,4 +1,4 @@
-//! What a failed AWS call means, and what a person needs to follow it up.
+//! A failed AWS call: what it means, and what a person needs to investigate it.
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -15,61 +15,60 @@ use crate::model::{
     foreign::{known_reason, said},
 };
 
-/// What is told of a request that the SDK could not build.
-const NOT_MADE: &str = "the request could not be made: check the endpoint, FIPS and dual-stack settings (AWS_ENDPOINT_URL…, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT) and the Region";
+/// The message for a request that the SDK could not build.
+const NOT_BUILT: &str = "the request could not be built: check the endpoint, FIPS and dual-stack settings (AWS_ENDPOINT_URL…, AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT) and the Region";
 
-/// What is told of a call that nobody answered.
-const WAY: &str = "if it lasts, check the way from this node to AWS: DNS, route (NAT or VPC endpoint), security groups, proxy";
+/// The advice for a call that got no response.
+const CHECK_NETWORK: &str = "if this persists, check the network path from this node to AWS: DNS, routes (NAT or VPC endpoint), security groups, proxy";
 
 /// What a failed AWS call means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// AWS, or the way to it, does not work: 5xx, time-out, connection, or an
-    /// answer that is not AWS's.
+    /// AWS, or the network path to it, does not work: a 5xx status, a timeout, a
+    /// connection error, or a response that is not from AWS.
     Outage,
-    /// AWS throttles, after retries: an outage that asking more makes worse.
+    /// AWS throttles, even after retries. More calls would make it worse.
     Throttled,
-    /// The credentials are expired or unknown: get new ones and try again.
+    /// The credentials are expired or unknown. New ones may work.
     StaleCredentials,
-    /// The caller's token is not accepted.
+    /// AWS does not accept the caller's token.
     TokenRefused,
-    /// STS did not get the key that signed the caller's token from its issuer: an
-    /// outage, or the fault of this very token.
+    /// STS could not get the key that signed the caller's token from the issuer. The
+    /// cause is an outage, or this particular token.
     TokenUnverified,
     /// A permission is missing.
     Denied,
-    /// The permission to use the KMS key is missing.
+    /// Permission to use the KMS key is missing.
     KmsDenied,
-    /// There is no such secret, parameter or version.
+    /// The secret, parameter or version does not exist.
     NotFound,
-    /// It is there and cannot be read now: scheduled for deletion, key disabled.
+    /// It exists but cannot be read now: it is scheduled for deletion, or its key is
+    /// disabled.
     Unusable,
-    /// AWS takes the request for wrong.
+    /// AWS rejects the request as invalid.
     Invalid,
 }
 
-/// A failed AWS call, with what a person needs to follow it up.
+/// A failed AWS call, with what a person needs to investigate it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AwsFailure {
-    /// What it means.
     pub kind: FailureKind,
-    /// The API operation.
+    /// The IAM action, such as `secretsmanager:GetSecretValue`.
     pub operation: &'static str,
-    /// Where.
     pub region: Region,
-    /// AWS's error code, where there is one.
+    /// AWS's error code; `None` without a response from AWS.
     pub code: Option<Box<str>>,
-    /// AWS's message, or what happened instead of an answer.
+    /// AWS's message, or why there was no response.
     pub message: String,
-    /// AWS's request id: the key into CloudTrail.
+    /// AWS's request id, to find the call in CloudTrail.
     pub request_id: Option<String>,
-    /// What to do, where AWS's words tell it.
+    /// What to do, if AWS's answer makes it clear.
     pub advice: Option<Box<Advice>>,
 }
 
 impl FailureKind {
-    /// Whether AWS did not answer the question at all, so that the failover
-    /// Region or the last known good value may answer in its place.
+    /// Whether AWS gave no real answer, so that the failover Region or the last known
+    /// good value may be used instead.
     pub fn is_outage(self) -> bool {
         matches!(self, Self::Outage | Self::Throttled | Self::TokenUnverified)
     }
@@ -92,7 +91,7 @@ impl fmt::Display for AwsFailure {
 }
 
 impl AwsFailure {
-    /// Judges an SDK error.
+    /// Classifies an SDK error.
     pub fn of<E>(operation: &'static str, region: &Region, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -104,28 +103,28 @@ impl AwsFailure {
                 let (code, message) = (answer.err().code(), answer.err().message().unwrap_or_default());
                 let status = answer.raw().status().as_u16();
                 let kind;
-                // Before the message is cut: its end tells whose policy denies.
+                // `said` shortens the message below, and its end names the policy that denies.
                 (kind, advice) = judge(status, code, message);
                 (kind, code.map(|code| said(code).into()), message_of(status, message))
             }
             SdkError::TimeoutError(_) => {
-                advice = Some(Advice::Known(WAY));
-                (FailureKind::Outage, None, "no answer in time".to_owned())
+                advice = Some(Advice::Known(CHECK_NETWORK));
+                (FailureKind::Outage, None, "no response in time".to_owned())
             }
             SdkError::DispatchFailure(failure) => {
                 let message = unreached(failure);
-                if message != NOT_MADE {
-                    advice = Some(Advice::Known(WAY));
+                if message != NOT_BUILT {
+                    advice = Some(Advice::Known(CHECK_NETWORK));
                 }
                 (FailureKind::Outage, None, message)
             }
-            // What could not be read is not repeated: it may hold a part of a value.
+            // Do not repeat the response: it may contain part of a value.
             SdkError::ResponseError(answer) => {
                 let status = answer.raw().status();
-                (FailureKind::Outage, None, format!("the answer (HTTP {status}) could not be read"))
+                (FailureKind::Outage, None, format!("the response (HTTP {status}) could not be read"))
             }
-            // Its cause may hold the whole request, and the request a token.
-            _ => (FailureKind::Invalid, None, NOT_MADE.to_owned()),
+            // Do not print the cause: it may contain the whole request, with its token.
+            _ => (FailureKind::Invalid, None, NOT_BUILT.to_owned()),
         };
         Self {
             kind,
@@ -138,18 +137,21 @@ impl AwsFailure {
         }
     }
 
-    /// An answer of AWS that lacks what it promises.
+    /// A successful response of STS without credentials.
     pub fn unreadable(operation: &'static str, region: &Region) -> Self {
-        Self::outage(operation, region, "the answer holds no credentials".to_owned())
+        Self::outage(operation, region, "the response contains no credentials".to_owned())
     }
 
-    /// A read that was given up after the Region's time.
+    /// A call that exceeded the time limit of its Region.
     pub fn timed_out(operation: &'static str, region: &Region, after: Duration) -> Self {
-        let message = format!("no answer within {} s", after.as_secs());
-        Self { advice: Some(Box::new(Advice::Known(WAY))), ..Self::outage(operation, region, message) }
+        let message = format!("no response within {} s", after.as_secs());
+        Self {
+            advice: Some(Box::new(Advice::Known(CHECK_NETWORK))),
+            ..Self::outage(operation, region, message)
+        }
     }
 
-    /// A failure that no answer of AWS tells in so many words.
+    /// A failure that Latchkey detected itself, without an error code from AWS.
     pub fn own(kind: FailureKind, operation: &'static str, region: &Region, message: String) -> Self {
         let region = region.clone();
         Self { kind, operation, region, code: None, message, request_id: None, advice: None }
@@ -160,15 +162,15 @@ impl AwsFailure {
     }
 }
 
-/// Why a request was not answered.
+/// Why a request got no response.
 pub fn unreached(failure: &DispatchFailure) -> String {
     match failure.as_connector_error().and_then(|error| known_reason(error)) {
-        Some(reason) => format!("the endpoint was not reached: {reason}"),
-        // The SDK also says so of an endpoint that it cannot make out.
-        None => NOT_MADE.to_owned(),
+        Some(reason) => format!("cannot reach the endpoint: {reason}"),
+        // The SDK also reports an endpoint that it cannot resolve in this way.
+        None => NOT_BUILT.to_owned(),
     }
 }
 
 fn message_of(status: u16, message: &str) -> String {
-    if message.is_empty() { format!("HTTP {status} without a message") } else { message.to_owned() }
+    if message.is_empty() { format!("HTTP {status} with no message") } else { message.to_owned() }
 }

@@ -1,5 +1,5 @@
-//! The HTTPS client for AWS: which roots it trusts, and how many connections it
-//! opens and keeps.
+//! The HTTPS client for AWS: the roots it trusts, and how many connections it opens
+//! and keeps.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use super::{AwsSettings, AwsSetupError};
 
-/// A connection that nobody has used for this long is closed. AWS closes its end
-/// earlier or later; the pool copes with either.
+/// How long an unused connection stays open. AWS may close its end first; the pool
+/// handles that.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A client that keeps at most `max_connections` to a host: a call waits for one
-/// of them to be free rather than for a handshake more. TLS sessions are resumed.
+/// Creates a client with at most `max_connections` to each host. A call waits for a
+/// free connection rather than for another handshake. TLS sessions are resumed.
 pub(super) fn client(
     context: TlsContext,
     proxies: ProxyConfig,
@@ -35,12 +35,12 @@ pub(super) fn client(
     Ok(SharedHttpClient::new(Client::new(&pool).map_err(|_| AwsSetupError::Client)?))
 }
 
-/// The system's roots and the bundle's. Everything is parsed here, because the
-/// HTTPS client panics at a certificate that it cannot use.
+/// Trusts the system's roots and those of the bundle. Everything is parsed here,
+/// because the HTTPS client panics on an invalid certificate.
 pub(super) fn tls_context(settings: &AwsSettings) -> Result<TlsContext, AwsSetupError> {
     let native = rustls_native_certs::load_native_certs();
     let mut trust = if native.certs.is_empty() {
-        tracing::warn!(errors = ?native.errors, "no CA roots found (SSL_CERT_FILE, SSL_CERT_DIR); HTTPS calls will fail");
+        tracing::warn!(errors = ?native.errors, "no CA certificates found (SSL_CERT_FILE, SSL_CERT_DIR); HTTPS calls will fail");
         TrustStore::empty()
     } else {
         TrustStore::default()
@@ -54,14 +54,14 @@ pub(super) fn tls_context(settings: &AwsSettings) -> Result<TlsContext, AwsSetup
             let certificate = certificate.map_err(|error| bad(format!("is not PEM: {error}")))?;
             roots
                 .add(certificate)
-                .map_err(|error| bad(format!("has a certificate that cannot be used: {error}")))?;
+                .map_err(|error| bad(format!("contains an invalid certificate: {error}")))?;
         }
         if roots.is_empty() {
-            return Err(bad("holds no certificate".to_owned()));
+            return Err(bad("contains no certificate".to_owned()));
         }
         trust = trust.with_pem_certificate(pem);
     }
-    // The builder of the HTTPS client declares an error that it never returns.
+    // The builder never returns the error that it declares.
     TlsContext::builder().with_trust_store(trust).build().map_err(|error| AwsSetupError::BadBundle {
         path: settings.ca_bundle.clone().unwrap_or_default(),
         problem: error.to_string(),
@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// A CONNECT proxy, and how many tunnels it made.
+    /// A CONNECT proxy and the number of tunnels it has opened.
     async fn proxy() -> (String, std::sync::Arc<std::sync::atomic::AtomicU32>) {
         use std::sync::{Arc, atomic::AtomicU32};
         use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};

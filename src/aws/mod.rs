@@ -1,5 +1,5 @@
-//! What every AWS call shares: one HTTPS client, time-outs and retries, the
-//! bound on calls at once, and one way to judge a failure.
+//! What all AWS calls share: the HTTPS client, timeouts and retries, the limit on
+//! concurrent calls, and the classification of failures.
 
 mod advice;
 mod ahead;
@@ -37,26 +37,26 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-/// Longest wait for a TCP and TLS connection.
+/// Timeout for the TCP and TLS handshakes of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest wait for one attempt's answer.
+/// Timeout for the response to one attempt.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(6);
-/// Attempts of a mount's call in all, as the SDK's standard retry mode counts them.
+/// Total attempts of a mount's call, as the SDK's standard retry mode counts them.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// How AWS is reached. What is `None` comes from AWS's own environment
-/// variables (`AWS_ENDPOINT_URL…`, `AWS_USE_FIPS_ENDPOINT`, …).
+/// How to reach AWS. AWS's own environment variables (`AWS_ENDPOINT_URL…`,
+/// `AWS_USE_FIPS_ENDPOINT`, …) set what is `None` here.
 #[derive(Clone, Debug)]
 pub struct AwsSettings {
-    /// One endpoint for Secrets Manager, Parameter Store and STS.
+    /// A single endpoint for Secrets Manager, Parameter Store and STS.
     pub endpoint_url: Option<String>,
-    /// More roots to trust, a PEM file (`AWS_CA_BUNDLE`).
+    /// A PEM file with additional trusted roots (`AWS_CA_BUNDLE`).
     pub ca_bundle: Option<PathBuf>,
-    /// Most AWS calls at once.
+    /// Maximum number of concurrent AWS calls.
     pub max_calls: usize,
-    /// The most that one Region may take for one read, retries and all.
+    /// Maximum time for one read in one Region, including retries.
     pub region_timeout: Duration,
-    /// What the user agent says: `latchkey-<version>`.
+    /// The name in the user agent: `latchkey-<version>`.
     pub app_name: String,
 }
 
@@ -72,48 +72,27 @@ impl Default for AwsSettings {
     }
 }
 
-/// Why AWS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsSetupError {
-    /// The bundle is not there or not readable.
     #[error("cannot read the CA bundle {path} (AWS_CA_BUNDLE)")]
-    ReadBundle {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The bundle holds no certificate, or a broken one.
+    ReadBundle { path: PathBuf, source: std::io::Error },
+    /// The bundle contains no certificate, or an invalid one.
     #[error("the CA bundle {path} (AWS_CA_BUNDLE) {problem}")]
-    BadBundle {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// An endpoint or a proxy is no URL that can be used.
+    BadBundle { path: PathBuf, problem: String },
+    /// An endpoint or proxy URL is invalid. `name` is the environment variable.
     #[error("{name} {problem}")]
-    Url {
-        /// The environment variable, or what else holds it.
-        name: &'static str,
-        /// What is wrong with it.
-        problem: UrlError,
-    },
-    /// A setting is neither true nor false.
+    Url { name: &'static str, problem: UrlError },
+    /// An environment variable is neither true nor false.
     #[error("{name} must be true or false")]
-    Boolean {
-        /// The environment variable.
-        name: &'static str,
-    },
-    /// The HTTPS client.
-    #[error("the HTTPS client cannot be made")]
+    Boolean { name: &'static str },
+    #[error("cannot create the HTTPS client")]
     Client,
-    /// The user agent's name has characters that AWS does not take.
-    #[error("{0:?} cannot be part of a user agent")]
+    /// The name has characters that AWS does not allow.
+    #[error("{0:?} is not allowed in a user agent")]
     AppName(String),
 }
 
-/// The shared means of calling AWS.
+/// The shared client configuration and the permits for AWS calls.
 #[derive(Debug)]
 pub struct Aws {
     config: SdkConfig,
@@ -123,10 +102,11 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Loads AWS's environment variables and the roots to trust. Reaches no network.
+    /// Loads AWS's environment variables and the trusted roots. Does not use the
+    /// network.
     ///
     /// # Errors
-    /// When an endpoint, a proxy, the CA bundle or the user agent cannot be used.
+    /// If an endpoint, a proxy, the CA bundle or the user agent is invalid.
     pub async fn load(settings: &AwsSettings) -> Result<Self, AwsSetupError> {
         let variable = |name: &str| std::env::var_os(name).map(|url| url.to_string_lossy().into_owned());
         environment::check(variable)?;
@@ -145,7 +125,7 @@ impl Aws {
             .http_client(proxied)
             .app_name(app_name)
             .no_credentials()
-            // Each call names its Region; without one here, the SDK would ask the node's metadata service.
+            // Each call names its own Region. Without this one, the SDK would query the node's metadata service.
             .region(aws_config::Region::new("us-east-1"))
             .retry_config(retries())
             .timeout_config(timeouts(settings.region_timeout))
@@ -161,29 +141,27 @@ impl Aws {
         })
     }
 
-    /// Configuration of a client for `region`.
     pub fn config_for(&self, region: &Region) -> SdkConfig {
         self.config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
     }
 
-    /// A client that never uses a proxy, for the node's own Pod Identity agent.
+    /// A client that never uses a proxy, for the Pod Identity agent on this node.
     pub fn direct_client(&self) -> SharedHttpClient {
         self.direct.clone()
     }
 
-    /// The most that one Region may take.
     pub fn region_timeout(&self) -> Duration {
         self.region_timeout
     }
 
-    /// Waits for a place for one call of `namespace` to `region`. It is taken
-    /// before the SDK is called, because calls that queue inside the SDK cost far
-    /// more memory.
+    /// Waits for a permit for one call of `namespace` to `region`. Callers take it
+    /// before they call the SDK, because calls that queue inside the SDK use far more
+    /// memory.
     pub async fn permit(&self, effort: &Effort, region: &Region, namespace: &str) -> Call {
         self.admit(effort, region, namespace).await.call().await
     }
 
-    /// Waits for a place for several calls, one after another ([`Effort::within`]).
+    /// Waits for a permit for several sequential calls ([`Effort::within`]).
     pub async fn admit(&self, effort: &Effort, region: &Region, namespace: &str) -> Permit {
         match effort.permit() {
             Some(permit) => permit.clone(),
@@ -191,13 +169,13 @@ impl Aws {
         }
     }
 
-    /// Waits for the place of one poll of `namespace` ([`Effort::poll`]).
+    /// Waits for a permit for one poll of `namespace` ([`Effort::poll`]).
     pub async fn admit_poll(&self, region: &Region, namespace: &str) -> Permit {
         self.permits.take(Urgency::Poll, namespace, region.as_str()).await
     }
 }
 
-/// Standard retries with a short first wait.
+/// Standard retries with a short first delay.
 pub fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(MAX_ATTEMPTS)
@@ -205,14 +183,14 @@ pub fn retries() -> RetryConfig {
         .with_max_backoff(Duration::from_secs(3))
 }
 
-/// Retries without the SDK's quota, which all callers of the process would share:
-/// whoever lets calls fail would take retries from the others. Attempts and calls
-/// at once are bounded as it is.
+/// Retries without the SDK's quota. All callers in the process would share it, so
+/// one tenant's failing calls would use up the retries of the others. The limits on
+/// attempts and concurrent calls are enough.
 pub fn retry_partition() -> RetryPartition {
     RetryPartition::custom("latchkey").token_bucket(TokenBucket::unlimited()).build()
 }
 
-/// Explicit time-outs for one operation that may take `whole`.
+/// Timeouts for one operation that may take `whole` in total.
 pub fn timeouts(whole: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)

@@ -1,4 +1,5 @@
-//! One client for each Region. Pod authors choose Regions, so few are kept.
+//! Keeps one client for each Region. Pod authors choose Regions, so the number is
+//! limited.
 
 use std::{
     collections::HashMap,
@@ -7,11 +8,12 @@ use std::{
 
 use crate::model::arn::Region;
 
-/// Most clients kept of one service. A client is configuration: the connections
-/// are those of the one HTTPS client, and to make a client again costs no call.
+/// Maximum number of clients kept for one service. A client is only configuration:
+/// all of them share the connections of one HTTPS client, and creating one costs no
+/// call.
 const MAX_KEPT: usize = 64;
 
-/// The clients used last.
+/// The most recently used clients.
 #[derive(Debug)]
 pub struct PerRegion<C> {
     made: Mutex<Made<C>>,
@@ -20,12 +22,12 @@ pub struct PerRegion<C> {
 #[derive(Debug)]
 struct Made<C> {
     clients: HashMap<Region, (u64, C)>,
-    /// Counts uses.
+    /// Counts calls of `get`, to find the client that was used least recently.
     uses: u64,
 }
 
 impl<C: Clone> PerRegion<C> {
-    /// The Region's client, made by `make` when there is none.
+    /// The Region's client; `make` creates a missing one.
     pub fn get(&self, region: &Region, make: impl FnOnce() -> C) -> C {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.uses += 1;

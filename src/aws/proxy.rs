@@ -1,5 +1,5 @@
-//! Which calls to AWS go through which proxy. The variables mean what they mean to
-//! Go's net/http, and so to AWS's own provider:
+//! Chooses the proxy for each call to AWS. The variables mean the same as in Go's
+//! net/http, and therefore in AWS's own provider:
 //! <https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config>
 
 use std::{fmt, sync::Arc};
@@ -21,7 +21,7 @@ use super::{
     endpoint::{UrlError, check_host},
 };
 
-/// What the environment says of proxies.
+/// The proxy settings in the environment.
 pub(super) struct Proxies {
     /// The proxy for `https://` URLs.
     https: Option<ProxyConfig>,
@@ -31,11 +31,11 @@ pub(super) struct Proxies {
 }
 
 impl Proxies {
-    /// Reads `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in capitals or not; the
-    /// first that is not empty counts.
+    /// Reads `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in upper or lower case. The
+    /// upper-case variable wins, unless it is empty.
     ///
     /// # Errors
-    /// The variable that names a proxy which cannot be used.
+    /// The variable whose proxy URL is invalid.
     pub(super) fn from_variables(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, (&'static str, UrlError)> {
@@ -49,7 +49,7 @@ impl Proxies {
             Some((name, text)) => proxy_url(&text).map(Some).map_err(|error| (name, error)),
             None => Ok(None),
         };
-        // The errors of the HTTPS client repeat the URL, and with it the password.
+        // Drop the errors of the HTTPS client: they repeat the URL with its password.
         let https = url(["HTTPS_PROXY", "https_proxy"])?
             .map(|url| ProxyConfig::https(url).map_err(|_| ("HTTPS_PROXY", UrlError::NoProxy)));
         let http = url(["HTTP_PROXY", "http_proxy"])?
@@ -59,11 +59,8 @@ impl Proxies {
         Ok(Self { https: https.transpose()?, http: http.transpose()?, bypass })
     }
 
-    /// A client that goes by them: `direct` where there is no proxy, and one of
-    /// `through` for each proxy.
-    ///
-    /// # Errors
-    /// Those of `through`.
+    /// Returns a client that follows these settings. It uses `direct` where there is no
+    /// proxy, and a client made by `through` for each proxy.
     pub(super) fn client(
         self,
         direct: &SharedHttpClient,
@@ -81,8 +78,8 @@ impl Proxies {
     }
 }
 
-/// A proxy's URL as the HTTPS client reads it. Without a scheme it is HTTP; it may
-/// hold a user and a password.
+/// Rewrites a proxy URL for the HTTPS client. The default scheme is HTTP; a user
+/// and a password are allowed.
 fn proxy_url(text: &str) -> Result<Uri, UrlError> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     match scheme.to_ascii_lowercase().as_str() {
@@ -94,7 +91,7 @@ fn proxy_url(text: &str) -> Result<Uri, UrlError> {
     let (user, host) =
         authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
     let url = match user {
-        // Go takes the last '@' for the separator, the HTTPS client the first.
+        // Go splits at the last '@', the HTTPS client at the first.
         Some(user) if is_user(user) => format!("{scheme}://{}@{host}", user.replace('@', "%40")),
         Some(_) => return Err(UrlError::NoProxy),
         None => format!("{scheme}://{host}"),
@@ -104,8 +101,8 @@ fn proxy_url(text: &str) -> Result<Uri, UrlError> {
     Ok(url)
 }
 
-/// Whether a URL may hold `text` as its user and password: other characters, such
-/// as `#`, must be percent-encoded.
+/// Whether `text` is valid as the user and password of a URL. Other characters,
+/// such as `#`, must be percent-encoded.
 fn is_user(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:~!$&'()*+,;=%@".contains(&b);
     let escapes = text.split('%').skip(1);
@@ -113,23 +110,23 @@ fn is_user(text: &str) -> bool {
     text.bytes().all(allowed) && escapes.into_iter().all(is_escape)
 }
 
-/// The client for each way to AWS.
-struct Routes<Way = SharedHttpClient> {
-    direct: Way,
-    https: Option<Way>,
-    http: Option<Way>,
+/// The client for each route to AWS.
+struct Routes<Client = SharedHttpClient> {
+    direct: Client,
+    https: Option<Client>,
+    http: Option<Client>,
     bypass: Arc<Bypass>,
 }
 
-// A proxy's URL may hold a password.
-impl<Way> fmt::Debug for Routes<Way> {
+// By hand, because a proxy's URL may contain a password.
+impl<Client> fmt::Debug for Routes<Client> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Routes")
     }
 }
 
-impl<Way> Routes<Way> {
-    fn to(&self, uri: &Uri) -> &Way {
+impl<Client> Routes<Client> {
+    fn to(&self, uri: &Uri) -> &Client {
         let proxy = if uri.scheme_str() == Some("http") { &self.http } else { &self.https };
         proxy.as_ref().filter(|_| !self.bypass.has(uri)).unwrap_or(&self.direct)
     }
@@ -153,9 +150,9 @@ impl HttpClient for Routes {
 
 impl HttpConnector for Routes<SharedHttpConnector> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        // What is no URI fails in the client, with its own words.
-        let way = request.uri().parse().map_or(&self.direct, |uri| self.to(&uri));
-        way.call(request)
+        // Let the client report an invalid URI.
+        let client = request.uri().parse().map_or(&self.direct, |uri| self.to(&uri));
+        client.call(request)
     }
 }
 

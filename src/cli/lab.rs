@@ -9,24 +9,24 @@ use clap::{Args, Subcommand};
 pub use self::bench::BenchArgs;
 use super::LogArgs;
 
-/// What needs no cluster and no AWS account.
+/// Subcommands that need no cluster and no AWS account.
 #[derive(Debug, Subcommand)]
 pub enum LabCommand {
-    /// See it work: an emulated AWS, a real provider, two pods, a rotation
+    /// See Latchkey work: an emulated AWS, a real provider, two pods, a rotation
     Demo,
-    /// Serve an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
+    /// Run an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
     Emulator(EmulatorArgs),
-    /// Measure a provider's speed, AWS calls, CPU and memory against an emulated AWS
+    /// Measure the speed, AWS calls, CPU and memory of a provider against an emulated AWS
     Bench(Box<BenchArgs>),
 }
 
 /// `latchkey emulator`.
 #[derive(Debug, Args)]
 pub struct EmulatorArgs {
-    /// The secrets, parameters and roles that exist at the start, a YAML file
+    /// YAML file with the initial secrets, parameters and roles
     #[arg(long, value_name = "FILE")]
     pub store: PathBuf,
-    /// Where to listen; use 0.0.0.0:4566 inside a cluster
+    /// Address to listen on; use 0.0.0.0:4566 inside a cluster
     #[arg(long, default_value = "127.0.0.1:4566")]
     pub address: std::net::SocketAddr,
     /// Logs.

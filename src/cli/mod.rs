@@ -16,28 +16,27 @@ use crate::{model::arn::Region, telemetry::LogFormat};
 
 const AFTER_HELP: &str = "\
 Try it without a cluster or an AWS account:  latchkey demo
-Every flag of serve can also be set by an environment variable: --log-format is LATCHKEY_LOG_FORMAT.
-AWS is reached as AWS's own tools do it: AWS_REGION, AWS_ENDPOINT_URL[_SECRETS_MANAGER|_SSM|_STS],
-AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, AWS_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR,
-HTTPS_PROXY, NO_PROXY.";
+Every flag of serve also has an environment variable: --log-format is LATCHKEY_LOG_FORMAT.
+Latchkey reads the same variables as AWS's own tools: AWS_REGION, AWS_USE_FIPS_ENDPOINT,
+AWS_ENDPOINT_URL[_SECRETS_MANAGER|_SSM|_STS], AWS_USE_DUALSTACK_ENDPOINT, AWS_CA_BUNDLE,
+SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, NO_PROXY.";
 
-/// The AWS provider for the Kubernetes Secrets Store CSI Driver: Secrets Manager
-/// secrets and Parameter Store parameters as files in pods, read as each pod's
-/// own AWS identity.
+/// The AWS provider for the Kubernetes Secrets Store CSI Driver. Mounts Secrets Manager secrets
+/// and Parameter Store parameters as files in pods, and reads them with each pod's own AWS
+/// identity.
 #[derive(Debug, Parser)]
 #[command(name = "latchkey", version, after_help = AFTER_HELP, max_term_width = 100, override_usage = "latchkey [COMMAND] [OPTIONS]")]
 pub struct Cli {
-    /// What to do; `serve` when nothing is named.
+    /// `serve` if the arguments name none.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Answer the Secrets Store CSI Driver on this node (the default)
+    /// Run the provider on this node (the default)
     Serve(Box<ServeArgs>),
-    /// Mount secrets of a SecretProviderClass with your own AWS credentials
+    /// Read the objects of a SecretProviderClass with your own AWS credentials
     Mount(MountArgs),
     /// What needs no cluster and no AWS account.
     #[cfg(feature = "emulator")]
@@ -45,19 +44,18 @@ pub enum Command {
     Lab(lab::LabCommand),
 }
 
-/// `latchkey mount`.
 #[derive(Debug, Args)]
 pub struct MountArgs {
-    /// Manifests with a SecretProviderClass, whatever else they hold: a file, a folder, or - for
-    /// standard input
+    /// Manifests that contain a SecretProviderClass (other objects are skipped): a file, a folder, or
+    /// - for standard input
     pub file: PathBuf,
-    /// The SecretProviderClass to mount where there are several: NAME or NAMESPACE/NAME
+    /// SecretProviderClass to mount if there are several: NAME or NAMESPACE/NAME
     #[arg(long, value_name = "NAME")]
     pub class: Option<String>,
-    /// Write the files into this folder; without it, only a table is shown
+    /// Write the files into this folder; without it, only show a table
     #[arg(long, value_name = "FOLDER")]
     pub output: Option<PathBuf>,
-    /// The Region, where the class names none [default: AWS_REGION or your profile's]
+    /// Region if the class does not name one [default: AWS_REGION, then your profile's Region]
     #[arg(long, value_parser = region)]
     pub region: Option<Region>,
 }
@@ -65,26 +63,25 @@ pub struct MountArgs {
 /// Logs.
 #[derive(Debug, Args)]
 pub struct LogArgs {
-    /// Form of a log line
+    /// Format of log lines
     #[arg(long, value_enum, default_value = "text", help_heading = "Logs")]
     pub log_format: LogFormatArg,
-    /// Least important line that is logged
+    /// Minimum level that is logged
     #[arg(long, default_value = "info", help_heading = "Logs", value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub log_level: String,
 }
 
-/// The form of a log line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormatArg {
-    /// For a person
+    /// Plain text
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
 impl Cli {
-    /// Reads the process's arguments; exits with clap's own message and status
-    /// at `--help`, `--version` and mistakes.
+    /// Parses the process's arguments. Exits with clap's message and status for
+    /// `--help`, `--version` and invalid arguments.
     pub fn from_args() -> Self {
         match Self::try_from_args(std::env::args_os()) {
             Ok(cli) => cli,
@@ -92,14 +89,11 @@ impl Cli {
         }
     }
 
-    /// Reads arguments, the program's name first.
-    ///
-    /// # Errors
-    /// clap's own, with what was expected.
+    /// Parses `args`, of which the first is the program's name.
     pub fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let command = with_environment(Self::command());
-        let args = as_go_would_take_them(args);
-        let matches = command.try_get_matches_from(&args).map_err(|error| named_as_given(error, &args))?;
+        let args = accept_go_flags(args);
+        let matches = command.try_get_matches_from(&args).map_err(|error| blame_variable(error, &args))?;
         Self::from_arg_matches(&matches)
     }
 }
@@ -108,8 +102,9 @@ fn variable_of(flag: &str) -> String {
     format!("LATCHKEY_{}", flag.replace('-', "_").to_uppercase())
 }
 
-/// An unusable value of an environment variable is not blamed on its flag.
-fn named_as_given(mut error: clap::Error, args: &[OsString]) -> clap::Error {
+/// Names the environment variable, and not its flag, if that is where an invalid
+/// value came from.
+fn blame_variable(mut error: clap::Error, args: &[OsString]) -> clap::Error {
     let Some(ContextValue::String(blamed)) = error.get(ContextKind::InvalidArg) else { return error };
     let flag = blamed.split([' ', '=']).next().unwrap_or_default().to_owned();
     let given = args.iter().any(|arg| arg.to_str().is_some_and(|arg| arg.split('=').next() == Some(&flag)));
@@ -120,7 +115,8 @@ fn named_as_given(mut error: clap::Error, args: &[OsString]) -> clap::Error {
     error
 }
 
-/// Every flag of serve has an environment variable; an empty one counts as unset.
+/// Gives every flag of serve an environment variable. An empty variable counts as
+/// unset.
 fn with_environment(command: clap::Command) -> clap::Command {
     command.mut_subcommand("serve", |serve| {
         serve.mut_args(|arg| {
@@ -132,9 +128,9 @@ fn with_environment(command: clap::Command) -> clap::Command {
     })
 }
 
-/// Single-dash flags, as Go's flag package takes them, and `serve` when no
-/// subcommand is named: manifests of AWS's own provider work unchanged.
-fn as_go_would_take_them(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+/// Accepts single-dash flags as Go's flag package does, and runs `serve` if no
+/// subcommand is named, so that manifests of AWS's own provider work unchanged.
+fn accept_go_flags(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut args = args.into_iter();
     let mut taken: Vec<OsString> = args.next().into_iter().collect();
     let rest: Vec<OsString> = args.map(with_two_dashes).collect();
@@ -157,7 +153,6 @@ fn with_two_dashes(arg: OsString) -> OsString {
 }
 
 impl LogArgs {
-    /// The form of a line.
     pub fn format(&self) -> LogFormat {
         match self.log_format {
             LogFormatArg::Text => LogFormat::Text,
@@ -165,7 +160,6 @@ impl LogArgs {
         }
     }
 
-    /// The least important level.
     pub fn level(&self) -> tracing::Level {
         // clap has checked the text.
         self.log_level.parse().unwrap_or(tracing::Level::INFO)
@@ -173,7 +167,7 @@ impl LogArgs {
 }
 
 fn region(text: &str) -> Result<Region, String> {
-    Region::parse(text).ok_or_else(|| format!("{text:?} is not a Region's name, such as eu-central-1"))
+    Region::parse(text).ok_or_else(|| format!("{text:?} is not the name of a Region, such as eu-central-1"))
 }
 
 #[cfg(test)]

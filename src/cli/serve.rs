@@ -24,10 +24,10 @@ use crate::{
     writer::{FileSystem, Writer},
 };
 
-/// `latchkey serve`.
+/// The flags of `latchkey serve`, with their defaults.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Folder in which the driver looks for providers' sockets
+    /// Folder where the driver looks for providers' sockets
     #[arg(
         long,
         value_name = "FOLDER",
@@ -35,73 +35,73 @@ pub struct ServeArgs {
         help_heading = "Driver"
     )]
     provider_volume: PathBuf,
-    /// Socket's file name; `<name>.sock` serves SecretProviderClasses with `provider: <name>`
+    /// File name of the socket; `<name>.sock` serves SecretProviderClasses with `provider: <name>`
     #[arg(long, value_name = "NAME", default_value = "aws.sock", value_parser = socket_name, help_heading = "Driver")]
     socket_name: String,
-    /// Users who may call the socket; the driver is root
+    /// User ids that may call the socket; the driver runs as root (0)
     #[arg(long, value_name = "UID", default_value = "0", value_delimiter = ',', help_heading = "Driver")]
     allowed_uids: Vec<u32>,
-    /// The driver writes the files; with =false Latchkey does, in place and at once
+    /// Let the driver write the files; with =false, Latchkey writes them itself, and updates them as soon as a value changes
     #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Driver")]
     driver_writes_secrets: bool,
-    /// kubelet's folder, used with --driver-writes-secrets=false only
+    /// kubelet's root folder; used only with --driver-writes-secrets=false
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/kubelet", help_heading = "Driver")]
     kubelet_path: PathBuf,
-    /// Longest that one mount may take; keep it well under kubelet's two minutes
+    /// Maximum time for one mount; keep it well below kubelet's two minutes
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = positive_duration, help_heading = "Driver")]
     mount_timeout: Duration,
 
-    /// Region of classes that name none [env: AWS_REGION]
+    /// Region for classes that do not name one [env: AWS_REGION]
     #[arg(long, value_name = "REGION", value_parser = optional_region, help_heading = "AWS")]
     region: Option<OptionalRegion>,
-    /// Region of this pod's node, from the downward API; used after --region
+    /// Region of the node, from the downward API; used if --region is not set
     #[arg(long, value_name = "REGION", value_parser = optional_region, help_heading = "AWS")]
     pod_region: Option<OptionalRegion>,
-    /// Regions that may be read from, as patterns such as eu-*,us-east-1 [default: every Region]
+    /// Regions that may be read, as patterns such as eu-*,us-east-1 [default: every Region]
     #[arg(long, value_name = "PATTERNS", value_parser = allowed_regions, help_heading = "AWS")]
     allowed_regions: Option<AllowedRegions>,
-    /// Most AWS calls at once
+    /// Maximum number of concurrent AWS calls
     #[arg(long, value_name = "COUNT", default_value = "96", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "AWS")]
     max_aws_calls: usize,
-    /// Longest that one Region may take for a read, retries included
+    /// Maximum time for a read in one Region, including retries
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = positive_duration, help_heading = "AWS")]
     region_timeout: Duration,
 
-    /// How old a served value may be: it is read again once in this time
+    /// Maximum age of a served value; each value is read again once per interval
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = poll_interval, help_heading = "Rotation and outages")]
     rotation_poll_interval: Duration,
-    /// Shortest refreshInterval of a SecretProviderClass
+    /// Minimum refreshInterval of a SecretProviderClass
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = poll_interval, help_heading = "Rotation and outages")]
     min_refresh_interval: Duration,
-    /// Longest refreshInterval of a SecretProviderClass
+    /// Maximum refreshInterval of a SecretProviderClass
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = positive_duration, help_heading = "Rotation and outages")]
     max_refresh_interval: Duration,
-    /// How old a value may be while AWS fails; 0 serves none then
+    /// Maximum age of a value while AWS is failing; 0 serves no stale values
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = any_duration, help_heading = "Rotation and outages")]
     max_stale: AnyDuration,
-    /// A value that no mount has asked for this long is dropped and no longer polled
+    /// Stop polling a value, and drop it, when no mount has used it for this long
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = positive_duration, help_heading = "Rotation and outages")]
     idle_after: Duration,
-    /// Most memory for values [default: a part of --memory-limit, 30 MiB of 128]
+    /// Maximum memory for cached values [default: a share of --memory-limit, 30 MiB of 128 MiB]
     #[arg(long, value_name = "BYTES", value_parser = optional_bytes, help_heading = "Rotation and outages")]
     cache_max_bytes: Option<OptionalBytes>,
 
-    /// Longest use of credentials: a revoked trust ends within it. STS gives sessions of 15 minutes to 1 hour
+    /// Maximum age of credentials; a revoked trust takes effect within this time. STS sessions last 15 minutes to 1 hour
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
     max_credential_age: Duration,
-    /// Whether a SecretProviderClass may name its IRSA role itself (roleArn)
+    /// Allow a SecretProviderClass to name its own IRSA role (roleArn)
     #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
     allow_role_arn: bool,
-    /// Roles that a SecretProviderClass may name (roleArn, assumeRoleArn): patterns over the whole ARN with * and ?, separated by commas [default: any; IAM decides]
+    /// Roles that a SecretProviderClass may name (roleArn, assumeRoleArn), as comma-separated patterns that match the whole ARN; * and ? are wildcards [default: any role; IAM decides]
     #[arg(long, value_name = "PATTERNS", value_parser = role_patterns, help_heading = "Identity")]
     allowed_roles: Option<AllowedRoles>,
-    /// The Pod Identity agent's URL [default: its link-local IPv4 and IPv6 addresses]
+    /// URL of the Pod Identity agent [default: its link-local IPv4 and IPv6 addresses]
     #[arg(long, value_name = "URL", help_heading = "Identity")]
     pod_identity_endpoint: Option<String>,
-    /// Longest wait for the Pod Identity agent [default: 10s]
+    /// Timeout for calls to the Pod Identity agent [default: 10s]
     #[arg(long, value_name = "DURATION", value_parser = optional_duration, help_heading = "Identity")]
     pod_identity_http_timeout: Option<OptionalDuration>,
-    /// Who shares what was read by EKS Pod Identity: the pods of a service account, or nobody
+    /// Which pods share credentials and values read with EKS Pod Identity
     #[arg(
         long,
         value_name = "SCOPE",
@@ -110,56 +110,56 @@ pub struct ServeArgs {
         help_heading = "Identity"
     )]
     pod_identity_cache_scope: CacheScope,
-    /// The node's name, to read its Region where nothing else names one
+    /// Name of the node; its Region is read from its labels if nothing else names one
     #[arg(long, value_name = "NAME", help_heading = "Kubernetes")]
     node_name: Option<String>,
-    /// A kubeconfig file [default: the pod's service account, else KUBECONFIG]
+    /// Kubeconfig file [default: the pod's service account, otherwise KUBECONFIG]
     #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
     kubeconfig: Option<PathBuf>,
 
-    /// The container's memory limit, which is divided among values, mounts and volumes
+    /// Memory limit of the container; divided among values, mounts and volumes
     #[arg(long, value_name = "BYTES", default_value = "134217728", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
     memory_limit: usize,
-    /// Most mounts under way at once; one namespace gets half of them
+    /// Maximum number of concurrent mounts; one namespace may use at most half of them
     #[arg(long, value_name = "COUNT", default_value = "256", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
     max_mounts: usize,
-    /// Most files of one SecretProviderClass
+    /// Maximum number of files in one SecretProviderClass
     #[arg(long, value_name = "COUNT", default_value = "500", help_heading = "Limits")]
     max_objects: usize,
-    /// Longest JMESPath expression, at most 1024
+    /// Maximum length of a JMESPath expression, up to 1024
     #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = expression_bytes, help_heading = "Limits")]
     max_expression_bytes: usize,
-    /// Most bytes of a mount's files; the driver's own limit is --max-call-recv-msg-size, 4 MiB
+    /// Maximum total size of one mount's files; the driver has its own limit, --max-call-recv-msg-size (4 MiB)
     #[arg(long, value_name = "BYTES", default_value = "4194304", help_heading = "Limits")]
     max_response_bytes: usize,
 
-    /// Where /healthz and /readyz are served; "off" serves none
+    /// Address that serves /healthz and /readyz; "off" disables them
     #[arg(long, value_name = "ADDRESS", default_value = ":8989", value_parser = http_address, help_heading = "Probes")]
     http_address: HttpAddress,
     #[command(flatten)]
     log: LogArgs,
 
-    /// Part of the user agent: the version of the EKS add-on
+    /// Version of the EKS add-on; becomes part of the user agent
     #[arg(long, value_name = "VERSION", help_heading = "Accepted for manifests of AWS's own provider")]
     eks_addon_version: Option<String>,
-    /// No effect: a service account is read rarely enough to need no limit
+    /// No effect: Latchkey reads service accounts too rarely to need a rate limit
     #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
     qps: Option<f64>,
-    /// No effect, like --qps
+    /// No effect; see --qps
     #[arg(long, value_name = "COUNT", help_heading = "Accepted for manifests of AWS's own provider")]
     burst: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum CacheScope {
-    /// Each pod asks for itself, for policies that tell pods apart by their session tags
+    /// Each pod has its own session, for policies that use the session tags of single pods
     Pod,
-    /// The pods of a service account share; CloudTrail names one of them
+    /// All pods of a service account share one session; CloudTrail names one of those pods
     Serviceaccount,
 }
 
-// Values that may be empty, because an unset chart value or an absent label
-// arrives as an empty text.
+// These values may be empty: an unset chart value or a missing label arrives as
+// an empty string.
 #[derive(Clone, Debug)]
 struct OptionalRegion(Option<Region>);
 #[derive(Clone, Debug)]
@@ -176,16 +176,15 @@ struct AllowedRoles(Option<RolePatterns>);
 struct HttpAddress(Option<SocketAddr>);
 
 impl ServeArgs {
-    /// How to log.
     pub fn log(&self) -> &LogArgs {
         &self.log
     }
 
-    /// What to serve.
+    /// Combines the flags with `AWS_REGION` and `AWS_CA_BUNDLE`.
     ///
     /// # Errors
-    /// When an environment variable of AWS, or the agent's URL, has no usable value, or
-    /// two flags contradict each other.
+    /// If `AWS_REGION` or the agent's URL is invalid, or if two flags contradict
+    /// each other.
     pub fn config(&self) -> anyhow::Result<Config> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let flag = |region: &Option<OptionalRegion>| region.as_ref().and_then(|region| region.0.clone());
@@ -194,7 +193,7 @@ impl ServeArgs {
             None => None,
         };
         if let Some(url) = &self.pod_identity_endpoint {
-            // Not by clap, which shows what it refuses: a URL may hold a password.
+            // clap would print the rejected value, and a URL may contain a password.
             check_agent(url).context("--pod-identity-endpoint (LATCHKEY_POD_IDENTITY_ENDPOINT)")?;
         }
         let default_region = flag(&self.region).or(aws_region).or_else(|| flag(&self.pod_region));
@@ -203,13 +202,13 @@ impl ServeArgs {
             && !allowed.allow(region)
         {
             bail!(
-                "Region {region} of classes that name none is not allowed (--allowed-regions={allowed}); change one of them"
+                "the default Region {region} is not allowed (--allowed-regions={allowed}); change the Region or the flag"
             );
         }
         if self.min_refresh_interval > self.max_refresh_interval {
-            let (least, most) =
+            let (min, max) =
                 (show_duration(self.min_refresh_interval), show_duration(self.max_refresh_interval));
-            bail!("--min-refresh-interval {least} is longer than --max-refresh-interval {most}");
+            bail!("--min-refresh-interval {min} is longer than --max-refresh-interval {max}");
         }
         let agent =
             self.pod_identity_endpoint.as_deref().map_or_else(AgentSettings::default, AgentSettings::at);
@@ -285,7 +284,7 @@ fn optional_bytes(text: &str) -> Result<OptionalBytes, String> {
     if text.is_empty() {
         return Ok(OptionalBytes(None));
     }
-    let bytes = text.parse().map_err(|_| "a number of bytes is expected".to_owned());
+    let bytes = text.parse().map_err(|_| "expected a number of bytes".to_owned());
     bytes.map(|bytes| OptionalBytes(Some(bytes)))
 }
 
@@ -294,26 +293,24 @@ fn allowed_regions(text: &str) -> Result<AllowedRegions, String> {
 }
 
 fn boolean(text: &str) -> Result<bool, String> {
-    parse_bool(text).ok_or_else(|| "true or false is expected".to_owned())
+    parse_bool(text).ok_or_else(|| "expected true or false".to_owned())
 }
 
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "a duration such as 250ms, 90s or 1m30s is expected".to_owned())
+        .ok_or_else(|| "expected a duration such as 250ms, 90s or 1m30s".to_owned())
 }
 
 pub(super) fn any_duration(text: &str) -> Result<AnyDuration, String> {
-    parse_duration(text)
-        .map(AnyDuration)
-        .ok_or_else(|| "a duration such as 90s, 1h or 0 is expected".to_owned())
+    parse_duration(text).map(AnyDuration).ok_or_else(|| "expected a duration such as 90s, 1h or 0".to_owned())
 }
 
-/// AWS is asked once an interval for each value: below this it gets expensive.
+/// Each value costs one AWS call per interval, so shorter intervals get expensive.
 pub(super) fn poll_interval(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .filter(|interval| *interval >= Duration::from_secs(1))
-        .ok_or_else(|| "a duration of at least 1s, such as 2m, is expected".to_owned())
+        .ok_or_else(|| "expected a duration of at least 1s, such as 2m".to_owned())
 }
 
 fn optional_duration(text: &str) -> Result<OptionalDuration, String> {
@@ -323,8 +320,8 @@ fn optional_duration(text: &str) -> Result<OptionalDuration, String> {
     positive_duration(text).map(|duration| OptionalDuration(Some(duration)))
 }
 
-/// The driver finds a provider by `<name>.sock`, the name of at most 30
-/// letters, digits, `-` and `_`.
+/// The driver finds a provider by `<name>.sock`; the name has at most 30 letters,
+/// digits, `-` and `_`.
 fn socket_name(text: &str) -> Result<String, String> {
     let name = text.strip_suffix(".sock").filter(|name| {
         !name.is_empty()
@@ -332,14 +329,14 @@ fn socket_name(text: &str) -> Result<String, String> {
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     });
     name.map(|_| text.to_owned())
-        .ok_or_else(|| "<name>.sock is expected, the name of at most 30 letters, digits, - and _".to_owned())
+        .ok_or_else(|| "expected <name>.sock, with a name of at most 30 letters, digits, - and _".to_owned())
 }
 
 fn role_patterns(text: &str) -> Result<AllowedRoles, String> {
     RolePatterns::parse(text).map(AllowedRoles)
 }
 
-/// The agent is on the node, and speaks HTTP only.
+/// The agent runs on the node and speaks HTTP only.
 fn check_agent(url: &str) -> anyhow::Result<()> {
     check_endpoint(url)?;
     anyhow::ensure!(url.starts_with("http://"), "must be an http:// URL");
@@ -350,16 +347,17 @@ fn expression_bytes(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|bytes| (1..=1024).contains(bytes))
-        .ok_or_else(|| "1 to 1024 is expected".to_owned())
+        .ok_or_else(|| "expected a number from 1 to 1024".to_owned())
 }
 
-/// `:8989` is every address, as in Go.
+/// `:8989` listens on every address, as in Go.
 fn http_address(text: &str) -> Result<HttpAddress, String> {
     if matches!(text, "" | "off") {
         return Ok(HttpAddress(None));
     }
     let address = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-    address.parse().map(|address| HttpAddress(Some(address))).map_err(|_| {
-        "an address such as :8989, 127.0.0.1:8989 or [::1]:8989 is expected, or \"off\"".to_owned()
-    })
+    address
+        .parse()
+        .map(|address| HttpAddress(Some(address)))
+        .map_err(|_| "expected \"off\" or an address such as :8989, 127.0.0.1:8989 or [::1]:8989".to_owned())
 }

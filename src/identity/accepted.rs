@@ -1,5 +1,5 @@
-//! The tokens of each principal: those that AWS has accepted, and those that
-//! serve the poller.
+//! The tokens of each principal that AWS has accepted, and those that the poller
+//! uses.
 
 use std::{
     collections::HashMap,
@@ -11,29 +11,28 @@ use tokio::time::Instant;
 use super::Proof;
 use crate::model::{principal::Principal, token::TokenDigest};
 
-/// Tokens of one principal that are remembered as accepted: more than a node's
-/// pods bring in a token's life.
+/// Maximum number of accepted tokens remembered for one principal: more than a
+/// node's pods use within a token's lifetime.
 const MAX_ACCEPTED: usize = 1024;
 
-/// What is known of each principal that AWS has accepted once.
 #[derive(Default)]
 pub(super) struct Accepted {
     known: Mutex<HashMap<Principal, Known>>,
 }
 
 struct Known {
-    /// The tokens that AWS has accepted, and when they expire.
+    /// The accepted tokens, and when each expires.
     accepted: HashMap<TokenDigest, u64>,
-    /// The one of them that lives longest.
+    /// The accepted token that expires last.
     proof: Proof,
-    /// A newer one that the cluster's keys have verified.
+    /// A newer token that the cluster's keys have verified.
     verified: Option<Proof>,
-    /// When the credentials run out; `None` once that was told.
+    /// When the credentials run out; `None` once `run_out` has reported it.
     renew_at: Option<Instant>,
 }
 
 impl Accepted {
-    /// AWS gave credentials, good until `renew_at`, for this token.
+    /// Records that AWS returned credentials for this token, valid until `renew_at`.
     pub(super) fn accept(&self, principal: &Principal, proof: &Proof, renew_at: Instant, now: u64) {
         let mut all = self.known();
         all.retain(|_, known| known.newest().expires_at > now);
@@ -56,12 +55,12 @@ impl Accepted {
         known.accepted.insert(proof.token.digest(), proof.expires_at);
     }
 
-    /// Whether AWS has accepted this very token for the principal.
+    /// Whether AWS has accepted this same token for the principal.
     pub(super) fn has(&self, principal: &Principal, proof: &Proof) -> bool {
         self.known().get(principal).is_some_and(|known| known.accepted.contains_key(&proof.token.digest()))
     }
 
-    /// A mount brought this token, which the cluster's keys have verified.
+    /// Records a mount's token that the cluster's keys have verified.
     pub(super) fn offer(&self, principal: &Principal, proof: &Proof) {
         if let Some(known) = self.known().get_mut(principal)
             && proof.expires_at > known.newest().expires_at
@@ -70,7 +69,7 @@ impl Accepted {
         }
     }
 
-    /// The tokens that are still valid, the newest first and the accepted one last.
+    /// The unexpired tokens: the newest first, the accepted one last.
     pub(super) fn tokens(&self, principal: &Principal, now: u64) -> Vec<Proof> {
         let known = self.known();
         let Some(known) = known.get(principal) else { return Vec::new() };
@@ -78,14 +77,14 @@ impl Accepted {
         tokens.filter(|proof| proof.expires_at > now).cloned().collect()
     }
 
-    /// AWS does not accept the token that a mount offered.
+    /// Drops an offered token that AWS does not accept.
     pub(super) fn refuse(&self, principal: &Principal, token: TokenDigest) {
         if let Some(known) = self.known().get_mut(principal) {
             known.verified.take_if(|proof| proof.token.digest() == token);
         }
     }
 
-    /// The principals whose credentials have run out; each is told once.
+    /// The principals whose credentials have run out. Reports each only once.
     pub(super) fn run_out(&self, now: Instant) -> Vec<Principal> {
         let mut known = self.known();
         let run_out = known.iter_mut().filter_map(|(principal, known)| {

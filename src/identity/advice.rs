@@ -1,5 +1,6 @@
-//! What a person does about credentials that are not given: AWS's own words, and
-//! where they leave it open, the policies that the way of this identity needs.
+//! What to do when STS or the agent returns no credentials. The advice comes from
+//! AWS's message or, if that does not help, lists the policies that this kind of
+//! identity needs.
 
 use crate::{
     aws::{Advice, AwsFailure, Denial, FailureKind, Policy},
@@ -9,7 +10,7 @@ use crate::{
     },
 };
 
-/// What to do about refused credentials of `principal`, as the end of a message.
+/// The advice about `failure`, to append to its message.
 pub(super) fn of(principal: &Principal, failure: &AwsFailure) -> String {
     let denial = match failure.advice.as_deref() {
         Some(Advice::Known(advice)) => return format!("; {advice}"),
@@ -22,14 +23,14 @@ pub(super) fn of(principal: &Principal, failure: &AwsFailure) -> String {
         return format!("; {}", denial.told(failure.operation, "the role"));
     }
     match (&principal.assumed, &principal.means) {
-        // Of its own credentials, if they are refused, the own principal tells.
+        // If the service account's own credentials failed, `principal` is its base.
         (Some(role), _) => of_chain(principal, role, failure, denial),
         (None, Means::Irsa { role }) => of_irsa(principal, role, failure.kind),
         (None, Means::PodIdentity { .. }) => of_pod_identity(principal, failure.kind, denial),
     }
 }
 
-/// Whether AWS blames a policy that no advice about roles and trust would mend.
+/// Whether AWS blames a policy that advice about roles and trust would not fix.
 fn blames_another(denial: &Denial) -> bool {
     let other = denial.policy().is_some_and(|policy| match policy {
         Policy::Identity | Policy::Resource | Policy::RoleTrust => false,
@@ -46,10 +47,10 @@ fn of_irsa(principal: &Principal, role: &RoleArn, kind: FailureKind) -> String {
     let (namespace, account) = principal.service_account();
     match kind {
         FailureKind::Denied => format!(
-            ". The trust policy of {role} must allow sts:AssumeRoleWithWebIdentity to this cluster's OIDC provider with the condition \"<issuer>:sub\" = \"system:serviceaccount:{namespace}:{account}\"; also check that the role exists"
+            ". The trust policy of {role} must allow this cluster's OIDC provider to call sts:AssumeRoleWithWebIdentity, with the condition \"<issuer>:sub\" = \"system:serviceaccount:{namespace}:{account}\"; also check that the role exists"
         ),
         FailureKind::TokenRefused => {
-            ". The cluster's OIDC issuer must be an IAM identity provider of the role's account, with audience sts.amazonaws.com".to_owned()
+            ". The cluster's OIDC issuer must be an IAM identity provider of the role's account, with the audience sts.amazonaws.com".to_owned()
         }
         _ => String::new(),
     }
@@ -58,22 +59,22 @@ fn of_irsa(principal: &Principal, role: &RoleArn, kind: FailureKind) -> String {
 fn of_pod_identity(principal: &Principal, kind: FailureKind, denial: Option<&Denial>) -> String {
     let (namespace, account) = principal.service_account();
     if denial.is_some_and(|denial| denial.action().starts_with("eks-auth:")) {
-        return ". The role of this node, not the pod's, must allow eks-auth:AssumeRoleForPodIdentity (AWS's policy AmazonEKSWorkerNodePolicy does)".to_owned();
+        return ". The role of this node, not the pod's role, must allow eks-auth:AssumeRoleForPodIdentity (AWS's policy AmazonEKSWorkerNodePolicy does)".to_owned();
     }
     match kind {
         FailureKind::Denied | FailureKind::NotFound => format!(
             ". A Pod Identity association for service account {namespace}/{account} must exist in this cluster, and its role must trust pods.eks.amazonaws.com with sts:AssumeRole and sts:TagSession"
         ),
         FailureKind::TokenRefused => {
-            ". EKS does not take the pod's token: kubelet brings a new one when it tries again. If it lasts, the agent on this node is of another cluster, or the cluster is not an EKS one".to_owned()
+            ". EKS rejected the pod's token: kubelet will send a new one when it retries. If this persists, the agent on this node belongs to another cluster, or this is not an EKS cluster".to_owned()
         }
-        FailureKind::Outage => ". Is the eks-pod-identity-agent running on this node, and does it reach EKS (its log tells)?".to_owned(),
+        FailureKind::Outage => ". Check that the eks-pod-identity-agent is running on this node, and check its log for errors reaching EKS".to_owned(),
         _ => String::new(),
     }
 }
 
-/// Of a role that the service account takes on: AWS's message tells which action
-/// is missing, and often in which policy.
+/// For a role that the service account assumes. AWS's message names the missing
+/// action, and often the policy.
 fn of_chain(
     principal: &Principal,
     role: &AssumedRole,
@@ -87,7 +88,7 @@ fn of_chain(
     let base = base_role(principal, &failure.message);
     if denial.is_some_and(|denial| denial.action() == "sts:TagSession") {
         return format!(
-            ". EKS Pod Identity's session tags are passed on to {target}: its trust policy must allow {base} sts:TagSession beside sts:AssumeRole, and so must the policy of that role; an association with disableSessionTags has no such tags"
+            ". EKS Pod Identity passes its session tags on to {target}: the trust policy of that role must allow {base} to call sts:TagSession as well as sts:AssumeRole, and the policy of {base} must allow both too; disableSessionTags on the association turns the tags off"
         );
     }
     let tags = match principal.means {
@@ -96,13 +97,12 @@ fn of_chain(
     };
     let grant = format!("the policy of {base} must allow sts:AssumeRole{tags} on {target}");
     let external_id = match role.external_id {
-        Some(_) => "if it asks for an external id (sts:ExternalId), for the one of assumeRoleExternalId",
-        None => {
-            "if it asks for an external id (sts:ExternalId), the class must give it as assumeRoleExternalId"
-        }
+        Some(_) => "if it requires an external id (sts:ExternalId), with the one in assumeRoleExternalId",
+        None => "if it requires an external id (sts:ExternalId), set it as assumeRoleExternalId in the class",
     };
-    let trust =
-        format!("the trust policy of {target} must allow {base} sts:AssumeRole{tags} ({external_id})");
+    let trust = format!(
+        "the trust policy of {target} must allow {base} to call sts:AssumeRole{tags} ({external_id})"
+    );
     match denial.and_then(Denial::policy) {
         Some(Policy::Identity) => format!(". Missing: {grant}"),
         Some(Policy::Resource | Policy::RoleTrust) => format!(". Missing: {trust}"),
@@ -110,7 +110,7 @@ fn of_chain(
     }
 }
 
-/// The role whose credentials asked: the one of IRSA, or the one that AWS names
+/// The role that made the call: the IRSA role, or the one in AWS's message
 /// (`User: arn:aws:sts::111122223333:assumed-role/<role>/<session> is not …`).
 fn base_role(principal: &Principal, message: &str) -> String {
     if let Means::Irsa { role } = &principal.means {

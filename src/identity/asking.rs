@@ -1,5 +1,5 @@
-//! Who a request's pod is: from its tokens and its class to the principal, and
-//! whether it may be given what that principal has.
+//! Determines the principal of a request's pod from its tokens and its class, and
+//! whether the pod may use that principal's credentials and values.
 
 use super::{Identity, IdentityError, Proof, keys::Verdict};
 use crate::{
@@ -22,11 +22,11 @@ pub(super) struct Asking<'a> {
 }
 
 impl Identity {
-    /// The principal that the request's pod acts as, and what proves it. Nothing is
-    /// given for that proof before it was [admitted](Self::admit).
+    /// Returns the principal that the request's pod acts as, and the proof. The proof
+    /// is worth nothing until it is [admitted](Self::admit).
     ///
     /// # Errors
-    /// When the pod has no identity, or its token is not its own.
+    /// If the pod has no identity, or its token does not belong to it.
     pub async fn principal(
         &self,
         pod: &Pod,
@@ -50,7 +50,7 @@ impl Identity {
         Ok((principal, proof))
     }
 
-    /// The pod's token for an audience, if it is the pod's own and not known to
+    /// The pod's token for `audience`, if it belongs to the pod and is not known to
     /// be forged.
     async fn proof(&self, asking: &Asking<'_>, audience: &'static str) -> Result<Proof, IdentityError> {
         let now = self.clock.now();
@@ -64,11 +64,11 @@ impl Identity {
         }
     }
 
-    /// Whether this proof may be given what its principal has: it was verified, or
-    /// AWS has accepted this very token. If neither, AWS is asked now.
+    /// Allows this proof to use its principal's credentials and values. If it is
+    /// neither verified nor known to AWS, this asks AWS now.
     ///
     /// # Errors
-    /// What STS or the agent refused, or that they were not reached.
+    /// If STS or the agent refuses, or cannot be reached.
     pub async fn admit(
         &self,
         principal: &Principal,
@@ -81,28 +81,29 @@ impl Identity {
         Ok(())
     }
 
-    /// Whether the proof was verified, or AWS has accepted this very token.
+    /// Whether the proof is verified, or AWS has accepted this same token before.
     pub fn is_known(&self, principal: &Principal, proof: &Proof) -> bool {
         proof.verified || self.accepted.has(principal, proof)
     }
 
-    /// The role for IRSA, and the proof for STS; without a role it is EKS Pod
-    /// Identity, and the proof for its agent.
+    /// The role and the proof for IRSA. No role means EKS Pod Identity; the proof is
+    /// then for its agent.
     async fn role(&self, asking: &Asking<'_>) -> Result<(Option<RoleArn>, Proof), IdentityError> {
         if asking.hints.use_pod_identity == Some(true) {
             return Ok((None, self.proof(asking, POD_IDENTITY_AUDIENCE).await?));
         }
         if let Some(role) = &asking.hints.role_arn {
-            tracing::debug!(pod = %asking.pod, %role, "the role is the SecretProviderClass's roleArn");
+            tracing::debug!(pod = %asking.pod, %role, "using roleArn of the SecretProviderClass");
             return Ok((Some(role.clone()), self.proof(asking, STS_AUDIENCE).await?));
         }
-        // Kubernetes is not asked for a pod that cannot prove who it is.
+        // Check the token before asking Kubernetes, so that a pod without a valid one
+        // costs no call.
         let has_sts = asking.tokens.contains_key(STS_AUDIENCE);
         let has_pod_identity = asking.tokens.contains_key(POD_IDENTITY_AUDIENCE);
         let first = if has_pod_identity && !has_sts { POD_IDENTITY_AUDIENCE } else { STS_AUDIENCE };
         let proof = self.proof(asking, first).await?;
-        // Only a successful read may lead to Pod Identity: a forbidden or failed
-        // one never means "no annotation".
+        // Only a successful read may lead to Pod Identity. A failed one never means
+        // "no annotation".
         let pod = asking.pod;
         let annotated = self.roles.of(&pod.namespace, &pod.service_account, proof.account_uid()).await?;
         let account = || format!("{}/{}", pod.namespace, pod.service_account);

@@ -2,52 +2,42 @@
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html>
 
-use std::time::Duration;
-
 use aws_sdk_sts::{Client, config::Builder};
 
 use super::{
     Fetched,
-    sts::{Question, Sts, session_seconds},
+    sts::{Question, Sts, Terms, session_seconds},
 };
 use crate::{
-    aws::{Aws, AwsFailure, Effort},
-    model::{
-        arn::{Regions, RoleArn},
-        principal::role_session_name,
-        token::Token,
-    },
+    aws::AwsFailure,
+    model::{arn::RoleArn, principal::role_session_name, token::Token},
 };
 
 const OPERATION: &str = "sts:AssumeRoleWithWebIdentity";
 
-/// The service account and its role.
 pub(super) struct Who<'a> {
     pub(super) namespace: &'a str,
     pub(super) service_account: &'a str,
     pub(super) role: &'a RoleArn,
 }
 
-/// Takes on the service account's own role.
+/// Assumes the service account's own role.
 pub(super) async fn assume(
     sts: &Sts,
-    aws: &Aws,
-    regions: &Regions,
     who: &Who<'_>,
     token: &Token,
-    age: Duration,
-    effort: &Effort,
+    terms: Terms<'_>,
 ) -> Result<Fetched, AwsFailure> {
-    let question = Question { operation: OPERATION, namespace: who.namespace, regions, effort };
-    sts.ask(aws, &question, move |client: Client| async move {
+    let question = Question { operation: OPERATION, namespace: who.namespace, terms };
+    sts.ask(&question, move |client: Client| async move {
         let answer = client
             .assume_role_with_web_identity()
             .role_arn(who.role.as_str())
             .role_session_name(role_session_name(who.namespace, who.service_account))
             .web_identity_token(token.expose())
-            .duration_seconds(session_seconds(age))
+            .duration_seconds(session_seconds(terms.age))
             .customize()
-            .config_override(Builder::new().retry_config(effort.retries()))
+            .config_override(Builder::new().retry_config(terms.effort.retries()))
             .send()
             .await?;
         Ok(answer.credentials)

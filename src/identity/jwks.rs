@@ -1,12 +1,12 @@
-//! The keys that a cluster signs its tokens with (a JSON Web Key Set, RFC 7517),
-//! and whether one of them signed a token.
+//! A cluster's token-signing keys (a JSON Web Key Set, RFC 7517), and whether one of
+//! them signed a token.
 
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
 use crate::model::token::{Parts, Token};
 
-/// The most keys that are read; a cluster has two while it changes them.
+/// Maximum number of keys read. A cluster has two during a key rotation.
 const MAX_KEYS: usize = 64;
 
 const RSA: &[Algorithm] = &[
@@ -20,38 +20,37 @@ const RSA: &[Algorithm] = &[
 
 const ELLIPTIC: &[Algorithm] = &[Algorithm::ES256, Algorithm::ES384];
 
-/// A cluster's keys.
 #[derive(Debug)]
 pub(super) struct KeySet(Vec<Key>);
 
 #[derive(Debug)]
 struct Key {
     id: String,
-    /// `None` for a key of a kind that cannot be used here.
+    /// `None` for an unsupported key.
     usable: Option<UsableKey>,
 }
 
 #[derive(Debug)]
 struct UsableKey {
-    /// What this very key may be used with, whatever a token says.
+    /// The algorithms of this key, whatever a token claims.
     algorithms: Vec<Algorithm>,
     key: DecodingKey,
 }
 
-/// What the keys say of a token.
+/// The result of checking a token's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Signature {
-    /// One of them signed it.
+    /// One of the keys signed it.
     Good,
-    /// It names a key that is not among them.
+    /// It names a key that is not in the set.
     UnknownKey,
-    /// It names a key of a kind that cannot be used here.
+    /// It names an unsupported key.
     UnusableKey,
-    /// The key that it names did not sign it.
+    /// It was not signed by the key that it names.
     Bad,
 }
 
-/// How a token says that it is signed.
+/// The signature header of a token.
 #[derive(Debug)]
 pub(super) struct Header {
     algorithm: Algorithm,
@@ -59,62 +58,59 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads what any token of a cluster says, whatever its keys are: an algorithm
-    /// with a public key, the key's id, and no extension.
-    ///
-    /// # Errors
-    /// What is wrong with it.
+    /// Parses the header. Tokens of every cluster have an algorithm with a public key,
+    /// the key's id, and no extensions; anything else is an error.
     pub(super) fn of(token: &Token) -> Result<Self, &'static str> {
         #[derive(Deserialize)]
-        struct Said {
+        struct Fields {
             alg: String,
             kid: Option<String>,
-            /// Extensions that the reader must understand; none is understood here.
-            #[serde(rename = "crit", default, deserialize_with = "is_there")]
+            /// Extensions that the reader must support; none is supported here.
+            #[serde(rename = "crit", default, deserialize_with = "is_present")]
             has_extensions: bool,
         }
         let json = token.parts().and_then(|parts| parts.header()).ok_or("it is not a JWT")?;
-        let said: Said =
-            serde_json::from_slice(&json).map_err(|_| "its header is not that of a signed token")?;
-        if said.has_extensions {
-            return Err("its header has extensions (crit), which no cluster's token has");
+        let fields: Fields =
+            serde_json::from_slice(&json).map_err(|_| "its header is not the header of a signed token")?;
+        if fields.has_extensions {
+            return Err("its header has extensions (crit), which a cluster's tokens never have");
         }
-        let algorithm = said.alg.parse().ok().filter(|alg| RSA.contains(alg) || ELLIPTIC.contains(alg));
+        let algorithm = fields.alg.parse().ok().filter(|alg| RSA.contains(alg) || ELLIPTIC.contains(alg));
         let algorithm =
-            algorithm.ok_or("it is not signed by an algorithm that a cluster uses (RS, PS or ES)")?;
-        let key = said.kid.ok_or("it does not name the key that signed it (kid)")?;
+            algorithm.ok_or("its signature algorithm is not one that clusters use (RS, PS or ES)")?;
+        let key = fields.kid.ok_or("it does not name the key that signed it (kid)")?;
         Ok(Self { algorithm, key })
     }
 }
 
-fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 impl KeySet {
-    /// Reads a key set. Keys that cannot be used stay known by their id only.
+    /// Parses a key set. Of an unsupported key, only the id is kept.
     ///
     /// # Errors
-    /// When it is no key set, or has no key with an id.
+    /// If `json` is not a key set, or has no key with an id.
     pub(super) fn parse(json: &[u8]) -> Result<Self, &'static str> {
         #[derive(Deserialize)]
         struct Set {
             keys: Vec<serde_json::Value>,
         }
-        let set: Set = serde_json::from_slice(json).map_err(|_| "it is no JSON Web Key Set")?;
-        // A key of an odd form is passed over: the others are as good as before.
+        let set: Set = serde_json::from_slice(json).map_err(|_| "it is not a JSON Web Key Set")?;
+        // Skip a malformed key: the others are still good.
         let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
         let keys: Vec<Key> =
             keys.take(MAX_KEYS).map(|jwk| Key { usable: jwk.usable(), id: jwk.kid }).collect();
         if keys.is_empty() { Err("it has no key") } else { Ok(Self(keys)) }
     }
 
-    /// How many keys can be used.
+    /// The number of supported keys.
     pub(super) fn usable(&self) -> usize {
         self.0.iter().filter(|key| key.usable.is_some()).count()
     }
 
-    /// Whether the key that the token names signed it.
+    /// Checks whether the key that the token names signed it.
     pub(super) fn check(&self, token: &Token, header: &Header) -> Signature {
         let mut found = Signature::UnknownKey;
         for key in self.0.iter().filter(|key| key.id == header.key) {
@@ -137,7 +133,7 @@ impl UsableKey {
     }
 }
 
-/// A key as the API server writes it.
+/// A key in the API server's format.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -171,13 +167,13 @@ impl Jwk {
         (!algorithms.is_empty()).then_some(UsableKey { algorithms, key })
     }
 
-    /// Sizes are aws-lc's to judge: 2048 to 8192 bits.
+    /// aws-lc checks the size: 2048 to 8192 bits.
     fn rsa(&self) -> Option<DecodingKey> {
         let (n, e) = (number(self.n.as_deref()?)?, number(self.e.as_deref()?)?);
         Some(DecodingKey::from_rsa_raw_components(&n, &e))
     }
 
-    /// A point of two coordinates; whether it is on the curve is aws-lc's to judge.
+    /// A point with coordinates of `bytes` each. aws-lc checks that it is on the curve.
     fn elliptic(&self, bytes: usize) -> Option<DecodingKey> {
         let (x, y) = (self.x.as_deref()?, self.y.as_deref()?);
         let fits = |text: &str| decode(text).is_some_and(|number| number.len() == bytes);
@@ -185,7 +181,7 @@ impl Jwk {
     }
 }
 
-/// A number without leading zeros, which aws-lc refuses.
+/// Decodes a number without its leading zeros, which aws-lc rejects.
 fn number(text: &str) -> Option<Vec<u8>> {
     let bytes = decode(text)?;
     let start = bytes.iter().position(|byte| *byte != 0)?;

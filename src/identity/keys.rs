@@ -1,5 +1,5 @@
-//! The cluster's token-signing keys, kept: when they are read again, which tokens
-//! they have verified, and what is done while Kubernetes does not give them.
+//! Caches the cluster's token-signing keys: when to read them again, which tokens
+//! they have verified, and what to do while they cannot be read.
 
 use std::{
     collections::HashMap,
@@ -18,27 +18,26 @@ use crate::{
     },
 };
 
-/// After this time the keys are read again, so that one which the cluster has
-/// taken away counts as long as a pod's credentials do, and no longer.
+/// How often the keys are read again. A key that the cluster has removed stays
+/// valid no longer than a pod's credentials do.
 const REFRESH: Duration = Duration::from_secs(15 * 60);
-/// How long keys still count while Kubernetes does not give newer ones. Tokens
-/// come from the same API server: while all of it is down there are no new ones,
-/// and the old ones live for a day at most. Where only Latchkey cannot read the
-/// keys, AWS judges from then on.
+/// How long the keys stay valid while they cannot be read again. Tokens come from
+/// the same API server: while it is down, it issues no new ones, and the old ones
+/// expire within a day. If only Latchkey cannot read the keys, AWS verifies tokens
+/// after this time.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Shortest time between two reads, however many tokens name unknown keys.
+/// Minimum time between two reads, no matter how many tokens name unknown keys.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Most doublings of the pause after failures.
+/// How often the pause may double after failures.
 const MAX_DOUBLINGS: u32 = 4;
-/// Verified tokens that are remembered. A node has some hundred pods, with a new
-/// token each in most of an hour; only true tokens get in here.
+/// Maximum number of verified tokens remembered. A node has a few hundred pods, and
+/// each gets about one token per hour. Forged tokens are never added.
 const MAX_VERIFIED: usize = 4096;
 
-/// The cluster's keys.
 pub(super) struct Keys {
     cluster: Arc<Cluster>,
     state: Mutex<State>,
-    /// Held by the one who reads.
+    /// Held while reading.
     turn: tokio::sync::Mutex<()>,
     warning: watch::Sender<Option<String>>,
 }
@@ -46,40 +45,39 @@ pub(super) struct Keys {
 #[derive(Default)]
 struct State {
     held: Option<Held>,
-    /// Reads that have begun, and when the last one did.
+    /// The number of reads started, and the time of the last start.
     reads: u64,
     read_at: Option<Instant>,
-    /// Whether the last one has not ended: it goes on, or its mount was given up.
+    /// Whether the last read has not finished: it is running, or its mount was
+    /// cancelled.
     open: bool,
-    /// Reads in a row that failed.
+    /// Consecutive failed reads.
     failures: u32,
-    /// What the log said last.
+    /// The state that was logged last.
     told: Option<Instead>,
 }
 
-/// Keys as they were read.
 struct Held {
     keys: Arc<KeySet>,
-    /// The number of the read, and when it began.
+    /// The number of the read, and when it started.
     read: u64,
     read_at: Instant,
-    /// Tokens that these keys have verified, and when they expire.
+    /// Tokens that these keys have verified, with their expiry.
     verified: HashMap<TokenDigest, u64>,
 }
 
-/// What the cluster's keys say of a token.
+/// What the cluster's keys say about a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The cluster has signed it.
+    /// The cluster signed it.
     Signed,
-    /// Nobody but AWS can tell.
+    /// Only AWS can decide.
     Unknown,
-    /// The cluster has not signed it; how that is known.
+    /// The cluster did not sign it, for this reason.
     Refused(&'static str),
 }
 
 impl Keys {
-    /// Reads nothing yet.
     pub(super) fn new(cluster: Arc<Cluster>) -> Self {
         Self {
             cluster,
@@ -89,14 +87,14 @@ impl Keys {
         }
     }
 
-    /// What an operator should know: why tokens are not verified as they should
-    /// be, and what that means. `None` while all is well.
+    /// A warning for the operator: why tokens cannot be verified properly, and the
+    /// consequence. `None` while all is well.
     pub(super) fn warning(&self) -> watch::Receiver<Option<String>> {
         self.warning.subscribe()
     }
 
-    /// Whether the cluster has signed the token. One that names an unknown key
-    /// waits until the keys have been read again: in a rotation it is the newest.
+    /// Checks whether the cluster signed the token. If the token names an unknown key,
+    /// reads the keys again first: during a key rotation, the key is new.
     pub(super) async fn check(&self, token: &Token, now: u64) -> Verdict {
         if self.has_verified(token, now) {
             return Verdict::Signed;
@@ -109,10 +107,10 @@ impl Keys {
         if let Some(verdict) = self.look(token, &header, before, now) {
             return verdict;
         }
-        // On the heap, so that a mount which needs no read stays small.
+        // Boxed, so that the future stays small for mounts that need no read.
         Box::pin(async {
             let _turn = self.turn.lock().await;
-            // Whoever had the turn before may have read what is needed.
+            // Another caller may have read the keys in the meantime.
             if let Some(verdict) = self.look(token, &header, before, now) {
                 return verdict;
             }
@@ -126,8 +124,8 @@ impl Keys {
         .await
     }
 
-    /// What is known without a read; `None` when one more than those that had begun
-    /// `before` may tell more.
+    /// The verdict of the cached keys. `None` if a read that starts after the first
+    /// `before` reads could change it.
     fn look(&self, token: &Token, header: &Header, before: u64, now: u64) -> Option<Verdict> {
         let (keys, read, failing) = {
             let state = self.state();
@@ -143,16 +141,16 @@ impl Keys {
                 Some(Verdict::Signed)
             }
             Signature::UnusableKey => Some(Verdict::Unknown),
-            Signature::Bad => Some(Verdict::Refused("the cluster's key that it names did not sign it")),
+            Signature::Bad => Some(Verdict::Refused("it was not signed by the cluster's key that it names")),
             Signature::UnknownKey if failing => Some(Verdict::Unknown),
             Signature::UnknownKey if read > before => Some(Verdict::Refused(
-                "the key that it names is none of the cluster's: another cluster made it, or nobody who may",
+                "it names a key that is not among the cluster's keys: another cluster issued it, or it is forged",
             )),
             Signature::UnknownKey => None,
         }
     }
 
-    /// Whether keys that still count have verified this very token.
+    /// Whether keys that are still valid have verified this same token.
     fn has_verified(&self, token: &Token, now: u64) -> bool {
         let state = self.state();
         let held = state.held.as_ref().filter(|held| held.counts());
@@ -172,18 +170,18 @@ impl Keys {
         held.verified.insert(token.digest(), expires_at);
     }
 
-    /// Reads the keys when they are due: at the start, when they have become old,
-    /// and less and less often while that fails.
+    /// Reads the keys when they are due: at startup, after [`REFRESH`], and with
+    /// increasing pauses while reads fail.
     pub(super) async fn keep_fresh(&self) {
         if !self.state().is_due() {
             return;
         }
-        // Whoever has the turn reads them just now.
+        // If somebody else holds the turn, they are reading right now.
         let Ok(_turn) = self.turn.try_lock() else { return };
         self.read().await;
     }
 
-    /// The caller has the turn.
+    /// The caller must hold the turn.
     async fn read(&self) {
         let began = Instant::now();
         let read = {
@@ -195,7 +193,7 @@ impl Keys {
         };
         let answer = match self.cluster.token_keys().await {
             Ok(json) => KeySet::parse(&json).map_err(|problem| {
-                format!("what Kubernetes serves as its token-signing keys cannot be used: {problem}")
+                format!("the token-signing keys that Kubernetes serves are unusable: {problem}")
             }),
             Err(error) => Err(causes(&error)),
         };
@@ -220,14 +218,14 @@ impl Keys {
         self.tell(trouble);
     }
 
-    /// Logs what has changed, once: not each failure of a series.
+    /// Logs a change of state once, and not each failure in a row.
     fn tell(&self, trouble: Option<(String, Instead)>) {
         let instead = trouble.as_ref().map(|(_, instead)| *instead);
         let changed = std::mem::replace(&mut self.state().told, instead) != instead;
         let warning = trouble.map(|(problem, instead)| format!("{problem}; {}", instead.text()));
         match &warning {
             Some(warning) if changed => tracing::warn!("{warning}"),
-            None if changed => tracing::info!("pods' tokens are verified with the cluster's keys again"),
+            None if changed => tracing::info!("verifying pods' tokens with the cluster's keys again"),
             Some(_) | None => {}
         }
         self.warning.send_replace(warning);
@@ -238,10 +236,9 @@ impl Keys {
     }
 }
 
-const NONE_USABLE: &str =
-    "none of the cluster's token-signing keys is of a kind that can be used here (RSA, P-256, P-384)";
+const NONE_USABLE: &str = "none of the cluster's token-signing keys has a supported type (RSA, P-256, P-384)";
 
-/// What is done where the keys cannot be read.
+/// What happens while the keys cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Instead {
     LastKnown,
@@ -251,9 +248,9 @@ enum Instead {
 impl Instead {
     fn text(self) -> &'static str {
         match self {
-            Self::LastKnown => "pods' tokens are verified with the last known keys",
+            Self::LastKnown => "pods' tokens are still verified with the last known keys",
             Self::AwsJudges => {
-                "pods' tokens are not verified here: each new one costs a call to STS or the Pod Identity agent before its pod is served from memory"
+                "Latchkey cannot verify pods' tokens itself: each new token costs a call to STS or the Pod Identity agent before its pod is served from the cache"
             }
         }
     }

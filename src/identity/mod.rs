@@ -1,5 +1,5 @@
-//! Who is asking: from a pod's tokens to the principal it acts as, and to that
-//! principal's AWS credentials.
+//! Identity: determines the principal that a pod acts as, from its tokens, and gets
+//! that principal's AWS credentials.
 
 mod accepted;
 mod advice;
@@ -19,7 +19,12 @@ use std::{sync::Arc, time::Duration};
 use aws_credential_types::Credentials;
 use tokio::{sync::watch, time::Instant};
 
-use self::{accepted::Accepted, keys::Keys, roles::Roles, sessions::Failed};
+use self::{
+    accepted::Accepted,
+    keys::Keys,
+    roles::Roles,
+    sessions::{Failed, Wanted},
+};
 pub use self::{
     pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT},
     proof::Proof,
@@ -36,26 +41,24 @@ use crate::{
     single_flight::Slots,
 };
 
-/// Credentials are renewed this long before they expire.
+/// How long before their expiry credentials are renewed.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
-/// Connections to STS that are opened at the start: a pod needs one, and a few
+/// The number of connections to STS opened at startup. A pod needs one, and several
 /// pods may start at once.
 const STS_CONNECTIONS_AHEAD: usize = 2;
 
-/// How credentials are got and kept.
 #[derive(Clone, Debug)]
 pub struct IdentitySettings {
-    /// The Pod Identity agent.
     pub agent: AgentSettings,
-    /// Whether a service account's pods share Pod Identity credentials, and with
-    /// them what was read.
+    /// Whether the pods of a service account share Pod Identity credentials and the
+    /// values read with them.
     pub share_pod_identity: bool,
-    /// How long credentials are used at most.
+    /// Maximum age of credentials.
     pub max_credential_age: Duration,
-    /// How long a service account's role is remembered.
+    /// How long a service account's role is cached.
     pub role_age: Duration,
-    /// How long it is still believed while Kubernetes does not answer.
+    /// How long a cached role is used while Kubernetes does not respond.
     pub max_stale: Duration,
     /// What tokens and credentials expire by.
     pub clock: Clock,
@@ -74,65 +77,48 @@ impl Default for IdentitySettings {
     }
 }
 
-/// Why there are no credentials.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The driver handed on no token for the audience.
+    /// `sent` lists the audiences of the tokens that arrived.
     #[error(
-        "the driver sent no token for audience {audience:?} (it sent: {sent}): the CSIDriver object secrets-store.csi.k8s.io needs it among tokenRequests"
+        "the driver sent no token for audience {audience:?} (it sent: {sent}): add this audience to tokenRequests of the CSIDriver object secrets-store.csi.k8s.io"
     )]
-    TokenMissing {
-        /// What was needed.
-        audience: &'static str,
-        /// The audiences that came.
-        sent: String,
-    },
-    /// The token is not the pod's own, or not for AWS.
+    TokenMissing { audience: &'static str, sent: String },
+    /// The token does not belong to the pod, or is not meant for AWS.
     #[error("the token for audience {audience:?} is refused: {problem}")]
-    TokenUnfit {
-        /// Whose token.
-        audience: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Nothing says which role to take on.
+    TokenUnfit { audience: &'static str, problem: String },
+    /// Nothing names a role.
     #[error(
-        "service account {0} has no AWS identity: annotate it with {ROLE_ANNOTATION}, or set roleArn in the SecretProviderClass (the provider needs --allow-role-arn for it), or associate it with a role by EKS Pod Identity and add the audience {POD_IDENTITY_AUDIENCE} to the CSIDriver's tokenRequests"
+        "service account {0} has no AWS identity: annotate it with {ROLE_ANNOTATION}, or set roleArn in the SecretProviderClass (requires --allow-role-arn), or create an EKS Pod Identity association for it and add the audience {POD_IDENTITY_AUDIENCE} to tokenRequests of the CSIDriver"
     )]
     NoIdentity(String),
-    /// `usePodIdentity: "false"` and no role.
+    /// The class has `usePodIdentity: "false"`, and nothing names a role.
     #[error(
-        "service account {0} has no annotation {ROLE_ANNOTATION}, which IRSA needs (usePodIdentity is \"false\"); annotate it, or set roleArn in the SecretProviderClass (the provider needs --allow-role-arn for it)"
+        "service account {0} has no annotation {ROLE_ANNOTATION}, which IRSA requires (usePodIdentity is \"false\"): add the annotation, or set roleArn in the SecretProviderClass (requires --allow-role-arn)"
     )]
     NoRole(String),
-    /// Kubernetes did not tell the role.
-    #[error("the role of the pod's service account is not known")]
+    /// The service account could not be read.
+    #[error("cannot determine the role of the pod's service account")]
     Cluster(#[from] ClusterError),
-    /// Nobody's token is valid any more; the next mount brings one.
-    #[error("no token of the service account is valid any more; the next mount brings one")]
+    /// Only the poller gets this error.
+    #[error("all tokens of the service account have expired; the next mount will send a new one")]
     NoToken,
-    /// STS or the agent did not give credentials.
+    /// STS or the agent did not return credentials.
     #[error("no AWS credentials for {principal}: {failure}{advice}", advice = advice::of(principal, failure))]
-    Refused {
-        /// For whom.
-        principal: Box<Principal>,
-        /// What AWS answered.
-        failure: Box<AwsFailure>,
-    },
+    Refused { principal: Box<Principal>, failure: Box<AwsFailure> },
 }
 
 /// A principal's credentials.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// What AWS calls are signed with.
     pub credentials: Credentials,
-    /// The account, where the one who gave them told it.
+    /// The account id, if the Pod Identity agent returned it.
     account: Option<String>,
-    /// When they are renewed.
+    /// When to renew the credentials.
     usable_until: Instant,
 }
 
-/// Gives principals and their credentials.
+/// Determines principals, and caches their credentials.
 pub struct Identity {
     aws: Arc<Aws>,
     settings: IdentitySettings,
@@ -146,13 +132,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Nothing is asked yet.
+    /// Does not use the network.
     pub fn new(aws: Arc<Aws>, cluster: Arc<Cluster>, settings: IdentitySettings) -> Self {
         Self {
             clock: settings.clock,
             keys: Keys::new(Arc::clone(&cluster)),
             roles: Roles::new(cluster, settings.role_age, settings.max_stale),
-            sts: sts::Sts::default(),
+            sts: sts::Sts::new(Arc::clone(&aws)),
             agent: pod_identity::Agent::new(&aws, &settings.agent),
             sessions: Slots::new(),
             accepted: Accepted::default(),
@@ -161,11 +147,11 @@ impl Identity {
         }
     }
 
-    /// Credentials of `principal`: the ones it has, or new ones. Concurrent
-    /// callers share one call to STS or the agent.
+    /// Returns the credentials of `principal`, cached or new. Concurrent callers share
+    /// one call to STS or the agent.
     ///
     /// # Errors
-    /// What STS or the agent refused, or that they were not reached.
+    /// If STS or the agent refuses, or cannot be reached.
     pub async fn session(
         &self,
         principal: &Principal,
@@ -173,19 +159,19 @@ impl Identity {
         regions: &Regions,
         effort: &Effort,
     ) -> Result<Session, IdentityError> {
-        let session = self.session_by(principal, proof, regions, effort).await;
+        let session = self.session_by(Wanted { principal, proof, regions, effort }).await;
         if session.as_ref().is_err_and(IdentityError::is_denial) {
             self.forget(principal);
         }
         session
     }
 
-    /// Credentials for reading without a pod that asks: with the newest token
-    /// that AWS accepts.
+    /// Returns credentials for a read without a mount. Uses the newest token that AWS
+    /// accepts.
     ///
     /// # Errors
-    /// [`IdentityError::NoToken`] when none is valid any more, or what STS or the
-    /// agent said.
+    /// [`IdentityError::NoToken`] if all tokens have expired; otherwise the error of STS
+    /// or the agent.
     pub async fn session_for_polling(
         &self,
         principal: &Principal,
@@ -196,10 +182,10 @@ impl Identity {
             self.accepted.tokens(principal, unix_seconds(self.clock.now())).into_iter().peekable();
         while let Some(proof) = tokens.next() {
             let last = tokens.peek().is_none();
-            match self.session_by(principal, &proof, regions, effort).await {
+            match self.session_by(Wanted { principal, proof: &proof, regions, effort }).await {
                 Err(error) if !error.is_no_tokens_fault() && !last => {
-                    // AWS may not know the key that signed it yet. The token that it has
-                    // accepted before has the last word.
+                    // AWS may not know the new signing key yet. Try the token that it accepted
+                    // before.
                     self.accepted.refuse(principal, proof.token.digest());
                 }
                 Err(error) if !error.is_outage() => {
@@ -212,29 +198,29 @@ impl Identity {
         Err(IdentityError::NoToken)
     }
 
-    /// Reads the cluster's token-signing keys when they are due.
+    /// Reads the cluster's token-signing keys again when they are due.
     pub async fn keep_keys_fresh(&self) {
         self.keys.keep_fresh().await;
     }
 
-    /// Why pods' tokens are not verified as they should be; `None` while they are.
+    /// Why pods' tokens cannot be verified properly; `None` while they are.
     pub fn key_warning(&self) -> watch::Receiver<Option<String>> {
         self.keys.warning()
     }
 
-    /// A mount of the service account failed. Its annotation may be what a person
-    /// repairs now: the next mount reads it again.
+    /// Call this when a mount of the service account fails. Somebody may be fixing its
+    /// annotation, so the next mount reads it again.
     pub fn doubt(&self, namespace: &str, service_account: &str) {
         self.roles.doubt(namespace, service_account);
     }
 
-    /// The principals whose credentials have run out since the last call. Who
-    /// renews them then sees a revoked trust in time, however rarely is read.
+    /// The principals whose credentials have run out since the last call. The poller
+    /// renews them, so that it notices a revoked trust even if it reads rarely.
     pub fn run_out(&self) -> Vec<Principal> {
         self.accepted.run_out(Instant::now())
     }
 
-    /// The AWS account that the principal belongs to, where it is known.
+    /// The principal's AWS account id, if it is known.
     pub fn account(&self, principal: &Principal) -> Option<String> {
         match principal.role().and_then(|role| Arn::parse(role.as_str())) {
             Some(arn) => Some(arn.account.to_owned()),
@@ -242,19 +228,20 @@ impl Identity {
         }
     }
 
-    /// Opens connections to the Region's STS, so that the first mounts do not wait for them.
+    /// Opens connections to STS in `region`, so that the first mounts do not wait for
+    /// them.
     pub async fn connect_ahead(&self, region: &Region) {
-        self.sts.connect_ahead(&self.aws, region, STS_CONNECTIONS_AHEAD).await;
+        self.sts.connect_ahead(region, STS_CONNECTIONS_AHEAD).await;
     }
 
-    /// Forgets credentials that AWS does not take any more.
+    /// Forgets credentials that AWS no longer accepts.
     pub fn discard(&self, principal: &Principal, session: &Session) {
         let stale = session.credentials.access_key_id();
         self.sessions.forget(principal, |held| held.credentials.access_key_id() == stale);
     }
 
-    /// Forgets all that the principal has: STS or the agent denied it, or nobody
-    /// has asked for it for long.
+    /// Forgets the principal's credentials and tokens, because STS or the agent denied
+    /// it, or because it was idle for a long time.
     pub fn forget(&self, principal: &Principal) {
         self.sessions.forget(principal, |_| true);
         self.accepted.forget(principal);
@@ -262,7 +249,7 @@ impl Identity {
 }
 
 impl Session {
-    /// A person's own credentials, for one command.
+    /// A user's own credentials, for one command.
     pub fn of_caller(credentials: Credentials) -> Self {
         Self { account: None, usable_until: Instant::now(), credentials }
     }
@@ -273,32 +260,32 @@ impl IdentityError {
         Self::Refused { principal: Box::new(principal.clone()), failure: Box::new(failure) }
     }
 
-    /// Whether STS or the agent did not answer the question at all.
+    /// Whether STS or the agent gave no real answer.
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind.is_outage())
     }
 
-    /// Whether it would meet every other token of the principal as well: an outage,
-    /// or a role that is not given although the service account's own credentials
-    /// are good.
+    /// Whether every other token of the principal would fail as well: in an outage, or
+    /// if the role cannot be assumed although the service account's own credentials
+    /// work.
     pub fn is_no_tokens_fault(&self) -> bool {
         let Self::Refused { principal, failure } = self else { return false };
-        // STS may know the key of another token.
+        // STS may know the signing key of another token.
         let of_token = failure.kind == FailureKind::TokenUnverified;
         !of_token && (principal.assumed.is_some() || failure.kind.is_outage())
     }
 
-    /// Whether STS does not take the credentials that it was asked with.
+    /// Whether STS rejected the credentials that signed the call.
     fn is_stale(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::StaleCredentials)
     }
 
-    /// Whether STS or the agent throttles.
+    /// Whether STS or the agent is throttling.
     pub fn is_throttled(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::Throttled)
     }
 
-    /// Whether STS or the agent refused the principal itself, not only a token.
+    /// Whether STS or the agent denied the principal itself, not only a token.
     pub fn is_denial(&self) -> bool {
         let denied =
             |kind| matches!(kind, FailureKind::Denied | FailureKind::KmsDenied | FailureKind::NotFound);
@@ -306,7 +293,7 @@ impl IdentityError {
     }
 }
 
-/// What STS or the agent gave.
+/// The response of STS or the agent.
 struct Fetched {
     credentials: Credentials,
     account: Option<String>,

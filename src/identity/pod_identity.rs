@@ -1,4 +1,4 @@
-//! EKS Pod Identity: the agent on the node gives credentials for a pod's token.
+//! EKS Pod Identity: the agent on the node exchanges a pod's token for credentials.
 //!
 //! <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html>
 
@@ -34,23 +34,21 @@ const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity a
 const IPV4_ENDPOINT: &str = "http://169.254.170.23";
 const IPV6_ENDPOINT: &str = "http://[fd00:ec2::23]";
 const PATH: &str = "/v1/credentials";
-/// Statuses that are worth another attempt; 429 is EKS Auth throttling.
+/// Statuses to retry; 429 means that EKS Auth is throttling.
 const RETRYABLE: &[u16] = &[429, 500, 502, 503, 504];
-/// How long the first address may stay silent before the second is asked too.
+/// How long to wait for the first address before calling the second as well.
 const HEAD_START: Duration = Duration::from_millis(300);
-/// Most calls to the agent at once: pods may prefer an address that never answers.
+/// Maximum number of concurrent calls to the agent. Pods may choose an address that
+/// never responds.
 const MAX_CALLS: usize = 64;
-/// The agent's own time, where no flag says another.
+/// The default of --pod-identity-http-timeout.
 pub const DEFAULT_AGENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the agent is, and how long it may take.
 #[derive(Clone, Debug)]
 pub struct AgentSettings {
-    /// The IPv4 address's URL.
     pub ipv4: String,
-    /// The IPv6 address's URL.
     pub ipv6: String,
-    /// The most that one mount waits for the agent.
+    /// Maximum time that one mount waits for the agent.
     pub timeout: Duration,
 }
 
@@ -65,13 +63,12 @@ impl Default for AgentSettings {
 }
 
 impl AgentSettings {
-    /// One endpoint for whatever address type is preferred.
+    /// Uses one endpoint for all address types.
     pub fn at(endpoint: &str) -> Self {
         Self { ipv4: endpoint.to_owned(), ipv6: endpoint.to_owned(), timeout: DEFAULT_AGENT_TIMEOUT }
     }
 }
 
-/// The agent on this node.
 pub(super) struct Agent {
     ipv4: Endpoint,
     ipv6: Endpoint,
@@ -89,7 +86,7 @@ impl Agent {
         }
     }
 
-    /// Waits for a place among the calls at once.
+    /// Waits for a permit for one call.
     pub(super) async fn admit(&self, urgency: Urgency, namespace: &str, address_type: AddressType) -> Permit {
         let target = match address_type {
             AddressType::Auto => "auto",
@@ -99,8 +96,8 @@ impl Agent {
         self.permits.take(urgency, namespace, target).await
     }
 
-    /// Asks the preferred address; with no preference both, the second after a
-    /// short head start or as soon as the first is known to be dead.
+    /// Calls the preferred address. Without a preference, calls IPv4 first, and IPv6 as
+    /// well if IPv4 fails or does not respond within [`HEAD_START`].
     pub(super) async fn credentials(
         &self,
         token: &Token,
@@ -142,13 +139,12 @@ impl Agent {
     }
 }
 
-/// One address of the agent.
 struct Endpoint {
     url: String,
     operation: Operation<Token, Answer, Infallible>,
 }
 
-/// Status and body of an answer; the body holds credentials.
+/// A response. The body contains credentials.
 struct Answer {
     status: u16,
     body: zeroize::Zeroizing<Vec<u8>>,
@@ -180,8 +176,8 @@ impl Endpoint {
                 aws_smithy_async::rt::sleep::TokioSleep::new(),
             ))
             .serializer(|token: Token| {
-                let mut header =
-                    HeaderValue::from_str(token.expose()).map_err(|_| "the token is no header value")?;
+                let mut header = HeaderValue::from_str(token.expose())
+                    .map_err(|_| "the token is not a valid header value")?;
                 header.set_sensitive(true);
                 let request = http::Request::get(PATH)
                     .header(http::header::AUTHORIZATION, header)
@@ -192,7 +188,7 @@ impl Endpoint {
             .deserializer::<_, Infallible>(|response| {
                 let status = response.status().as_u16();
                 if status >= 500 || status == 429 {
-                    // An error lets the retry strategy see the status.
+                    // Return an error, so that the retry strategy sees the status.
                     return Err(OrchestratorError::other(format!("HTTP {status}")));
                 }
                 let body = response.body().bytes().unwrap_or_default().to_vec().into();
@@ -206,16 +202,16 @@ impl Endpoint {
         let refused = |kind, code: Option<&str>, message: String| Refusal {
             kind,
             code: code.map(str::to_owned),
-            message: format!("{} answered {message}", self.url),
+            message: format!("{} {message}", self.url),
             advice: None,
         };
         let answer = match self.operation.invoke(token.clone()).await {
             Ok(answer) => answer,
             Err(error) => {
                 let message = match &error {
-                    SdkError::TimeoutError(_) => "nothing in time".to_owned(),
+                    SdkError::TimeoutError(_) => "did not respond in time".to_owned(),
                     SdkError::DispatchFailure(failure) => {
-                        format!("nothing, {}", unreached(failure))
+                        format!("did not respond: {}", unreached(failure))
                     }
                     SdkError::ResponseError(answer) => {
                         let body = answer
@@ -224,10 +220,10 @@ impl Endpoint {
                             .bytes()
                             .map(|body| plain_text(body, token))
                             .unwrap_or_default();
-                        format!("HTTP {}: {body}", answer.raw().status())
+                        format!("answered HTTP {}: {body}", answer.raw().status())
                     }
-                    // Its cause may hold the whole request, and the request the token.
-                    _ => "nothing: the request could not be made".to_owned(),
+                    // Do not print the cause: it may contain the whole request, with its token.
+                    _ => "was not called: the request could not be built".to_owned(),
                 };
                 return Err(refused(FailureKind::Outage, None, said(&message)));
             }
@@ -235,21 +231,24 @@ impl Endpoint {
         if answer.status != 200 {
             let text = plain_text(&answer.body, token);
             let code = AGENT_CODES.iter().find(|(code, _)| text.contains(code));
-            // Without AWS's code it is the agent, or something in its place, that
-            // fails, and says nothing about permissions.
+            // Without a code of AWS, the agent (or something in its place) failed. This
+            // says nothing about permissions.
             let kind = code.map_or(FailureKind::Outage, |(_, kind)| *kind);
             let code = code.map(|(code, _)| *code);
-            // Whoever is denied may be the node, and not the pod's role.
+            // The denied caller may be the node's role, and not the pod's role.
             let advice = Denial::read(&text).map(|denial| Box::new(Advice::Denial(denial)));
-            return Err(Refusal { advice, ..refused(kind, code, format!("HTTP {}: {text}", answer.status)) });
+            return Err(Refusal {
+                advice,
+                ..refused(kind, code, format!("answered HTTP {}: {text}", answer.status))
+            });
         }
         fetched(&answer.body).ok_or_else(|| {
-            refused(FailureKind::Outage, None, "HTTP 200 with no credentials in it".to_owned())
+            refused(FailureKind::Outage, None, "answered HTTP 200 without credentials".to_owned())
         })
     }
 }
 
-/// The codes of AssumeRoleForPodIdentity, which the agent puts into its text:
+/// The codes of AssumeRoleForPodIdentity, which the agent includes in its message:
 /// <https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html>
 const AGENT_CODES: [(&str, FailureKind); 9] = [
     ("AccessDeniedException", FailureKind::Denied),
@@ -287,13 +286,13 @@ fn fetched(body: &[u8]) -> Option<Fetched> {
     Some(Fetched { credentials, account: given.account_id })
 }
 
-/// What an answer says, on one line; the token, should it be echoed, is cut out
-/// before the text is shortened.
+/// The text of a response, on one line. Removes the token, in case the response
+/// echoes it, before it shortens the text.
 fn plain_text(body: &[u8], token: &Token) -> String {
     said(&String::from_utf8_lossy(body).replace(token.expose(), "<token>"))
 }
 
-/// A refused or missing answer, before it is known for which Region it was asked.
+/// An error response or no response, not yet attributed to a Region.
 struct Refusal {
     kind: FailureKind,
     code: Option<String>,
@@ -306,7 +305,7 @@ impl Refusal {
         self.kind.is_outage()
     }
 
-    /// What both addresses said; the second one's meaning counts.
+    /// Joins the messages of both addresses. The second one determines the kind.
     fn and(self, other: Self) -> Self {
         Self { message: format!("{}; {}", self.message, other.message), ..other }
     }

@@ -1,5 +1,5 @@
-//! The token that proves a pod's service account: what it says of itself, checked.
-//! Whether the cluster has signed it is `keys`' to say.
+//! The token that proves a pod's service account, and the checks of its claims.
+//! `keys` checks its signature.
 
 use std::time::SystemTime;
 
@@ -13,20 +13,20 @@ use crate::{
     },
 };
 
-/// Longest token; kubelet's have about 1 KiB.
+/// Maximum size of a token; kubelet's are about 1 KiB.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 
-/// Most audiences that a message names; a cluster asks for two or three.
+/// Maximum number of audiences in a message; a cluster requests two or three.
 const MAX_SHOWN: usize = 5;
-/// How far the clock of whoever made a token may be ahead of ours.
+/// How far the API server's clock may be ahead of ours, in seconds.
 const SKEW: u64 = 60;
 
-/// A pod's own token, and how to reach the one who exchanges it.
+/// A pod's own token, and the agent's address type that the class prefers.
 #[derive(Clone, Debug)]
 pub struct Proof {
     pub(super) token: Token,
-    /// Whether the cluster's keys have verified it. If not, AWS has to accept it
-    /// before it is worth anything.
+    /// Whether the cluster's keys have verified it. Otherwise, it is worth nothing
+    /// until AWS accepts it.
     pub(super) verified: bool,
     pub(super) address_type: AddressType,
     /// Seconds since 1970.
@@ -34,12 +34,12 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// The request's token for `audience`, if it says that it is the pod's own. Its
-    /// issuer is not compared: keys belong to one cluster, which may change the
-    /// name of its issuer while its tokens stay good.
+    /// Returns the request's token for `audience`, if its claims match the pod. The
+    /// issuer is not compared: the keys belong to one cluster, which may rename its
+    /// issuer while its tokens stay valid.
     ///
     /// # Errors
-    /// When there is no such token, or it is another's or expired.
+    /// If there is no such token, or it has expired, or it belongs to another pod.
     pub(super) fn of(
         asking: &Asking<'_>,
         audience: &'static str,
@@ -61,7 +61,7 @@ impl Proof {
         let text = token.expose();
         if text.len() > MAX_TOKEN_BYTES || !text.bytes().all(|b| b.is_ascii_graphic()) {
             return unfit(
-                "it is not a token of Kubernetes: too long, or not of printable characters".to_owned(),
+                "it is not a Kubernetes token: it is too long or has unprintable characters".to_owned(),
             );
         }
         let Some(claims) = token.claims() else { return unfit("it is not a JWT".to_owned()) };
@@ -69,7 +69,7 @@ impl Proof {
         let expected = format!("system:serviceaccount:{}:{}", pod.namespace, pod.service_account);
         if claims.subject != expected {
             return unfit(format!(
-                "its subject is {}, the pod's is {}",
+                "its subject is {}, but the pod's is {}",
                 quoted(&claims.subject),
                 quoted(&expected)
             ));
@@ -77,24 +77,24 @@ impl Proof {
         if !claims.is_for(audience) {
             return unfit("it is for another audience".to_owned());
         }
-        // kubelet binds each token that it gives a CSI driver to the pod.
+        // kubelet binds every token for a CSI driver to the pod.
         match &claims.bound_to.pod {
             None => return unfit("it is not bound to a pod".to_owned()),
             Some(bound) if bound.uid != pod.uid => {
-                return unfit(format!("it is bound to another pod than {pod} (uid {})", pod.uid));
+                return unfit(format!("it is bound to a pod other than {pod} (uid {})", pod.uid));
             }
             Some(_) => {}
         }
         let now = unix_seconds(now);
         if claims.expires_at <= now {
             return unfit(format!(
-                "it expired {} s ago; kubelet sends a new one when it tries again. If it lasts, compare the clocks of this node and of the API server",
+                "it expired {} s ago; kubelet will send a new one when it retries. If this persists, compare the clocks of this node and the API server",
                 now - claims.expires_at
             ));
         }
         if claims.not_before > now.saturating_add(SKEW) {
             return unfit(format!(
-                "it does not count for another {} s (nbf): the clocks of this node and of the API server differ",
+                "it is not valid for another {} s (nbf): the clocks of this node and the API server differ",
                 claims.not_before - now
             ));
         }
@@ -106,7 +106,7 @@ impl Proof {
         })
     }
 
-    /// The uid of the pod's service account, as the token states it.
+    /// The uid of the pod's service account in the token.
     pub(super) fn account_uid(&self) -> Option<&str> {
         let account = self.token.claims()?.bound_to.serviceaccount.as_ref()?;
         Some(&account.uid)

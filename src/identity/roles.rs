@@ -1,5 +1,5 @@
-//! The roles of service accounts, remembered so that a republish needs no
-//! Kubernetes call.
+//! Caches the roles of service accounts, so that a republish needs no call to
+//! Kubernetes.
 
 use std::{
     sync::{
@@ -18,35 +18,35 @@ use crate::{
     single_flight::Slots,
 };
 
-/// Most reads of Kubernetes at once: a pod's author may make many service accounts.
+/// Maximum number of concurrent reads. A pod author may create many service
+/// accounts.
 const MAX_READS: usize = 32;
 
-/// Remembers what Kubernetes said of a service account.
 pub(super) struct Roles {
     cluster: Arc<Cluster>,
     accounts: Slots<(String, String), Known, ClusterError>,
     reads: Permits,
-    /// How long it is believed.
+    /// How long a role is valid.
     age: Duration,
-    /// How long it is believed while Kubernetes does not answer.
+    /// How long a role is valid while Kubernetes does not respond.
     max_stale: Duration,
-    /// When Kubernetes did not answer last; `None` once it did.
+    /// The time of the last read without a response; `None` after a successful read.
     unanswered: Mutex<Option<Instant>>,
 }
 
-/// After a read that got no answer, what is remembered is used this long without
-/// another one: not each mount waits for Kubernetes in vain.
+/// How long cached roles are used without another read after a read got no
+/// response, so that not every mount waits for Kubernetes in vain.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// What a successful read said.
+/// The result of a successful read.
 #[derive(Clone, Debug)]
 struct Known {
     role: Option<RoleArn>,
-    /// The uid in the token at that time: another one is another account of the
-    /// same name.
+    /// The service account's uid in the token. A different uid means a different
+    /// account of the same name.
     uid: Option<String>,
     read_at: Instant,
-    /// Whether a mount has failed since: the account may be what was repaired.
+    /// Whether a mount has failed since. Somebody may have fixed the account.
     doubted: Arc<AtomicBool>,
 }
 
@@ -62,12 +62,12 @@ impl Roles {
         }
     }
 
-    /// The role that the pod's service account is annotated with. `Ok(None)`
-    /// says that the account was read and carries no annotation.
+    /// Returns the role in the service account's annotation. `Ok(None)` means that the
+    /// account was read and has no annotation.
     ///
     /// # Errors
-    /// Anything but a successful read. Only when Kubernetes does not answer, what
-    /// it said before still counts.
+    /// If the read fails, unless Kubernetes does not respond and a cached role is still
+    /// valid.
     pub(super) async fn of(
         &self,
         namespace: &str,
@@ -86,7 +86,7 @@ impl Roles {
         let admit = || self.reads.take(Urgency::Mount, namespace, "");
         let read = async |_permit: Permit| {
             self.accounts.sweep(|known| now.duration_since(known.read_at) < self.max_stale.max(self.age));
-            // On the heap, so that a mount which needs no read stays small.
+            // Boxed, so that the future stays small for mounts that need no read.
             let role = Box::pin(self.cluster.role_of(namespace, account)).await?;
             *self.unanswered() = None;
             Ok(Known { role, uid: uid.map(str::to_owned), read_at: now, doubted: Arc::default() })
@@ -100,7 +100,7 @@ impl Roles {
                     Some(known) => {
                         tracing::warn!(
                             service_account = %format_args!("{namespace}/{account}"),
-                            "{error}; the role that it told before is used"
+                            "{error}; using the last known role"
                         );
                         Ok(known.role)
                     }
@@ -118,8 +118,8 @@ impl Roles {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A mount failed: the account is read again for the next one. What it said
-    /// still counts while Kubernetes does not answer.
+    /// Reads the account again for the next mount. Its cached role stays valid while
+    /// Kubernetes does not respond.
     pub(super) fn doubt(&self, namespace: &str, account: &str) {
         let key = (namespace.to_owned(), account.to_owned());
         if let Some(known) = self.accounts.held(&key) {

@@ -1,9 +1,9 @@
-//! How a principal gets its session: the service account's own one, or that of
-//! the role that it takes on with it.
+//! Gets a principal's session: the service account's own session, or one of the
+//! role that it assumes.
 
 use tokio::time::Instant;
 
-use super::{Fetched, Identity, IdentityError, Proof, RENEWAL_MARGIN, Session, chain, irsa};
+use super::{Fetched, Identity, IdentityError, Proof, RENEWAL_MARGIN, Session, chain, irsa, sts::Terms};
 use crate::{
     aws::Effort,
     clock::unix_seconds,
@@ -16,7 +16,7 @@ use crate::{
     permits::{Permit, Urgency},
 };
 
-/// A failure and the token that met it.
+/// A failure, and the call that caused it.
 #[derive(Clone, Debug)]
 pub(super) struct Failed {
     error: IdentityError,
@@ -26,43 +26,41 @@ pub(super) struct Failed {
     urgency: Urgency,
 }
 
+/// The session that a caller wants, and how to get it.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) principal: &'a Principal,
+    pub(super) proof: &'a Proof,
+    pub(super) regions: &'a Regions,
+    pub(super) effort: &'a Effort,
+}
+
 impl Identity {
-    /// As [`Self::session`]; a denial is left to the caller.
-    pub(super) async fn session_by(
-        &self,
-        principal: &Principal,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
-    ) -> Result<Session, IdentityError> {
-        let Some(role) = &principal.assumed else {
-            return self.own_session(principal, proof, regions, effort).await;
+    /// Like [`Self::session`], but leaves the handling of denials to the caller.
+    pub(super) async fn session_by(&self, wanted: Wanted<'_>) -> Result<Session, IdentityError> {
+        let Some(role) = &wanted.principal.assumed else {
+            return self.own_session(wanted).await;
         };
-        // On the heap, as below: what asks STS is large, and seldom needed.
+        // Boxed, as below: the futures that call STS are large and rarely needed.
         let fetch = |effort: Effort| {
             Box::pin(async move {
-                let effort = &effort;
-                let mut result = self.assume(principal, role, proof, regions, effort).await;
+                let wanted = Wanted { effort: &effort, ..wanted };
+                let mut result = self.assume(role, wanted).await;
                 if let Err((Some(own), failure)) = &result
                     && failure.is_stale()
                 {
-                    self.discard(&principal.base(), own);
-                    result = self.assume(principal, role, proof, regions, effort).await;
+                    self.discard(&wanted.principal.base(), own);
+                    result = self.assume(role, wanted).await;
                 }
                 result.map_err(|(_, error)| error)
             })
         };
-        self.shared_session(principal, proof, regions, effort, fetch).await
+        self.shared_session(wanted, fetch).await
     }
 
-    /// The service account's own session, which every role that it takes on shares.
-    async fn own_session(
-        &self,
-        principal: &Principal,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
-    ) -> Result<Session, IdentityError> {
+    /// The service account's own session. All roles that it assumes share it.
+    async fn own_session(&self, wanted: Wanted<'_>) -> Result<Session, IdentityError> {
+        let Wanted { principal, proof, regions, .. } = wanted;
         let fetch = |effort: Effort| {
             Box::pin(async move {
                 let fetched = match &principal.means {
@@ -70,7 +68,8 @@ impl Identity {
                         let (namespace, service_account) = principal.service_account();
                         let who = irsa::Who { namespace, service_account, role };
                         let age = self.settings.max_credential_age;
-                        irsa::assume(&self.sts, &self.aws, regions, &who, &proof.token, age, &effort).await
+                        let terms = Terms { regions, effort: &effort, age };
+                        irsa::assume(&self.sts, &who, &proof.token, terms).await
                     }
                     Means::PodIdentity { .. } => {
                         self.agent.credentials(&proof.token, proof.address_type, &regions.primary).await
@@ -80,25 +79,24 @@ impl Identity {
                 Ok(self.session_of(fetched))
             })
         };
-        self.shared_session(principal, proof, regions, effort, fetch).await
+        self.shared_session(wanted, fetch).await
     }
 
-    /// A session of the role that the service account takes on. It ends with the
-    /// service account's own one: whichever trust is revoked, that ends within one
-    /// credential age. A failure comes with the own session that met it.
+    /// A session of the role that the service account assumes. It ends no later than
+    /// the service account's own session, so that a revoked trust of either role takes
+    /// effect within one credential age. An error includes the own session that was
+    /// used.
     async fn assume(
         &self,
-        principal: &Principal,
         role: &AssumedRole,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
+        wanted: Wanted<'_>,
     ) -> Result<Session, (Option<Session>, IdentityError)> {
+        let Wanted { principal, regions, effort, .. } = wanted;
         let base = principal.base();
-        let own = self.own_session(&base, proof, regions, effort).await.map_err(|error| (None, error))?;
-        let age = self.settings.max_credential_age;
-        let who = (principal, role);
-        match chain::assume(&self.sts, &self.aws, regions, who, &own.credentials, age, effort).await {
+        let own = self.own_session(Wanted { principal: &base, ..wanted }).await;
+        let own = own.map_err(|error| (None, error))?;
+        let terms = Terms { regions, effort, age: self.settings.max_credential_age };
+        match chain::assume(&self.sts, (principal, role), &own.credentials, terms).await {
             Ok(fetched) => {
                 let session = self.session_of(fetched);
                 Ok(Session { usable_until: session.usable_until.min(own.usable_until), ..session })
@@ -107,18 +105,16 @@ impl Identity {
         }
     }
 
-    /// The principal's session, fetched by one caller for all who ask meanwhile.
+    /// The principal's session. One caller fetches it for all concurrent callers.
     async fn shared_session<F>(
         &self,
-        principal: &Principal,
-        proof: &Proof,
-        regions: &Regions,
-        effort: &Effort,
+        wanted: Wanted<'_>,
         fetch: impl FnOnce(Effort) -> F,
     ) -> Result<Session, IdentityError>
     where
         F: Future<Output = Result<Session, IdentityError>>,
     {
+        let Wanted { principal, proof, regions, effort } = wanted;
         let now = Instant::now();
         let (digest, urgency) = (proof.token.digest(), effort.urgency());
         let namespace = principal.service_account().0;
@@ -130,8 +126,8 @@ impl Identity {
                 _ => self.aws.admit(effort, &regions.primary, namespace).await,
             }
         };
-        // What is no token's fault would meet every other that asks at the same
-        // place as hard; any other denial may be the fault of that token alone.
+        // Callers with the same destination and effort share a failure that no
+        // token caused. Any other failure concerns one token only.
         let shared = |failed: &Failed| {
             let alike = failed.regions == *regions
                 && failed.address_type == proof.address_type
@@ -151,7 +147,7 @@ impl Identity {
             self.accepted.accept(principal, proof, session.usable_until, now);
             Ok(session)
         };
-        // What another's token has got is not for one that nobody has verified.
+        // A token that nobody has verified may not use another token's session.
         let usable = |session: &Session| session.usable_until > now && self.is_known(principal, proof);
         let session = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch);
         session.await.map_err(|failed| failed.error)

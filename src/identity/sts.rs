@@ -1,7 +1,10 @@
-//! What both calls to STS share: a permit, the Region's time, the failover
-//! Region in an outage, and how long a session lasts.
+//! What both STS calls share: the permit, the time limit of the Region, the failover
+//! Region in an outage, and the session duration.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use aws_config::retry::RetryConfig;
 use aws_credential_types::Credentials;
@@ -23,39 +26,49 @@ use crate::{
     model::arn::{Region, Regions},
 };
 
-/// The shortest session that STS gives.
+/// The minimum session duration of STS.
 const MIN_SESSION: Duration = Duration::from_secs(900);
-/// The longest session of a role whose maximum nobody raised, and of any role
-/// that another role takes on.
+/// The default maximum of a role, and the hard maximum for role chaining.
 const MAX_SESSION: Duration = Duration::from_secs(3600);
 
-/// STS, and how it is asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sts {
+    aws: Arc<Aws>,
     clients: PerRegion<Client>,
 }
 
-/// One question to STS, whoever answers it.
+/// One call to STS, in the primary or the failover Region.
 pub(super) struct Question<'a> {
     pub(super) operation: &'static str,
-    /// Whose share of the calls at once is used.
+    /// The namespace whose share of permits the call uses.
     pub(super) namespace: &'a str,
-    pub(super) regions: &'a Regions,
-    pub(super) effort: &'a Effort,
+    pub(super) terms: Terms<'a>,
 }
 
-/// What the SDK gives for one call.
+/// Where to call STS, how hard to try, and the maximum age of the credentials.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) regions: &'a Regions,
+    pub(super) effort: &'a Effort,
+    pub(super) age: Duration,
+}
+
+/// The SDK's result of one call.
 pub(super) type Answer<E> = Result<Option<types::Credentials>, SdkError<E, HttpResponse>>;
 
-/// `DurationSeconds` of a session that is used for `age` at most.
+/// `DurationSeconds` for a session that is used for at most `age`.
 pub(super) fn session_seconds(age: Duration) -> i32 {
     i32::try_from(age.clamp(MIN_SESSION, MAX_SESSION).as_secs()).unwrap_or(3600)
 }
 
 impl Sts {
-    /// Opens connections to the Region's STS, unless it is not to be reached.
-    pub(super) async fn connect_ahead(&self, aws: &Aws, region: &Region, connections: usize) {
-        let client = self.client(aws, region);
+    pub(super) fn new(aws: Arc<Aws>) -> Self {
+        Self { aws, clients: PerRegion::default() }
+    }
+
+    /// Opens connections to STS in `region`; ignores failures.
+    pub(super) async fn connect_ahead(&self, region: &Region, connections: usize) {
+        let client = self.client(region);
         let overrides = || Builder::new().retry_config(RetryConfig::disabled()).interceptor(Greeting);
         let greeting =
             client.assume_role_with_web_identity().role_arn("").role_session_name("").web_identity_token("");
@@ -63,17 +76,16 @@ impl Sts {
             .await;
     }
 
-    fn client(&self, aws: &Aws, region: &Region) -> Client {
+    fn client(&self, region: &Region) -> Client {
         self.clients.get(region, || {
-            let config = Builder::from(&aws.config_for(region)).retry_partition(retry_partition());
+            let config = Builder::from(&self.aws.config_for(region)).retry_partition(retry_partition());
             Client::from_conf(config.retry_classifier(UnverifiedToken).build())
         })
     }
 
-    /// Asks STS of the primary Region; of the failover Region only in an outage.
+    /// Calls STS in the primary Region, and in the failover Region only in an outage.
     pub(super) async fn ask<E, F>(
         &self,
-        aws: &Aws,
         question: &Question<'_>,
         call: impl Fn(Client) -> F,
     ) -> Result<Fetched, AwsFailure>
@@ -81,14 +93,14 @@ impl Sts {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Answer<E>>,
     {
-        let result = self.ask_in(aws, &question.regions.primary, question, &call).await;
-        let Some(failover) = &question.regions.failover else { return result };
+        let result = self.ask_in(&question.terms.regions.primary, question, &call).await;
+        let Some(failover) = &question.terms.regions.failover else { return result };
         if !result.as_ref().is_err_and(|failure| failure.kind.is_outage()) {
             return result;
         }
-        match self.ask_in(aws, failover, question, &call).await {
-            // STS may be off in that Region: it says nothing about the role, and the
-            // primary Region's outage remains.
+        match self.ask_in(failover, question, &call).await {
+            // STS may be inactive in the failover Region. This says nothing about the
+            // role, so report the outage of the primary Region.
             Err(failure) if failure.kind == FailureKind::Invalid => result,
             answer => answer,
         }
@@ -96,7 +108,6 @@ impl Sts {
 
     async fn ask_in<E, F>(
         &self,
-        aws: &Aws,
         region: &Region,
         question: &Question<'_>,
         call: &impl Fn(Client) -> F,
@@ -105,9 +116,9 @@ impl Sts {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Answer<E>>,
     {
-        let client = self.client(aws, region);
-        let (operation, limit) = (question.operation, aws.region_timeout());
-        let _call = aws.permit(question.effort, region, question.namespace).await;
+        let client = self.client(region);
+        let (operation, limit) = (question.operation, self.aws.region_timeout());
+        let _call = self.aws.permit(question.terms.effort, region, question.namespace).await;
         let given = tokio::time::timeout(limit, call(client))
             .await
             .map_err(|_| AwsFailure::timed_out(operation, region, limit))?
@@ -124,8 +135,8 @@ impl Sts {
     }
 }
 
-/// Tries again what AWS's own SDK for Go tries again, and the one for Rust does
-/// not: STS did not get the issuer's keys, which may be there a moment later.
+/// Retries when STS could not get the issuer's keys, which may be available a moment
+/// later. AWS's SDK for Go retries this case, the one for Rust does not.
 #[derive(Debug)]
 struct UnverifiedToken;
 

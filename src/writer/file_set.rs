@@ -1,18 +1,19 @@
-//! A set of files that can stand side by side.
+//! A set of files whose paths do not conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::WriteError;
 use crate::model::file::MountFile;
 
-/// The files of one delivery by path, and the folders that they need.
+/// The files of one delivery by path, and the folders they need.
 pub(super) struct FileSet<'a> {
     files: BTreeMap<&'a str, &'a MountFile>,
     folders: BTreeSet<&'a str>,
 }
 
 impl<'a> FileSet<'a> {
-    /// Refuses a path that two files have, and a file that is a folder too.
+    /// Fails if two files have the same path, or if one path is both a file and a
+    /// folder.
     pub(super) fn new(files: &'a [MountFile]) -> Result<Self, WriteError> {
         let mut set = Self { files: BTreeMap::new(), folders: BTreeSet::new() };
         for file in files {
@@ -36,22 +37,21 @@ impl<'a> FileSet<'a> {
         Ok(set)
     }
 
-    /// The files, ordered by path.
+    /// The files in the order of their paths.
     pub(super) fn files(&self) -> impl Iterator<Item = &'a MountFile> {
         self.files.values().copied()
     }
 
-    /// The folders that the files need, each after those it lies in.
+    /// The folders that the files need, parents first.
     pub(super) fn folders(&self) -> impl Iterator<Item = &'a str> {
         self.folders.iter().copied()
     }
 
-    /// Whether the set has a file or a folder at this path.
     pub(super) fn has(&self, path: &str) -> bool {
         self.files.contains_key(path) || self.folders.contains(path)
     }
 
-    /// What a reader sees in the mount's root.
+    /// The names that a reader sees in the mount's root.
     pub(super) fn first_components(&self) -> BTreeSet<&'a str> {
         self.files().filter_map(|file| file.path.as_str().split('/').next()).collect()
     }

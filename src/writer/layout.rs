@@ -1,5 +1,5 @@
-//! From one set of files to the next: which step follows which, so that each
-//! of them may be the last.
+//! The steps from one set of files to the next, in an order that is safe to
+//! interrupt at any point.
 
 use std::{
     ffi::OsStr,
@@ -10,19 +10,18 @@ use std::{
 
 use super::{WriteError, file_set::FileSet, mount::Mount};
 
-/// The link to the folder that holds the visible set.
+/// The link to the folder with the visible set.
 const DATA: &str = "..data";
-/// Its successor, until it is renamed over it.
+/// The next `..data`, before it is renamed.
 const DATA_TMP: &str = "..data_tmp";
 
-/// What a delivery did.
 pub(super) enum Delivered {
-    /// The visible set was this one already.
+    /// The set was already visible.
     Unchanged,
     /// There was no set before.
     First,
-    /// The files of the set before are still there, in a folder that nothing
-    /// points to: [`tidy`] removes them.
+    /// The previous set's files still exist, in a folder that nothing points to.
+    /// [`tidy`] removes them.
     Replaced,
 }
 
@@ -30,8 +29,8 @@ pub(super) enum Delivered {
 pub(super) fn deliver(mount: &Mount, set: &FileSet<'_>) -> Result<Delivered, WriteError> {
     let delivered = try_deliver(mount, set);
     if delivered.is_err() {
-        // The first error is the one to report. What cannot be removed now,
-        // the next write removes.
+        // Report the first error. The next write removes what cannot be removed
+        // now.
         let _ = tidy(mount);
     }
     delivered
@@ -54,8 +53,8 @@ fn try_deliver(mount: &Mount, set: &FileSet<'_>) -> Result<Delivered, WriteError
     for file in set.files() {
         mount.create_file(new.join(file.path.as_str()), file.mode, &file.contents)?;
     }
-    // Before the new set is visible: a link to what is not there yet is as good
-    // as none, so that new names appear in the same moment as new contents.
+    // Create the links before the new set becomes visible. Until then they dangle,
+    // so new names appear at the same moment as new contents.
     link(mount, set)?;
     make_visible(mount, &new)?;
     Ok(match old {
@@ -64,10 +63,9 @@ fn try_deliver(mount: &Mount, set: &FileSet<'_>) -> Result<Delivered, WriteError
     })
 }
 
-/// Removes what belongs to no visible set: folders and links that a killed or
-/// failed write has left, the folder of a set that was replaced, and links to
-/// names that the visible set does not have. What is not of our layout stays;
-/// [`adopt`] is for that.
+/// Removes everything in our layout that does not belong to the visible set: folders
+/// and links from a killed or failed write, the folder of a replaced set, and links
+/// to names that the visible set does not have. [`adopt`] handles everything else.
 pub(super) fn tidy(mount: &Mount) -> Result<(), WriteError> {
     let visible = visible_folder(mount)?;
     let shown = match &visible {
@@ -87,19 +85,18 @@ pub(super) fn tidy(mount: &Mount) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Brings what stands in the mount's root by itself into the layout, without
-/// changing what a reader sees: plain files and folders of a provider that
-/// writes them directly, as AWS's own does, and whatever else is there. Each
-/// one changes places with a link to it, in one step. After that, the visible
-/// folder is all that there is, and replacing it replaces everything at once.
+/// Moves plain files and folders from the mount's root into the layout, without
+/// changing what a reader sees. They come from a provider that writes files
+/// directly, as AWS's own does. Each is atomically exchanged with a link to it. After
+/// that, everything is in the visible folder and can be replaced at once.
 fn adopt(mount: &Mount) -> Result<(), WriteError> {
-    let mut strangers = Vec::new();
+    let mut foreign = Vec::new();
     for name in mount.list("")? {
         if !is_reserved(&name) && !is_visible_link(mount, &name)? {
-            strangers.push(PathBuf::from(name));
+            foreign.push(PathBuf::from(name));
         }
     }
-    if strangers.is_empty() {
+    if foreign.is_empty() {
         return Ok(());
     }
     let folder = match visible_folder(mount)? {
@@ -110,9 +107,9 @@ fn adopt(mount: &Mount) -> Result<(), WriteError> {
             folder
         }
     };
-    for name in strangers {
+    for name in foreign {
         let inside = folder.join(&name);
-        // Nobody sees what is in that place: the stranger hides it.
+        // The file in the root hides what is in this place, so nobody sees it.
         mount.remove(&inside)?;
         mount.create_link(Path::new(DATA).join(&name), &inside)?;
         mount.exchange(&name, &inside)?;
@@ -120,15 +117,15 @@ fn adopt(mount: &Mount) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Whether a folder holds exactly this set.
+/// Whether a folder contains exactly this set.
 fn holds(mount: &Mount, folder: &Path, set: &FileSet<'_>) -> Result<bool, WriteError> {
     for file in set.files() {
         if !mount.has_file(folder.join(file.path.as_str()), file.mode, &file.contents)? {
             return Ok(false);
         }
     }
-    // All the files are there, so all their folders are, too. Now for what
-    // should not be there.
+    // All files exist, and therefore all their folders. Now look for anything
+    // else.
     for below in std::iter::once("").chain(set.folders()) {
         for name in mount.list(folder.join(below))? {
             let path = Path::new(below).join(name);
@@ -140,7 +137,7 @@ fn holds(mount: &Mount, folder: &Path, set: &FileSet<'_>) -> Result<bool, WriteE
     Ok(true)
 }
 
-/// Creates the links that readers use, where they are missing.
+/// Creates the missing links that readers use.
 fn link(mount: &Mount, set: &FileSet<'_>) -> Result<(), WriteError> {
     for name in set.first_components() {
         mount.create_link(Path::new(DATA).join(name), name)?;
@@ -148,20 +145,18 @@ fn link(mount: &Mount, set: &FileSet<'_>) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// The step that counts.
+/// Makes `folder` the visible set, in one atomic step.
 fn make_visible(mount: &Mount, folder: &Path) -> Result<(), WriteError> {
     if visible_folder(mount)?.is_none() {
-        // Something of that name that shows no set, such as a folder, would be
-        // in the way of the rename.
+        // Anything else of that name, such as a folder, would block the rename.
         mount.remove(DATA)?;
     }
     mount.create_link(folder, DATA_TMP)?;
     mount.rename(DATA_TMP, DATA)
 }
 
-/// The folder that `..data` points to. `None` when it does not exist, or is not
-/// what a writer of this layout makes: a link to a folder beside it whose name
-/// starts with `..`.
+/// The folder that `..data` points to. `None` if `..data` does not exist, or is not
+/// a link to a folder in the root whose name starts with `..`.
 fn visible_folder(mount: &Mount) -> Result<Option<PathBuf>, WriteError> {
     let Some(target) = mount.link_target(DATA)? else {
         return Ok(None);
@@ -183,25 +178,25 @@ fn create_timestamp_folder(mount: &Mount) -> Result<PathBuf, WriteError> {
         if mount.create_folder(&name)? {
             return Ok(name);
         }
-        // Taken, by a clock that went back: the next nanosecond has another name.
+        // The name is taken because the clock went back. Try the next nanosecond.
         time += Duration::from_nanos(1);
     }
 }
 
-/// Names in the root that readers do not use; no [`FilePath`] starts so.
+/// Names in the root that readers do not use. No [`FilePath`] starts like this.
 ///
 /// [`FilePath`]: crate::model::file_path::FilePath
 fn is_reserved(name: &OsStr) -> bool {
     name.as_bytes().starts_with(b"..")
 }
 
-/// Whether `name` is a link into the visible set, as [`link`] makes them.
+/// Whether `name` is a link into the visible set, as [`link`] creates them.
 fn is_visible_link(mount: &Mount, name: &OsStr) -> Result<bool, WriteError> {
     let target = mount.link_target(name)?;
     Ok(target.is_some_and(|target| target == Path::new(DATA).join(name)))
 }
 
-/// `..2026_11_21_09_30_00.123456789`: AtomicWriter's form, in UTC.
+/// `..2026_11_21_09_30_00.123456789`: AtomicWriter's format, in UTC.
 fn timestamp(time: SystemTime) -> String {
     let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_else(|before| before.duration());
     let seconds = since_1970.as_secs();

@@ -1,5 +1,5 @@
-//! An opened mount, and the few things that may be done in it. Paths are
-//! relative to its root; no step follows a link or leaves the file system.
+//! An open mount and the operations on it. Paths are relative to its root; no
+//! operation follows a link or leaves the file system.
 
 use std::{
     ffi::OsString,
@@ -31,13 +31,12 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
 
-/// As AtomicWriter makes them; what protects a file is its own mode.
+/// The same as AtomicWriter's. The mode of each file protects its contents.
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
-/// The opened root of a mount.
 pub(super) struct Mount {
     root: OwnedFd,
-    /// Where it was found, for messages.
+    /// For messages.
     target_path: PathBuf,
 }
 
@@ -58,10 +57,10 @@ impl Mount {
         let unchanged = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let times = Timestamps { last_access: unchanged, last_modification: mtime };
         fs::futimens(&self.root, &times)
-            .map_err(|errno| self.failed("put back the modification time of", "", errno))
+            .map_err(|errno| self.failed("restore the modification time of", "", errno))
     }
 
-    /// The names in a folder; `""` is the root.
+    /// The names in a folder. `""` is the root.
     pub(super) fn list(&self, folder: impl AsRef<Path>) -> Result<Vec<OsString>, WriteError> {
         let folder = folder.as_ref();
         let list = || {
@@ -77,7 +76,7 @@ impl Mount {
         list().map_err(|errno| self.failed("list", folder, errno))
     }
 
-    /// Where a link points to; `None` when there is nothing, or no link.
+    /// The target of a link; `None` if nothing, or something other than a link, exists.
     pub(super) fn link_target(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>, WriteError> {
         let path = path.as_ref();
         match self.in_parent(path, |folder, name| fs::readlinkat(folder, name, Vec::new())) {
@@ -87,7 +86,7 @@ impl Mount {
         }
     }
 
-    /// Whether there is a folder at `path`: not a link to one.
+    /// Whether `path` is a folder, and not a link to one.
     pub(super) fn is_folder(&self, path: impl AsRef<Path>) -> Result<bool, WriteError> {
         let path = path.as_ref();
         match self.stat(path) {
@@ -97,7 +96,7 @@ impl Mount {
         }
     }
 
-    /// Whether there is a regular file of this mode and these contents.
+    /// Whether `path` is a regular file with this mode and these contents.
     pub(super) fn has_file(
         &self,
         path: impl AsRef<Path>,
@@ -113,14 +112,14 @@ impl Mount {
             {
                 return Ok(false);
             }
-            // Examined first, so that no FIFO or device is opened.
+            // The check above makes sure that this opens no FIFO or device.
             let mut file = File::from(self.open(path, OFlags::RDONLY | OFlags::NONBLOCK)?);
             reads_as(&mut file, contents.expose())
         };
         match compare() {
             Ok(same) => Ok(same),
-            // A link or a file on the way, nothing at all, or a mode that
-            // denies even us to read: none of them is the file that is wanted.
+            // The path contains a link or a file, does not exist, or has a mode
+            // that even denies us access: it is not the wanted file.
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => Ok(false),
                 _ => {
@@ -130,12 +129,12 @@ impl Mount {
         }
     }
 
-    /// Creates a folder; `Ok(false)` when something stands there already.
+    /// Creates a folder. Returns `Ok(false)` if the path already exists.
     pub(super) fn create_folder(&self, path: impl AsRef<Path>) -> Result<bool, WriteError> {
         let path = path.as_ref();
         let create = || {
             self.in_parent(path, |folder, name| fs::mkdirat(folder, name, Mode::RWXU))?;
-            // Not by mkdir: the umask would take bits away.
+            // Not with mkdir, because the umask would remove bits.
             fs::fchmod(self.open(path, FOLDER)?, FOLDER_MODE)
         };
         match create() {
@@ -145,7 +144,7 @@ impl Mount {
         }
     }
 
-    /// Creates a file that is not there yet.
+    /// Creates a new file; it must not exist.
     pub(super) fn create_file(
         &self,
         path: impl AsRef<Path>,
@@ -157,7 +156,7 @@ impl Mount {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
             let mut file = File::from(self.open(path, flags)?);
             file.write_all(contents.expose())?;
-            // Not by open: the umask would take bits away.
+            // Not with open, because the umask would remove bits.
             fs::fchmod(&file, Mode::from_raw_mode(mode.bits()))?;
             Ok(())
         };
@@ -167,7 +166,7 @@ impl Mount {
         })
     }
 
-    /// Creates a link, unless something stands there already.
+    /// Creates a link, unless the path already exists.
     pub(super) fn create_link(
         &self,
         target: impl AsRef<Path>,
@@ -180,22 +179,22 @@ impl Mount {
         }
     }
 
-    /// Renames `from` over `to`, in the root, in one step.
+    /// Atomically renames `from` to `to`, both in the root; replaces `to`.
     pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), WriteError> {
         fs::renameat(&self.root, from, &self.root, to)
             .map_err(|errno| self.failed("rename a link to", to, errno))
     }
 
-    /// Lets `inner` and `name`, which is in the root, change places in one step.
+    /// Atomically exchanges `inner` with `name`, which is in the root.
     pub(super) fn exchange(&self, name: &Path, inner: &Path) -> Result<(), WriteError> {
         self.in_parent(inner, |folder, inner_name| {
             fs::renameat_with(&self.root, name, folder, inner_name, RenameFlags::EXCHANGE)
         })
-        .map_err(|errno| self.failed("put a link in the place of", name, errno))
+        .map_err(|errno| self.failed("replace with a link", name, errno))
     }
 
-    /// Removes whatever stands at `path`, with all that is in it. Without
-    /// recursion: a path may have two thousand components, a stack has less.
+    /// Removes whatever is at `path`, with its contents. Does not recurse: a path with
+    /// two thousand components would overflow the stack.
     pub(super) fn remove(&self, path: impl AsRef<Path>) -> Result<(), WriteError> {
         let mut left = vec![path.as_ref().to_owned()];
         while let Some(path) = left.last().cloned() {
@@ -225,9 +224,9 @@ impl Mount {
         fs::openat2(&self.root, path, flags, mode, RESOLVE)
     }
 
-    /// Runs a system call that knows no `RESOLVE_…` with the folder of `path`,
-    /// opened by one that does, and the last component. So nothing is held but
-    /// the root and one folder, however deep the path is.
+    /// Runs a system call that does not support `RESOLVE_…`. Opens the parent folder of
+    /// `path` with one that does, and passes it with the last component. So at most one
+    /// folder is open besides the root, no matter how deep the path is.
     fn in_parent<T>(
         &self,
         path: &Path,
@@ -257,8 +256,8 @@ fn or_dot(folder: &Path) -> &Path {
     if folder.as_os_str().as_bytes().is_empty() { Path::new(".") } else { folder }
 }
 
-/// Whether `file` holds exactly `contents`, read piece by piece into memory
-/// that is wiped.
+/// Whether `file` contains exactly `contents`. Reads it in pieces, into memory that
+/// is wiped.
 fn reads_as(file: &mut impl Read, mut contents: &[u8]) -> io::Result<bool> {
     let mut piece = Zeroizing::new([0; 8192]);
     loop {

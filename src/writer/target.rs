@@ -1,5 +1,4 @@
-//! The way to a mount: from the driver's target path to an opened folder that
-//! is known to be the right one.
+//! Opens the driver's target path, and checks that it is the right mount.
 
 use std::{
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
@@ -16,16 +15,16 @@ use super::{FileSystem, KeepMtime, WriteError, mount::Mount};
 /// `TMPFS_MAGIC` of statfs(2).
 const TMPFS_MAGIC: FsWord = 0x0102_1994;
 
-/// No link is followed. Mount points may be crossed: kubelet's folder has them,
-/// and the driver's tmpfs is one.
+/// Follows no links, but crosses mount points: kubelet's folder contains some, and
+/// the driver's tmpfs is one.
 const RESOLVE: ResolveFlags =
     ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// The folder `…/kubernetes.io~csi/<name>`, in which kubelet keeps the mount
-/// point. It lies on the node's disk and pods do not see it, so it may be held
-/// and locked without being in anyone's way.
+/// The folder `…/kubernetes.io~csi/<name>` that contains the mount point. It is on
+/// the node's disk and pods do not see it, so keeping it open and locked disturbs
+/// nobody.
 pub(super) struct Volume {
     folder: OwnedFd,
     target_path: PathBuf,
@@ -33,7 +32,7 @@ pub(super) struct Volume {
 }
 
 impl Volume {
-    /// Checks the shape of `target_path` and opens the folder above it.
+    /// Checks the form of `target_path` and opens its parent folder.
     pub(super) fn open(
         kubelet_path: &Path,
         target_path: &Path,
@@ -46,8 +45,8 @@ impl Volume {
                 kubelet_path: kubelet_path.to_owned(),
                 pod_uid: pod_uid.to_owned(),
             })?;
-        // The one path where links are followed: it comes from the command
-        // line, and an administrator may have moved kubelet's folder.
+        // Follow links here, and only here: the path comes from the command line,
+        // and an administrator may have moved kubelet's folder.
         let kubelet = fs::open(kubelet_path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())
             .map_err(|errno| WriteError::at("open the kubelet folder", kubelet_path, errno))?;
         let folder = fs::openat2(&kubelet, &volume_path, FOLDER, Mode::empty(), RESOLVE)
@@ -55,16 +54,16 @@ impl Volume {
         Ok(Self { folder, target_path: target_path.to_owned(), file_system })
     }
 
-    /// Blocks until no other writer is at work on this mount, and keeps others
-    /// out as long as the volume is held. The lock is on the folder above the
-    /// mount, because a pod could hold one on the mount itself for ever.
+    /// Blocks until no other writer works on this mount, and keeps others out until the
+    /// volume is dropped. Locks the parent folder, because a pod could lock the mount
+    /// itself forever.
     pub(super) fn wait_for_turn(&self) -> Result<(), WriteError> {
         retry_on_intr(|| fs::flock(&self.folder, FlockOperation::LockExclusive))
             .map_err(|errno| WriteError::at("lock the folder of", &self.target_path, errno))
     }
 
-    /// Opens the mount for the time of `work` only, and puts its modification
-    /// time back where that is asked for.
+    /// Opens the mount while `work` runs, and restores its modification time if
+    /// `keep_mtime` says so.
     pub(super) fn with_mount<T>(
         &self,
         keep_mtime: KeepMtime,
@@ -83,7 +82,7 @@ impl Volume {
         }
     }
 
-    /// Opens the mount and checks what it stands on.
+    /// Opens the mount and checks its file system.
     pub(super) fn open_mount(&self) -> Result<Mount, WriteError> {
         let root = fs::openat2(&self.folder, "mount", FOLDER, Mode::empty(), RESOLVE)
             .map_err(|errno| gone_or("open, without following links,", &self.target_path, errno))?;
@@ -104,8 +103,8 @@ impl Volume {
             fs::statx(folder, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map_err(failed)
         };
         let mounted = stat(root)?;
-        // Linux says so by itself since 5.8. Before, another device than that
-        // of the folder above tells as much.
+        // Linux reports this since 5.8. Before, a different device than that of the
+        // parent folder means the same.
         let is_mount_root = if mounted.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
             mounted.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
         } else {
@@ -116,14 +115,12 @@ impl Volume {
     }
 }
 
-/// Whether a file system is a tmpfs.
 pub(super) fn is_tmpfs(stat: &fs::StatFs) -> bool {
     stat.f_type == TMPFS_MAGIC
 }
 
-/// `pods/<pod uid>/volumes/kubernetes.io~csi/<name>`, when `target_path` is
-/// exactly that, spelled as kubelet spells it, between `kubelet_path` and
-/// `/mount`.
+/// Returns `pods/<pod uid>/volumes/kubernetes.io~csi/<name>` if `target_path` is
+/// exactly that between `kubelet_path` and `/mount`, in kubelet's spelling.
 fn volume_path(kubelet_path: &Path, target_path: &Path, pod_uid: &str) -> Option<PathBuf> {
     let below = target_path.strip_prefix(kubelet_path).ok()?;
     let names = below
@@ -141,8 +138,8 @@ fn volume_path(kubelet_path: &Path, target_path: &Path, pod_uid: &str) -> Option
         && volumes == "volumes"
         && csi == "kubernetes.io~csi"
         && mount == "mount";
-    // `Path` sees through `//`, `/./` and a trailing `/`. Kubelet writes none
-    // of them; whoever does is not kubelet.
+    // `Path` ignores `//`, `/./` and a trailing `/`. kubelet writes none of them,
+    // so such a path is not from kubelet.
     let spelled =
         kubelet_path.components().collect::<PathBuf>().join(below.components().collect::<PathBuf>());
     let same_spelling = spelled.as_os_str() == target_path.as_os_str();

@@ -69,7 +69,11 @@ async fn advice_for_an_absent_object_fits_its_name() {
         ),
         ("{objectName: shop/db, objectType: secretsmanager}".to_owned(), "check the name", "suffix"),
         (format!("{{objectName: '{arn}'}}"), "Region and account of this ARN", "without the"),
-        ("{objectName: /shop/x, objectType: ssmparameter}".to_owned(), "with its leading slash", "suffix"),
+        (
+            "{objectName: /shop/x, objectType: ssmparameter}".to_owned(),
+            "including its leading slash",
+            "suffix",
+        ),
     ] {
         let request = Request::new(&format!("- {object}"));
         told(&world, &request, Code::NotFound, &[says], &[never]).await;
@@ -106,7 +110,7 @@ async fn a_refusal_by_kms_names_kms() {
             "AccessDeniedException",
             "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access. (Service: AWSKMS)",
             Code::PermissionDenied,
-            "missing: kms:Decrypt on the KMS key that encrypts it, or that key does not exist",
+            "missing: kms:Decrypt on the KMS key that encrypts it, or the key does not exist",
         ),
         (
             "GetSecretValue",
@@ -122,7 +126,7 @@ async fn a_refusal_by_kms_names_kms() {
             "InvalidKeyId",
             "arn:aws:kms:us-east-1:111122223333:key/0a1b is pending deletion. (Service: AWSKMS; Error Code: KMSInvalidStateException)",
             Code::FailedPrecondition,
-            "scheduled for deletion: cancel that",
+            "scheduled for deletion: cancel the deletion",
         ),
     ] {
         let world = answering(operation, code, message).await;
@@ -146,12 +150,13 @@ async fn the_message_blames_the_policy_that_aws_blames() {
     ] {
         let message = format!("{denied} because no {policy} allows the {action} action");
         let world = answering("GetSecretValue", "AccessDeniedException", &message).await;
-        let says = [&format!("missing: {action} on {arn} in {whose}"), "a grant to the role does not help"];
+        let says =
+            [&format!("missing: {action} on {arn} in {whose}"), "granting it to the role does not help"];
         told(&world, &Request::new(SECRET), Code::PermissionDenied, &says, &["identity-based"]).await;
 
         let message = format!("{denied} with an explicit deny in a {policy}");
         let world = answering("GetSecretValue", "AccessDeniedException", &message).await;
-        let says = [&format!("denied: {whose}"), &format!("denies {action} on {arn} explicitly")[..]];
+        let says = [&format!("denied: {whose}"), &format!("explicitly denies {action} on {arn}")[..]];
         told(&world, &Request::new(SECRET), Code::PermissionDenied, &says, &["missing:"]).await;
     }
 }
@@ -194,16 +199,16 @@ async fn a_refused_token_is_explained_and_only_a_missing_provider_is_called_miss
             "IDPCommunicationError",
             "the issuer did not answer",
             Code::Internal,
-            "STS did not reach the cluster's OIDC issuer",
+            "STS could not reach the cluster's OIDC issuer",
         ),
         ("IDPRejectedClaim", "rejected", Code::Unauthenticated, "expired or was revoked"),
         (
             "RegionDisabledException",
             "STS is not activated in this region for account:111122223333.",
             Code::InvalidArgument,
-            "STS is off in this Region",
+            "STS is not active in this Region",
         ),
-        ("ValidationError", "Request ARN is invalid", Code::InvalidArgument, "the role's ARN is wrong"),
+        ("ValidationError", "Request ARN is invalid", Code::InvalidArgument, "the role's ARN is invalid"),
     ] {
         let world = answering(STS_CALL, code, message).await;
         let never: &[&str] =
@@ -240,7 +245,7 @@ async fn a_node_without_permission_for_eks_is_not_reported_as_a_missing_associat
     told(&world, &Request::pod_identity(SECRET), Code::PermissionDenied, &says, &["association for"]).await;
     let message = "(ExpiredTokenException): the token has expired";
     let world = answering("PodIdentityCredentials", "ExpiredTokenException", message).await;
-    let says = ["EKS does not take the pod's token"];
+    let says = ["EKS rejected the pod's token"];
     told(&world, &Request::pod_identity(SECRET), Code::Unauthenticated, &says, &["association", "OIDC"])
         .await;
 }
@@ -258,7 +263,7 @@ async fn a_wrong_signature_clock_or_region_is_named() {
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided.",
             Code::Unauthenticated,
-            "the request was changed on its way",
+            "the request was changed in transit",
         ),
         (
             "UnrecognizedClientException",

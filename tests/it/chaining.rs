@@ -90,8 +90,8 @@ async fn a_value_read_with_one_external_id_is_not_given_to_another() {
     let with = |id: &str| chained(Request::new(SECRET)).parameter("assumeRoleExternalId", id);
     assert_eq!(world.mount(&with("shop/1")).await.text("shop_db"), "partner's");
     for (request, says) in [
-        (with("shop/2"), "for the one of assumeRoleExternalId"),
-        (chained(Request::new(SECRET)), "the class must give it as assumeRoleExternalId"),
+        (with("shop/2"), "with the one in assumeRoleExternalId"),
+        (chained(Request::new(SECRET)), "set it as assumeRoleExternalId in the class"),
     ] {
         let status = world.refusal(&request).await;
         assert_says(&status, Code::PermissionDenied, &["sts:AssumeRole", "sts:ExternalId", says]);
@@ -119,7 +119,7 @@ async fn a_refused_role_names_the_two_policies_that_must_allow_it() {
     ] {
         let world = world().await;
         let missing = format!("the policy of {base} must allow sts:AssumeRole");
-        let trust = format!("the trust policy of {READER} must allow {base} sts:AssumeRole");
+        let trust = format!("the trust policy of {READER} must allow {base} to call sts:AssumeRole");
         let says =
             [missing.as_str(), trust.as_str(), "is not authorized to perform: sts:AssumeRole on resource"];
         world.emulator.set_role_trust(READER, &[], None);
@@ -133,7 +133,11 @@ async fn a_refused_role_names_the_two_policies_that_must_allow_it() {
     assert_says(&status, Code::PermissionDenied, &["Two policies must allow it", WEB, READER]);
     world.emulator.deny(WEB, "sts:AssumeRole", READER);
     let status = world.refusal(&chained(Request::new(SECRET))).await;
-    assert_says(&status, Code::PermissionDenied, &["explicit deny", "a grant alone does not help"]);
+    assert_says(
+        &status,
+        Code::PermissionDenied,
+        &["explicit deny", "granting access elsewhere does not help"],
+    );
     assert_lacks(status.message(), "must allow");
 }
 
@@ -143,7 +147,7 @@ async fn pod_identitys_session_tags_need_sts_tag_session_on_both_sides() {
     let request = chained(Request::pod_identity(SECRET));
     let says = [
         "is not authorized to perform: sts:TagSession on resource",
-        "its trust policy must allow role worker of account 111122223333 sts:TagSession beside sts:AssumeRole",
+        "the trust policy of that role must allow role worker of account 111122223333 to call sts:TagSession as well as sts:AssumeRole",
         "disableSessionTags",
     ];
     world.emulator.set_tag_session(READER, false);

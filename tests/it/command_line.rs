@@ -25,8 +25,8 @@ fn an_invalid_value_is_reported_with_its_flag_or_variable() {
 fn an_invalid_aws_variable_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     for (variable, value, says) in [
-        ("HTTPS_PROXY", "http://proxy host:3128", "HTTPS_PROXY is not a proxy's URL"),
-        ("https_proxy", "http://user:p#ss@proxy", "https_proxy is not a proxy's URL"),
+        ("HTTPS_PROXY", "http://proxy host:3128", "HTTPS_PROXY is not a proxy URL"),
+        ("https_proxy", "http://user:p#ss@proxy", "https_proxy is not a proxy URL"),
         ("HTTP_PROXY", "socks5://proxy:1080", "HTTP_PROXY names a SOCKS proxy"),
         ("AWS_USE_FIPS_ENDPOINT", "1", "AWS_USE_FIPS_ENDPOINT must be true or false"),
         ("AWS_USE_DUALSTACK_ENDPOINT", "yes", "AWS_USE_DUALSTACK_ENDPOINT must be true or false"),

@@ -172,7 +172,7 @@ async fn a_denial_in_the_failover_is_reported_with_the_primarys_outage() {
     let says = [
         "GetSecretValue in us-east-1 failed",
         "then the failover Region: secretsmanager:GetSecretValue in us-west-2 failed: AccessDeniedException",
-        "denied: an identity-based policy of role web denies secretsmanager:GetSecretValue on arn:aws:secretsmanager:us-west-2:111122223333:secret:shop/db-",
+        "denied: an identity-based policy of role web explicitly denies secretsmanager:GetSecretValue on arn:aws:secretsmanager:us-west-2:111122223333:secret:shop/db-",
     ];
     assert_says(&status, Code::PermissionDenied, &says);
 }

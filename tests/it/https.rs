@@ -45,7 +45,7 @@ async fn only_the_bundles_private_authority_is_trusted() {
     let world = secure_world(false, 64, None).await;
     let objects = ten_secrets(&world);
     let refusal = world.refusal(&Request::new(&objects)).await;
-    assert_says(&refusal, Code::Internal, &["the endpoint was not reached", "invalid peer certificate"]);
+    assert_says(&refusal, Code::Internal, &["cannot reach the endpoint", "invalid peer certificate"]);
     assert_eq!(world.emulator.call_counts().len(), 0, "nothing was sent");
 }
 

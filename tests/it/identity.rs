@@ -86,13 +86,17 @@ async fn forbidden_or_failing_ServiceAccount_reads_never_turn_into_Pod_Identity(
     // It has an association, so Pod Identity would work.
     let request = Request::of_pod(Pod::numbered("pay", "worker", 3), SECRET);
     for (behaviour, code, says) in [
-        (Behaviour::Refuse(403), Code::PermissionDenied, "Kubernetes forbids Latchkey's own service account"),
+        (
+            Behaviour::Refuse(403),
+            Code::PermissionDenied,
+            "Kubernetes does not allow Latchkey's own service account",
+        ),
         (Behaviour::Refuse(404), Code::NotFound, "Kubernetes has no such object"),
-        (Behaviour::Refuse(401), Code::Internal, "Kubernetes did not answer"),
-        (Behaviour::Refuse(500), Code::Internal, "Kubernetes did not answer"),
-        (Behaviour::Refuse(503), Code::Internal, "Kubernetes did not answer"),
-        (Behaviour::Hang, Code::Internal, "Kubernetes did not answer"),
-        (Behaviour::Garbage, Code::Internal, "Kubernetes did not answer"),
+        (Behaviour::Refuse(401), Code::Internal, "the Kubernetes API failed"),
+        (Behaviour::Refuse(500), Code::Internal, "the Kubernetes API failed"),
+        (Behaviour::Refuse(503), Code::Internal, "the Kubernetes API failed"),
+        (Behaviour::Hang, Code::Internal, "the Kubernetes API failed"),
+        (Behaviour::Garbage, Code::Internal, "the Kubernetes API failed"),
     ] {
         world.kubernetes.behave(behaviour);
         let status = world.refusal(&request).await;
@@ -213,7 +217,7 @@ async fn if_no_address_of_the_agent_answers_both_are_named() {
     let agent = AgentSettings { ipv4: ipv4.clone(), ipv6: ipv6.clone(), ..AgentSettings::default() };
     let world = World::with(|config| config.identity.agent = agent).await;
     let status = world.refusal(&Request::pod_identity(SECRET)).await;
-    assert_says(&status, Code::Internal, &[&ipv4, &ipv6, "Is the eks-pod-identity-agent running"]);
+    assert_says(&status, Code::Internal, &[&ipv4, &ipv6, "Check that the eks-pod-identity-agent is running"]);
 }
 
 #[tokio::test(start_paused = true)]

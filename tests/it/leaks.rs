@@ -161,7 +161,7 @@ async fn an_error_building_a_request_does_not_show_the_request() {
     let mut canaries = Vec::new();
     for request in [Request::new(SECRET), Request::pod_identity(SECRET)] {
         let (answer, tokens) = refused(&driver, &request, &world).await;
-        assert_contains(&answer, "the request could not be made: check the endpoint");
+        assert_contains(&answer, "the request could not be built: check the endpoint");
         said += &answer;
         canaries.extend(tokens);
     }

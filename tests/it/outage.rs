@@ -38,7 +38,11 @@ async fn every_outage_of_every_service_is_internal_and_before_the_deadline() {
     for (operation, request, named) in [
         ("GetSecretValue", Request::new(OBJECTS), "secretsmanager:GetSecretValue in us-east-1 failed"),
         ("GetParameters", Request::new(OBJECTS), "ssm:GetParameters in us-east-1 failed"),
-        ("PodIdentityCredentials", Request::pod_identity(OBJECTS), "Is the eks-pod-identity-agent running"),
+        (
+            "PodIdentityCredentials",
+            Request::pod_identity(OBJECTS),
+            "Check that the eks-pod-identity-agent is running",
+        ),
     ] {
         for kind in outages() {
             let fault = world.fault(operation, kind.clone());

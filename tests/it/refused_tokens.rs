@@ -46,10 +46,10 @@ async fn a_token_that_is_not_the_pods_own_is_refused_before_any_call() {
     for (token, says) in [
         (
             token(&world.emulator, "admin", STS, &uid, HOUR),
-            r#"its subject is "system:serviceaccount:shop:admin", the pod's is "system:serviceaccount:shop:web""#,
+            r#"its subject is "system:serviceaccount:shop:admin", but the pod's is "system:serviceaccount:shop:web""#,
         ),
         (token(&world.emulator, "web", "vault", &uid, HOUR), "it is for another audience"),
-        (token(&world.emulator, "web", STS, &other_uid, HOUR), "it is bound to another pod than shop/web-1"),
+        (token(&world.emulator, "web", STS, &other_uid, HOUR), "it is bound to a pod other than shop/web-1"),
         (token(&world.emulator, "web", STS, &uid, Duration::ZERO), "it expired"),
         ("hunter2".to_owned(), "it is not a JWT"),
         ("a.hunter2.b".to_owned(), "it is not a JWT"),
@@ -71,7 +71,7 @@ async fn a_pod_without_identity_is_told_what_to_add() {
         "service account pay/worker has no AWS identity",
         "annotate it with eks.amazonaws.com/role-arn",
         "set roleArn in the SecretProviderClass",
-        "associate it with a role by EKS Pod Identity",
+        "create an EKS Pod Identity association for it",
     ];
     refused_unasked(&world, &request, &says).await;
     let request = Request::of_pod(pod(), SECRET).parameter("usePodIdentity", "false");

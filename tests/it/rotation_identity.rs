@@ -73,7 +73,7 @@ async fn a_forged_token_does_not_read_a_new_value() {
     let good = Request::new(SECRET);
     let bad = forged(&good, STS);
     let status = world.refusal(&bad).await;
-    assert_says(&status, Code::Unauthenticated, &["the key that it names is none of the cluster's"]);
+    assert_says(&status, Code::Unauthenticated, &["it names a key that is not among the cluster's keys"]);
     let (refused, mounted) = tokio::join!(world.try_mount(&bad), world.try_mount(&good));
     assert_eq!(mounted.unwrap().text("shop_db"), "one");
     assert_code(&refused.unwrap_err(), Code::Unauthenticated);

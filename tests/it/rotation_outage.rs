@@ -210,7 +210,7 @@ async fn a_new_pod_that_needs_its_own_credentials_fails_in_an_outage_and_says_wh
     world.fault("PodIdentityCredentials", FaultKind::InternalError);
     pass(INTERVAL).await;
     let new = Request::of_pod(Pod::numbered("pay", "worker", 78), SECRET).parameter("usePodIdentity", "true");
-    let says = ["pay/worker", "Is the eks-pod-identity-agent running on this node"];
+    let says = ["pay/worker", "Check that the eks-pod-identity-agent is running on this node"];
     assert_says(&world.refusal(&new).await, Code::Internal, &says);
 }
 

@@ -83,22 +83,46 @@ async fn a_token_not_signed_by_the_cluster_gets_no_cached_value_and_makes_no_cal
         let none = encoded(&json!({ "alg": "none", "kid": kid }));
         for (token, says) in [
             // Nobody signed it.
-            (format!("{none}.{payload}."), "not signed by an algorithm"),
-            (format!("{none}.{payload}.{signature}"), "not signed by an algorithm"),
-            (with_header(&good, &json!({ "alg": "None", "kid": kid })), "not signed by an algorithm"),
-            (with_header(&good, &json!({ "alg": "", "kid": kid })), "not signed by an algorithm"),
+            (format!("{none}.{payload}."), "its signature algorithm is not one that clusters use"),
+            (format!("{none}.{payload}.{signature}"), "its signature algorithm is not one that clusters use"),
+            (
+                with_header(&good, &json!({ "alg": "None", "kid": kid })),
+                "its signature algorithm is not one that clusters use",
+            ),
+            (
+                with_header(&good, &json!({ "alg": "", "kid": kid })),
+                "its signature algorithm is not one that clusters use",
+            ),
             (with_header(&good, &json!({ "kid": kid })), "its header is not"),
-            (format!("{header}.{payload}."), "did not sign it"),
+            (format!("{header}.{payload}."), "it was not signed by the cluster's key that it names"),
             // Somebody else did, with the cluster's name for the key or with his own.
-            (with_header(&forged, &json!({ "alg": "ES256", "kid": kid })), "did not sign it"),
-            (forged, "none of the cluster's"),
+            (
+                with_header(&forged, &json!({ "alg": "ES256", "kid": kid })),
+                "it was not signed by the cluster's key that it names",
+            ),
+            (forged, "not among the cluster's keys"),
             // Parts of two tokens.
-            (format!("{header}.{claims}.{signature}"), "did not sign it"),
-            (format!("{header}.{payload}.{}", BASE64URL_NOPAD.encode(&bent)), "did not sign it"),
+            (
+                format!("{header}.{claims}.{signature}"),
+                "it was not signed by the cluster's key that it names",
+            ),
+            (
+                format!("{header}.{payload}.{}", BASE64URL_NOPAD.encode(&bent)),
+                "it was not signed by the cluster's key that it names",
+            ),
             // Another algorithm than the key's.
-            (with_header(&good, &json!({ "alg": "ES384", "kid": kid })), "did not sign it"),
-            (with_header(&good, &json!({ "alg": "RS256", "kid": kid })), "did not sign it"),
-            (with_header(&good, &json!({ "alg": "EdDSA", "kid": kid })), "not signed by an algorithm"),
+            (
+                with_header(&good, &json!({ "alg": "ES384", "kid": kid })),
+                "it was not signed by the cluster's key that it names",
+            ),
+            (
+                with_header(&good, &json!({ "alg": "RS256", "kid": kid })),
+                "it was not signed by the cluster's key that it names",
+            ),
+            (
+                with_header(&good, &json!({ "alg": "EdDSA", "kid": kid })),
+                "its signature algorithm is not one that clusters use",
+            ),
             // Without the key's name, or with rules of its own.
             (with_header(&good, &json!({ "alg": "ES256" })), "kid"),
             (with_header(&good, &json!({ "alg": "ES256", "kid": kid, "crit": ["exp"] })), "crit"),
@@ -109,7 +133,7 @@ async fn a_token_not_signed_by_the_cluster_gets_no_cached_value_and_makes_no_cal
                     &good,
                     &json!({ "alg": "ES256", "kid": kid, "jwk": { "kty": "oct", "k": "AA" } }),
                 ),
-                "did not sign it",
+                "it was not signed by the cluster's key that it names",
             ),
             // More or fewer parts.
             (format!("{good}.{signature}"), "not a JWT"),
@@ -132,7 +156,7 @@ async fn a_public_key_does_not_verify_a_symmetric_signature() {
     for algorithm in ["HS256", "HS384", "HS512"] {
         // Whatever the keyed hash would be: the algorithm alone is refused.
         let token = with_header(&good, &json!({ "alg": algorithm, "kid": kid }));
-        refused(&world, &request, STS, &token, "not signed by an algorithm").await;
+        refused(&world, &request, STS, &token, "its signature algorithm is not one that clusters use").await;
     }
 }
 
@@ -163,12 +187,15 @@ async fn a_signed_token_of_another_pod_account_audience_or_time_is_refused() {
         (claims(&|claims| claims["sub"] = json!("system:serviceaccount:pay:web")), "its subject is"),
         (claims(&|claims| claims["aud"] = json!(["vault"])), "another audience"),
         (claims(&|claims| claims["aud"] = json!([])), "another audience"),
-        (claims(&|claims| claims["kubernetes.io"]["pod"]["uid"] = json!(other)), "another pod"),
+        (
+            claims(&|claims| claims["kubernetes.io"]["pod"]["uid"] = json!(other)),
+            "it is bound to a pod other than",
+        ),
         (claims(&|claims| claims["kubernetes.io"]["pod"] = json!(null)), "not bound to a pod"),
         (claims(&|claims| claims["kubernetes.io"] = json!({})), "not bound to a pod"),
         (claims(&|claims| claims["exp"] = json!(now - 1)), "it expired"),
         (claims(&|claims| claims["exp"] = json!(null)), "not a JWT"),
-        (claims(&|claims| claims["nbf"] = json!(now + 600)), "does not count for another"),
+        (claims(&|claims| claims["nbf"] = json!(now + 600)), "it is not valid for another"),
     ] {
         refused(&world, &request, STS, &token, says).await;
     }
@@ -221,7 +248,7 @@ async fn a_key_removed_from_the_cluster_is_refused_within_a_quarter_of_an_hour()
     world.emulator.rotate_token_key();
     world.emulator.retire_token_keys();
     pass(Duration::from_secs(15 * 60 + 10)).await;
-    refused(&world, &request, STS, &old, "none of the cluster's").await;
+    refused(&world, &request, STS, &old, "not among the cluster's keys").await;
     world.mount(&request).await;
 }
 
@@ -364,11 +391,11 @@ async fn the_last_known_keys_are_used_for_a_day_and_the_log_says_so_once() {
     assert_eq!(world.all_calls(), 0);
     let text = log.take();
     assert_eq!(text.matches("the last known keys").count(), 1, "{text}");
-    assert_contains(&text, "Kubernetes forbids");
+    assert_contains(&text, "Kubernetes does not allow");
     assert_contains(&text, "system:service-account-issuer-discovery");
     pass(23 * HOUR).await;
     let text = log.take();
-    assert_eq!(text.matches("are not verified here").count(), 1, "{text}");
+    assert_eq!(text.matches("Latchkey cannot verify pods' tokens itself").count(), 1, "{text}");
     world.mount(&Request::new(SECRET)).await;
     world.emulator.reset_calls();
     world.mount(&Request::of_pod(Pod::numbered("shop", "web", 7), SECRET)).await;
@@ -376,7 +403,7 @@ async fn the_last_known_keys_are_used_for_a_day_and_the_log_says_so_once() {
     world.kubernetes.serve_keys(Keys::Healthy);
     pass(Duration::from_secs(170)).await;
     let text = log.take();
-    assert_eq!(text.matches("are verified with the cluster's keys again").count(), 1, "{text}");
+    assert_eq!(text.matches("verifying pods' tokens with the cluster's keys again").count(), 1, "{text}");
     world.mount(&Request::new(SECRET)).await;
     world.emulator.reset_calls();
     world.mount_at_once(&Request::of_pod(Pod::numbered("shop", "web", 8), SECRET)).await;

@@ -339,6 +339,6 @@ async fn a_role_arn_that_replaces_the_annotation_is_logged() {
     world.secret("shop/db", "x");
     let request = Request::new("- {objectName: shop/db, objectType: secretsmanager}");
     world.mount(&request.parameter("roleArn", WEB)).await;
-    assert_contains(&logs.text(), "the role is the SecretProviderClass's roleArn");
+    assert_contains(&logs.text(), "using roleArn of the SecretProviderClass");
     assert_contains(&logs.text(), WEB);
 }

@@ -277,5 +277,5 @@ async fn a_provider_that_cannot_verify_tokens_is_ready_and_says_so() {
     config.cluster.kubeconfig = Some(folder.path().join("no-such-file"));
     let _provider = Provider::start(config);
     probe_says(address, "200", "warning: cannot set up a Kubernetes client").await;
-    probe_says(address, "200", "pods' tokens are not verified here").await;
+    probe_says(address, "200", "Latchkey cannot verify pods' tokens itself").await;
 }

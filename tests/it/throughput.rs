@@ -107,7 +107,7 @@ async fn one_denied_parameter_among_ten_is_named_alone() {
     let says = [
         "1 of 10 objects",
         r#"Parameter Store "/many/3""#,
-        "denies ssm:GetParameters on arn:aws:ssm:us-east-1:111122223333:parameter/many/3 explicitly",
+        "explicitly denies ssm:GetParameters on arn:aws:ssm:us-east-1:111122223333:parameter/many/3",
     ];
     assert_says(&status, Code::PermissionDenied, &says);
     for other in ["/many/0", "/many/2", "/many/4"] {
