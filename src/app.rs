@@ -3,25 +3,23 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Server;
 
 use crate::{
     aws::{Aws, AwsSettings, AwsSetupError},
     backend::Backend,
     classes::Classes,
     cluster::{Cluster, ClusterSettings},
-    grpc::{
-        Provider,
-        socket::{Socket, SocketError},
-    },
-    http,
     identity::{Identity, IdentitySettings},
     memory::{self, Memory},
     model::rules::Rules,
     mount::{Delivery, Mounter, SENT_AT_ONCE},
     refusals::Refusals,
     rotation::Poller,
+    server::{
+        self, endpoints,
+        grpc::Provider,
+        socket::{Socket, SocketError},
+    },
     shares::Shares,
     values::{Reader, ValueSettings, Values},
     volumes::{self, Volumes},
@@ -35,15 +33,6 @@ const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
 /// Mounts that are computed at once: enough for all cores, and so few that another
 /// namespace's mount never stands behind hundreds.
 const MOUNTS_COMPUTED_AT_ONCE: usize = 4;
-/// Requests of one connection at once. Far more than may be mounted at once: one
-/// that waits costs little, and must not keep another from being heard.
-const MAX_STREAMS: u32 = 2048;
-/// Bytes of a request that may arrive before it is its turn to be read. A
-/// connection has room for this much of every request at once: the driver uses one
-/// for all pods, and nobody's request may stop another's on the way.
-const STREAM_WINDOW: u32 = 8 << 10;
-const CONNECTION_WINDOW: u32 = MAX_STREAMS * STREAM_WINDOW;
-
 /// Everything that the operator decides.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -135,7 +124,9 @@ pub async fn serve(
     let (mounter, poller) = rooms(&config).await?;
     connect_ahead(&config, &poller);
     let probes = match config.http_address {
-        Some(address) => Some(http::bind(address).map_err(|source| ServeError::Http { address, source })?),
+        Some(address) => {
+            Some(endpoints::bind(address).map_err(|source| ServeError::Http { address, source })?)
+        }
         None => None,
     };
     warn_of_a_shadowing_socket(&config.socket_name);
@@ -144,17 +135,12 @@ pub async fn serve(
     let stop = Stop::on(shutdown);
     let (state, warning) = (socket.state(), mounter.identity.key_warning());
     let (connections, keeper) = socket.run(stop.wait());
-    let provider = Provider::new(Arc::new(mounter), &config.allowed_uids).into_server();
+    let provider = Provider::new(Arc::new(mounter), &config.allowed_uids);
     let mut poller = tokio::spawn(poller.run());
     if let Some(listener) = probes {
-        tokio::spawn(http::serve(listener, state, warning, stop.wait()));
+        tokio::spawn(endpoints::serve(listener, state, warning, stop.wait()));
     }
-    let server = Server::builder()
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .add_service(provider)
-        .serve_with_incoming_shutdown(ReceiverStream::new(connections), stop.wait());
+    let server = server::serve(provider, connections, stop.wait());
     let served = tokio::select! {
         served = server => served.map_err(ServeError::Grpc),
         // Without it values would grow old unseen: better to start anew.

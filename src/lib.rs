@@ -1,7 +1,7 @@
 //! Latchkey: the AWS provider for the Kubernetes Secrets Store CSI Driver.
 //!
 //! The way of a mount is [`mount`]; the rooms around it:
-//! [`grpc`] answers the driver, [`identity`] says who is asking and gets
+//! [`server`] answers the driver, [`identity`] says who is asking and gets
 //! credentials, [`values`] and [`backend`] read from AWS, [`shape`] turns values
 //! into files, [`writer`] puts them into a pod, [`cluster`] asks Kubernetes,
 //! [`single_flight`] lets many share one fetch, [`permits`] bounds calls, [`model`] holds what all of them speak of.
@@ -16,8 +16,6 @@ pub mod cluster;
 pub mod commands;
 #[cfg(feature = "emulator")]
 pub mod demo;
-pub mod grpc;
-pub mod http;
 pub mod identity;
 pub mod jmespath;
 pub mod memory;
@@ -26,6 +24,7 @@ pub mod mount;
 pub mod permits;
 pub mod refusals;
 pub mod rotation;
+pub mod server;
 pub mod shape;
 pub mod shares;
 pub mod single_flight;

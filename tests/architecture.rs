@@ -42,8 +42,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "workers", "writer",
         ],
     ),
-    ("grpc", &["aws", "cluster", "identity", "memory", "model", "mount", "shape"]),
-    ("http", &["grpc", "telemetry"]),
+    ("server", &["aws", "cluster", "identity", "memory", "model", "mount", "shape"]),
     // Wiring and commands see everything.
     ("app", &[ANY]),
     ("cli", &[ANY]),
@@ -59,9 +58,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_*", &["aws", "identity", "backend", "commands"]),
     ("kube", &["cluster", "app", "commands"]),
     ("k8s_openapi", &["cluster", "app", "commands"]),
-    ("tonic", &["grpc", "app", "demo"]),
+    ("tonic", &["server", "app", "demo"]),
     ("clap", &["cli"]),
-    ("axum", &["http"]),
+    ("axum", &["server"]),
     ("rustix", &["writer", "commands", "demo"]),
     ("anyhow", &["main", "app", "cli", "commands", "demo"]),
 ];

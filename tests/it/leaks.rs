@@ -21,7 +21,7 @@ const SECRET: &str =
 const CANARY: &str = "canary-of-a-kubeconfig";
 
 /// The tokens of a request, and the middle of each: what is left of one that was cut.
-fn tokens(message: &latchkey::grpc::protocol::MountRequest) -> Vec<String> {
+fn tokens(message: &latchkey::server::protocol::MountRequest) -> Vec<String> {
     let attributes: Value = serde_json::from_str(&message.attributes).unwrap();
     let tokens = attributes["csi.storage.k8s.io/serviceAccount.tokens"].as_str().unwrap();
     let tokens: Value = serde_json::from_str(tokens).unwrap();

@@ -12,11 +12,11 @@ mod token;
 use std::time::Duration;
 
 use latchkey::{
-    grpc::protocol::MountRequest as Message,
     model::{
         request::{MountRequest, RawRequest},
         rules::Rules,
     },
+    server::protocol::MountRequest as Message,
 };
 use latchkey_emulator::Emulator;
 use serde_json::json;

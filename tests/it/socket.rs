@@ -9,7 +9,7 @@ use std::{
 
 use latchkey::{
     app::{Config, ServeError},
-    grpc::protocol::{
+    server::protocol::{
         MountRequest, MountResponse, VersionRequest, VersionResponse,
         csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer},
     },

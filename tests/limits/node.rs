@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use latchkey::grpc::protocol::MountRequest;
+use latchkey::server::protocol::MountRequest;
 use latchkey_emulator::{Emulator, Store};
 
 use crate::harness::{ACCOUNT, Kubernetes, Pod, REGION, Request, serve_emulator};

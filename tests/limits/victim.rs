@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use latchkey::grpc::protocol::MountRequest;
+use latchkey::server::protocol::MountRequest;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

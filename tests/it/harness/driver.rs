@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
-use latchkey::grpc::protocol::{
+use latchkey::server::protocol::{
     MountRequest, MountResponse, csi_driver_provider_client::CsiDriverProviderClient,
 };
 use latchkey_emulator::Emulator;

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use latchkey::grpc::protocol::MountRequest;
+use latchkey::server::protocol::MountRequest;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},

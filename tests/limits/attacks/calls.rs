@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey::grpc::protocol::MountRequest;
+use latchkey::server::protocol::MountRequest;
 use latchkey_emulator::{Fault, FaultKind};
 
 use super::EVIL;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use latchkey::grpc::protocol::MountRequest;
+use latchkey::server::protocol::MountRequest;
 
 use super::{EVIL, manifests::long_expression};
 use crate::{

@@ -1,6 +1,6 @@
 //! Tokens, service accounts, roles and principals by the thousand.
 
-use latchkey::grpc::protocol::MountRequest;
+use latchkey::server::protocol::MountRequest;
 
 use super::EVIL;
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use latchkey::grpc::protocol::MountRequest;
+use latchkey::server::protocol::MountRequest;
 use serde_json::{Value, json};
 
 use super::EVIL;

@@ -1,6 +1,6 @@
 //! What the provider keeps of, and writes into, pods' volumes.
 
-use latchkey::grpc::protocol::MountRequest;
+use latchkey::server::protocol::MountRequest;
 
 use super::{EVIL, answers::full_class, expressions::largest_of_500};
 use crate::{

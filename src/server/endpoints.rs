@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use self::connections::Connections;
-use crate::grpc::socket::SocketState;
+use super::socket::SocketState;
 
 /// Most connections at once. Each takes a descriptor, and 11 KiB from its first
 /// byte on.

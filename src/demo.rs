@@ -43,7 +43,7 @@ const WEB: Pod<'static> = Pod {
         ("region", REGION),
         ("roleArn", "arn:aws:iam::111122223333:role/shop"),
         ("pathTranslation", "False"),
-        ("objects", include_str!("shop.yaml")),
+        ("objects", include_str!("demo/shop.yaml")),
     ],
 };
 
@@ -53,7 +53,11 @@ const WORKER: Pod<'static> = Pod {
     name: "worker-0",
     uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000002",
     service_account: "worker",
-    parameters: &[("region", REGION), ("usePodIdentity", "true"), ("objects", include_str!("billing.yaml"))],
+    parameters: &[
+        ("region", REGION),
+        ("usePodIdentity", "true"),
+        ("objects", include_str!("demo/billing.yaml")),
+    ],
 };
 
 /// Asks for a secret of somebody else.
@@ -73,7 +77,7 @@ const NOSY: Pod<'static> = Pod {
 /// # Errors
 /// When a part of it does not work.
 pub async fn run() -> anyhow::Result<ExitCode> {
-    let emulator = Emulator::new(Store::from_yaml(include_str!("store.yaml"))?);
+    let emulator = Emulator::new(Store::from_yaml(include_str!("demo/store.yaml"))?);
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on 127.0.0.1")?;
     let aws = format!("http://{}", listener.local_addr()?);
     tokio::spawn(emulator.clone().serve(listener, std::future::pending()));

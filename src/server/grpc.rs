@@ -3,7 +3,6 @@
 pub mod codec;
 mod entrance;
 mod lane;
-pub mod socket;
 mod status;
 
 use std::{sync::Arc, time::Duration};
@@ -13,27 +12,20 @@ use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 pub use self::entrance::Entrance;
 use self::{
     entrance::{Answered, MAX_REQUEST_BYTES, Received},
+    status::status_of,
+};
+use super::{
+    PROTOCOL_VERSION, RUNTIME_NAME,
     protocol::{
         File, MountRequest, MountResponse, ObjectVersion, VersionRequest, VersionResponse,
         csi_driver_provider_server::{CsiDriverProvider, CsiDriverProviderServer},
     },
-    status::status_of,
 };
 use crate::{
     model::request::RawRequest,
     mount::{MountError, Mounted, Mounter},
 };
 
-/// The generated protocol of the driver, `v1alpha1`.
-#[allow(missing_docs, unreachable_pub, unused_qualifications, clippy::all, reason = "generated code")]
-pub mod protocol {
-    tonic::include_proto!("v1alpha1");
-}
-
-/// The protocol's version.
-pub const PROTOCOL_VERSION: &str = "v1alpha1";
-/// How `Version` names this provider.
-pub const RUNTIME_NAME: &str = "latchkey";
 /// What an answer needs of the time that the driver waits.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Stands for a mount without files, because the driver refuses an empty list.
