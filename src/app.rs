@@ -9,20 +9,21 @@ use crate::{
     backend::Backend,
     classes::Classes,
     cluster::{Cluster, ClusterSettings},
+    delivery::{Answers, Delivery, Means, Volumes},
     identity::{Identity, IdentitySettings},
     memory::{self, Memory},
     model::rules::Rules,
-    mount::{Delivery, Mounter, SENT_AT_ONCE},
-    refusals::Refusals,
+    mount::Mounter,
+    report::Report,
     rotation::Poller,
     server::{
         self, endpoints,
         grpc::Provider,
         socket::{Socket, SocketError},
     },
+    shape::Shaper,
     shares::Shares,
     values::{Reader, ValueSettings, Values},
-    volumes::{self, Volumes},
     workers::Workers,
     writer::Writer,
 };
@@ -33,6 +34,7 @@ const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
 /// Mounts that are computed at once: enough for all cores, and so few that another
 /// namespace's mount never stands behind hundreds.
 const MOUNTS_COMPUTED_AT_ONCE: usize = 4;
+
 /// Everything that the operator decides.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -160,42 +162,45 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
     let backend = Arc::new(Backend::new(Arc::clone(&aws)));
     let memory = Memory::of(config.memory_limit, config.writer.is_some());
-    let (workers, answers) = (Workers::new(), Shares::new(memory.answers));
-    let volumes = config.writer.clone().map(|writer| {
-        Arc::new(Volumes::new(volumes::Means {
-            writer,
-            workers: Arc::clone(&workers),
-            max_bytes: config.rules.limits.max_response_bytes,
-            files: Arc::clone(&answers),
-            max_kept: memory.volumes,
-        }))
-    });
-    let refusals = Arc::new(Refusals::default());
-    let classes = Arc::new(Classes::new(memory.classes));
+    let values = Arc::new(Values::new(config.values.clone()));
     let reader = Arc::new(Reader::new(
         Arc::clone(&identity),
-        Arc::clone(&backend),
-        Arc::new(Values::new(config.values.clone())),
+        backend,
+        Arc::clone(&values),
         Shares::new(memory.reads),
         max_value_bytes(&config.rules),
     ));
+    let workers = Workers::new();
+    let shaper = Shaper {
+        workers: Arc::clone(&workers),
+        memory: Shares::new(memory.answers),
+        values,
+        max_bytes: config.rules.limits.max_response_bytes,
+    };
+    let delivery = Arc::new(match config.writer.clone() {
+        None => Delivery::DriverWrites(Answers::new(shaper)),
+        Some(writer) => {
+            let means = Means { writer, shaper, max_kept: memory.volumes };
+            Delivery::ProviderWrites(Volumes::new(means))
+        }
+    });
+    let report = Arc::new(Report::default());
+    let classes = Arc::new(Classes::new(memory.classes));
     let mounter = Mounter {
-        workers,
-        sending: Shares::new(SENT_AT_ONCE),
-        turns: Shares::new(MOUNTS_COMPUTED_AT_ONCE),
-        places: Shares::new(config.max_mounts),
-        requests: Shares::new(memory.requests),
-        answers,
         rules: Arc::new(config.rules.clone()),
         classes: Arc::clone(&classes),
         cluster,
         identity: Arc::clone(&identity),
         reader: Arc::clone(&reader),
-        delivery: volumes.clone().map_or(Delivery::DriverWrites, Delivery::ProviderWrites),
-        refusals: Arc::clone(&refusals),
+        delivery: Arc::clone(&delivery),
+        workers,
+        turns: Shares::new(MOUNTS_COMPUTED_AT_ONCE),
+        places: Shares::new(config.max_mounts),
+        requests: Shares::new(memory.requests),
+        report: Arc::clone(&report),
         deadline: config.mount_timeout,
     };
-    Ok((mounter, Poller { aws, identity, reader, volumes, classes, refusals }))
+    Ok((mounter, Poller { aws, identity, reader, delivery, classes, report }))
 }
 
 /// Most bytes of values for one mount: hexadecimal ones become half as large.

@@ -22,6 +22,7 @@ use crate::model::{
     arn::{Region, RoleArn},
     foreign::{reason, said},
     message::quoted,
+    reason::Reason,
 };
 
 /// The annotation with a service account's IAM role.
@@ -69,6 +70,18 @@ pub enum ClusterError {
     /// Nothing names a Region.
     #[error("no Region: set region in the SecretProviderClass, or AWS_REGION on Latchkey ({0})")]
     NoRegion(String),
+}
+
+impl ClusterError {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Setup { .. } | Self::Unreachable { .. } => Reason::KubernetesOutage,
+            Self::Forbidden { .. } => Reason::KubernetesForbidden,
+            Self::NotFound { .. } => Reason::KubernetesNotFound,
+            Self::BadAnnotation { .. } => Reason::BadAnnotation,
+            Self::NoRegion(_) => Reason::NoRegion,
+        }
+    }
 }
 
 /// The Kubernetes API. The first read creates the client.

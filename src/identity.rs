@@ -36,6 +36,7 @@ use crate::{
     model::{
         arn::{Arn, Region, Regions},
         principal::Principal,
+        reason::Reason,
         token::POD_IDENTITY_AUDIENCE,
     },
     single_flight::Slots,
@@ -256,6 +257,16 @@ impl Session {
 }
 
 impl IdentityError {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::TokenMissing { .. } => Reason::TokenMissing,
+            Self::TokenUnfit { .. } | Self::NoToken => Reason::TokenRefused,
+            Self::NoIdentity(_) | Self::NoRole(_) => Reason::NoIdentity,
+            Self::Cluster(error) => error.reason(),
+            Self::Refused { failure, .. } => failure.kind.reason(),
+        }
+    }
+
     fn refused(principal: &Principal, failure: AwsFailure) -> Self {
         Self::Refused { principal: Box::new(principal.clone()), failure: Box::new(failure) }
     }

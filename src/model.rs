@@ -17,6 +17,7 @@ pub mod mistakes;
 pub mod object;
 pub mod objects;
 pub mod principal;
+pub mod reason;
 pub mod reference;
 pub mod region_patterns;
 pub mod request;

@@ -15,16 +15,11 @@ use crate::{
     aws::{Aws, Effort},
     backend::{Asker, BATCH, Who},
     classes::Classes,
+    delivery::Delivery,
     identity::{Identity, IdentityError},
-    model::{
-        arn::Regions,
-        message::{logged, quoted},
-        principal::Principal,
-        reference::Service,
-    },
-    refusals::Refusals,
-    values::{Due, Entry, Reader, Refresh, Settled, Values},
-    volumes::Volumes,
+    model::{arn::Regions, principal::Principal, reference::Service},
+    report::{Failure, Report},
+    values::{Due, Entry, Reader, Refresh, Refreshed, Settled, Values},
 };
 
 /// Longest time between two looks at what is due.
@@ -47,12 +42,11 @@ pub struct Poller {
     pub identity: Arc<Identity>,
     /// Reads what is due.
     pub reader: Arc<Reader>,
-    /// Where changes are written, in provider-writes mode.
-    pub volumes: Option<Arc<Volumes>>,
+    /// Where changes are delivered.
+    pub delivery: Arc<Delivery>,
     /// Classes that mounts have read.
     pub classes: Arc<Classes>,
-    /// What was told lately, so that the log does not repeat it.
-    pub refusals: Arc<Refusals>,
+    pub report: Arc<Report>,
 }
 
 impl Poller {
@@ -102,9 +96,7 @@ impl Poller {
         let settings = self.values().settings();
         let idle_after = settings.idle_after.max(settings.interval * 2);
         self.classes.drop_idle(idle_after);
-        if let Some(volumes) = &self.volumes {
-            volumes.drop_idle(idle_after);
-        }
+        self.delivery.drop_idle(idle_after);
     }
 
     /// Renews credentials that have run out, so that a revoked trust is seen then
@@ -116,8 +108,7 @@ impl Poller {
         if let Err(error) = self.session(principal, &regions).await
             && error.is_denial()
         {
-            let error = logged(&error);
-            tracing::warn!(%principal, "all values are dropped: {error}");
+            self.report.denied(principal, &Failure { reason: error.reason(), error: &error });
             self.values().forget(principal);
         }
     }
@@ -130,7 +121,8 @@ impl Poller {
         if let Err(error) = self.session(&first.principal, &first.regions).await {
             for refresh in due.into_iter().filter_map(Due::refresh) {
                 let entry = Arc::clone(refresh.entry());
-                self.report(&entry, &refresh.without_credentials(self.values(), error.clone()));
+                let settled = refresh.without_credentials(self.values(), error.clone());
+                self.report.refreshed(&Refreshed { entry, settled });
             }
             return;
         }
@@ -146,10 +138,10 @@ impl Poller {
             match next {
                 Ok(Some(more)) => changed.extend(more),
                 Ok(None) => break,
-                Err(_) => self.write(std::mem::take(&mut changed)).await,
+                Err(_) => self.deliver(std::mem::take(&mut changed)).await,
             }
         }
-        self.write(changed).await;
+        self.deliver(changed).await;
     }
 
     async fn session(&self, principal: &Principal, regions: &Regions) -> Result<(), IdentityError> {
@@ -175,7 +167,7 @@ impl Poller {
         };
         let mut changed = Vec::new();
         for refreshed in self.reader.refresh(&asker, unit).await {
-            self.report(&refreshed.entry, &refreshed.settled);
+            self.report.refreshed(&refreshed);
             if matches!(refreshed.settled, Settled::Read { changed: true, .. }) {
                 changed.push(refreshed.entry);
             }
@@ -183,24 +175,9 @@ impl Poller {
         changed
     }
 
-    /// Writes changes into the pods that have them mounted.
-    async fn write(&self, changed: Vec<Arc<Entry>>) {
-        if let Some(volumes) = self.volumes.as_ref().filter(|_| !changed.is_empty()) {
-            volumes.update(&changed).await;
-        }
-    }
-
-    /// Logs once that AWS began to fail or that access was lost.
-    fn report(&self, entry: &Entry, settled: &Settled) {
-        let text = match settled {
-            Settled::Kept { began: true, .. } => "AWS fails; the last known good value is kept".to_owned(),
-            Settled::Lost { lost, news: true } => format!("polling failed: {}", logged(lost)),
-            Settled::Read { .. } | Settled::Kept { .. } | Settled::Lost { .. } => return,
-        };
-        let id = entry.source.primary.first().map_or("", |reference| reference.id.as_str());
-        let (object, principal) = (quoted(id), &entry.principal);
-        if let Some(untold) = self.refusals.tell(principal.service_account().0, id, &text) {
-            tracing::warn!(%object, %principal, "{text}{untold}");
+    async fn deliver(&self, changed: Vec<Arc<Entry>>) {
+        if !changed.is_empty() {
+            self.delivery.refresh(&changed, |rewritten| self.report.rewritten(&rewritten)).await;
         }
     }
 

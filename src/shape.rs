@@ -1,8 +1,9 @@
-//! From the values that AWS gave to the files that the pod sees: decode,
-//! extract, or say of every object why not.
+//! From the values that AWS served to the files that a pod sees: decoding and
+//! extraction, or an explanation of each failed object.
 
 mod failed;
 mod parts;
+mod shaper;
 mod too_large;
 
 use std::{
@@ -15,51 +16,68 @@ use self::parts::Taking;
 pub use self::{
     failed::{Cause, FailedObjects, ObjectFailure},
     parts::ShapeError,
+    shaper::{Material, Shaper},
     too_large::TooLarge,
 };
 use crate::{
     aws::FailureKind,
-    model::{file::MountFile, file_path::FilePath, object::Object, objects::Objects, secret::SecretValue},
+    model::{
+        file::MountFile, file_path::FilePath, object::Object, objects::Objects, reason::Reason,
+        secret::SecretValue,
+    },
     values::{Found, Parts},
     workers::{Panicked, Stop, Workers},
 };
 
-/// How long one step may be before another namespace has its turn, unless a
-/// single field takes longer.
+/// Length of a step, after which another namespace has its turn. A single field may
+/// take longer.
 const STEP: Duration = Duration::from_millis(5);
 
 /// Why a mount's objects do not become its files.
 #[derive(Debug, thiserror::Error)]
 pub enum NotShaped {
-    /// Some could not be read or do not have the form that was asked for.
+    /// Some could not be read, or do not have the form that the class asks for.
     #[error(transparent)]
     Objects(#[from] Box<FailedObjects>),
-    /// They are more than one mount may have.
+    /// They are larger than one mount may be.
     #[error(transparent)]
     Size(#[from] TooLarge),
+    #[error("internal error (a bug in Latchkey; its log has the location)")]
+    Bug(Panicked),
+}
+
+impl NotShaped {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Objects(failed) => failed.reason(),
+            Self::Size(_) => Reason::TooLarge,
+            Self::Bug(_) => Reason::Bug,
+        }
+    }
 }
 
 /// For whom files are made, as messages name them.
 #[derive(Clone, Debug)]
 pub struct Subject {
+    /// The namespace that the work counts for.
+    pub namespace: String,
     /// The SecretProviderClass as `namespace/name`.
     pub class: String,
     /// Who the objects were read as.
     pub who: String,
-    /// Their AWS account, where it is known.
+    /// Their AWS account, if it is known.
     pub account: Option<String>,
 }
 
-/// Objects and what AWS gave for them, on the way to files.
+/// Objects and what AWS served for them, on the way to files.
 pub struct Shaping {
     objects: Arc<Objects>,
     found: Vec<Found>,
-    /// How each object takes its value apart.
     subject: Subject,
     limit: usize,
-    /// The object that is next.
+    /// Index of the next object.
     next: usize,
-    /// What was made of it so far, when a step ended in its midst.
+    /// What was made of the next object so far, if a step ended within it.
     taking: Option<Taking>,
     files: Vec<MountFile>,
     failures: Vec<ObjectFailure>,
@@ -70,9 +88,10 @@ pub struct Shaping {
 /// The files of a mount.
 #[derive(Debug)]
 pub struct Shaped {
-    /// All of them.
     pub files: Vec<MountFile>,
-    /// Whether something was taken out of a value that was not known before.
+    /// What each object's files were made from.
+    pub found: Vec<Found>,
+    /// Whether parts were taken out of a value that were not kept before.
     pub computed: bool,
 }
 
@@ -84,7 +103,7 @@ impl Shaped {
 }
 
 impl Shaping {
-    /// The files are at most `limit` bytes, as the driver's answer counts them.
+    /// The files may have `limit` bytes, as the driver's answer counts them.
     pub fn new(objects: Arc<Objects>, found: Vec<Found>, subject: Subject, limit: usize) -> Self {
         Self {
             objects,
@@ -100,25 +119,21 @@ impl Shaping {
         }
     }
 
-    /// Most bytes that the files may become.
+    /// Upper bound of the files' bytes.
     pub fn max_bytes(&self) -> usize {
         if self.needs_work() { self.limit } else { self.known_bytes().min(self.limit) }
     }
 
-    /// Makes the files. What has to be computed is left to the workers, in the
-    /// turn of `namespace`; without any such work it is done at once.
+    /// Makes the files. The workers do what has to be computed; without such work the
+    /// files are made at once.
     ///
     /// # Errors
-    /// Every object that failed, and for whom; [`Panicked`] is a bug.
-    pub async fn run(
-        mut self,
-        workers: &Arc<Workers>,
-        namespace: &str,
-    ) -> Result<Result<Shaped, NotShaped>, Panicked> {
-        if self.needs_work() {
-            return workers.run(namespace, move |stop| self.step(stop)).await;
+    /// Every object that failed, and for whom.
+    pub async fn run(mut self, workers: &Arc<Workers>, namespace: &str) -> Result<Shaped, NotShaped> {
+        if !self.needs_work() {
+            return self.finish();
         }
-        Ok(self.finish())
+        workers.run(namespace, move |stop| self.step(stop)).await.map_err(NotShaped::Bug)?
     }
 
     /// Makes the files without a pause.
@@ -166,9 +181,10 @@ impl Shaping {
         }
         let (files, failures) = (std::mem::take(&mut self.files), std::mem::take(&mut self.failures));
         if failures.is_empty() {
-            return ControlFlow::Break(Ok(Shaped { files, computed: self.computed }));
+            let found = std::mem::take(&mut self.found);
+            return ControlFlow::Break(Ok(Shaped { files, found, computed: self.computed }));
         }
-        let Subject { class, who, account } = self.subject.clone();
+        let Subject { class, who, account, .. } = self.subject.clone();
         let objects = self.objects.len();
         ControlFlow::Break(Err(Box::new(FailedObjects { failures, objects, class, who, account }).into()))
     }

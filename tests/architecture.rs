@@ -1,6 +1,7 @@
-//! Who may know whom: the rules of the rooms in `src/`, read from the sources.
+//! Who may know whom: the tables of rooms and of crates in ARCHITECTURE.md, held against the
+//! sources.
 //!
-//! A rule that is in the way is changed here, in the open, with its reason.
+//! A rule that is in the way is changed there, in the open, with its reason.
 
 #![cfg(test)]
 
@@ -10,64 +11,60 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A room (a module right below `src/`) and the rooms that it may use.
-const ROOMS: &[(&str, &[&str])] = &[
-    // Takes parts out of JSON; knows nobody.
-    ("jmespath", &[]),
-    // What all speak of.
-    ("model", &["jmespath"]),
-    ("clock", &[]),
-    ("memory", &[]),
-    ("permits", &[]),
-    ("shares", &[]),
-    ("single_flight", &[]),
-    ("telemetry", &[]),
-    ("workers", &[]),
-    ("refusals", &[]),
-    ("aws", &["model", "permits"]),
-    ("cluster", &["model"]),
-    ("backend", &["aws", "identity", "model"]),
-    ("identity", &["aws", "clock", "cluster", "model", "permits", "single_flight"]),
-    // Failures are shaped too: what AWS said becomes what a person must do.
-    ("shape", &["aws", "backend", "jmespath", "model", "values", "workers"]),
-    ("classes", &["model", "shares"]),
-    ("writer", &["model"]),
-    ("values", &["aws", "backend", "identity", "model", "shares", "single_flight"]),
-    ("volumes", &["model", "shape", "shares", "values", "workers", "writer"]),
-    ("rotation", &["aws", "backend", "classes", "identity", "model", "refusals", "values", "volumes"]),
-    (
-        "mount",
-        &[
-            "classes", "cluster", "identity", "model", "refusals", "shape", "shares", "values", "volumes",
-            "workers", "writer",
-        ],
-    ),
-    ("server", &["aws", "cluster", "identity", "memory", "model", "mount", "shape"]),
-    // Wiring and commands see everything.
-    ("app", &[ANY]),
-    ("cli", &[ANY]),
-    ("commands", &[ANY]),
-    ("demo", &[ANY]),
-    ("main", &[ANY]),
-];
+const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+/// Stands for every room, in rows of rooms that only wire others.
 const ANY: &str = "*";
 
-/// Crates (`aws_*` is a prefix) and the rooms that may name them.
-const CRATES: &[(&str, &[&str])] = &[
-    ("latchkey_*", &["cli", "commands", "demo"]),
-    ("aws_*", &["aws", "identity", "backend", "commands"]),
-    ("kube", &["cluster", "app", "commands"]),
-    ("k8s_openapi", &["cluster", "app", "commands"]),
-    ("tonic", &["server", "app", "demo"]),
-    ("clap", &["cli"]),
-    ("axum", &["server"]),
-    ("rustix", &["writer", "commands", "demo"]),
-    ("anyhow", &["main", "app", "cli", "commands", "demo"]),
-];
+/// Rooms (modules right below `src/`), and the rooms that each may use.
+fn rooms() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    rows("| room | what it does | knows |", |names, cells| (names, cells[2]))
+}
 
-/// Crates that `model` must never name: it is pure.
-const IMPURE: &[&str] =
-    &["tokio", "tonic", "kube", "k8s_openapi", "axum", "http", "hyper_util", "rustix", "tracing", "clap"];
+/// Crates (a trailing `*` is any ending), and the rooms that may name them.
+fn crates() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    rows("| crate | rooms |", |names, cells| (names, cells[1]))
+}
+
+/// The rows below a table's head: each name of the first cell, with the names of another.
+fn rows(
+    head: &str,
+    pick: fn(&'static str, &[&'static str]) -> (&'static str, &'static str),
+) -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let (_, table) = ARCHITECTURE.split_once(head).unwrap_or_else(|| panic!("no table {head:?}"));
+    let mut found = BTreeMap::new();
+    for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let (names, values) = pick(cells[0], &cells);
+        for name in quoted(names) {
+            let before = found.insert(name, quoted(values));
+            assert!(before.is_none(), "`{name}` has two rows below {head:?}");
+        }
+    }
+    assert!(!found.is_empty(), "no rows below {head:?}");
+    found
+}
+
+/// The words in backquotes.
+fn quoted(cell: &'static str) -> BTreeSet<&'static str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// Rooms that only compute, or only block, and the crates that they must not name.
+const PURE: [(&str, &[&str]); 4] =
+    [("jmespath", IMPURE), ("model", IMPURE), ("shape", &["tokio"]), ("writer", &["tokio"])];
+const IMPURE: &[&str] = &[
+    "tokio",
+    "tonic",
+    "kube",
+    "k8s_openapi",
+    "axum",
+    "http",
+    "hyper_util",
+    "rustix",
+    "tracing",
+    "clap",
+    "aws_*",
+];
 
 /// The most lines of a file.
 const MAX_LINES: usize = 400;
@@ -247,35 +244,55 @@ fn assert_none(problems: &[String], advice: &str) {
 }
 
 #[test]
-fn every_room_knows_only_whom_it_may() {
-    let rooms: BTreeMap<&str, &[&str]> = ROOMS.iter().copied().collect();
+fn every_room_knows_only_the_rooms_of_its_row() {
+    let rooms = rooms();
     let mut problems = Vec::new();
-    for source in sources() {
-        if source.room == "lib" {
-            continue;
-        }
+    for source in sources().iter().filter(|source| source.room != "lib") {
         let Some(may) = rooms.get(source.room.as_str()) else {
-            problems.push(format!("{}: the room `{}` has no line in ROOMS", source.path, source.room));
+            problems.push(format!("{}: ARCHITECTURE.md has no row for `{}`", source.path, source.room));
             continue;
         };
-        for used in rooms_used(&source) {
-            let any = may.contains(&ANY);
+        for used in rooms_used(source) {
             // Only rooms count; `crate::Item` of the root does not.
-            if used != source.room && rooms.contains_key(used) && !any && !may.contains(&used) {
+            if used != source.room && rooms.contains_key(used) && !may.contains(ANY) && !may.contains(used) {
                 problems.push(format!("{}: `{}` must not use `crate::{used}`", source.path, source.room));
             }
         }
     }
-    assert_none(&problems, "Move what is needed to a room that both may use, or change ROOMS with a reason.");
+    assert_none(
+        &problems,
+        "Move what is needed to a room that both may use, or change the table with a reason.",
+    );
+}
+
+#[test]
+fn every_row_is_true() {
+    let sources = sources();
+    let mut problems = Vec::new();
+    for (room, may) in rooms() {
+        let used: BTreeSet<&str> =
+            sources.iter().filter(|source| source.room == room).flat_map(rooms_used).collect();
+        if !sources.iter().any(|source| source.room == room) {
+            problems.push(format!("`{room}` is no room"));
+        }
+        let unused = may.iter().filter(|other| **other != ANY && !used.contains(*other));
+        problems.extend(unused.map(|other| format!("`{room}` does not use `{other}`")));
+    }
+    for (name, rooms) in crates() {
+        for room in rooms {
+            let mut of_room = sources.iter().filter(|source| source.room == room);
+            if !of_room.any(|source| names_crate(source, name).is_some()) {
+                problems.push(format!("`{room}` does not name `{name}`"));
+            }
+        }
+    }
+    assert_none(&problems, "Take it out of ARCHITECTURE.md.");
 }
 
 #[test]
 fn no_two_rooms_need_each_other() {
-    let mut left: BTreeMap<&str, BTreeSet<&str>> = ROOMS
-        .iter()
-        .filter(|(_, may)| !may.contains(&ANY))
-        .map(|(room, may)| (*room, may.iter().copied().collect()))
-        .collect();
+    let mut left = rooms();
+    left.retain(|_, may| !may.contains(ANY));
     loop {
         let free: Vec<&str> = left.iter().filter(|(_, may)| may.is_empty()).map(|(room, _)| *room).collect();
         if free.is_empty() {
@@ -284,28 +301,30 @@ fn no_two_rooms_need_each_other() {
         left.retain(|room, _| !free.contains(room));
         left.values_mut().for_each(|may| may.retain(|room| !free.contains(room)));
     }
-    assert!(left.is_empty(), "these rooms of ROOMS form a circle: {left:?}");
+    assert!(left.is_empty(), "these rooms form a circle: {left:?}");
 }
 
 #[test]
 fn foreign_crates_stay_in_their_rooms() {
     let mut problems = Vec::new();
+    let crates = crates();
     for source in sources() {
-        for (name, rooms) in CRATES {
+        for (name, rooms) in &crates {
             if let Some(found) = names_crate(&source, name)
-                && !rooms.contains(&source.room.as_str())
+                && !rooms.contains(source.room.as_str())
             {
                 problems.push(format!("{}: `{found}` belongs to {rooms:?}", source.path));
             }
         }
-        if source.room == "model" {
-            let impure = IMPURE.iter().chain(&["aws_*"]).filter_map(|name| names_crate(&source, name));
-            problems.extend(impure.map(|name| format!("{}: `model` must not name `{name}`", source.path)));
+        for (_, impure) in PURE.iter().filter(|(room, _)| *room == source.room) {
+            let named = impure.iter().filter_map(|name| names_crate(&source, name));
+            let problem = |name| format!("{}: `{}` must not name `{name}`", source.path, source.room);
+            problems.extend(named.map(problem));
         }
     }
     assert_none(
         &problems,
-        "Wrap what is needed in the room that owns the crate, or change CRATES with a reason.",
+        "Wrap what is needed in the room that owns the crate, or change the table with a reason.",
     );
 }
 

@@ -13,6 +13,7 @@ use super::advice::{Advice, judge};
 use crate::model::{
     arn::Region,
     foreign::{known_reason, said},
+    reason::Reason,
 };
 
 /// The message for a request that the SDK could not build.
@@ -67,6 +68,20 @@ pub struct AwsFailure {
 }
 
 impl FailureKind {
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Outage => Reason::Outage,
+            Self::Throttled => Reason::Throttled,
+            Self::StaleCredentials => Reason::CredentialsRefused,
+            Self::TokenRefused | Self::TokenUnverified => Reason::TokenRefused,
+            Self::Denied => Reason::Denied,
+            Self::KmsDenied => Reason::KmsDenied,
+            Self::NotFound => Reason::NotFound,
+            Self::Unusable => Reason::Unusable,
+            Self::Invalid => Reason::RejectedByAws,
+        }
+    }
+
     /// Whether AWS gave no real answer, so that the failover Region or the last known
     /// good value may be used instead.
     pub fn is_outage(self) -> bool {

@@ -70,7 +70,12 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let results = Backend::new(aws).read(&asker, &sources).await?;
     let readings: Vec<Readings> = results.into_iter().map(|results| Readings::new(results, began)).collect();
     let found = plan.of_objects(&readings).map(|(readings, place)| readings.found(place)).collect();
-    let subject = Subject { class: named, who: "your own AWS credentials".to_owned(), account: None };
+    let subject = Subject {
+        namespace: String::new(),
+        class: named,
+        who: "your own AWS credentials".to_owned(),
+        account: None,
+    };
     let files = Shaping::new(Arc::clone(&class.objects), found, subject, usize::MAX).finish()?.files;
 
     if let Some(folder) = &args.output {

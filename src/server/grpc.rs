@@ -31,9 +31,6 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// Stands for a mount without files, because the driver refuses an empty list.
 const NOTHING_MOUNTED: &str = "latchkey-nothing-to-mount";
 
-/// Stands for the namespace of callers that are refused; no namespace is called so.
-const CALLERS: &str = "(callers)";
-
 /// Answers the driver.
 #[derive(Clone)]
 pub struct Provider {
@@ -63,9 +60,7 @@ impl Provider {
             return Ok(());
         }
         let seen = uid.map_or_else(|| "an unknown uid".to_owned(), |uid| format!("uid {uid}"));
-        if let Some(untold) = self.mounter.refusals.tell(CALLERS, "", &seen) {
-            tracing::warn!(allowed = ?self.allowed_uids, "refused a caller with {seen}{untold}");
-        }
+        self.mounter.report.refused_caller(&seen, &self.allowed_uids);
         Err(Status::permission_denied(format!("{seen} may not call this provider (--allowed-uids)")))
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         arn::Region,
         iam,
         message::quoted,
+        reason::Reason,
         reference::{Reference, Service},
     },
 };
@@ -44,7 +45,21 @@ pub enum Cause {
     Shape(Vec<ShapeError>),
 }
 
+impl Cause {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Read(read) => read.last().kind.reason(),
+            Self::Shape(_) => Reason::ValueMismatch,
+        }
+    }
+}
+
 impl FailedObjects {
+    /// The most urgent of the failures' reasons.
+    pub fn reason(&self) -> Reason {
+        self.failures.iter().map(|failure| failure.cause.reason()).min().unwrap_or(Reason::Bug)
+    }
+
     fn write_failure(
         &self,
         f: &mut fmt::Formatter<'_>,

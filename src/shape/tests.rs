@@ -27,7 +27,12 @@ fn read(value: &str) -> Readings {
 
 fn shaping(yaml: &str, readings: &[Readings], limit: usize) -> Shaping {
     let found = readings.iter().map(|readings| readings.found(0)).collect();
-    let subject = Subject { class: "n/c".to_owned(), who: "somebody".to_owned(), account: None };
+    let subject = Subject {
+        namespace: "n".to_owned(),
+        class: "n/c".to_owned(),
+        who: "somebody".to_owned(),
+        account: None,
+    };
     Shaping::new(objects(yaml), found, subject, limit)
 }
 

@@ -14,7 +14,7 @@ use crate::{
     aws::{AwsFailure, FailureKind},
     backend::ReadFailure,
     identity::IdentityError,
-    model::{arn::Regions, iam, message::causes, principal::Principal, source::Source},
+    model::{arn::Regions, iam, message::causes, principal::Principal, reason::Reason, source::Source},
     single_flight::{Slot, Waited},
 };
 
@@ -47,6 +47,19 @@ pub enum Lost {
     Session(IdentityError),
     /// AWS's answers.
     Read(Readings),
+}
+
+impl Lost {
+    /// The most urgent of the failures' reasons.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Session(error) => error.reason(),
+            Self::Read(readings) => {
+                let failures = readings.iter().filter_map(|result| result.as_ref().err());
+                failures.map(|failure| failure.last().kind.reason()).min().unwrap_or(Reason::Bug)
+            }
+        }
+    }
 }
 
 impl fmt::Display for Lost {

@@ -69,6 +69,8 @@ pub struct Read {
     pub origin: Origin,
     /// The entries that the objects came from, to deliver their changes.
     pub entries: Vec<Arc<Entry>>,
+    /// Entries whose outage began with this read.
+    pub outages: Vec<Refreshed>,
     /// The memory of the values that were read for this mount.
     pub memory: Option<Share>,
     /// The turn among the mounts that are computed; `None` if the mount waited.
@@ -76,6 +78,7 @@ pub struct Read {
 }
 
 /// An entry that was read from AWS, and what that means for it.
+#[derive(Clone)]
 pub struct Refreshed {
     pub entry: Arc<Entry>,
     pub settled: Settled,
@@ -88,9 +91,17 @@ struct Wanted<'a> {
     found: Result<Served, Lost>,
     /// Whether the mount had to ask AWS, or wait for another that asks.
     missing: bool,
+    /// What this mount's own read meant for the entry, if an outage began with it.
+    outage: Option<Refreshed>,
 }
 
 impl Wanted<'_> {
+    fn take(&mut self, refreshed: Refreshed) {
+        let began = matches!(refreshed.settled, Settled::Kept { began: true, .. });
+        self.outage = began.then(|| refreshed.clone());
+        self.found = refreshed.settled.served();
+    }
+
     fn bytes(&self) -> usize {
         self.found.as_ref().map_or(0, |served| served.readings.bytes())
     }
@@ -131,8 +142,9 @@ impl Reader {
         let memory = self.read_missing(asker, &mut wanted, &mut turn).await?;
 
         let mut origin = Origin::Cache;
-        let (mut readings, mut entries) = (Vec::new(), Vec::new());
-        for Wanted { entry, found, .. } in wanted {
+        let (mut readings, mut entries, mut outages) = (Vec::new(), Vec::new(), Vec::new());
+        for Wanted { entry, found, outage, .. } in wanted {
+            outages.extend(outage);
             let served = match found {
                 Ok(served) => served,
                 Err(Lost::Read(readings)) => Served { readings, origin: Origin::Aws },
@@ -143,7 +155,7 @@ impl Reader {
             entries.push(entry);
         }
         let objects = plan.of_objects(&readings).map(|(readings, place)| readings.found(place)).collect();
-        Ok(Read { objects, origin, entries, memory, turn })
+        Ok(Read { objects, origin, entries, outages, memory, turn })
     }
 
     /// Reads from AWS the entries that the caller has the right to read.
@@ -173,13 +185,8 @@ impl Reader {
     }
 
     /// The values that are read through.
-    pub fn values(&self) -> &Values {
+    pub fn values(&self) -> &Arc<Values> {
         &self.values
-    }
-
-    /// Counts entries again, after parts were kept with their values.
-    pub fn recount(&self, entries: &[Arc<Entry>]) {
-        entries.iter().for_each(|entry| self.values.recount(entry));
     }
 
     fn look_up<'a>(&self, asker: &PodAsker<'_>, planned: &'a Planned) -> Wanted<'a> {
@@ -188,7 +195,7 @@ impl Reader {
         let served = self.serve(&entry, &planned.required);
         let missing = served.is_none();
         let found = served.ok_or_else(|| entry.unanswered());
-        Wanted { entry, required: &planned.required, found, missing }
+        Wanted { entry, required: &planned.required, found, missing, outage: None }
     }
 
     fn serve(&self, entry: &Entry, required: &[bool]) -> Option<Served> {
@@ -242,7 +249,7 @@ impl Reader {
             let refreshed = self.refresh(&self.asker(asker), refreshes).await;
             let mut sum = 0;
             for (wanted, refreshed) in wanted.into_iter().zip(refreshed) {
-                wanted.found = refreshed.settled.served();
+                wanted.take(refreshed);
                 sum += wanted.bytes();
                 sizes.push((Arc::clone(&wanted.entry), wanted.bytes()));
             }
@@ -259,19 +266,19 @@ impl Reader {
 
     /// Waits for the caller that reads the entry, and reads it if that one gave up.
     async fn wait(&self, asker: &PodAsker<'_>, wanted: &mut Wanted<'_>) {
-        let settings = self.values.settings();
-        let freshness = wanted.entry.freshness(wanted.required, settings);
+        let (entry, settings) = (Arc::clone(&wanted.entry), self.values.settings());
+        let freshness = entry.freshness(wanted.required, settings);
         // Another pod's refused token says nothing about this pod's.
         let shared = |lost: &Lost| match lost {
             Lost::Read(_) => true,
             Lost::Session(error) => error.is_no_tokens_fault(),
         };
-        let waited = wanted.entry.wait(freshness, shared);
+        let waited = entry.wait(freshness, shared);
         tokio::pin!(waited);
         let waited = match tokio::time::timeout(PATIENCE, &mut waited).await {
             Ok(waited) => waited,
             // An AWS that does not answer the poller is an outage before it is known as one.
-            Err(_) => match wanted.entry.serve_while_waiting(wanted.required, settings) {
+            Err(_) => match entry.serve_while_waiting(wanted.required, settings) {
                 Some(served) => {
                     wanted.found = Ok(served);
                     return;
@@ -284,10 +291,10 @@ impl Reader {
                 let origin = freshness.origin_of(&readings).unwrap_or(Origin::Cache);
                 Ok(Served { readings, origin })
             }
-            Ok(Err(lost)) => self.serve(&wanted.entry, wanted.required).ok_or(lost),
+            Ok(Err(lost)) => self.serve(&entry, wanted.required).ok_or(lost),
             Err(refresh) => {
                 for refreshed in self.refresh(&self.asker(asker), vec![refresh]).await {
-                    wanted.found = refreshed.settled.served();
+                    wanted.take(refreshed);
                 }
                 return;
             }

@@ -30,7 +30,7 @@ pub struct Refresh {
 }
 
 /// What a read means for its entry.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Settled {
     /// AWS answered.
     Read {

@@ -140,7 +140,7 @@ impl Values {
     }
 
     /// Counts an entry again, after parts were kept with its values.
-    pub(super) fn recount(&self, entry: &Arc<Entry>) {
+    pub fn recount(&self, entry: &Arc<Entry>) {
         if let Some(held) = entry.held() {
             self.count(entry, empty_bytes(&entry.principal, &entry.source) + held.bytes());
         }

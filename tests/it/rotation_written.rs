@@ -4,15 +4,16 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use futures_util::future::join_all;
 use latchkey::{
-    shape::Subject,
+    delivery::{Means, Volumes},
+    shape::{Shaper, Subject},
     shares::Shares,
     values::ValueSettings,
-    volumes::{Means, Volumes},
     workers::Workers,
     writer::{FileSystem, Writer},
 };
@@ -244,9 +245,12 @@ async fn idle_volumes_are_forgotten_without_a_change() {
     let rooms = Rooms::beside(&world, ValueSettings::default()).await;
     let volumes = Volumes::new(Means {
         writer: Writer::new(world.folder().join("kubelet"), FileSystem::Any),
-        workers: Workers::new(),
-        max_bytes: 4 << 20,
-        files: Shares::new(8 << 20),
+        shaper: Shaper {
+            workers: Workers::new(),
+            memory: Shares::new(8 << 20),
+            values: Arc::clone(&rooms.values),
+            max_bytes: 4 << 20,
+        },
         max_kept: 8 << 20,
     });
     for (number, refresh) in [(1, None), (2, Some("15m"))] {
@@ -256,9 +260,14 @@ async fn idle_volumes_are_forgotten_without_a_change() {
         }
         let read = rooms.read(&world, &request).await.unwrap();
         let (parsed, _) = Rooms::parsed(&world, &request);
-        let subject = Subject { class: "shop/web".to_owned(), who: "a test".to_owned(), account: None };
-        let shaped = volumes.mount(parsed, read.entries, read.objects, subject, None).await.unwrap();
-        assert_eq!(shaped.files.len(), 1);
+        let subject = Subject {
+            namespace: "shop".to_owned(),
+            class: "shop/web".to_owned(),
+            who: "a test".to_owned(),
+            account: None,
+        };
+        let delivered = volumes.mount(parsed, read, subject).await.unwrap();
+        assert_eq!(delivered.files.len(), 1);
     }
     let idle = Duration::from_secs(600);
     for (after, left) in [(600, 2), (1, 1), (1199, 1), (1, 0)] {

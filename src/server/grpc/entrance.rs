@@ -21,7 +21,7 @@ use tonic::{body::Body, server::NamedService};
 use tower::{Service, ServiceExt};
 
 use super::lane::{Lane, Passage};
-use crate::{memory::RECEIVED, mount::AnswerMemory};
+use crate::{delivery::AnswerMemory, memory::RECEIVED};
 
 /// Largest request that is read: `objects` has 256 KiB at most, and an API server
 /// keeps no object of more than 1.5 MiB.

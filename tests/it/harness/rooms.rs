@@ -7,6 +7,7 @@ use latchkey::{
     backend::Backend,
     classes::Classes,
     cluster::Cluster,
+    delivery::{Answers, Delivery},
     identity::Identity,
     model::{
         arn::Regions,
@@ -14,8 +15,10 @@ use latchkey::{
         token::Tokens,
     },
     rotation::Poller,
+    shape::Shaper,
     shares::Shares,
     values::{NotRead, PodAsker, Read, Reader, ValueSettings, Values},
+    workers::Workers,
 };
 use tokio::task::JoinHandle;
 
@@ -40,13 +43,20 @@ impl Rooms {
         let memory = Shares::new(64 << 20);
         let reader =
             Arc::new(Reader::new(Arc::clone(&identity), backend, Arc::clone(&values), memory, 8 << 20));
+        let shaper = Shaper {
+            workers: Workers::new(),
+            memory: Shares::new(64 << 20),
+            values: Arc::clone(&values),
+            max_bytes: 4 << 20,
+        };
+        let delivery = Arc::new(Delivery::DriverWrites(Answers::new(shaper)));
         let poller = Poller {
             aws,
             identity: Arc::clone(&identity),
             reader: Arc::clone(&reader),
-            volumes: None,
+            delivery,
             classes: Arc::new(Classes::new(0)),
-            refusals: Arc::default(),
+            report: Arc::default(),
         };
         Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
     }

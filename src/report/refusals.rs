@@ -1,6 +1,6 @@
-//! Refusals in the log. Each is told at once; kubelet tries again, so what is
-//! repeated is counted and told at growing intervals. No namespace fills the log,
-//! or keeps another namespace's refusals out of it.
+//! Refusals in the log. Each is logged at once. kubelet tries again, so repetitions are
+//! counted and logged at growing intervals. No namespace fills the log, or keeps
+//! another namespace's refusals out of it.
 
 use std::{
     collections::HashMap,
@@ -12,33 +12,32 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long after a refusal its repetitions are told first, and at the most; each
-/// time it takes twice as long as the last time.
+/// Time from a refusal to the first line about its repetitions, and the longest time
+/// between two lines. It doubles from line to line.
 const FIRST_INTERVAL: Duration = Duration::from_secs(60);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// Bytes that a namespace may log at once, and what it gets back a second: 5 MiB
-/// a day.
+/// Bytes that a namespace may log at once, and what it regains a second: 5 MiB a day.
 const BURST_BYTES: u64 = 64 << 10;
 const BYTES_PER_SECOND: u64 = 64;
-/// Refusals that are remembered of each namespace, and namespaces.
+/// Refusals remembered for each namespace, and the number of namespaces.
 const MAX_REFUSALS: usize = 64;
 const MAX_NAMESPACES: usize = 256;
 
-/// What was refused lately.
+/// Recent refusals.
 #[derive(Debug, Default)]
-pub struct Refusals {
-    /// Nobody who chooses a text can choose its hash.
+pub(super) struct Refusals {
+    /// The author of a text cannot choose its hash.
     hasher: RandomState,
     namespaces: Mutex<HashMap<u64, Namespace>>,
 }
 
-/// Says of a refusal that is told, behind its text, what was not told before.
+/// What was not logged before a refusal. It is printed behind the refusal's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Untold {
-    /// The same refusal, and since when.
+pub(super) struct Untold {
+    /// Repetitions of the same refusal, and for how long.
     repeated: u64,
     since: Duration,
-    /// Other refusals of the namespace, because it had logged too much.
+    /// Other refusals of a namespace that had logged too much.
     dropped: u64,
 }
 
@@ -54,15 +53,15 @@ struct Namespace {
 #[derive(Debug)]
 struct Known {
     told_at: Instant,
-    /// How long it is only counted.
+    /// How long repetitions are only counted.
     interval: Duration,
     repeated: u64,
 }
 
 impl Refusals {
-    /// Whether `text`, which refuses `subject` (a class, a caller) in `namespace`,
-    /// is told now; `None` when it is only counted.
-    pub fn tell(&self, namespace: &str, subject: &str, text: &str) -> Option<Untold> {
+    /// `None` if `text`, which refuses `subject` (a class, a caller) in `namespace`, is
+    /// only counted now.
+    pub(super) fn tell(&self, namespace: &str, subject: &str, text: &str) -> Option<Untold> {
         let now = Instant::now();
         let refusal = self.fingerprint(subject, text);
         let namespace = self.hasher.hash_one(namespace);
@@ -74,8 +73,7 @@ impl Refusals {
         namespaces.entry(namespace).or_insert_with(|| Namespace::new(now)).tell(refusal, bytes, now)
     }
 
-    /// What two refusals have in common. Numbers that stand alone and request ids
-    /// change from one try to the next.
+    /// The same for repetitions of a refusal, whose bare numbers and request ids differ.
     fn fingerprint(&self, subject: &str, text: &str) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         subject.hash(&mut hasher);
@@ -116,7 +114,7 @@ impl Namespace {
         if let Some(before) = before {
             untold.repeated = before.repeated;
             untold.since = now.duration_since(before.told_at);
-            // What has stopped for long and comes back is new.
+            // A refusal that comes back after a long time is new.
             if untold.since < before.interval * 2
                 && let Some(known) = self.known.get_mut(&refusal)
             {
@@ -137,7 +135,7 @@ impl Namespace {
     }
 }
 
-/// Forgets the one of longest ago where there are as many as there may be.
+/// Forgets the oldest one if there are as many as there may be.
 fn make_room<T>(known: &mut HashMap<u64, T>, most: usize, at: impl Fn(&T) -> Instant) {
     if known.len() >= most
         && let Some(oldest) = known.iter().min_by_key(|(_, one)| at(one)).map(|(key, _)| *key)

@@ -1,9 +1,9 @@
-//! Provider-writes mode: which pods have what mounted, and writing a change into
-//! all of them at once.
+//! Provider-writes: which pods mount what, and writing a change into all of them at
+//! once.
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,44 +11,39 @@ use std::{
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::{Delivered, NotDelivered, Rewritten};
 use crate::{
     model::{
         file::MountFile,
-        message::{causes, logged},
-        request::MountRequest,
+        request::{MountRequest, Pod},
     },
-    shape::{NotShaped, Shaped, Shaping, Subject},
-    shares::{Refused, Share, Shares},
-    values::{Entry, Found, Readings},
-    workers::{Panicked, Workers},
+    shape::{Material, Shaped, Shaper, Subject},
+    shares::{Share, Shares},
+    values::{Entry, Found, Read, Readings},
     writer::{KeepMtime, WriteError, Writer, Written},
 };
 
-/// Most bytes that are written at once: while a set is replaced, the old one and
-/// the new one are both there.
+/// Bytes that are written at once: while a set is replaced, the old and the new one
+/// both take memory.
 const MAX_WRITTEN_AT_ONCE: usize = 8 << 20;
 /// The smallest piece of a tmpfs.
 const PAGE: usize = 4096;
-/// What the kernel keeps of a file or a link beside its pages.
+/// Kernel memory of a file or a link in addition to its pages.
 const INODE: usize = 1024;
-/// One part in so many of the time may go into looking whether volumes are gone.
+/// Looking for volumes that are gone takes at most this fraction of the time.
 const LOOK_SHARE: u32 = 20;
-/// Whose the pages are that an earlier process has written: nobody knows until
-/// the pods are republished.
+/// The namespace of pages that an earlier process has written. It is unknown until the
+/// pods are republished.
 const UNKNOWN: &str = "";
 
-/// The mounted volumes of this node, as far as this process has mounted them.
+/// The volumes that this process has mounted on this node.
 pub struct Volumes {
     writer: Writer,
-    workers: Arc<Workers>,
-    /// Most bytes of one volume.
-    max_bytes: usize,
-    /// Memory of files of mounts under way.
-    files: Arc<Shares>,
-    /// Memory of what stays: the volumes' pages and what is remembered of them.
+    shaper: Shaper,
+    /// Memory that stays taken: the volumes' pages, and what is remembered of them.
     kept: Arc<Shares>,
     writing: Arc<Shares>,
-    /// When it may be looked again whether volumes are gone. Held by the one who looks.
+    /// When to look again for volumes that are gone. Locked while somebody looks.
     next_look: tokio::sync::Mutex<Instant>,
     state: Mutex<State>,
 }
@@ -56,7 +51,7 @@ pub struct Volumes {
 #[derive(Default)]
 struct State {
     mounted: HashMap<PathBuf, Arc<Volume>>,
-    /// Volumes that an earlier process has left, with their pages.
+    /// Volumes of an earlier process, with their pages.
     left: HashMap<PathBuf, Share>,
 }
 
@@ -66,90 +61,54 @@ struct Volume {
     entries: Vec<Arc<Entry>>,
     subject: Subject,
     mounted_at: Instant,
-    /// One write at a time, and the last one with the newest values. It holds the
+    /// Locked by each write, so that the last one has the newest values. It holds the
     /// memory of the volume's pages.
     pages: Arc<tokio::sync::Mutex<Option<Share>>>,
-    /// The memory of all the rest here.
+    /// The memory of everything else here.
     _remembered: Share,
 }
 
-/// Why a volume does not hold its files. What was mounted before is still there.
-#[derive(Debug, thiserror::Error)]
-pub enum VolumeError {
-    /// The objects do not become files.
-    #[error(transparent)]
-    NotShaped(#[from] NotShaped),
-    /// The files could not be written.
-    #[error("cannot write into the pod's volume: {}", causes(.0))]
-    Write(#[from] WriteError),
-    /// The node's volumes take as much memory as they may.
-    #[error(
-        "the volumes of namespace {namespace} hold {held} bytes of this node's memory for volumes, and {asked} more do not fit: all namespaces hold {taken} of {max} bytes. Mount less in this namespace's pods on this node, or raise Latchkey's memory limit (chart value resources.limits.memory, flag --memory-limit)",
-        held = refused.held, asked = refused.asked, taken = refused.taken, max = refused.max
-    )]
-    Memory {
-        /// The pod's namespace.
-        namespace: String,
-        /// How much was asked for and is taken.
-        refused: Refused,
-    },
-    /// A bug.
-    #[error("shaping panicked")]
-    Panicked(Panicked),
-}
-
-/// What the volumes need of the process.
+/// What the volumes need from the process.
 pub struct Means {
-    /// Writes files.
     pub writer: Writer,
-    /// Shape values.
-    pub workers: Arc<Workers>,
-    /// Most bytes of one volume.
-    pub max_bytes: usize,
-    /// Memory of files of mounts under way.
-    pub files: Arc<Shares>,
+    pub shaper: Shaper,
     /// Memory of volumes, in bytes.
     pub max_kept: usize,
 }
 
 impl Volumes {
-    /// Knows of the volumes that an earlier process has left, and of no others.
+    /// Knows the volumes that an earlier process has left, and no others.
     pub fn new(means: Means) -> Self {
-        let Means { writer, workers, max_bytes, files, max_kept } = means;
+        let Means { writer, shaper, max_kept } = means;
         let kept = Shares::new(max_kept);
         let left = writer.volumes();
         let left = left.into_iter().map(|(path, bytes)| (path, kept.take_anyway(UNKNOWN, bytes))).collect();
         let state = Mutex::new(State { mounted: HashMap::new(), left });
         let writing = Shares::new(MAX_WRITTEN_AT_ONCE);
         let next_look = tokio::sync::Mutex::new(Instant::now());
-        Self { writer, workers, max_bytes, files, kept, writing, next_look, state }
+        Self { writer, shaper, kept, writing, next_look, state }
     }
 
-    /// Whether the request's folder may be written, before anything is read for it.
-    ///
-    /// # Errors
-    /// What is wrong with the folder.
-    pub async fn check(&self, request: &MountRequest) -> Result<(), WriteError> {
+    pub(super) async fn check(&self, request: &MountRequest) -> Result<(), WriteError> {
         let (writer, path, uid) = (self.writer.clone(), request.target_path.clone(), request.pod.uid.clone());
         blocking(move || writer.check(&path, &uid)).await
     }
 
-    /// Makes a mount's files and writes them, and remembers the volume, so that
-    /// changes are written there too. `turn` is given up where anybody is waited for. Gives the files that are in the pod now: where a poll
-    /// saw a change since the mount had read, they are newer.
+    /// Makes a mount's files and writes them, and remembers the volume, so that changes
+    /// are written there too. The files are those in the pod now: where a poll saw
+    /// newer values than `read` has, those are written.
     ///
     /// # Errors
     /// Why the files were not written; those from before are still there.
     pub async fn mount(
         &self,
         request: MountRequest,
-        entries: Vec<Arc<Entry>>,
-        found: Vec<Found>,
+        read: Read,
         subject: Subject,
-        mut turn: Option<Share>,
-    ) -> Result<Shaped, VolumeError> {
+    ) -> Result<Delivered, NotDelivered> {
+        let Read { objects: found, entries, memory: _values, mut turn, .. } = read;
         let path = request.target_path.clone();
-        let remembered = self.keep(&request.pod.namespace, request.bytes()).await?;
+        let remembered = self.keep(&request.pod.namespace, request.bytes(), &mut turn).await?;
         let known = self.state().mounted.get(&path).cloned();
         let pages = known.as_ref().map_or_else(Arc::default, |volume| Arc::clone(&volume.pages));
         let mut held = match Arc::clone(&pages).try_lock_owned() {
@@ -162,12 +121,12 @@ impl Volumes {
         let mounted_at = Instant::now();
         let volume =
             Arc::new(Volume { request, entries, subject, mounted_at, pages, _remembered: remembered });
-        // From here on a poll that sees a change finds the volume, and waits for
-        // its turn. What it saw before, the entries hold.
+        // From here on a poll that sees a change finds the volume, and waits for the
+        // lock. The entries hold what it saw before.
         let before = self.state().mounted.insert(path.clone(), Arc::clone(&volume));
         let found = volume.found().unwrap_or(found);
         match self.fill(&volume, found, &mut held, KeepMtime::No, &mut turn).await {
-            Ok((shaped, _)) => Ok(shaped),
+            Ok((shaped, _)) => Ok(Delivered { files: shaped.files, found: shaped.found, answer: None }),
             Err(error) => {
                 let mut state = self.state();
                 match before {
@@ -179,8 +138,8 @@ impl Volumes {
         }
     }
 
-    /// Forgets volumes that nobody has mounted for so long, or for two of their
-    /// own intervals: their pods are gone.
+    /// Forgets volumes that nobody has mounted for so long, or for two of their own
+    /// intervals: their pods are gone.
     pub fn drop_idle(&self, idle_after: Duration) {
         self.state().mounted.retain(|_, volume| {
             let own = volume.request.class.refresh_interval.unwrap_or_default() * 2;
@@ -198,37 +157,40 @@ impl Volumes {
         self.len() == 0
     }
 
-    /// Writes the values of `changed` entries into every pod that has them mounted.
-    pub async fn update(&self, changed: &[Arc<Entry>]) {
+    pub(super) async fn refresh(&self, changed: &[Arc<Entry>], told: impl Fn(Rewritten)) {
         let concerned = |volume: &&Arc<Volume>| {
             volume.entries.iter().any(|entry| changed.iter().any(|changed| Arc::ptr_eq(changed, entry)))
         };
         let volumes: Vec<Arc<Volume>> = self.state().mounted.values().filter(concerned).cloned().collect();
         // At once, because replacing a set pauses for its readers.
-        join_all(volumes.into_iter().map(|volume| self.rewrite(volume))).await;
+        let rewrites = volumes.into_iter().map(async |volume| {
+            if let Some(rewritten) = self.rewrite(volume).await {
+                told(rewritten);
+            }
+        });
+        join_all(rewrites).await;
     }
 
-    async fn rewrite(&self, volume: Arc<Volume>) {
+    /// `None` if there is nothing to write any more.
+    async fn rewrite(&self, volume: Arc<Volume>) -> Option<Rewritten> {
         let mut held = Arc::clone(&volume.pages).lock_owned().await;
-        let (path, pod) = (&volume.request.target_path, &volume.request.pod);
+        let MountRequest { pod, class, target_path } = &volume.request;
         // A mount that ended meanwhile may have asked for other objects.
-        if !self.state().mounted.get(path).is_some_and(|current| Arc::ptr_eq(current, &volume)) {
-            return;
+        if !self.state().mounted.get(target_path).is_some_and(|current| Arc::ptr_eq(current, &volume)) {
+            return None;
         }
-        // Where an entry was lost, the files stay as they are.
-        let Some(found) = volume.found() else { return };
-        match self.fill(&volume, found, &mut held, KeepMtime::Yes, &mut None).await {
-            Ok((_, written)) => tracing::info!(%pod, ?written, "rotation written"),
-            Err(VolumeError::Write(WriteError::Gone { .. })) => {
-                self.state().mounted.remove(path);
+        // If an entry was lost, the files stay as they are.
+        let found = volume.found()?;
+        let result = match self.fill(&volume, found, &mut held, KeepMtime::Yes, &mut None).await {
+            Err(NotDelivered::Write(WriteError::Gone { .. })) => {
+                self.state().mounted.remove(target_path);
                 tracing::debug!(%pod, "the pod is gone");
+                return None;
             }
-            // The next mount or the next change tries again.
-            Err(error) => {
-                let error = logged(&error);
-                tracing::error!(%pod, "a changed value was not written: {error}");
-            }
-        }
+            // After a failure, the next mount or the next change tries again.
+            result => result.map(|(_, written)| written),
+        };
+        Some(Rewritten { pod: pod.clone(), class: class.name.clone(), result })
     }
 
     /// Makes the files and writes them, within the memory that the namespace has.
@@ -239,17 +201,12 @@ impl Volumes {
         held: &mut Option<Share>,
         keep_mtime: KeepMtime,
         turn: &mut Option<Share>,
-    ) -> Result<(Shaped, Written), VolumeError> {
-        let MountRequest { pod, class, target_path } = &volume.request;
-        let shaping = Shaping::new(Arc::clone(&class.objects), found, volume.subject.clone(), self.max_bytes);
-        if shaping.needs_work() {
-            *turn = None;
-        }
-        let mut made = self.files.take_giving_up(turn, &pod.namespace, shaping.max_bytes()).await;
-        let shaped = shaping.run(&self.workers, &pod.namespace).await.map_err(VolumeError::Panicked)??;
-        made.shrink_to(shaped.bytes());
+    ) -> Result<(Shaped, Written), NotDelivered> {
+        let Volume { request: MountRequest { pod, class, target_path }, entries, subject, .. } = volume;
+        let material = Material { objects: &class.objects, found, entries, subject };
+        let (shaped, _made) = self.shaper.shape(material, 1, turn).await?;
         let pages = pages_of(&shaped.files);
-        self.grow(&pod.namespace, target_path, pages, held).await?;
+        self.grow(volume, pages, held, turn).await?;
         let _written = self.writing.take_giving_up(turn, &pod.namespace, pages).await;
         let (writer, target, uid) = (self.writer.clone(), target_path.clone(), pod.uid.clone());
         let files = shaped.files.clone();
@@ -260,16 +217,17 @@ impl Volumes {
         Ok((shaped, written))
     }
 
-    /// Lets `held` become at least `pages`.
+    /// Grows `held` to at least `pages`.
     async fn grow(
         &self,
-        namespace: &str,
-        path: &Path,
+        volume: &Volume,
         pages: usize,
         held: &mut Option<Share>,
-    ) -> Result<(), VolumeError> {
-        // What an earlier process has written is there already, whoever's it is.
-        if let Some(left) = self.state().left.remove(path) {
+        turn: &mut Option<Share>,
+    ) -> Result<(), NotDelivered> {
+        let MountRequest { pod: Pod { namespace, .. }, target_path, .. } = &volume.request;
+        // Pages of an earlier process exist already.
+        if let Some(left) = self.state().left.remove(target_path) {
             let amount = left.amount();
             drop(left);
             held.get_or_insert(self.kept.take_anyway(namespace, amount));
@@ -278,7 +236,7 @@ impl Volumes {
         if missing == 0 {
             return Ok(());
         }
-        let more = self.keep(namespace, missing).await?;
+        let more = self.keep(namespace, missing, turn).await?;
         match held {
             Some(held) => held.merge(more),
             None => *held = Some(more),
@@ -286,19 +244,25 @@ impl Volumes {
         Ok(())
     }
 
-    /// Memory that stays taken. When there is none, it is looked whether volumes
-    /// are gone that still count.
-    async fn keep(&self, namespace: &str, bytes: usize) -> Result<Share, VolumeError> {
+    /// Takes memory that stays taken. If there is none, looks for volumes that still
+    /// count and are gone; `turn` is released before.
+    async fn keep(
+        &self,
+        namespace: &str,
+        bytes: usize,
+        turn: &mut Option<Share>,
+    ) -> Result<Share, NotDelivered> {
         if let Ok(share) = self.kept.try_take(namespace, bytes) {
             return Ok(share);
         }
+        *turn = None;
         self.forget_gone().await;
-        let refused = |refused| VolumeError::Memory { namespace: namespace.to_owned(), refused };
+        let refused = |refused| NotDelivered::Memory { namespace: namespace.to_owned(), refused };
         self.kept.try_take(namespace, bytes).map_err(refused)
     }
 
-    /// Looks at every volume. However many are refused, that is a small part of the
-    /// time: whoever comes in between goes by what was found last.
+    /// Looks at every volume, for a small fraction of the time however many mounts are
+    /// refused. In between, the last result counts.
     async fn forget_gone(&self) {
         let mut next_look = self.next_look.lock().await;
         let began = Instant::now();
@@ -329,7 +293,7 @@ impl Volumes {
     }
 }
 
-/// The memory that a volume's files take, links and folders included.
+/// The memory of a volume's files, with their links and folders.
 fn pages_of(files: &[MountFile]) -> usize {
     let folders = 2;
     let sizes = files.iter().map(|file| file.contents.len().div_ceil(PAGE) * PAGE + 2 * INODE);
@@ -350,7 +314,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl Volume {
-    /// What every entry holds; `None` when one was lost.
+    /// What the entries hold; `None` if one was lost.
     fn found(&self) -> Option<Vec<Found>> {
         let held: Vec<Readings> = self.entries.iter().map(|entry| entry.held()).collect::<Option<_>>()?;
         let objects = self.request.class.objects.plan().of_objects(&held);
