@@ -66,6 +66,7 @@ fn default_and_meaning(arg: &Arg) -> (String, String) {
     let default = match stated {
         Some(stated) => cell(&stated),
         None if takes_value(arg) && !known.is_empty() => code(&known.join(",")),
+        None if arg.is_required_set() => "required".to_owned(),
         None => String::new(),
     };
     (default, format!("{}{}", cell(&help), choices(arg)))
@@ -76,13 +77,13 @@ fn choices(arg: &Arg) -> String {
     if !takes_value(arg) {
         return String::new();
     }
-    let choices: Vec<String> = arg
-        .get_possible_values()
+    let values = arg.get_possible_values();
+    let choices: Vec<String> = values
         .iter()
         .map(|value| match value.get_help() {
-            Some(help) => format!("`{}`: {}", value.get_name(), cell(&help.to_string())),
+            Some(help) => format!("`{}` ({})", value.get_name(), cell(&help.to_string())),
             None => format!("`{}`", value.get_name()),
         })
         .collect();
-    if choices.is_empty() { String::new() } else { format!(". {}", choices.join("; ")) }
+    if choices.is_empty() { String::new() } else { format!(". One of {}", choices.join(", ")) }
 }
