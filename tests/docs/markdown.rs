@@ -63,7 +63,7 @@ pub(crate) fn cell(text: &str) -> String {
 
 fn word(word: &str) -> String {
     let plain = word.trim_end_matches([',', '.', ';', ':', ')', ']']);
-    let code_like = plain.starts_with("--") || plain.contains(['*', '<', '_']);
+    let code_like = plain.starts_with("--") || plain.starts_with('=') || plain.contains(['*', '<', '_']);
     if code_like && !plain.is_empty() {
         return format!("{}{}", code(plain), &word[plain.len()..]);
     }
