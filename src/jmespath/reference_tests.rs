@@ -9,7 +9,7 @@ const GIVEN: &str = r#"{"s":"ab","t":"","d":"12.50","n":5,"z":-0.0,"f":1.5,"e":1
 /// An expression, a tab, and its value as Go writes it, or `error`.
 const TABLE: &str = include_str!("reference.tsv");
 
-/// Where the answer differs on purpose, as the README's guide for moving says.
+/// Where the answer differs on purpose, as docs/src/differences.md says.
 const DIFFERENT: [(&str, &str); 7] = [
     ("avg(k)", "null"),
     ("avg(`[]`)", "null"),

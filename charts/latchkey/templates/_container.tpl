@@ -95,7 +95,7 @@
 - name: AWS_REGION
   value: {{ .Values.awsRegion | quote }}
 {{- else }}
-# Empty where the pod has no such label: before Kubernetes 1.35, or on a node without it.
+# Empty if the pod has no such label: before Kubernetes 1.35, or on a node without it.
 - name: LATCHKEY_POD_REGION
   valueFrom:
     fieldRef:

@@ -43,8 +43,8 @@ def running_pod_is_taken_over(t, ns):
 
 @case(DRIVER_WRITES, PROVIDER_WRITES_CALLED_OFTEN, company=ALONE, needs_ascp=True)
 def moves_from_ascp_and_back(t, ns):
-    """README's guide, step by step, with AWS's provider itself: a running pod changes over and back without a restart,
-    a rotation reaches it under either, and new pods start under either."""
+    """The guide in docs/src/moving.md, step by step, with AWS's provider itself: a running pod changes over and back
+    without a restart, a rotation reaches it under either, and new pods start under either."""
     t.latchkey.uninstall()
     t.ascp.install()
     ns.secret_class("class", [password(ns.name), host(ns.name)], usePodIdentity="true")
