@@ -1,6 +1,6 @@
-//! `latchkey demo`: the whole way of a secret on one machine, with nothing else
-//! installed. The provider, its socket, gRPC, and the HTTP requests are real;
-//! AWS and the driver are played.
+//! `latchkey demo`: the whole path of a secret on one machine, with nothing else
+//! installed. The provider, its socket, gRPC and the HTTP requests are real. AWS and the
+//! driver are played.
 
 use std::{
     collections::BTreeMap,
@@ -27,13 +27,13 @@ use crate::{
 
 const REGION: &str = "eu-central-1";
 const KUBECONFIG: &str = "kubeconfig";
-/// Short, so that nobody waits.
+/// Short, so that the demo takes seconds.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the played driver republishes, and how long it does so.
+/// How often the played driver republishes, and when it gives up.
 const REPUBLISH_PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Reads as a role, by IRSA.
+/// Reads by IRSA, as a role.
 const WEB: Pod<'static> = Pod {
     namespace: "shop",
     name: "web-7d4b9",
@@ -60,7 +60,7 @@ const WORKER: Pod<'static> = Pod {
     ],
 };
 
-/// Asks for a secret of somebody else.
+/// Asks for a secret of another team.
 const NOSY: Pod<'static> = Pod {
     name: "nosy-0",
     uid: "3b0c6a52-7d1e-4a0e-9d5b-000000000003",
@@ -75,7 +75,7 @@ const NOSY: Pod<'static> = Pod {
 /// Plays the demo and prints it.
 ///
 /// # Errors
-/// When a part of it does not work.
+/// When a step does not work as it should.
 pub async fn run() -> anyhow::Result<ExitCode> {
     let emulator = Emulator::new(Store::from_yaml(include_str!("demo/store.yaml"))?);
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on 127.0.0.1")?;
@@ -83,7 +83,8 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     tokio::spawn(emulator.clone().serve(listener, std::future::pending()));
 
     let folder = SocketFolder::new()?;
-    std::fs::write(folder.path().join(KUBECONFIG), kubeconfig(&aws)).context("cannot write a file")?;
+    std::fs::write(folder.path().join(KUBECONFIG), kubeconfig(&aws))
+        .context("cannot write the kubeconfig")?;
     let (stop, stopped) = oneshot::channel::<()>();
     let provider = tokio::spawn(app::serve(config(folder.path(), &aws), async {
         let _ = stopped.await;
@@ -122,10 +123,9 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     say(&files(&after))?;
     say(&changes(&before, &after))?;
 
-    say("5. A pod of service account billing/worker asks for a secret that its role may not read:
-")?;
+    say("5. A pod of service account billing/worker asks for a secret that its role may not read:\n")?;
     match driver.mount(NOSY.request(&emulator)).await {
-        Ok(_) => anyhow::bail!("a secret was given to a pod that may not read it"),
+        Ok(_) => anyhow::bail!("a pod got a secret that it may not read"),
         Err(status) => say(&format!("{}\n", wrapped(&format!("{:?}: {}", status.code(), status.message()))))?,
     }
 
@@ -146,8 +146,8 @@ fn config(folder: &Path, aws: &str) -> Config {
     config
 }
 
-/// Leads to the emulator, which serves the keys of its tokens as a cluster's API
-/// server does, and nothing else of Kubernetes.
+/// Points at the emulator. Of the Kubernetes API, the emulator serves only the keys of
+/// its tokens.
 fn kubeconfig(url: &str) -> String {
     let config = json!({
         "apiVersion": "v1",
@@ -161,7 +161,7 @@ fn kubeconfig(url: &str) -> String {
     config.to_string()
 }
 
-/// Mounts, and prints the files and the AWS calls that it took.
+/// Mounts, and prints the files and the AWS calls of the mount.
 async fn mount(driver: &mut Driver, emulator: &Emulator, pod: &Pod<'_>) -> anyhow::Result<MountResponse> {
     emulator.reset_calls();
     let started = Instant::now();
@@ -172,7 +172,8 @@ async fn mount(driver: &mut Driver, emulator: &Emulator, pod: &Pod<'_>) -> anyho
     Ok(answer)
 }
 
-/// Republishes the first pod until `enough`, and prints what the last one cost.
+/// Republishes the first pod until `enough`, and prints the AWS calls of the last
+/// republish.
 async fn republish(
     driver: &mut Driver,
     emulator: &Emulator,
@@ -188,19 +189,19 @@ async fn republish(
             say(&format!("   {millis:.1} ms; AWS calls: {}\n", calls(emulator)))?;
             return Ok(answer);
         }
-        anyhow::ensure!(began.elapsed() < PATIENCE, "the rotated value does not arrive");
+        anyhow::ensure!(began.elapsed() < PATIENCE, "the rotated value has not arrived within {PATIENCE:?}");
         tokio::time::sleep(REPUBLISH_PAUSE).await;
     }
 }
 
-/// How many calls of which operations the emulated AWS has seen.
+/// The operations that the emulated AWS has seen, each with its number of calls.
 fn calls(emulator: &Emulator) -> String {
     let calls: Vec<String> =
         emulator.call_counts().into_iter().map(|(operation, count)| format!("{count} {operation}")).collect();
     if calls.is_empty() { "none".to_owned() } else { calls.join(", ") }
 }
 
-/// A table of files; the contents may be shown, because they are made up.
+/// A table of files. It may show the contents, because they are made up.
 fn files(answer: &MountResponse) -> String {
     let versions: BTreeMap<&str, &str> =
         answer.object_version.iter().map(|entry| (entry.id.as_str(), entry.version.as_str())).collect();
@@ -219,7 +220,7 @@ fn files(answer: &MountResponse) -> String {
     table
 }
 
-/// Which files have another version than before.
+/// The files whose version has changed.
 fn changes(before: &MountResponse, after: &MountResponse) -> String {
     let mut text = String::from("   Changed:\n");
     for (old, new) in before.object_version.iter().zip(&after.object_version) {

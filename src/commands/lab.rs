@@ -24,7 +24,7 @@ pub(super) async fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
 async fn emulate(args: &EmulatorArgs) -> anyhow::Result<ExitCode> {
     telemetry::init(args.log.format(), args.log.level());
     let store = Store::from_file(&args.store)
-        .with_context(|| format!("{} cannot be used as a store", args.store.display()))?;
+        .with_context(|| format!("cannot use {} as a store", args.store.display()))?;
     let listener = tokio::net::TcpListener::bind(args.address)
         .await
         .with_context(|| format!("cannot listen on {} (--address)", args.address))?;
@@ -40,7 +40,7 @@ async fn measure(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     }
     tokio::select! {
         code = bench::run(args.settings()) => code,
-        // The provider that was started ends with the bench.
-        () = terminated()? => anyhow::bail!("stopped"),
+        // A provider that the bench has started ends with it.
+        () = terminated()? => anyhow::bail!("stopped before the end"),
     }
 }

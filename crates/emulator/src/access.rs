@@ -1,94 +1,27 @@
-//! Who is asking and what they may do: principals, sessions, and the allow-lists
-//! that stand in for IAM policies.
+//! Who calls, and what the caller may do: checks keys, sessions and policies against the
+//! [`World`].
 
 use std::time::SystemTime;
 
 use super::{
-    arn::{Arn, matches_pattern, partition_of, role_parts},
+    arn::{Arn, partition_of},
+    principal::Principal,
     wire::{AwsError, Service},
     world::World,
 };
 
-/// Who credentials stand for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Principal {
-    /// A session of a role; its allow-list decides.
-    Role {
-        role_arn: String,
-        session_arn: String,
-        /// Whether it carries session tags that go on to every role that it takes
-        /// on, as those of EKS Pod Identity do.
-        transitive_tags: bool,
-    },
-    /// A static key without a role: an administrator of one account.
-    Administrator { account: String },
-}
-
-impl Principal {
-    pub(super) fn account(&self) -> &str {
-        match self {
-            Self::Role { role_arn, .. } => role_parts(role_arn).map_or("", |(_, account, _)| account),
-            Self::Administrator { account } => account,
-        }
-    }
-
-    /// The ARN that errors and CloudTrail name.
-    pub(super) fn arn(&self, region: &str) -> String {
-        match self {
-            Self::Role { session_arn, .. } => session_arn.clone(),
-            Self::Administrator { account } => {
-                format!("arn:{}:iam::{account}:user/administrator", partition_of(region))
-            }
-        }
-    }
-
-    pub(super) fn role_arn(&self) -> Option<&str> {
-        match self {
-            Self::Role { role_arn, .. } => Some(role_arn),
-            Self::Administrator { .. } => None,
-        }
-    }
-}
-
-/// Credentials that the emulator handed out.
-pub(super) struct Session {
-    pub(super) token: String,
-    pub(super) principal: Principal,
-    pub(super) expires: SystemTime,
-}
-
-/// One statement of a role's policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Rule {
-    pub(super) deny: bool,
-    pub(super) actions: Vec<String>,
-    pub(super) resources: Vec<String>,
-}
-
-impl Rule {
-    fn covers(&self, action: &str, candidates: &[String]) -> bool {
-        let action = action.to_ascii_lowercase();
-        self.actions.iter().any(|pattern| matches_pattern(&pattern.to_ascii_lowercase(), &action))
-            && self
-                .resources
-                .iter()
-                .any(|pattern| candidates.iter().any(|candidate| matches_pattern(pattern, candidate)))
-    }
-}
-
-/// What an action is about to touch.
+/// The resource of an action.
 pub(super) struct Resource<'a> {
-    /// As the error message names it; `None` for actions without a resource.
+    /// Its name in the error message; `None` for actions without a resource.
     pub(super) named: Option<&'a str>,
-    /// The texts that a rule's pattern may match: name, ARN, ARN without suffix.
+    /// What the pattern of a rule may match: the name, the ARN, the ARN without suffix.
     pub(super) candidates: Vec<String>,
-    /// The account that owns it.
     pub(super) account: &'a str,
-    /// Role ARNs or accounts that its own policy allows.
+    /// The role ARNs and accounts that its resource policy allows.
     pub(super) allowed_by_policy: &'a [String],
 }
 
-/// A verified caller of one request.
+/// The verified caller of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
     pub(super) principal: Principal,
@@ -102,8 +35,8 @@ impl Caller {
     }
 }
 
-/// Decides as IAM does: an explicit deny wins; within an account the identity's
-/// or the resource's policy is enough; between accounts both must allow
+/// Decides as IAM does. An explicit deny wins. Within an account, one allowing policy is
+/// enough, the identity's or the resource's. Between accounts, both must allow the action
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>).
 pub(super) fn authorize(
     world: &World,
@@ -153,9 +86,8 @@ pub(super) fn is_root_of(text: &str, account: &str) -> bool {
         .is_some_and(|arn| arn.service == "iam" && arn.resource == "root" && arn.account == account)
 }
 
-/// The parts of a SigV4 `Authorization` header that the emulator looks at. The
-/// signature itself is not computed: a client that holds an access key of the
-/// emulator got it from the emulator or from the store.
+/// The parts of a SigV4 `Authorization` header that the emulator reads. It does not verify
+/// the signature: a client can only have an access key from the emulator or its store.
 pub(super) struct Scope {
     pub(super) access_key: String,
     pub(super) region: String,
@@ -166,8 +98,8 @@ impl Scope {
     /// Reads `AWS4-HMAC-SHA256 Credential=AKID/date/region/service/aws4_request, …`.
     ///
     /// # Errors
-    /// `MissingAuthenticationToken…` without a header, `IncompleteSignature…` for
-    /// a header that is not SigV4, as AWS's front end answers.
+    /// The errors of AWS's front end: `MissingAuthenticationToken…` without a header,
+    /// `IncompleteSignature…` for a header that is not SigV4.
     pub(super) fn from_header(header: Option<&str>, service: Service) -> Result<Self, AwsError> {
         let json = service != Service::Sts;
         let Some(header) = header else {
@@ -205,10 +137,10 @@ impl Scope {
 }
 
 impl World {
-    /// Who the access key and session token of a signed request stand for.
+    /// The principal of a signed request's access key and session token.
     ///
     /// # Errors
-    /// The front end's answers to an unknown, mismatched or expired key.
+    /// The errors of AWS's front end for an unknown, mismatched or expired key.
     pub(super) fn principal_of(
         &self,
         scope: &Scope,

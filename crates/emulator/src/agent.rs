@@ -1,5 +1,5 @@
-//! The EKS Pod Identity agent: `GET /v1/credentials` with the service account
-//! token, and EKS Auth behind it. Unlike the real agent it caches nothing.
+//! The EKS Pod Identity agent: `GET /v1/credentials` with a service account token, and
+//! EKS Auth behind it. Unlike the real agent, it caches nothing.
 
 use std::time::SystemTime;
 
@@ -19,16 +19,16 @@ pub(super) const AUDIENCE: &str = "pods.eks.amazonaws.com";
 /// Why the agent refuses.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The agent itself: its status and its plain text.
+    /// The agent refuses, with this status and plain text.
     Agent(u16, String),
-    /// EKS Auth, whose error the agent prints.
+    /// EKS Auth refuses, and the agent prints its error.
     Upstream(AwsError),
 }
 
-/// Credentials of the role that is associated with the token's service account.
+/// Issues credentials of the role that the token's service account is associated with.
 ///
 /// # Errors
-/// The agent's own checks first, then EKS Auth's
+/// The agent's own refusals first, then those of EKS Auth
 /// (<https://docs.aws.amazon.com/eks/latest/APIReference/API_auth_AssumeRoleForPodIdentity.html>).
 pub(super) fn credentials(
     world: &mut World,

@@ -16,7 +16,7 @@ pub(super) fn partition_of(region: &str) -> &'static str {
     PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, name)| name)
 }
 
-/// `arn:partition:service:region:account:resource`, cut at its first five colons.
+/// `arn:partition:service:region:account:resource`, split at the first five colons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Arn<'a> {
     pub(super) partition: &'a str,
@@ -38,8 +38,8 @@ impl<'a> Arn<'a> {
     }
 }
 
-/// Partition, account and name of `arn:aws:iam::111122223333:role/path/name`.
-/// The name comes without its path, as in the ARN of a session.
+/// Partition, account and name of `arn:aws:iam::111122223333:role/path/name`. The name has
+/// no path, as in the ARN of a session.
 pub(super) fn role_parts(role_arn: &str) -> Option<(&str, &str, &str)> {
     let arn = Arn::parse(role_arn).filter(|arn| arn.service == "iam")?;
     let path = arn.resource.strip_prefix("role/")?;
@@ -47,17 +47,17 @@ pub(super) fn role_parts(role_arn: &str) -> Option<(&str, &str, &str)> {
     Some((arn.partition, arn.account, name))
 }
 
-/// The ARN of a role's session, which errors and CloudTrail name.
+/// The ARN of a role's session, as errors and CloudTrail show it.
 pub(super) fn session_arn(role_arn: &str, session: &str) -> Option<String> {
     let (partition, account, name) = role_parts(role_arn)?;
     Some(format!("arn:{partition}:sts::{account}:assumed-role/{name}/{session}"))
 }
 
-/// Whether `text` fits a policy's pattern: `*` is any run of characters, `?` is one.
+/// Whether `text` matches a policy's pattern: `*` matches any characters, `?` matches one.
 pub(super) fn matches_pattern(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where the last `*` stood, and how much of the text it has taken so far.
+    // The place of the last `*`, and where the text that it matches ends so far.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {

@@ -1,5 +1,5 @@
-//! A certificate authority that lives as long as the process, for whoever wants
-//! the emulator over TLS.
+//! A certificate authority that exists as long as the process, to serve the emulator
+//! over TLS.
 
 use std::sync::Arc;
 
@@ -10,16 +10,15 @@ use rcgen::{
 use rustls::{ServerConfig, crypto::aws_lc_rs};
 use rustls_pki_types::PrivateKeyDer;
 
-/// Signs the emulator's certificates.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]
-#[error("the emulator's certificate cannot be made: {0}")]
+#[error("cannot create the emulator's certificate: {0}")]
 pub struct AuthorityError(String);
 
 impl Authority {
-    /// A new one, which nobody trusts yet.
+    /// Creates an authority.
     ///
     /// # Errors
     /// When the system has no randomness.
@@ -32,16 +31,16 @@ impl Authority {
         CertifiedIssuer::self_signed(params, key).map(Self).map_err(failed)
     }
 
-    /// What a client must trust, for a file such as `AWS_CA_BUNDLE`.
+    /// The certificate that clients must trust, for a file such as `AWS_CA_BUNDLE`.
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A server with a certificate for `names` (DNS names or IP addresses), whose
-    /// clients may resume their sessions as at AWS.
+    /// A server with a certificate for `names` (DNS names or IP addresses). Clients may
+    /// resume their TLS sessions, as at AWS.
     ///
     /// # Errors
-    /// When a name is none, or the system has no randomness.
+    /// When a name is invalid, or the system has no randomness.
     pub fn server(&self, names: &[String]) -> Result<Arc<ServerConfig>, AuthorityError> {
         let mut params = CertificateParams::new(names).map_err(failed)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -1,10 +1,10 @@
-//! The record of what was asked of the emulator.
+//! The record of the calls that the emulator has received.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
-/// Calls that are remembered one by one; the counts go on beyond.
+/// How many calls are kept. The counts include older ones.
 const REMEMBERED: usize = 100_000;
 
 /// One call, in the order of arrival. It never carries a value or a token.
@@ -13,26 +13,24 @@ const REMEMBERED: usize = 100_000;
 pub struct Call {
     /// `GetSecretValue`, `AssumeRoleWithWebIdentity`, `PodIdentityCredentials`, ….
     pub operation: String,
-    /// The Region of the signature's scope; `None` for unsigned calls, except
-    /// where the host name tells it.
+    /// The Region of the signature's scope. For unsigned calls, the Region of the host
+    /// name, if it has one.
     pub region: Option<String>,
-    /// The secrets or parameters asked for as the request names them, the role
-    /// to assume, or `namespace/service account` at the agent.
+    /// The secrets or parameters as the request names them, the role to assume, or
+    /// `namespace/service account` for the agent.
     pub targets: Vec<String>,
-    /// The VersionId or VersionStage of a read that names one.
+    /// The VersionId or VersionStage of a read, if it names one.
     pub selector: Option<String>,
-    /// The ARN that signed it, or the subject that an unsigned call's token claims.
+    /// The ARN that signed the call, or the subject of an unsigned call's token.
     pub principal: Option<String>,
-    /// The role that signed it.
+    /// The role that signed the call.
     pub role: Option<String>,
-    /// The client's `User-Agent`.
     pub user_agent: Option<String>,
-    /// The request id of the answer.
     pub request_id: String,
-    /// The HTTP status; `None` while it is unanswered, and for good when the
-    /// client left or the emulator was told not to answer.
+    /// The HTTP status; `None` before the answer. It stays `None` when the client
+    /// disconnects or a fault suppresses the answer.
     pub status: Option<u16>,
-    /// AWS's error code, when it is an error.
+    /// AWS's error code, if the answer is an error.
     pub error: Option<String>,
 }
 
@@ -40,7 +38,7 @@ pub struct Call {
 #[derive(Debug, Default)]
 pub(super) struct CallLog {
     calls: VecDeque<Call>,
-    /// Number of the first remembered call.
+    /// The number of the first call that is kept.
     first: u64,
     counts: BTreeMap<String, u64>,
     open: usize,
@@ -48,7 +46,7 @@ pub(super) struct CallLog {
 }
 
 impl CallLog {
-    /// Notes an arrival and returns its number.
+    /// Records a call and returns its number.
     pub(super) fn arrived(&mut self, call: Call) -> u64 {
         *self.counts.entry(call.operation.clone()).or_default() += 1;
         self.open += 1;
@@ -61,7 +59,7 @@ impl CallLog {
         self.first + self.calls.len() as u64 - 1
     }
 
-    /// Changes a call that is still remembered.
+    /// Changes a call, if it is still kept.
     pub(super) fn update(&mut self, number: u64, change: impl FnOnce(&mut Call)) {
         let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
         if let Some(call) = at.and_then(|at| self.calls.get_mut(at)) {
@@ -85,8 +83,8 @@ impl CallLog {
         self.most_open
     }
 
-    /// Forgets all but the calls that are still open, which only count again
-    /// towards the high-water mark.
+    /// Forgets all calls. Those that are still open count towards the new high-water
+    /// mark.
     pub(super) fn reset(&mut self) {
         self.first += self.calls.len() as u64;
         self.calls.clear();

@@ -1,4 +1,4 @@
-//! Changing the emulated world without HTTP, for tests and the demo.
+//! Changes to the emulated world without HTTP, for tests and the demo.
 
 use std::{
     collections::BTreeMap,
@@ -7,32 +7,31 @@ use std::{
 
 use super::{
     Emulator,
-    access::Rule,
     arn::Arn,
     ids::stable_suffix,
     parameters::{Parameter, ParameterType},
     parameters_api::no_parameter,
+    principal::Rule,
     secrets::{CURRENT, Secret, SecretData, not_found},
     wire::AwsError,
     world::{Key, TrustedPrincipal, World, parameter_arn, secret_arn},
 };
 
 impl Emulator {
-    /// Puts a new version with AWSCURRENT into a secret, which is made when it is
-    /// not there, and returns the version's id. `id` is a name in the store's
-    /// account, or a full ARN.
+    /// Adds a version with AWSCURRENT to a secret and returns the version's id. Creates
+    /// the secret if it does not exist. `id` is a name in the store's account, or a full
+    /// ARN.
     pub fn put_secret(&self, region: &str, id: &str, value: impl Into<SecretData>) -> String {
         let version_id = self.inner.world().ids.uuid();
-        // A new version id cannot collide, which is all that may fail.
+        // This cannot fail: the only error is a version id that is already in use.
         let _ = self.put_secret_version(region, id, &version_id, value, &[CURRENT]);
         version_id
     }
 
-    /// Puts a version of a chosen id with the given labels, such as only
-    /// AWSPENDING.
+    /// Adds a version with this id and these labels, such as only AWSPENDING.
     ///
     /// # Errors
-    /// `ResourceExistsException` when the id stands for another value.
+    /// `ResourceExistsException` when the id belongs to another value.
     pub fn put_secret_version(
         &self,
         region: &str,
@@ -54,8 +53,8 @@ impl Emulator {
         Ok(())
     }
 
-    /// Moves a staging label to a version, from wherever it is, as
-    /// UpdateSecretVersionStage does; AWSPREVIOUS follows AWSCURRENT.
+    /// Moves a staging label to a version, as UpdateSecretVersionStage does. AWSPREVIOUS
+    /// follows AWSCURRENT.
     ///
     /// # Errors
     /// `ResourceNotFoundException` for an unknown secret or version.
@@ -66,16 +65,17 @@ impl Emulator {
         })?
     }
 
-    /// Schedules a secret's deletion, 30 days ahead: reads are refused at once.
+    /// Schedules a secret's deletion in 30 days. Reads are refused at once.
     ///
     /// # Errors
-    /// `ResourceNotFoundException`, or `InvalidRequestException` when it is scheduled.
+    /// `ResourceNotFoundException`, or `InvalidRequestException` when the deletion is already
+    /// scheduled.
     pub fn delete_secret(&self, region: &str, id: &str) -> Result<(), AwsError> {
         const WINDOW: Duration = Duration::from_secs(30 * 86_400);
         self.change_secret(region, id, |secret, now| secret.schedule_deletion(WINDOW, now).map(drop))?
     }
 
-    /// Takes a scheduled deletion back.
+    /// Cancels a scheduled deletion.
     ///
     /// # Errors
     /// `ResourceNotFoundException`.
@@ -83,14 +83,14 @@ impl Emulator {
         self.change_secret(region, id, |secret, _| secret.deletion = None)
     }
 
-    /// Removes a secret as if it had never been.
+    /// Removes a secret as if it had never existed.
     pub fn remove_secret(&self, region: &str, id: &str) {
         let mut world = self.inner.world();
         let key = secret_key(&world, region, id);
         world.secrets.remove(&key);
     }
 
-    /// Lets KMS refuse a role for a secret, or no longer.
+    /// Sets whether KMS refuses to decrypt a secret for a role.
     ///
     /// # Errors
     /// `ResourceNotFoundException`.
@@ -119,7 +119,6 @@ impl Emulator {
         })
     }
 
-    /// The ARN of a secret.
     pub fn secret_arn(&self, region: &str, id: &str) -> Option<String> {
         let world = self.inner.world();
         world.secrets.get(&secret_key(&world, region, id)).map(|secret| secret.arn.clone())
@@ -133,8 +132,8 @@ impl Emulator {
         versions.map(|(id, version)| (id.clone(), version.labels.clone())).collect()
     }
 
-    /// Adds a version to a parameter of the store's account, which is made when
-    /// it is not there, and returns the version's number.
+    /// Adds a version to a parameter of the store's account and returns the version's
+    /// number. Creates the parameter if it does not exist.
     pub fn put_parameter(&self, region: &str, name: &str, kind: ParameterType, value: &str) -> usize {
         let now = self.now();
         let mut world = self.inner.world();
@@ -166,40 +165,39 @@ impl Emulator {
         }
     }
 
-    /// Removes a parameter of the store's account.
     pub fn remove_parameter(&self, region: &str, name: &str) {
         let mut world = self.inner.world();
         let key = (world.account.clone(), region.to_owned(), name.to_owned());
         world.parameters.remove(&key);
     }
 
-    /// Allows a role an action (`secretsmanager:GetSecretValue`, `*` and `?` are
-    /// patterns) on a resource (a name in its own account, or an ARN, with the
-    /// same patterns). Takes back a [`deny`](Self::deny) of the same words.
+    /// Allows a role an action, such as `secretsmanager:GetSecretValue`, on a resource: a
+    /// name in the role's account, or an ARN. Both may contain the wildcards `*` and `?`.
+    /// Replaces a [`deny`](Self::deny) with the same arguments.
     pub fn allow(&self, role_arn: &str, action: &str, resource: &str) {
         self.set_rule(role_arn, false, action, resource);
     }
 
-    /// Denies a role an action on a resource, whatever else allows it. Takes back
-    /// an [`allow`](Self::allow) of the same words.
+    /// Explicitly denies a role an action on a resource. Replaces an
+    /// [`allow`](Self::allow) with the same arguments.
     pub fn deny(&self, role_arn: &str, action: &str, resource: &str) {
         self.set_rule(role_arn, true, action, resource);
     }
 
-    /// Takes all of a role's permissions away, so that it is denied implicitly.
+    /// Removes all rules of a role, which implicitly denies it everything.
     pub fn clear_policy(&self, role_arn: &str) {
         self.inner.world().role_mut(role_arn).rules.clear();
     }
 
-    /// Sets the service accounts (`system:serviceaccount:namespace:name`) that may
-    /// assume a role by IRSA. Sessions that are open stay open, as in AWS.
+    /// Sets the service accounts (`system:serviceaccount:namespace:name`) that may assume a
+    /// role by IRSA. Open sessions stay open, as in AWS.
     pub fn set_trust(&self, role_arn: &str, service_accounts: &[&str]) {
         let subjects = service_accounts.iter().map(|&subject| subject.to_owned()).collect();
         self.inner.world().role_mut(role_arn).service_accounts = subjects;
     }
 
-    /// Sets the roles that may assume a role by AssumeRole, and the external id
-    /// that they must give.
+    /// Sets the roles that may assume a role by AssumeRole, and the external id that they
+    /// must send.
     pub fn set_role_trust(&self, role_arn: &str, roles: &[&str], external_id: Option<&str>) {
         let principals = roles.iter().map(|&arn| TrustedPrincipal {
             arn: arn.to_owned(),
@@ -208,14 +206,14 @@ impl Emulator {
         self.inner.world().role_mut(role_arn).principals = principals.collect();
     }
 
-    /// Sets whether the roles that may assume a role may pass session tags on,
-    /// as those of Pod Identity must (`sts:TagSession` in its trust policy).
+    /// Sets whether a role's trust policy allows `sts:TagSession`, which roles of Pod
+    /// Identity need to assume it.
     pub fn set_tag_session(&self, role_arn: &str, allowed: bool) {
         self.inner.world().role_mut(role_arn).tag_session = allowed;
     }
 
-    /// Associates a service account with a role for Pod Identity, or takes the
-    /// association away.
+    /// Associates a service account with a role for Pod Identity, or removes the
+    /// association.
     pub fn set_association(&self, namespace: &str, service_account: &str, role: Option<&str>) {
         let of = (namespace.to_owned(), service_account.to_owned());
         let mut world = self.inner.world();
@@ -225,8 +223,7 @@ impl Emulator {
         };
     }
 
-    /// Ends all sessions that were handed out: their next call is answered as one
-    /// with an expired token.
+    /// Expires all sessions.
     pub fn expire_sessions(&self) {
         let now = self.now();
         for session in self.inner.world().sessions.values_mut() {

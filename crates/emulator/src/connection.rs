@@ -1,5 +1,5 @@
-//! Connections, plain or TLS: they are counted, can be reset, and are as slow to
-//! open as those of a distant server.
+//! Connections, plain or TLS. They are counted, can be reset, and take as long to open as
+//! connections to a distant server.
 
 use std::{
     io,
@@ -27,17 +27,17 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::Emulator;
 
-/// Round trips before a client can send its request: TCP's and TLS 1.3's.
+/// Round trips before a client can send its request: one for TCP, one for TLS 1.3.
 const ROUND_TRIPS: u32 = 2;
 
 /// How many connections were made, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connections {
-    /// Accepted ones, plain or TLS.
+    /// Accepted connections, plain or TLS.
     pub opened: u64,
     /// TLS handshakes with a key exchange and a certificate.
     pub full_handshakes: u64,
-    /// TLS handshakes that went on with an earlier session.
+    /// TLS handshakes that resumed an earlier session.
     pub resumed_handshakes: u64,
 }
 
@@ -72,12 +72,12 @@ impl Counts {
     }
 }
 
-/// Accepts connections; TLS handshakes do not keep others waiting.
+/// Accepts connections. A TLS handshake does not block other connections.
 pub(super) struct Acceptor {
     emulator: Emulator,
     listener: TcpListener,
     tls: Option<Tls>,
-    /// Connections whose handshake is under way; `None` is one that failed.
+    /// Connections whose handshake is in progress; `None` for a failed handshake.
     opening: JoinSet<Option<(Connection, SocketAddr)>>,
 }
 
@@ -104,8 +104,8 @@ impl Acceptor {
 }
 
 impl Tls {
-    /// Shakes hands. The kernel has answered TCP's own handshake at once, so its
-    /// round trip is waited for here.
+    /// Runs the TLS handshake. The kernel has completed TCP's handshake at once, so this
+    /// also waits for the round trip of TCP.
     async fn open(self, emulator: Emulator, stream: TcpStream) -> Option<Stream> {
         if !self.round_trip.is_zero() {
             tokio::time::sleep(self.round_trip * ROUND_TRIPS).await;
@@ -138,7 +138,7 @@ impl Listener for Acceptor {
             };
             match accepted {
                 Ok((stream, address)) => {
-                    // Only latency is lost when the option cannot be set.
+                    // Without the option, answers are only slower.
                     let _ = stream.set_nodelay(true);
                     self.emulator.inner.connections.opened.fetch_add(1, Ordering::Relaxed);
                     let Some(tls) = self.tls.clone() else {
@@ -150,7 +150,7 @@ impl Listener for Acceptor {
                     });
                 }
                 Err(error) => {
-                    // Out of descriptors, most often: others must close first.
+                    // Most often there are no descriptors left until others close.
                     tracing::warn!(%error, "emulator: cannot accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -179,7 +179,7 @@ impl Connected<IncomingStream<'_, Acceptor>> for Breaker {
     }
 }
 
-/// A connection whose writes fail, and which is reset, once it is broken.
+/// A connection. Once it is broken, writes fail and it is reset.
 pub(super) struct Connection {
     stream: Stream,
     broken: Breaker,

@@ -1,5 +1,5 @@
-//! The emulator's own endpoints beside AWS's, for people and for tests in
-//! another process: `/healthz` and `/_emulator/…`.
+//! The emulator's own endpoints, `/healthz` and `/_emulator/…`, for people and for tests
+//! in another process.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
     wire::form_fields,
 };
 
-/// Answers a request to the emulator itself; `None` when it is for AWS.
+/// Answers a request to the emulator itself; `None` for a request to AWS.
 pub(super) fn handle(emulator: &Emulator, parts: &Parts, body: &[u8]) -> Option<Response> {
     let path = parts.uri.path();
     if path == "/healthz" {
@@ -114,12 +114,12 @@ impl PolicyBody {
     }
 }
 
-/// A token as kubelet would write it, as plain text, so that
-/// `curl …/token?… > token` makes a token file.
+/// A token as plain text, as kubelet writes it: `curl …/token?… > token` creates a token
+/// file.
 fn token(emulator: &Emulator, query: &[(String, String)]) -> Response {
     let get = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let (Some(namespace), Some(service_account)) = (get("namespace"), get("serviceAccount")) else {
-        let usage = "namespace and serviceAccount are needed; audience, podName, podUid and ttlSeconds are optional\n";
+        let usage = "namespace and serviceAccount are required; audience, podName, podUid and ttlSeconds are optional\n";
         return text(StatusCode::BAD_REQUEST, usage.to_owned());
     };
     let token = emulator.token(

@@ -1,4 +1,4 @@
-//! Delays and faults that a test or a person puts in the way of calls.
+//! Delays and faults that a test or a person injects.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,25 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use super::{arn::matches_pattern, calls::Call};
 
-/// What shall go wrong, for which calls, how often.
+/// What goes wrong, for which calls, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Only this operation; `None` for all.
     pub operation: Option<String>,
     /// Only this Region; unsigned calls have none.
     pub region: Option<String>,
-    /// Only calls for a secret, parameter, role or `namespace/service account`
-    /// whose id, as the request names it, fits this pattern (`*` and `?`). A name
-    /// also fits the secret's or parameter's ARN.
+    /// Only calls for a secret, parameter, role or `namespace/service account` whose id in
+    /// the request matches this pattern (`*` and `?`). A name also matches the ARN of the
+    /// secret or parameter.
     pub target: Option<String>,
-    /// What happens.
     pub kind: FaultKind,
-    /// How many calls it meets before it is gone; `None` for all.
+    /// How many calls it affects; `None` for all.
     pub times: Option<u32>,
 }
 
 impl Fault {
-    /// A fault of every call, until it is cleared.
+    /// A fault that affects every call until it is removed.
     pub fn new(kind: FaultKind) -> Self {
         Self { operation: None, region: None, target: None, kind, times: None }
     }
@@ -43,7 +42,7 @@ impl Fault {
         self
     }
 
-    /// Only targets that fit this pattern.
+    /// Only targets that match this pattern.
     #[must_use]
     pub fn target(mut self, pattern: &str) -> Self {
         self.target = Some(pattern.to_owned());
@@ -68,8 +67,8 @@ impl Fault {
     }
 }
 
-/// A target as it stands, and the name within its ARN, with and without the
-/// suffix of a secret.
+/// A target as it is, and the name within its ARN, with and without the suffix of a
+/// secret.
 fn names(target: &str) -> impl Iterator<Item = &str> {
     let name = target.split_once(":secret:").map(|(_, name)| name);
     let bare = name.and_then(|name| name.rsplit_once('-')).map(|(bare, _)| bare);
@@ -77,19 +76,11 @@ fn names(target: &str) -> impl Iterator<Item = &str> {
     [Some(target), name, bare, parameter].into_iter().flatten()
 }
 
-/// What a fault does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]
 pub enum FaultKind {
     /// Any AWS error.
-    Error {
-        /// HTTP status.
-        status: u16,
-        /// AWS's error code.
-        code: String,
-        /// AWS's message.
-        message: String,
-    },
+    Error { status: u16, code: String, message: String },
     /// The service's own throttling error.
     Throttle,
     /// The service's own internal error, HTTP 500.
@@ -100,13 +91,13 @@ pub enum FaultKind {
     Hang,
     /// HTTP 200 with a body that is neither JSON nor XML.
     GarbageBody,
-    /// The right answer's headers and half of its body, then the end.
+    /// The correct headers and half of the correct body, then the end.
     TruncatedBody,
-    /// The right answer, later.
+    /// The correct answer after a delay.
     Delay(#[serde(with = "milliseconds")] Duration),
     /// KMS refuses: HTTP 400 AccessDeniedException.
     KmsDenied,
-    /// HTTP 302 to another place.
+    /// HTTP 302 to this URL.
     Redirect(#[serde(with = "location")] String),
 }
 
@@ -151,11 +142,11 @@ mod location {
     }
 }
 
-/// Names a fault, so that it can be taken away.
+/// Identifies a fault, to remove it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FaultId(pub(super) u64);
 
-/// The faults and delays that are in place.
+/// The active faults and delays.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     next: u64,
@@ -189,12 +180,12 @@ impl Faults {
         }
     }
 
-    /// An operation's own delay, or the one of all.
+    /// An operation's own delay, or the general delay.
     pub(super) fn delay(&self, operation: &str) -> Duration {
         self.delays.get(operation).copied().unwrap_or(self.delay_of_all)
     }
 
-    /// The first fault that meets this call; counts it.
+    /// The first fault that matches this call. Counts the call.
     pub(super) fn take(&mut self, call: &Call) -> Option<FaultKind> {
         let at = self.faults.iter().position(|(_, fault)| fault.times != Some(0) && fault.meets(call))?;
         let fault = &mut self.faults[at].1;

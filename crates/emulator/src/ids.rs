@@ -1,4 +1,4 @@
-//! Identifiers in the shapes AWS gives them.
+//! Identifiers in AWS's formats.
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -8,8 +8,8 @@ use std::{
 use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 
-/// A source of identifiers that differ between emulators. They guard nothing
-/// but emulated secrets, so the standard library's random hash seed is enough.
+/// A source of identifiers that differ between emulators. They protect only emulated
+/// secrets, so the standard library's random hash seed is enough.
 #[derive(Debug)]
 pub(super) struct Ids {
     seed: [u8; 32],
@@ -36,17 +36,17 @@ impl Ids {
         uuid_from(&self.next())
     }
 
-    /// `ASIA…`: the access key of a session.
+    /// The access key of a session, `ASIA…`.
     pub(super) fn access_key(&self) -> String {
         format!("ASIA{}", &BASE32_NOPAD.encode(&self.next())[..16])
     }
 
-    /// Forty characters, as AWS's secret access keys have.
+    /// A secret access key of forty characters, as AWS's have.
     pub(super) fn secret_key(&self) -> String {
         BASE64.encode(&self.next())[..40].to_owned()
     }
 
-    /// A session token: longer than one block, as AWS's are.
+    /// A session token. Like AWS's, it is longer than one block.
     pub(super) fn session_token(&self) -> String {
         let mut bytes = Vec::with_capacity(96);
         for _ in 0..3 {
@@ -56,19 +56,19 @@ impl Ids {
     }
 }
 
-/// A UUID that is the same for the same parts, so that an emulator that is
-/// started again from one store gives the same version ids.
+/// A UUID that depends only on the parts, so that an emulator has the same version ids
+/// when it starts again from the same store.
 pub(super) fn stable_uuid(parts: &[&str]) -> String {
     uuid_from(&digest(parts))
 }
 
-/// The six characters at the end of a secret's ARN, the same for the same parts.
+/// The six characters at the end of a secret's ARN, which depend only on the parts.
 pub(super) fn stable_suffix(parts: &[&str]) -> String {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     digest(parts)[..6].iter().map(|byte| char::from(LETTERS[usize::from(*byte) % 52])).collect()
 }
 
-/// `AROA…`: the unique id of a role.
+/// The unique id of a role, `AROA…`.
 pub(super) fn role_id(arn: &str) -> String {
     format!("AROA{}", &BASE32_NOPAD.encode(&digest(&[arn]))[..17])
 }

@@ -1,5 +1,5 @@
-//! The keys of a real cluster's token issuer, as its API server serves them
-//! (`kubectl get --raw /openid/v1/jwks`), to verify RS256 signatures with.
+//! The keys of a real cluster's token issuer, which verify RS256 signatures. Its API
+//! server serves them (`kubectl get --raw /openid/v1/jwks`).
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use data_encoding::BASE64URL_NOPAD;
@@ -33,10 +33,10 @@ struct Key {
 }
 
 impl Jwks {
-    /// Reads a key set. Keys of other kinds than RSA are passed over.
+    /// Reads a key set. Ignores keys that are not RSA keys.
     ///
     /// # Errors
-    /// What is wrong with it, when it is no key set or has no RSA key.
+    /// When the text is not a key set or has no RSA key.
     pub(super) fn from_json(text: &str) -> Result<Self, String> {
         let set: KeySet =
             serde_json::from_str(text).map_err(|error| format!("is no JSON Web Key Set: {error}"))?;
@@ -65,7 +65,7 @@ impl RsaKey {
 
 impl SignatureVerifier for Jwks {
     fn verify(&self, alg: &str, kid: Option<&str>, signed: &[u8], signature: &[u8]) -> bool {
-        // A token that names its key is for that key alone.
+        // If a token names its key, only that key counts.
         let asked = |key: &&RsaKey| kid.is_none() || key.id.as_deref() == kid;
         alg == "RS256"
             && self.0.iter().filter(asked).any(|key| {
@@ -80,7 +80,7 @@ impl SignatureVerifier for Jwks {
 mod tests {
     use super::*;
 
-    // A key and signatures that OpenSSL made, for another opinion than AWS-LC's.
+    // OpenSSL made the key and the signatures, as a second opinion to AWS-LC's.
     const KEYS: &str = include_str!("jwks/keys.json");
     const SIGNED: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6Im9uZSJ9.eyJpc3MiOiJodHRwczovL2NsdXN0ZXIifQ";
     const SIGNATURE: &str = include_str!("jwks/signature");

@@ -2,8 +2,8 @@
 //! Secrets Manager, Parameter Store, STS and the agent, with AWS's own requests,
 //! answers, errors and rules for staging labels, from a YAML [`Store`].
 //!
-//! The demo, the tests and people on kind or minikube use it. It guards nothing:
-//! signatures of requests are not computed, and what it is told is kept in memory.
+//! The demo, the tests and people on kind or minikube use it. It protects nothing: it
+//! does not verify the signatures of requests, and it keeps everything in memory.
 //!
 //! ```no_run
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,6 +32,7 @@ mod ids;
 mod jwks;
 mod parameters;
 mod parameters_api;
+mod principal;
 mod request;
 mod rules;
 mod secrets;
@@ -61,7 +62,7 @@ pub use self::{
     parameters::ParameterType,
     secrets::SecretData,
     store::{Store, StoreError},
-    tokens::{ISSUER, SignatureVerifier},
+    tokens::ISSUER,
     wire::AwsError,
 };
 use self::{
@@ -71,7 +72,7 @@ use self::{
     faults::Faults,
     request::Incoming,
     store::IssuerTrust,
-    tokens::{Issuers, Signers, TokenSubject, Unchecked},
+    tokens::{Issuers, SignatureVerifier, Signers, TokenSubject, Unchecked},
     world::World,
 };
 
@@ -109,7 +110,7 @@ impl Inner {
     }
 }
 
-/// A panic elsewhere leaves the emulated world as usable as it was.
+/// A panic elsewhere leaves the emulated world usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -121,12 +122,12 @@ impl std::fmt::Debug for Emulator {
 }
 
 impl Emulator {
-    /// An emulator of what the store describes. Its clock is tokio's: made inside
-    /// a runtime whose clock is paused, it moves with that clock.
+    /// An emulator of what the store describes. Its clock moves with tokio's clock, also
+    /// when a test has paused that clock.
     pub fn new(store: Store) -> Self {
         let clock = Clock::new();
-        // `Store::from_yaml` has built this very world before, and a default store
-        // is empty: there is no third way to a store.
+        // This cannot fail: `Store::from_yaml` has built this world before, and a default
+        // store is empty.
         let world = store.world(clock.now()).unwrap_or_else(|_| World::empty());
         let signers = Signers::new();
         let mut issuers = Issuers::new(signers.clone());
@@ -152,8 +153,8 @@ impl Emulator {
         }
     }
 
-    /// Serves everything on one address until `shutdown` ends. Calls that hang or
-    /// wait are let go then; several listeners may serve one emulator.
+    /// Serves everything on one address until `shutdown` completes, which also ends calls
+    /// that hang or wait. Several listeners may serve one emulator.
     ///
     /// # Errors
     /// When the listener fails for good.
@@ -166,10 +167,10 @@ impl Emulator {
         server::serve(self, acceptor, shutdown).await
     }
 
-    /// The same over TLS, with the certificate of `server` (see [`Authority`]).
+    /// Serves over TLS, with the certificate of `server` (see [`Authority`]).
     ///
-    /// A connection is made after two `round_trip`s, one for TCP and one for
-    /// TLS 1.3, as if the client were that far away.
+    /// Opening a connection takes two `round_trip`s, one for TCP and one for TLS 1.3, as
+    /// if the client were that far away.
     ///
     /// # Errors
     /// When the listener fails for good.
@@ -190,59 +191,51 @@ impl Emulator {
         self.inner.connections.so_far()
     }
 
-    /// Counts connections from zero again.
     pub fn reset_connections(&self) {
         self.inner.connections.reset();
     }
 
-    /// The calls since the start or the last [`reset_calls`](Self::reset_calls),
-    /// in the order of arrival; of very many, the last 100,000.
+    /// The last 100,000 calls since the start or the last
+    /// [`reset_calls`](Self::reset_calls), in the order of arrival.
     pub fn calls(&self) -> Vec<Call> {
         self.inner.log().calls()
     }
 
-    /// How often each operation was called.
     pub fn call_counts(&self) -> BTreeMap<String, u64> {
         self.inner.log().counts()
     }
 
-    /// The most calls that were open at the same moment.
+    /// The highest number of calls that were open at the same time.
     pub fn max_calls_at_once(&self) -> usize {
         self.inner.log().most_open()
     }
 
-    /// Forgets the calls, the counts and the high-water mark.
+    /// Resets the calls, the counts and the high-water mark.
     pub fn reset_calls(&self) {
         self.inner.log().reset();
     }
 
-    /// Delays every call, or every call of one operation, which then ignores the
-    /// general delay. Zero takes it away.
+    /// Delays every call, or every call of one operation. The delay of an operation
+    /// replaces the general delay; zero removes it.
     pub fn set_delay(&self, operation: Option<&str>, delay: Duration) {
         self.inner.faults().set_delay(operation, delay);
     }
 
-    /// Puts a fault in place. Of several that meet a call, the oldest wins.
+    /// Injects a fault. If several faults match a call, the oldest applies.
     pub fn inject(&self, fault: Fault) -> FaultId {
         self.inner.faults().inject(fault)
     }
 
-    /// Takes one fault away.
     pub fn remove_fault(&self, id: FaultId) {
         self.inner.faults().remove(id);
     }
 
-    /// Takes all faults away; delays stay.
+    /// Removes all faults, but no delay.
     pub fn clear_faults(&self) {
         self.inner.faults().clear();
     }
 
-    /// Believes the tokens of another issuer whose signatures this verifies.
-    pub fn trust_issuer(&self, issuer: &str, verifier: Arc<dyn SignatureVerifier>) {
-        lock(&self.inner.issuers).trust(issuer.to_owned(), verifier);
-    }
-
-    /// A projected service account token, signed, as kubelet would write it.
+    /// A signed, projected service account token, as kubelet writes it.
     pub fn token(
         &self,
         namespace: &str,
@@ -257,23 +250,23 @@ impl Emulator {
         signer.token(&subject, unix_seconds(self.now()), ttl)
     }
 
-    /// A token with these claims, signed as the emulator's own are.
+    /// A token with these claims, signed with the emulator's key.
     pub fn sign_token(&self, claims: &serde_json::Value) -> String {
         lock(&self.inner.signers).newest().sign(claims)
     }
 
-    /// The public keys of the emulator's own tokens, as a cluster's API server
-    /// serves them at `/openid/v1/jwks`; the emulator does so, too.
+    /// The public keys of the emulator's own tokens. The emulator serves them at
+    /// `/openid/v1/jwks`, as a cluster's API server does.
     pub fn token_keys(&self) -> String {
         lock(&self.inner.signers).jwks()
     }
 
-    /// A new key signs tokens from now on. Those of the old keys stay good.
+    /// Signs tokens with a new key from now on. Tokens of the old keys stay valid.
     pub fn rotate_token_key(&self) {
         self.change_token_keys(Signers::rotate);
     }
 
-    /// All keys but the newest are gone; tokens that they signed are forged now.
+    /// Removes all keys but the newest. Tokens of the removed keys become invalid.
     pub fn retire_token_keys(&self) {
         self.change_token_keys(Signers::retire);
     }
@@ -284,7 +277,13 @@ impl Emulator {
         self.trust_issuer(ISSUER, Arc::new(signers.clone()));
     }
 
-    /// The emulator's time: the machine's when it was made, moved on by tokio's clock.
+    /// Accepts the tokens of an issuer whose signatures this verifies.
+    fn trust_issuer(&self, issuer: &str, verifier: Arc<dyn SignatureVerifier>) {
+        lock(&self.inner.issuers).trust(issuer.to_owned(), verifier);
+    }
+
+    /// The emulator's time: the machine's time at the start, plus the time that has passed
+    /// on tokio's clock.
     pub fn now(&self) -> SystemTime {
         self.inner.clock.now()
     }
@@ -293,7 +292,7 @@ impl Emulator {
         self.inner.world().ids.uuid()
     }
 
-    /// Writes an arrival into the record.
+    /// Records that a call has arrived.
     fn note(&self, incoming: &Incoming, request_id: &str) -> Noted {
         let mut call = incoming.to_call();
         call.request_id = request_id.to_owned();
@@ -313,8 +312,8 @@ impl Emulator {
     }
 }
 
-/// A call in the record; it counts as open until this is dropped, also when the
-/// client leaves before the answer.
+/// A recorded call. It counts as open until this is dropped, also when the client
+/// disconnects before the answer.
 struct Noted {
     emulator: Emulator,
     number: u64,

@@ -8,10 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::wire::AwsError;
 
-/// Labels that one version may carry.
+/// How many labels a version may have.
 const MAX_LABELS: usize = 10;
 
-/// A parameter's type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum ParameterType {
     /// Plain text.
@@ -19,7 +18,7 @@ pub enum ParameterType {
     String,
     /// Plain text, separated by commas.
     StringList,
-    /// Encrypted: read without `WithDecryption` it gives the ciphertext.
+    /// Encrypted. A read without `WithDecryption` returns the ciphertext.
     SecureString,
 }
 
@@ -33,7 +32,7 @@ impl ParameterType {
     }
 }
 
-/// What a parameter may hold and costs.
+/// The tier, which limits the size of the value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) enum Tier {
     #[default]
@@ -60,7 +59,7 @@ pub(super) struct ParameterVersion {
 }
 
 impl ParameterVersion {
-    /// The value, or what stands for a ciphertext when it is encrypted.
+    /// The value, or a stand-in for the ciphertext of an encrypted value.
     pub(super) fn read(&self, decrypt: bool) -> String {
         match self.kind {
             ParameterType::SecureString if !decrypt => {
@@ -77,9 +76,9 @@ pub(super) struct Parameter {
     pub(super) arn: String,
     pub(super) kms_key_id: Option<String>,
     pub(super) tier: Tier,
-    /// Version n stands at n - 1.
+    /// Version n is at index n - 1.
     pub(super) versions: Vec<ParameterVersion>,
-    /// Accounts and roles that it is shared with.
+    /// The accounts and roles that it is shared with.
     pub(super) shared_with: Vec<String>,
     /// Roles that KMS refuses.
     pub(super) kms_denied: Vec<String>,
@@ -103,8 +102,8 @@ impl Parameter {
         self.versions.len()
     }
 
-    /// The version that a selector (a number or a label) names, the newest
-    /// without one.
+    /// The version that a selector (a number or a label) names, or else the newest
+    /// version.
     pub(super) fn find(&self, selector: Option<&str>) -> Option<(usize, &ParameterVersion)> {
         let numbered = || self.versions.iter().enumerate().map(|(at, version)| (at + 1, version));
         match selector {
@@ -116,7 +115,7 @@ impl Parameter {
         }
     }
 
-    /// Moves labels to a version; returns the labels that AWS does not accept.
+    /// Moves labels to a version, and returns the labels that AWS does not accept.
     ///
     /// # Errors
     /// `ParameterVersionNotFound`, `ParameterVersionLabelLimitExceeded`.
@@ -147,7 +146,7 @@ impl Parameter {
     }
 }
 
-/// Splits `name:selector`, also behind an ARN.
+/// Splits `name:selector`, also at the end of an ARN.
 pub(super) fn split_selector(id: &str) -> (&str, Option<&str>) {
     let start = if id.starts_with("arn:") { id.find(":parameter").map_or(id.len(), |at| at + 1) } else { 0 };
     match id[start..].find(':') {
@@ -165,7 +164,7 @@ pub(super) fn no_version(selector: &str, name: &str) -> AwsError {
     )
 }
 
-/// Letters, digits, `.`, `-` and `_`; no digit first, no reserved prefix
+/// Letters, digits, `.`, `-` and `_`, without a leading digit or a reserved prefix
 /// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-labels.html>).
 fn is_label(label: &str) -> bool {
     let lower = label.to_ascii_lowercase();

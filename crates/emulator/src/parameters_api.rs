@@ -18,13 +18,13 @@ use super::{
     world::{Key, World, parameter_arn},
 };
 
-/// Names in one GetParameters, and results on one page of GetParametersByPath.
+/// The maximum of names in GetParameters and of results on a page of GetParametersByPath.
 const PAGE: usize = 10;
 
 /// Answers one operation.
 ///
 /// # Errors
-/// What Systems Manager would answer.
+/// The errors that Systems Manager would return.
 pub(super) fn call(
     world: &mut World,
     caller: &Caller,
@@ -82,7 +82,7 @@ struct Filter {
 
 impl Filter {
     /// # Errors
-    /// `InvalidFilterKey`, `InvalidFilterOption` for what GetParametersByPath has not
+    /// `InvalidFilterKey`, `InvalidFilterOption` for what GetParametersByPath does not have
     /// (<https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_ParameterStringFilter.html>).
     fn check(&self) -> Result<(), AwsError> {
         let code = match (self.key.as_str(), self.option.as_deref()) {
@@ -154,7 +154,7 @@ fn get_parameters(
             }
             continue;
         }
-        // One name that may not be read refuses the whole request.
+        // If one name may not be read, the whole request is refused.
         let key = permitted(world, caller, "ssm:GetParameters", id)?;
         let hit = key.and_then(|key| {
             let parameter = world.parameters.get(&key)?;
@@ -211,7 +211,7 @@ fn get_parameters_by_path(
         if account != own || *region != caller.region || !request.recursive && rest.contains('/') {
             continue;
         }
-        // A filter by label gives the version that carries it.
+        // With a filter by label, the answer has the version with that label.
         let label = request.parameter_filters.iter().find(|filter| filter.key == "Label");
         let version = match label {
             None => parameter.find(None),
@@ -240,8 +240,8 @@ fn get_parameters_by_path(
     Ok(answer)
 }
 
-/// One parameter as an answer shows it: the name without its selector, and the
-/// selector with its colon, as it was asked for.
+/// A parameter in an answer: the name without the selector, and the selector with its
+/// colon, as in the request.
 fn entry(
     (_, _, name): &Key,
     parameter: &Parameter,
@@ -264,9 +264,9 @@ fn entry(
     entry
 }
 
-/// Checks the caller's permission for a name or ARN without selector; `None`
-/// when it is permitted and not there. Systems Manager knows the ARN of a
-/// parameter that does not exist, so that permission always comes first.
+/// Checks the caller's permission for a name or ARN without selector; `None` if the caller
+/// has it but the parameter does not exist. Systems Manager knows the ARN of a parameter
+/// that does not exist, so it always checks the permission first.
 fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<Option<Key>, AwsError> {
     let own = caller.principal.account();
     let key = match Arn::parse(id) {
@@ -274,7 +274,7 @@ fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<O
             let name = arn.resource.strip_prefix("parameter/").unwrap_or(arn.resource);
             let slashed = format!("/{name}");
             let of = |name: &str| (arn.account.to_owned(), arn.region.to_owned(), name.to_owned());
-            // An ARN does not tell whether the name starts with a slash.
+            // An ARN does not show whether the name starts with a slash.
             let plain = of(name);
             if world.parameters.contains_key(&plain) { plain } else { of(&slashed) }
         }
@@ -287,7 +287,7 @@ fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<O
     Ok((key.1 == caller.region && world.parameters.contains_key(&key)).then_some(key))
 }
 
-/// Checks the caller's permission for a parameter, which need not be there.
+/// Checks the caller's permission for a parameter, which need not exist.
 fn authorized(world: &World, caller: &Caller, action: &str, key: &Key) -> Result<(), AwsError> {
     let parameter = world.parameters.get(key).filter(|_| key.1 == caller.region);
     let arn = parameter_arn(key);
@@ -321,7 +321,7 @@ fn refuse_kms(
     Ok(())
 }
 
-/// AWS gives no message with this code.
+/// AWS sends no message with this code.
 pub(super) fn no_parameter() -> AwsError {
     AwsError { status: 400, code: "ParameterNotFound".to_owned(), message: None, capital: false }
 }

@@ -1,4 +1,4 @@
-//! A request as the emulator reads it, and the service that answers it.
+//! A request to AWS or to the agent, and the choice of the service that answers it.
 
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, request::Parts};
@@ -33,7 +33,7 @@ enum Payload {
 }
 
 impl Incoming {
-    /// What the request is; `None` when it is for none of the services.
+    /// Reads a request; `None` if it is for none of the services.
     pub(super) fn read(parts: &Parts, body: &[u8]) -> Option<Self> {
         let header = |name: &str| text_of(&parts.headers, name);
         let (service, operation, payload) = if parts.uri.path() == "/v1/credentials" {
@@ -66,12 +66,12 @@ impl Incoming {
         })
     }
 
-    /// The signature's scope; refused when it is missing or malformed.
+    /// The signature's scope; an error when it is missing or malformed.
     fn scope(&self) -> Result<Scope, AwsError> {
         Scope::from_header(self.authorization.as_deref(), self.service)
     }
 
-    /// What the record says of it. Nothing here is verified yet.
+    /// The entry for the record of calls. Nothing in it is verified yet.
     pub(super) fn to_call(&self) -> Call {
         let (targets, selector, principal) = match &self.payload {
             Payload::Json(body) => {
@@ -110,7 +110,7 @@ impl Incoming {
         }
     }
 
-    /// `us-west-2` of `sts.us-west-2.amazonaws.com`, for unsigned calls.
+    /// The Region of an unsigned call: `us-west-2` of `sts.us-west-2.amazonaws.com`.
     fn region_of_host(&self) -> Option<String> {
         let (_, rest) = self.host.as_deref()?.split_once('.')?;
         let (region, domain) = rest.split_once('.')?;
@@ -118,7 +118,7 @@ impl Incoming {
     }
 }
 
-/// The ids in a JSON request, whatever field they stand in.
+/// The ids in a JSON request, from any of its fields.
 fn json_targets(body: &Value) -> Vec<String> {
     let mut targets = Vec::new();
     for key in ["SecretId", "SecretIdList", "Name", "Names", "Path"] {
@@ -131,7 +131,7 @@ fn json_targets(body: &Value) -> Vec<String> {
     targets
 }
 
-/// The answer, and AWS's error code when it is an error.
+/// The answer, and AWS's error code if it is an error.
 pub(super) fn answer(
     emulator: &Emulator,
     incoming: &Incoming,
@@ -206,7 +206,7 @@ fn agent_answer(emulator: &Emulator, incoming: &Incoming, request_id: &str) -> (
     }
 }
 
-/// Who signed, for the record; `None` when nobody known did.
+/// The signer, for the record of calls; `None` if it is unknown.
 pub(super) fn signer(emulator: &Emulator, incoming: &Incoming) -> Option<(String, Option<String>)> {
     if matches!(incoming.payload, Payload::Agent) {
         return None;

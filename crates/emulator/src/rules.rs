@@ -1,5 +1,5 @@
-//! What AWS lets exist: names, sizes, labels, tags. The operations that write and the
-//! store hold what they are given against the same rules.
+//! AWS's rules for names, sizes, labels and tags. Write operations and the store check
+//! against the same rules.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use super::{
     world::{Key, parameter_arn},
 };
 
-/// Longest SecretString or SecretBinary, in bytes.
+/// The maximum length of a SecretString or SecretBinary, in bytes.
 const MAX_SECRET_BYTES: usize = 65_536;
-/// Labels that one version of a secret may carry.
+/// How many labels a version of a secret may have.
 const MAX_STAGES: usize = 20;
-/// Tags that a secret may carry.
+/// How many tags a secret may have.
 const MAX_TAGS: usize = 50;
-/// Longest ARN of a parameter, and with it the longest name, in characters.
+/// The maximum length of a parameter's ARN, which limits its name, in characters.
 const MAX_PARAMETER_ARN: usize = 1011;
-/// Parts of a parameter's path.
+/// How many parts a parameter's path may have.
 const MAX_LEVELS: usize = 15;
-/// Longest value of a standard parameter, in characters.
+/// The maximum length of a standard parameter's value, in characters.
 const MAX_STANDARD: usize = 4096;
-/// Longest value of an advanced parameter, in characters.
+/// The maximum length of an advanced parameter's value, in characters.
 const MAX_ADVANCED: usize = 8192;
 
 /// A new secret's name
@@ -47,7 +47,7 @@ pub(super) fn secret_value(data: &SecretData) -> Result<(), AwsError> {
     bounds(field, bytes, 1, MAX_SECRET_BYTES)
 }
 
-/// The id of a version of a secret, which is the token of the request that made it.
+/// The id of a secret's version, which is the token of the request that created it.
 pub(super) fn version_id(id: &str) -> Result<(), AwsError> {
     match (32..=64).contains(&id.chars().count()) {
         true => Ok(()),
@@ -58,7 +58,7 @@ pub(super) fn version_id(id: &str) -> Result<(), AwsError> {
     }
 }
 
-/// The staging labels of one version, or one that moves.
+/// The staging labels of a version, or a label that moves.
 pub(super) fn stages(labels: &[String]) -> Result<(), AwsError> {
     bounds("versionStages", labels.len(), 0, MAX_STAGES)?;
     labels.iter().try_for_each(|label| length("versionStage", label, 1, 256))
@@ -89,7 +89,7 @@ pub(super) fn tags(tags: &BTreeMap<String, String>) -> Result<(), AwsError> {
     Ok(())
 }
 
-/// A Region that a secret of `home` may be replicated to.
+/// A Region that a secret in `home` may be replicated to.
 pub(super) fn replica_region(region: &str, home: &str) -> Result<(), AwsError> {
     match is_region(region) && region != home && partition_of(region) == partition_of(home) {
         true => Ok(()),
@@ -99,8 +99,8 @@ pub(super) fn replica_region(region: &str, home: &str) -> Result<(), AwsError> {
     }
 }
 
-/// `^([a-z]+-)+\d+$`, as Secrets Manager's reference has it; letters and digits in all
-/// parts but the last, for partitions such as `us-iso2-east-1`.
+/// `^([a-z]+-)+\d+$`, as in Secrets Manager's reference. All parts but the last may also
+/// have digits, for partitions such as `us-iso2-east-1`.
 pub(super) fn is_region(text: &str) -> bool {
     let Some((parts, number)) = text.rsplit_once('-') else { return false };
     let digits = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
@@ -116,7 +116,7 @@ pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
 }
 
-/// A name in a request that reads: letters, digits, `.`, `-`, `_` and `/`.
+/// A name in a read request: letters, digits, `.`, `-`, `_` and `/`.
 pub(super) fn parameter_name(name: &str) -> Result<(), AwsError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
     let first = name.trim_start_matches('/').to_ascii_lowercase();
@@ -132,7 +132,7 @@ pub(super) fn new_parameter_name(key: &Key) -> Result<(), AwsError> {
     let name = key.2.as_str();
     parameter_name(name)?;
     let first = name.trim_start_matches('/').to_ascii_lowercase();
-    // `/aws-anything/x` too: AWS looks at the letters, not at the part.
+    // Also `/aws-anything/x`: AWS compares letters, not whole parts.
     if name.starts_with('/') && first.starts_with("aws") && name.matches('/').count() > 1 {
         return Err(AwsError::service(
             "AccessDeniedException",
@@ -167,7 +167,7 @@ pub(super) fn new_parameter_name(key: &Key) -> Result<(), AwsError> {
     Ok(())
 }
 
-/// A parameter's value, which its tier must hold
+/// A parameter's value, which must not be longer than its tier allows
 /// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html>).
 pub(super) fn parameter_value(value: &str, tier: Tier) -> Result<(), AwsError> {
     length("value", value, 1, MAX_ADVANCED)?;
@@ -179,12 +179,12 @@ pub(super) fn parameter_value(value: &str, tier: Tier) -> Result<(), AwsError> {
     }
 }
 
-/// The tier that Intelligent-Tiering gives a new value.
+/// The tier that Intelligent-Tiering chooses for a new value.
 pub(super) fn tier_for(value: &str) -> Tier {
     if value.chars().count() > MAX_STANDARD { Tier::Advanced } else { Tier::Standard }
 }
 
-/// The key of a parameter, which only a SecureString has.
+/// The KMS key of a parameter. Only a SecureString has one.
 pub(super) fn parameter_key(kind: ParameterType, kms_key_id: Option<&str>) -> Result<(), AwsError> {
     match (kind, kms_key_id) {
         (ParameterType::SecureString, Some(id)) => length("keyId", id, 1, 256),
@@ -203,7 +203,8 @@ fn length(field: &str, text: &str, least: usize, most: usize) -> Result<(), AwsE
     bounds(field, text.chars().count(), least, most)
 }
 
-/// A length, as AWS's front end refuses it. The value is not repeated: it may be secret.
+/// The front end's error for a wrong length. It does not repeat the value, which may be
+/// secret.
 fn bounds(field: &str, actual: usize, least: usize, most: usize) -> Result<(), AwsError> {
     let bound = match actual {
         _ if actual < least => format!("greater than or equal to {least}"),

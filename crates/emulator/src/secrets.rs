@@ -8,17 +8,15 @@ use std::{
 
 use super::wire::AwsError;
 
-/// The label of the version that is read when nothing else is asked for.
+/// The label of the version that is read by default.
 pub(super) const CURRENT: &str = "AWSCURRENT";
-/// The label that follows AWSCURRENT to the version that it left.
+/// The label of the version that had AWSCURRENT before.
 pub(super) const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// What a version holds. Neither `Debug` nor any other formatting shows it.
+/// The value of a version. Neither `Debug` nor any other formatting shows it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SecretData {
-    /// A `SecretString`.
     Text(String),
-    /// A `SecretBinary`.
     Binary(Vec<u8>),
 }
 
@@ -72,11 +70,11 @@ pub(super) struct Secret {
     pub(super) changed: SystemTime,
     pub(super) accessed: Option<SystemTime>,
     pub(super) deletion: Option<SystemTime>,
-    /// Roles and accounts that the resource policy allows to read.
+    /// The roles and accounts that the resource policy allows to read.
     pub(super) policy_allows: Vec<String>,
     /// Roles that KMS refuses.
     pub(super) kms_denied: Vec<String>,
-    /// By Region, the copies of a primary secret.
+    /// The copies of a primary secret, by Region.
     pub(super) replicas: BTreeMap<String, Replica>,
     /// The Region of the secret that this one is a copy of.
     pub(super) primary: Option<String>,
@@ -86,7 +84,7 @@ pub(super) struct Secret {
 #[derive(Clone, Debug)]
 pub(super) struct Replica {
     pub(super) kms_key_id: Option<String>,
-    /// Why there is none.
+    /// Why the copy could not be created.
     pub(super) failure: Option<String>,
 }
 
@@ -109,16 +107,16 @@ impl Secret {
         }
     }
 
-    /// The version that carries `label`.
+    /// The version with `label`.
     pub(super) fn version_with(&self, label: &str) -> Option<(&String, &Version)> {
         self.versions.iter().find(|(_, version)| version.labels.iter().any(|l| l == label))
     }
 
-    /// Adds a version with `labels`, or finds the one that an earlier call with
-    /// the same token made.
+    /// Adds a version with `labels`, unless an earlier call with the same token has added
+    /// it.
     ///
     /// # Errors
-    /// `ResourceExistsException` when the token stands for another value.
+    /// `ResourceExistsException` when the token belongs to another value.
     pub(super) fn put(
         &mut self,
         version_id: &str,
@@ -138,7 +136,7 @@ impl Secret {
                 ),
             ));
         }
-        // The first version of all is current whatever it was given.
+        // The first version always has AWSCURRENT, whatever labels it was given.
         let mut labels = labels.to_vec();
         if self.versions.is_empty() && !labels.iter().any(|label| label == CURRENT) {
             labels.push(CURRENT.to_owned());
@@ -152,8 +150,7 @@ impl Secret {
         Ok(())
     }
 
-    /// Moves `label` to a version. AWSPREVIOUS follows to the version that
-    /// AWSCURRENT leaves
+    /// Moves `label` to a version. AWSPREVIOUS moves to the version that loses AWSCURRENT
     /// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html>).
     fn attach(&mut self, label: &str, version_id: &str) {
         let left = self.version_with(label).map(|(id, _)| id.clone());
@@ -183,8 +180,8 @@ impl Secret {
     /// UpdateSecretVersionStage: moves, adds or removes a label by AWS's rules.
     ///
     /// # Errors
-    /// `InvalidParameterException` when the version that has the label is not
-    /// the one named, `ResourceNotFoundException` for an unknown version.
+    /// `InvalidParameterException` when another version has the label than the request
+    /// names, `ResourceNotFoundException` for an unknown version.
     pub(super) fn move_label(
         &mut self,
         label: &str,
@@ -225,10 +222,9 @@ impl Secret {
         Ok(())
     }
 
-    /// Schedules the deletion.
     ///
     /// # Errors
-    /// `InvalidRequestException` when it is scheduled already.
+    /// `InvalidRequestException` when it is already scheduled.
     pub(super) fn schedule_deletion(
         &mut self,
         window: Duration,
@@ -252,7 +248,7 @@ impl Secret {
         }
     }
 
-    /// The version that a read asks for; AWSCURRENT when it names none.
+    /// The version that a read names, or else the version with AWSCURRENT.
     ///
     /// # Errors
     /// `ResourceNotFoundException`, or `InvalidRequestException` when id and

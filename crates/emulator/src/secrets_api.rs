@@ -24,7 +24,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Answers one operation.
 ///
 /// # Errors
-/// What Secrets Manager would answer.
+/// The errors that Secrets Manager would return.
 pub(super) fn call(
     world: &mut World,
     caller: &Caller,
@@ -59,7 +59,7 @@ struct ReadRequest {
     version_stage: Option<String>,
 }
 
-/// The input of operations that take nothing but a secret.
+/// The input of operations whose only parameter is a secret.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct OneSecret {
@@ -67,11 +67,11 @@ struct OneSecret {
 }
 
 fn get_secret_value(world: &mut World, caller: &Caller, request: &ReadRequest) -> Result<Value, AwsError> {
-    let key = permitted(world, caller, "secretsmanager:GetSecretValue", &request.secret_id)?;
+    let key = permitted(world, caller, "GetSecretValue", &request.secret_id)?;
     read(world, caller, &key, request.version_id.as_deref(), request.version_stage.as_deref())
 }
 
-/// The answer of GetSecretValue and each entry of BatchGetSecretValue.
+/// The answer of GetSecretValue, and an entry of BatchGetSecretValue.
 fn read(
     world: &mut World,
     caller: &Caller,
@@ -99,7 +99,7 @@ fn read(
 }
 
 fn describe_secret(world: &World, caller: &Caller, request: &OneSecret) -> Result<Value, AwsError> {
-    let key = permitted(world, caller, "secretsmanager:DescribeSecret", &request.secret_id)?;
+    let key = permitted(world, caller, "DescribeSecret", &request.secret_id)?;
     let secret = secret_of(world, &key)?;
     let mut answer = description(&key, secret, "VersionIdsToStages");
     if !secret.replicas.is_empty() {
@@ -108,22 +108,22 @@ fn describe_secret(world: &World, caller: &Caller, request: &OneSecret) -> Resul
     Ok(answer)
 }
 
-/// A secret that Parameter Store is asked for by its reference, as GetSecretValue
-/// answers it. The selector is the id or a label of a version.
+/// A secret that a parameter refers to, in the form of GetSecretValue. The selector is the
+/// id or a label of a version.
 pub(super) fn referenced(
     world: &mut World,
     caller: &Caller,
     name: &str,
     selector: Option<&str>,
 ) -> Result<Value, AwsError> {
-    let key = permitted(world, caller, "secretsmanager:GetSecretValue", name)?;
+    let key = permitted(world, caller, "GetSecretValue", name)?;
     let is_id = |id: &&str| world.secrets.get(&key).is_some_and(|secret| secret.versions.contains_key(*id));
     let id = selector.filter(is_id);
     read(world, caller, &key, id, selector.filter(|_| id.is_none()))
 }
 
-/// What DescribeSecret and ListSecrets tell of a secret; they name the versions
-/// differently. Versions without a label are deprecated and not told of.
+/// A secret as DescribeSecret and ListSecrets return it, which differ in the name of the
+/// field for versions. Versions without a label are deprecated and left out.
 fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
     let versions: Map<String, Value> = secret
         .versions
@@ -153,7 +153,7 @@ fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
         None => answer["PrimaryRegion"] = json!(key.1),
     }
     if let Some(accessed) = secret.accessed {
-        // AWS tells the day only.
+        // AWS returns only the day.
         let since = accessed.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         answer["LastAccessedDate"] = json!(since.as_secs() / DAY.as_secs() * DAY.as_secs());
     }
@@ -163,9 +163,9 @@ fn description(key: &Key, secret: &Secret, versions_field: &str) -> Value {
     answer
 }
 
-/// Finds a secret by name, full ARN or ARN without suffix, and checks that the
-/// caller may do this to it. The check comes first, also for what is not there.
-fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<Key, AwsError> {
+/// Finds a secret by name, full ARN or ARN without suffix, and checks that the caller may
+/// call `operation` for it. The check comes first, also for a secret that does not exist.
+fn permitted(world: &World, caller: &Caller, operation: &str, id: &str) -> Result<Key, AwsError> {
     if id.is_empty() || id.len() > 2048 {
         let bound = if id.is_empty() { "greater than or equal to 1" } else { "less than or equal to 2048" };
         return Err(AwsError::validation(format!(
@@ -189,7 +189,7 @@ fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<K
         (None, None) => id,
     };
     if account == own {
-        // In a store a rule may name a secret of its own account without an ARN.
+        // In a store, a rule may name a secret of its own account without an ARN.
         candidates.push(name.to_owned());
     }
     candidates.push(format!(
@@ -203,19 +203,20 @@ fn permitted(world: &World, caller: &Caller, action: &str, id: &str) -> Result<K
     }
     let named = secret.map_or(id, |secret| secret.arn.as_str());
     let resource = Resource { named: Some(named), candidates, account, allowed_by_policy };
-    authorize(world, caller, action, &resource)?;
+    authorize(world, caller, &format!("secretsmanager:{operation}"), &resource)?;
     found.ok_or_else(no_secret)
 }
 
-/// Actions without a resource scope need a rule for `*`.
-fn permitted_everywhere(world: &World, caller: &Caller, action: &str) -> Result<(), AwsError> {
+/// Checks that the caller may call an operation that has no resource, which needs a rule
+/// for `*`.
+fn permitted_everywhere(world: &World, caller: &Caller, operation: &str) -> Result<(), AwsError> {
     let resource = Resource {
         named: None,
         candidates: vec!["*".to_owned()],
         account: caller.principal.account(),
         allowed_by_policy: &[],
     };
-    authorize(world, caller, action, &resource)
+    authorize(world, caller, &format!("secretsmanager:{operation}"), &resource)
 }
 
 fn find(world: &World, caller: &Caller, id: &str) -> Option<Key> {
@@ -234,8 +235,8 @@ fn find(world: &World, caller: &Caller, id: &str) -> Option<Key> {
         world.secrets.get(&key).is_some_and(|secret| secret.arn == id).then_some(key)
     });
     full.or_else(|| {
-        // Without the suffix only within one's own account, and not when the name itself
-        // ends as if it had one: AWS takes that for the suffix of a complete ARN
+        // An ARN without the suffix works only within the caller's account, and not when
+        // the name itself seems to end with a suffix, which AWS takes for a complete ARN
         // (https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html).
         let suffixed = resource
             .rsplit_once('-')
@@ -264,7 +265,7 @@ fn secret_mut<'w>(world: &'w mut World, key: &Key) -> Result<&'w mut Secret, Aws
     world.secrets.get_mut(key).ok_or_else(no_secret)
 }
 
-/// A secret that may be changed: neither deleted nor a replica.
+/// A secret that may be changed: it is neither scheduled for deletion nor a replica.
 fn changeable<'w>(world: &'w mut World, key: &Key) -> Result<&'w mut Secret, AwsError> {
     let secret = secret_mut(world, key)?;
     secret.usable()?;

@@ -1,4 +1,4 @@
-//! The way of a call from its bytes to its answer.
+//! The path of a call from its bytes to its answer.
 
 use std::{convert::Infallible, future::Future, io, time::Duration};
 
@@ -21,14 +21,14 @@ use super::{
     wire::{AwsError, Service},
 };
 
-/// Largest request that is read, in bytes: a secret of 64 KiB with room around it.
+/// The maximum size of a request, in bytes: enough for a secret of 64 KiB.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 
-/// What each request is handled with.
+/// The state for every request.
 #[derive(Clone)]
 struct Shared {
     emulator: Emulator,
-    /// Becomes true at shutdown, so that calls that hang or wait let go.
+    /// Becomes true at shutdown, which ends calls that hang or wait.
     closing: watch::Receiver<bool>,
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn serve(
     axum::serve(acceptor, router.into_make_service_with_connect_info::<Breaker>())
         .with_graceful_shutdown(async move {
             shutdown.await;
-            // Nobody listens when no call was ever made.
+            // There is no receiver if no call was ever made.
             let _ = close.send(true);
         })
         .await
@@ -67,7 +67,7 @@ async fn handle(
     Ok(call(shared, &breaker, &incoming, &request_id).await)
 }
 
-/// One call: noted, delayed, met by a fault or answered.
+/// Handles a call: records it, delays it, and applies a fault or answers it.
 async fn call(mut shared: Shared, breaker: &Breaker, incoming: &Incoming, request_id: &str) -> Response {
     let emulator = shared.emulator.clone();
     let service = incoming.service;
@@ -119,7 +119,7 @@ async fn call(mut shared: Shared, breaker: &Breaker, incoming: &Incoming, reques
 }
 
 impl Shared {
-    /// Waits by tokio's clock, or until the emulator closes.
+    /// Waits on tokio's clock, or until the emulator shuts down.
     async fn wait(&mut self, delay: Duration) {
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
@@ -128,7 +128,7 @@ impl Shared {
     }
 
     async fn closed(&mut self) {
-        // An error means that the server is gone, which is closed as well.
+        // An error means that the server has ended.
         let _ = self.closing.wait_for(|closing| *closing).await;
     }
 }
@@ -136,7 +136,7 @@ impl Shared {
 /// The answer to a request for none of the services.
 fn no_service(parts: &Parts, request_id: &str) -> Response {
     match parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
-        // Services of AWS with JSON all have this form of an error.
+        // All JSON services of AWS have errors of this form.
         Some(target) => AwsError::front_end(
             "UnknownOperationException",
             format!(
@@ -159,13 +159,13 @@ fn plain(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-/// The same headers, with the whole body's length, and half of the body.
+/// The same headers, with the length of the whole body, and half of the body.
 async fn truncate(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     let half = bytes.slice(..bytes.len() / 2);
-    // The pause lets the first half out before the error closes the connection.
+    // The pause lets the first half leave before the error closes the connection.
     let body = stream::unfold(Some(half), |half| async move {
         match half {
             Some(half) if !half.is_empty() => Some((Ok(half), Some(Bytes::new()))),

@@ -22,9 +22,9 @@ use super::{
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Store {
-    /// The account of everything that names none; `111122223333` by default.
+    /// The default account; `111122223333` unless the store says otherwise.
     account: Option<String>,
-    /// The Region of everything that names none; `us-east-1` by default.
+    /// The default Region; `us-east-1` unless the store says otherwise.
     region: Option<String>,
     /// The EKS cluster's name in the session names of Pod Identity.
     cluster: Option<String>,
@@ -32,32 +32,25 @@ pub struct Store {
     issuers: Vec<Issuer>,
     roles: Vec<RoleEntry>,
     pod_identity_associations: Vec<Association>,
-    /// How long Pod Identity's credentials live, in seconds; 6 hours by default.
+    /// The lifetime of Pod Identity's credentials, in seconds; 6 hours by default.
     pod_identity_session_seconds: Option<u64>,
     secrets: Vec<SecretEntry>,
     parameters: Vec<ParameterEntry>,
 }
 
-/// Why a store cannot be used.
+/// Why a store is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Its file cannot be read.
     #[error("cannot read {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// It is not the YAML that a store is written in.
-    #[error("the store is not readable YAML")]
+    Read { path: PathBuf, source: io::Error },
+    /// The text is not YAML with the keys of a store.
+    #[error("the store is not valid YAML")]
     Yaml(#[source] Box<serde_yaml::Error>),
-    /// It is YAML, but says something that cannot be.
+    /// The store contains something impossible.
     #[error("{entry}: {reason}")]
     Entry {
-        /// What the mistake is in, such as `secret shop/db`.
+        /// The entry with the mistake, such as `secret shop/db`.
         entry: String,
-        /// What is wrong with it.
         reason: String,
     },
 }
@@ -66,7 +59,7 @@ pub enum StoreError {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StaticKey {
     access_key_id: String,
-    /// Kept for the people who read the store: signatures are not verified.
+    /// Only for people who read the store: signatures are not verified.
     #[serde(default, rename = "secretAccessKey")]
     _secret_access_key: String,
     role: Option<String>,
@@ -78,12 +71,12 @@ struct StaticKey {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Issuer {
     issuer: String,
-    /// Its keys, as its `/openid/v1/jwks` serves them: a file, beside the store's
-    /// own unless its path is absolute.
+    /// A file with the issuer's keys, as its `/openid/v1/jwks` serves them. The path is
+    /// absolute or relative to the store.
     jwks_file: Option<PathBuf>,
-    /// `unchecked`: its tokens are believed without a look at their signature.
+    /// `unchecked`: the issuer's tokens are accepted without verifying their signatures.
     signature: Option<IssuerSignature>,
-    /// What the two above come to, once the file is read.
+    /// The result of the two keys above, once the file is read.
     #[serde(skip)]
     trust: Option<IssuerTrust>,
 }
@@ -94,10 +87,10 @@ enum IssuerSignature {
     Unchecked,
 }
 
-/// How the signatures of an issuer's tokens are judged.
+/// How the signatures of an issuer's tokens are verified.
 #[derive(Clone, Debug)]
 pub(super) enum IssuerTrust {
-    /// By these keys.
+    /// With these keys.
     Keys(Jwks),
     /// Not at all.
     Unchecked,
@@ -232,17 +225,17 @@ impl Store {
     /// Reads a store from a file.
     ///
     /// # Errors
-    /// As [`from_yaml`](Self::from_yaml), and when a file cannot be read.
+    /// The errors of [`from_yaml`](Self::from_yaml), and when a file cannot be read.
     pub fn from_file(path: &Path) -> Result<Self, StoreError> {
         Self::parse(&read(path)?, path.parent().unwrap_or(Path::new("")))
     }
 
-    /// Reads a store and checks that all of it can be. Files that it names are
-    /// looked for in the working directory.
+    /// Reads a store and checks all of it. Paths in it are relative to the working
+    /// directory.
     ///
     /// # Errors
-    /// When the text is not YAML, has a key that no store has, or says something
-    /// impossible, such as one label on two versions.
+    /// When the text is not YAML, has an unknown key, or contains something impossible,
+    /// such as one label on two versions.
     pub fn from_yaml(text: &str) -> Result<Self, StoreError> {
         Self::parse(text, Path::new(""))
     }
@@ -257,7 +250,7 @@ impl Store {
         Ok(store)
     }
 
-    /// The issuers whose tokens are believed, and how they are verified.
+    /// The issuers whose tokens are accepted, and how they are verified.
     pub(super) fn issuers(&self) -> impl Iterator<Item = (&str, &IssuerTrust)> {
         self.issuers.iter().filter_map(|issuer| Some((issuer.issuer.as_str(), issuer.trust.as_ref()?)))
     }

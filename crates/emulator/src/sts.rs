@@ -1,13 +1,14 @@
-//! STS: AssumeRoleWithWebIdentity (IRSA), AssumeRole and GetCallerIdentity,
-//! query in and XML out.
+//! STS: AssumeRoleWithWebIdentity (IRSA), AssumeRole and GetCallerIdentity. Requests are
+//! query strings, answers are XML.
 
 use std::time::{Duration, SystemTime};
 
 use super::{
-    access::{Caller, Principal, Resource, authorize, is_root_of},
+    access::{Caller, Resource, authorize, is_root_of},
     arn::role_parts,
     clock::{iso_timestamp, unix_seconds},
     ids::role_id,
+    principal::Principal,
     tokens::{Claims, Issuers, TokenError},
     wire::{AwsError, xml_text},
     world::{NewSession, Role, World},
@@ -17,7 +18,7 @@ use super::{
 pub(super) const AUDIENCE: &str = "sts.amazonaws.com";
 const SHORTEST: u64 = 900;
 const LONGEST: u64 = 43_200;
-/// A session that opens another one may not open it for longer.
+/// The maximum duration of a session that another session opens.
 const LONGEST_CHAINED: Duration = Duration::from_secs(3600);
 
 /// A query request's fields.
@@ -90,10 +91,10 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Opens a session for a service account's token and gives the XML of the result.
+/// Opens a session for a service account's token and returns the result's XML.
 ///
 /// # Errors
-/// What STS would answer: `InvalidIdentityToken`, `ExpiredTokenException`,
+/// The errors that STS would return: `InvalidIdentityToken`, `ExpiredTokenException`,
 /// `AccessDenied`, `ValidationError`.
 pub(super) fn assume_role_with_web_identity(
     world: &mut World,
@@ -139,8 +140,8 @@ pub(super) fn assume_role_with_web_identity(
     ))
 }
 
-/// Opens a session of another role for a signed caller. Transitive session tags
-/// go on to it
+/// Opens a session of another role for a signed caller. The session inherits transitive
+/// session tags
 /// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/id_session-tags.html#id_session-tags_role-chaining>).
 ///
 /// # Errors
@@ -164,8 +165,8 @@ pub(super) fn assume_role(world: &mut World, caller: &Caller, query: &Query<'_>)
     let (_, account, _) = role_parts(role_arn).ok_or_else(bad_arn)?;
     let role = world.roles.get(role_arn).ok_or_else(|| denied("sts:AssumeRole", ""))?;
     let trust = trust_in(role, principal, external_id);
-    // Trust in a role of the same account needs no policy on the other side;
-    // trust in an account, or in a role of another one, does.
+    // If the trust policy names the caller's role in the same account, the caller needs no
+    // policy. If it names an account, or a role of another account, the caller needs one.
     let resource = Resource {
         named: Some(role_arn),
         candidates: vec![role_arn.to_owned()],
@@ -205,7 +206,7 @@ pub(super) fn assume_role(world: &mut World, caller: &Caller, query: &Query<'_>)
     Ok(session_xml(role_arn, session_name, &session))
 }
 
-/// How a role's trust policy names a caller.
+/// How a role's trust policy refers to a caller.
 struct Trust {
     by_name: bool,
     by_account: bool,
@@ -223,7 +224,7 @@ fn trust_in(role: &Role, principal: &Principal, external_id: Option<&str>) -> Tr
     trust
 }
 
-/// Who the caller is.
+/// Answers GetCallerIdentity.
 pub(super) fn get_caller_identity(caller: &Caller) -> String {
     let principal = &caller.principal;
     let arn = principal.arn(&caller.region);
@@ -242,7 +243,7 @@ pub(super) fn get_caller_identity(caller: &Caller) -> String {
     )
 }
 
-/// The claims of a token, for the record of calls only: nothing is verified.
+/// The unverified claims of a token, only for the record of calls.
 pub(super) fn claimed_subject(token: &str) -> Option<String> {
     let payload = token.split('.').nth(1)?;
     let bytes = data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).ok()?;

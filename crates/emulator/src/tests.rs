@@ -1,5 +1,5 @@
-//! The emulator as clients see it that nobody here wrote: AWS's SDK for Rust in
-//! this process, and boto3 and the AWS CLI where they are installed.
+//! The emulator as independent clients see it: AWS's SDK for Rust in this process, and
+//! boto3 and the AWS CLI where they are installed.
 
 use std::{process::Command, sync::Arc, time::Duration};
 
@@ -179,7 +179,7 @@ async fn each_fault_does_what_its_name_says() {
     assert!(started.elapsed() >= delay, "after {:?}", started.elapsed());
 }
 
-/// Sends a request for the agent as bytes and gives all that comes back.
+/// Sends the agent a request as bytes and returns the whole answer.
 async fn raw(url: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await?;
     stream.write_all(b"GET /v1/credentials HTTP/1.1\r\nhost: agent\r\n\r\n").await?;
@@ -260,8 +260,7 @@ async fn the_aws_cli_agrees() {
     run_client("aws", &["--version"], "aws_cli_emulator.sh").await;
 }
 
-/// Runs a script of `tests/clients` against a fresh emulator, where the client is
-/// installed.
+/// Runs a script of `tests/clients` against a new emulator, if the client is installed.
 async fn run_client(program: &str, probe: &[&str], script: &str) {
     if !Command::new(program).args(probe).output().is_ok_and(|probe| probe.status.success()) {
         println!("SKIPPED {script}: `{program} {}` does not work here", probe.join(" "));

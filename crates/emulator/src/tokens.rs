@@ -1,5 +1,5 @@
-//! Projected service account tokens: making them, as kubelet would write them,
-//! and verifying them, as STS and EKS Auth would.
+//! Projected service account tokens: creates them as the API server does, and verifies
+//! them as STS and EKS Auth do.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -19,15 +19,15 @@ use super::ids::stable_uuid;
 /// The `iss` of the emulator's own tokens.
 pub const ISSUER: &str = "https://oidc.emulator.test";
 
-/// Verifies the signatures of one issuer's tokens. The emulator's own are ES256,
-/// most real clusters' RS256.
-pub trait SignatureVerifier: Send + Sync {
-    /// Whether `signature` is `issuer`'s over `signed` (`header.payload`), given
+/// Verifies the signatures of an issuer's tokens. The emulator signs with ES256, most real
+/// clusters sign with RS256.
+pub(crate) trait SignatureVerifier: Send + Sync {
+    /// Whether `signature` is the issuer's signature of `signed` (`header.payload`), given
     /// the header's `alg` and `kid`.
     fn verify(&self, alg: &str, kid: Option<&str>, signed: &[u8], signature: &[u8]) -> bool;
 }
 
-/// The claims that STS and EKS Auth look at.
+/// The claims that STS and EKS Auth check.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Claims {
     pub(super) iss: String,
@@ -38,7 +38,7 @@ pub(super) struct Claims {
     pub(super) kubernetes: KubernetesClaims,
 }
 
-/// RFC 7519 allows one audience or a list.
+/// One audience or a list (RFC 7519).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Audience {
@@ -78,15 +78,15 @@ impl Claims {
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenError {
-    /// Not three base64url parts, or not JSON within.
+    /// The token does not consist of three base64url parts, or they do not contain JSON.
     NotAJwt,
-    /// Nobody knows the issuer.
+    /// The issuer is unknown.
     UnknownIssuer,
     /// The issuer did not sign it.
     Forged,
 }
 
-/// Whose tokens are believed.
+/// The issuers whose tokens are accepted.
 #[derive(Clone)]
 pub(super) struct Issuers(Vec<(String, Arc<dyn SignatureVerifier>)>);
 
@@ -106,8 +106,8 @@ impl Issuers {
         self.0.push((issuer, verifier));
     }
 
-    /// The claims of a token that a known issuer signed. Expiry and audience are
-    /// the caller's to judge: STS and EKS Auth answer them differently.
+    /// The claims of a token that a known issuer signed. The caller must check expiry and
+    /// audience, for which STS and EKS Auth have different errors.
     pub(super) fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         #[derive(Deserialize)]
         struct Header {
@@ -133,7 +133,7 @@ fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, TokenError> {
     serde_json::from_slice(&bytes).map_err(|_| TokenError::NotAJwt)
 }
 
-/// Believes an issuer without looking at signatures, for a cluster on a laptop
+/// Accepts an issuer's tokens without verifying signatures, for a cluster on a laptop
 /// whose keys the emulator does not have.
 pub(super) struct Unchecked;
 
@@ -143,18 +143,18 @@ impl SignatureVerifier for Unchecked {
     }
 }
 
-/// Makes the emulator's own tokens, as a cluster does.
+/// Signs the emulator's own tokens, as a cluster does.
 #[derive(Clone)]
 pub(super) struct Signer {
-    /// `None` on a machine without randomness: whatever is signed is refused.
+    /// `None` on a machine without randomness; then no signature is valid.
     key: Option<Arc<EcdsaKeyPair>>,
 }
 
-/// The emulator's keys, the newest first; that one signs, all are believed.
+/// The emulator's keys, the newest first. The newest signs, all of them verify.
 #[derive(Clone)]
 pub(super) struct Signers(Vec<Signer>);
 
-/// For whom a token is.
+/// The subject and the audience of a token.
 pub(super) struct TokenSubject<'a> {
     pub(super) namespace: &'a str,
     pub(super) service_account: &'a str,
@@ -168,12 +168,12 @@ impl Signer {
         Self { key: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok().map(Arc::new) }
     }
 
-    /// A point as SEC 1 writes it: a byte that says so, and two coordinates.
+    /// An uncompressed point as in SEC 1: a byte for the form, and two coordinates.
     fn public_key(&self) -> &[u8] {
         self.key.as_ref().map_or(&[], |key| key.public_key().as_ref())
     }
 
-    /// Forty hexadecimal characters: newer agents refuse any other key id.
+    /// Forty hexadecimal characters, because newer agents refuse any other key id.
     fn key_id(&self) -> String {
         HEXLOWER.encode(&Sha256::digest(self.public_key())[..20])
     }
@@ -192,7 +192,7 @@ impl Signer {
         })
     }
 
-    /// A token with the claims that the API server's TokenRequest gives.
+    /// A token with the claims of the API server's TokenRequest.
     pub(super) fn token(&self, of: &TokenSubject<'_>, now: u64, ttl: Duration) -> String {
         let (namespace, service_account) = (of.namespace, of.service_account);
         self.sign(&json!({
@@ -215,7 +215,7 @@ impl Signer {
         }))
     }
 
-    /// A token that says this.
+    /// A signed token with these claims.
     pub(super) fn sign(&self, claims: &serde_json::Value) -> String {
         let header = json!({ "alg": "ES256", "kid": self.key_id() });
         let encode = |part: &serde_json::Value| BASE64URL_NOPAD.encode(part.to_string().as_bytes());
@@ -232,22 +232,22 @@ impl Signers {
         Self(vec![Signer::new()])
     }
 
-    /// The one that signs now.
+    /// The key that signs.
     pub(super) fn newest(&self) -> Signer {
         self.0.first().cloned().unwrap_or_else(Signer::new)
     }
 
-    /// From now on a new key signs; the old ones are still believed.
+    /// Signs with a new key from now on. The old keys still verify.
     pub(super) fn rotate(&mut self) {
         self.0.insert(0, Signer::new());
     }
 
-    /// Only the newest key is believed from now on.
+    /// Removes all keys but the newest.
     pub(super) fn retire(&mut self) {
         self.0.truncate(1);
     }
 
-    /// All public keys, as `/openid/v1/jwks` of a cluster has them.
+    /// All public keys, as a cluster serves them at `/openid/v1/jwks`.
     pub(super) fn jwks(&self) -> String {
         let keys: Vec<_> = self.0.iter().map(Signer::jwk).collect();
         json!({ "keys": keys }).to_string()

@@ -1,5 +1,5 @@
-//! What goes over the wire: AWS's errors and answers in its three forms, JSON
-//! 1.1, query/XML and the agent's plain text.
+//! AWS's errors and answers in their three forms: JSON 1.1, query/XML, and the agent's
+//! plain text.
 
 use axum::{body::Body, response::Response};
 use data_encoding::BASE64;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// The XML namespace of every STS answer.
 pub(super) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
-/// Which service a request is for.
+/// The service that answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     SecretsManager,
@@ -20,7 +20,7 @@ pub(super) enum Service {
 }
 
 impl Service {
-    /// The name in a SigV4 credential scope.
+    /// The service's name in the scope of a SigV4 signature.
     pub(super) fn signing_name(self) -> &'static str {
         match self {
             Self::SecretsManager => "secretsmanager",
@@ -32,7 +32,7 @@ impl Service {
 }
 
 impl Service {
-    /// What the emulator can answer.
+    /// The operations that the emulator supports.
     pub(super) fn operations(self) -> &'static [&'static str] {
         match self {
             Self::SecretsManager => &[
@@ -63,23 +63,22 @@ impl Service {
     }
 }
 
-/// An AWS error: status, code and message, as the real service would answer.
+/// An error as the real service returns it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {}", message.as_deref().unwrap_or_default())]
 pub struct AwsError {
-    /// HTTP status.
     pub status: u16,
     /// AWS's error code, such as `ResourceNotFoundException`.
     pub code: String,
-    /// AWS's message; Parameter Store leaves it out for `ParameterNotFound`.
+    /// AWS's message. Parameter Store sends none with `ParameterNotFound`.
     pub message: Option<String>,
-    /// Whether the message's JSON key is `Message`: services write their own
-    /// exceptions so, the shared front end writes `message`.
+    /// Whether the message's JSON key is `Message`, as in the services' own exceptions.
+    /// The shared front end writes `message`.
     pub(super) capital: bool,
 }
 
 impl AwsError {
-    /// An error of a service itself, status 400.
+    /// An error of the service itself, status 400.
     pub(super) fn service(code: &str, message: impl Into<String>) -> Self {
         Self { status: 400, code: code.to_owned(), message: Some(message.into()), capital: true }
     }
@@ -94,17 +93,17 @@ impl AwsError {
         self
     }
 
-    /// Whether a policy denies it, whatever else allows it.
+    /// Whether it is an explicit deny of a policy.
     pub(super) fn is_explicit_deny(&self) -> bool {
         self.message.as_deref().is_some_and(|message| message.contains("with an explicit deny"))
     }
 
-    /// What KMS's refusal looks like when Secrets Manager hands it on: HTTP 400.
+    /// KMS's refusal as Secrets Manager passes it on, status 400.
     pub(super) fn kms_denied() -> Self {
         Self::service("AccessDeniedException", "Access to KMS is not allowed")
     }
 
-    /// An operation that AWS has and the emulator has not.
+    /// The error for an operation that the emulator does not support.
     pub(super) fn no_operation(service: Service, operation: &str) -> Self {
         let has = service.operations().join(", ");
         match service {
@@ -152,7 +151,7 @@ impl AwsError {
         .with_status(500)
     }
 
-    /// The answer that carries this error in the service's own form.
+    /// The answer with this error, in the service's form.
     pub(super) fn into_response(self, service: Service, request_id: &str) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
         match service {
@@ -190,7 +189,7 @@ impl AwsError {
 /// Reads a request's body into its fields.
 pub(super) fn parse<T: DeserializeOwned>(body: &Value) -> Result<T, AwsError> {
     T::deserialize(body).map_err(|error| {
-        // The other messages of serde may hold a value.
+        // Other messages of serde may contain a value.
         let text = error.to_string();
         match text.split_once(" `") {
             Some(("unknown field", rest)) => {
@@ -208,19 +207,18 @@ pub(super) fn parse<T: DeserializeOwned>(body: &Value) -> Result<T, AwsError> {
     })
 }
 
-/// A token for a page that starts at `offset`.
+/// The token of a page that starts at `offset`.
 pub(super) fn page_token(offset: usize) -> String {
     BASE64.encode(format!("page:{offset}").as_bytes())
 }
 
-/// The offset of a page token; 0 without one, `None` when it is none of ours.
+/// The offset of a page token: 0 without a token, `None` for an invalid one.
 pub(super) fn read_page_token(token: Option<&str>) -> Option<usize> {
     let Some(token) = token else { return Some(0) };
     let bytes = BASE64.decode(token.as_bytes()).ok()?;
     std::str::from_utf8(&bytes).ok()?.strip_prefix("page:")?.parse().ok()
 }
 
-/// A JSON 1.1 answer.
 pub(super) fn json_response(status: StatusCode, body: &Value, request_id: &str) -> Response {
     respond(status, "application/x-amz-json-1.1", body.to_string(), request_id)
 }
@@ -234,7 +232,6 @@ pub(super) fn sts_response(operation: &str, result: &str, request_id: &str) -> R
     respond(StatusCode::OK, "text/xml", body, request_id)
 }
 
-/// The agent's credentials.
 pub(super) fn agent_json(body: &Value) -> Response {
     let mut response = Response::new(Body::from(body.to_string()));
     let json = HeaderValue::from_static("application/json");
@@ -242,7 +239,7 @@ pub(super) fn agent_json(body: &Value) -> Response {
     response
 }
 
-/// Plain text as Go's `http.Error` sends it; the agent gives no request id header.
+/// Plain text as Go's `http.Error` sends it. The agent sends no request id header.
 pub(super) fn agent_text(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
@@ -263,7 +260,7 @@ fn respond(status: StatusCode, kind: &'static str, body: String, request_id: &st
     response
 }
 
-/// Text with the characters that XML reserves replaced.
+/// Text with XML's reserved characters escaped.
 pub(super) fn xml_text(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -1,4 +1,4 @@
-//! All that the emulator knows: roles, keys, sessions, secrets, parameters.
+//! The state of the emulator: roles, keys, sessions, secrets and parameters.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,24 +6,24 @@ use std::{
 };
 
 use super::{
-    access::{Principal, Rule, Session},
     arn::{partition_of, session_arn},
     ids::Ids,
     parameters::Parameter,
+    principal::{Principal, Rule, Session},
     secrets::Secret,
 };
 
-/// Owner, Region and name: what a secret or a parameter is found by.
+/// Account, Region and name, which identify a secret or a parameter.
 pub(super) type Key = (String, String, String);
 
 /// A role of the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Role {
-    /// `system:serviceaccount:namespace:name`, the subjects that IRSA accepts.
+    /// The subjects that may assume it by IRSA, `system:serviceaccount:namespace:name`.
     pub(super) service_accounts: Vec<String>,
-    /// Who may assume it with AssumeRole.
+    /// The roles and accounts that may assume it by AssumeRole.
     pub(super) principals: Vec<TrustedPrincipal>,
-    /// Whether these may pass session tags on (`sts:TagSession`).
+    /// Whether these may pass on session tags (`sts:TagSession`).
     pub(super) tag_session: bool,
     pub(super) rules: Vec<Rule>,
     pub(super) max_session: Duration,
@@ -36,14 +36,14 @@ pub(super) struct TrustedPrincipal {
     pub(super) external_id: Option<String>,
 }
 
-/// The state behind one lock.
+/// All state, behind one lock.
 pub(super) struct World {
     pub(super) account: String,
     pub(super) cluster: String,
     pub(super) roles: BTreeMap<String, Role>,
     pub(super) static_keys: HashMap<String, Principal>,
     pub(super) sessions: HashMap<String, Session>,
-    /// (namespace, service account) → role ARN.
+    /// From namespace and service account to role ARN.
     pub(super) associations: BTreeMap<(String, String), String>,
     pub(super) pod_identity_session: Duration,
     pub(super) secrets: BTreeMap<Key, Secret>,
@@ -51,7 +51,7 @@ pub(super) struct World {
     pub(super) ids: Ids,
 }
 
-/// What a client gets when it has proved who it is.
+/// The credentials that a client gets.
 pub(super) struct NewSession {
     pub(super) access_key: String,
     pub(super) secret_key: String,
@@ -60,8 +60,8 @@ pub(super) struct NewSession {
     pub(super) expires: SystemTime,
 }
 
-/// Expired sessions are kept this long, so that they are answered as expired
-/// rather than as unknown.
+/// How long expired sessions are kept, so that the answer says expired rather than
+/// unknown.
 const REMEMBER_EXPIRED: Duration = Duration::from_secs(3600);
 
 impl World {
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    /// Opens a session of a role; `None` when the ARN is not that of a role.
+    /// Opens a session of a role; `None` if the ARN is not the ARN of a role.
     pub(super) fn open_session(
         &mut self,
         role_arn: &str,
@@ -107,7 +107,7 @@ impl World {
         Some(new)
     }
 
-    /// The role, made with nothing allowed when it is not there yet.
+    /// The role. Creates it without permissions if it does not exist.
     pub(super) fn role_mut(&mut self, role_arn: &str) -> &mut Role {
         self.roles
             .entry(role_arn.to_owned())
@@ -115,7 +115,7 @@ impl World {
     }
 }
 
-/// A role's longest session unless it says otherwise, as in IAM.
+/// The default maximum session duration of a role, as in IAM.
 pub(super) const DEFAULT_MAX_SESSION: Duration = Duration::from_secs(3600);
 
 /// `arn:…:secretsmanager:region:account:secret:name-suffix`.
@@ -124,7 +124,7 @@ pub(super) fn secret_arn((account, region, name): &Key, suffix: &str) -> String 
     format!("arn:{partition}:secretsmanager:{region}:{account}:secret:{name}-{suffix}")
 }
 
-/// `arn:…:ssm:region:account:parameter/name`; a leading slash of the name is not doubled.
+/// `arn:…:ssm:region:account:parameter/name`. A leading slash in the name is not doubled.
 pub(super) fn parameter_arn((account, region, name): &Key) -> String {
     let partition = partition_of(region);
     let name = name.strip_prefix('/').unwrap_or(name);

@@ -1,8 +1,8 @@
-//! `latchkey bench`: how fast a provider mounts, what it asks of AWS and
-//! Kubernetes for it, and what CPU and memory it takes.
+//! `latchkey bench`: measures how fast a provider mounts, how many calls to AWS and
+//! Kubernetes it makes, and how much CPU and memory it uses.
 //!
-//! The provider is a process of its own, so that its CPU and memory are its
-//! alone. This process plays everything else: the driver, AWS, Kubernetes.
+//! The provider runs in a process of its own, so that its CPU and memory can be told
+//! apart. This process plays everything else: the driver, AWS and Kubernetes.
 
 mod figures;
 mod kubernetes;
@@ -18,50 +18,45 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 pub use self::{provider::Subject, scenarios::Scenario};
 use self::{report::Report, stage::Stage};
 
-/// What is measured, and how.
+/// What to measure, and how.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which provider.
     pub subject: Subject,
-    /// What is played, in this order.
+    /// What to play, in this order.
     pub scenarios: Vec<Scenario>,
-    /// How often each is played; `None` for its own number.
+    /// How often to play each scenario; `None` for the scenario's own number.
     pub repeat: Option<u32>,
-    /// How long AWS takes for each answer, and for each round trip of a new
-    /// TLS connection.
+    /// How long AWS takes to answer, and how long each round trip of a new TLS
+    /// connection takes.
     pub latency: Duration,
-    /// How long Kubernetes takes.
+    /// How long Kubernetes takes to answer.
     pub kubernetes_latency: Duration,
-    /// HTTP instead of HTTPS to AWS.
+    /// Use HTTP instead of HTTPS to reach AWS.
     pub plain: bool,
-    /// Where Secrets Manager is served.
+    /// The address of Secrets Manager.
     pub aws_address: SocketAddr,
-    /// Where STS is served.
     pub sts_address: SocketAddr,
-    /// Where the Pod Identity agent is served.
     pub agent_address: SocketAddr,
-    /// Where Kubernetes is served.
     pub kubernetes_address: SocketAddr,
-    /// How many mounts the loop has under way.
+    /// How many mounts the loop keeps running at once.
     pub at_once: u32,
-    /// How long the loop runs.
     pub loop_time: Duration,
-    /// How long nothing happens before memory is read.
+    /// How long to wait before the memory of an idle provider is read.
     pub idle_time: Duration,
-    /// The provider's poll interval where rotation or an outage is played.
+    /// The provider's poll interval in the scenarios rotation, change and outage.
     pub interval: Duration,
-    /// How many such intervals are played.
+    /// How many intervals the scenario rotation lasts.
     pub intervals: u32,
-    /// How many changes of a value are timed.
+    /// How many changes of a value to time.
     pub changes: u32,
-    /// Where the figures are written as JSON.
+    /// Where to write the figures as JSON.
     pub json: Option<PathBuf>,
 }
 
 /// Plays the scenarios and prints their figures.
 ///
 /// # Errors
-/// When the provider does not serve or refuses a mount.
+/// When the provider does not answer or refuses a mount.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let stage = Stage::start(&settings).await?;
     let mut report = Report::new(&settings, &stage)?;

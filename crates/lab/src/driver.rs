@@ -1,5 +1,5 @@
-//! Plays the Secrets Store CSI Driver, for the demo and the benchmarks: makes the
-//! requests that it makes, over the socket that it uses.
+//! Plays the Secrets Store CSI Driver for the demo and the benchmarks: it sends the
+//! driver's requests over the provider's socket.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -24,23 +24,19 @@ const PROTOCOL_VERSION: &str = "v1alpha1";
 const STS_AUDIENCE: &str = "sts.amazonaws.com";
 /// The audience of the token for the EKS Pod Identity agent.
 const POD_IDENTITY_AUDIENCE: &str = "pods.eks.amazonaws.com";
-/// kubelet's tokens live an hour or longer.
+/// kubelet's tokens are valid for an hour or longer.
 const TOKEN_LIFE: Duration = Duration::from_secs(3600);
-/// The driver waits while the socket is not there yet.
+/// How long to wait for a socket that does not exist yet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it looks for the socket.
+/// How often to look for the socket.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A pod with one volume.
 #[derive(Clone, Copy, Debug)]
 pub struct Pod<'a> {
-    /// Its namespace.
     pub namespace: &'a str,
-    /// Its name.
     pub name: &'a str,
-    /// Its uid.
     pub uid: &'a str,
-    /// Its service account.
     pub service_account: &'a str,
     /// The SecretProviderClass's parameters.
     pub parameters: &'a [(&'a str, &'a str)],
@@ -53,10 +49,10 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Connects, as soon as the provider serves.
+    /// Connects as soon as the provider serves.
     ///
     /// # Errors
-    /// When it does not within five seconds.
+    /// When the provider does not serve within five seconds.
     pub async fn connect(socket: &Path) -> anyhow::Result<Self> {
         let endpoint = Endpoint::try_from(format!("unix://{}", socket.display()))?;
         let connected = async {
@@ -67,33 +63,33 @@ impl Driver {
                 }
             }
         };
-        let client =
-            tokio::time::timeout(CONNECT_TIMEOUT, connected).await.context("the provider does not serve")?;
+        let client = tokio::time::timeout(CONNECT_TIMEOUT, connected)
+            .await
+            .context("the provider does not answer on its socket")?;
         Ok(Self { client })
     }
 
-    /// Name and version of the provider.
+    /// The provider's name and version.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When the provider does not answer.
     pub async fn version(&mut self) -> anyhow::Result<String> {
         let request = VersionRequest { version: PROTOCOL_VERSION.to_owned() };
         let answer = self.client.version(request).await?.into_inner();
         Ok(format!("{} {}", answer.runtime_name, answer.runtime_version))
     }
 
-    /// Mounts a volume, as at the pod's start and at every republish.
+    /// Mounts a volume, as the driver does when a pod starts and at every republish.
     ///
     /// # Errors
-    /// The provider's answer.
+    /// The provider's refusal.
     pub async fn mount(&mut self, request: MountRequest) -> Result<MountResponse, tonic::Status> {
         self.client.mount(request).await.map(tonic::Response::into_inner)
     }
 }
 
 impl Pod<'_> {
-    /// The request that the driver makes for the pod's volume, with tokens of
-    /// both audiences.
+    /// The driver's request for the pod's volume, with a token for each audience.
     pub fn request(&self, emulator: &Emulator) -> MountRequest {
         let Pod { namespace, name, uid, service_account, parameters } = *self;
         let token = |audience| {
@@ -126,14 +122,14 @@ impl Pod<'_> {
     }
 }
 
-/// A folder of its own for a provider's socket, removed at the end.
+/// A private folder for a provider's socket, removed when this is dropped.
 pub struct SocketFolder(PathBuf);
 
 impl SocketFolder {
-    /// Only its owner may look into it.
+    /// Creates a folder that only this user may open.
     ///
     /// # Errors
-    /// When the system's folder for temporary files takes no more.
+    /// When the folder cannot be created.
     pub fn new() -> anyhow::Result<Self> {
         let unique = RandomState::new().hash_one(std::process::id());
         let path = std::env::temp_dir().join(format!("latchkey-{unique:x}"));
@@ -144,7 +140,6 @@ impl SocketFolder {
         Ok(Self(path))
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0
     }

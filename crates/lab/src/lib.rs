@@ -1,7 +1,7 @@
 //! Plays the Secrets Store CSI Driver against a provider, and measures the provider.
 //!
-//! It knows a provider only by the driver's protocol and by the command line, as a
-//! driver and an operator do. What a provider reads it states itself.
+//! It knows a provider only by the driver's protocol and the command line, as a driver
+//! and an operator do.
 
 pub mod bench;
 pub mod driver;

@@ -10,76 +10,76 @@ use crate::cli::serve::{AnyDuration, any_duration, poll_interval, positive_durat
 /// `latchkey bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What is played [default: everything]
+    /// The scenarios to play [default: all]
     #[arg(value_name = "SCENARIO", value_parser = scenario)]
     scenarios: Vec<Scenario>,
-    /// Show the scenarios
+    /// List the scenarios
     #[arg(long)]
     list: bool,
 
-    /// The latchkey program that is measured [default: this one]
-    #[arg(long, value_name = "PROGRAM", help_heading = "What is measured")]
+    /// Measure this latchkey program [default: this one]
+    #[arg(long, value_name = "PROGRAM", help_heading = "Provider")]
     provider: Option<PathBuf>,
-    /// A flag for its `serve`; may be given several times
-    #[arg(long, value_name = "FLAG", allow_hyphen_values = true, help_heading = "What is measured")]
+    /// Pass this flag to its `serve`; may be repeated
+    #[arg(long, value_name = "FLAG", allow_hyphen_values = true, help_heading = "Provider")]
     provider_flag: Vec<String>,
-    /// Measure the provider that serves this socket instead
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["provider", "provider_flag"], help_heading = "What is measured")]
+    /// Measure the provider that serves this socket, instead of starting one
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["provider", "provider_flag"], help_heading = "Provider")]
     socket: Option<PathBuf>,
-    /// Its process, for CPU and memory
-    #[arg(long, requires = "socket", help_heading = "What is measured")]
+    /// The id of its process, to measure CPU and memory
+    #[arg(long, requires = "socket", help_heading = "Provider")]
     pid: Option<u32>,
 
-    /// How long AWS takes for each answer, and for each round trip of a new TLS connection
-    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = any_duration, help_heading = "What is played")]
+    /// How long AWS takes to answer, and how long each round trip of a new TLS connection takes
+    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = any_duration, help_heading = "Load")]
     latency: AnyDuration,
-    /// How long the Kubernetes API takes for each answer
-    #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = any_duration, help_heading = "What is played")]
+    /// How long the Kubernetes API takes to answer
+    #[arg(long, value_name = "DURATION", default_value = "2ms", value_parser = any_duration, help_heading = "Load")]
     kubernetes_latency: AnyDuration,
-    /// HTTP instead of HTTPS to AWS, to see what TLS costs
-    #[arg(long, help_heading = "What is played")]
+    /// Use HTTP instead of HTTPS to reach AWS, to see the cost of TLS
+    #[arg(long, help_heading = "Load")]
     plain: bool,
-    /// Where Secrets Manager is served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
+    /// The address of Secrets Manager
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "Load")]
     aws_address: SocketAddr,
-    /// Where STS is served: another host than Secrets Manager, so that TLS sessions are not mixed up
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.2:0", help_heading = "What is played")]
+    /// The address of STS; its host must differ from Secrets Manager's, so that TLS sessions are not mixed up
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.2:0", help_heading = "Load")]
     sts_address: SocketAddr,
-    /// Where the Pod Identity agent is served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
+    /// The address of the Pod Identity agent
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "Load")]
     agent_address: SocketAddr,
-    /// Where the Kubernetes API is served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "What is played")]
+    /// The address of the Kubernetes API
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "Load")]
     kubernetes_address: SocketAddr,
-    /// Mounts under way in the loop
-    #[arg(long, value_name = "COUNT", default_value = "32", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What is played")]
+    /// How many mounts the loop keeps running at once
+    #[arg(long, value_name = "COUNT", default_value = "32", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Load")]
     at_once: u32,
     /// How long the loop runs
-    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = positive_duration, help_heading = "What is played")]
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = positive_duration, help_heading = "Load")]
     loop_time: Duration,
-    /// How long nothing happens before idle memory is read
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = positive_duration, help_heading = "What is played")]
+    /// How long to wait before the memory of an idle provider is read
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = positive_duration, help_heading = "Load")]
     idle_time: Duration,
-    /// --rotation-poll-interval in rotation, change and outage: stands for two minutes
-    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = poll_interval, help_heading = "What is played")]
+    /// The --rotation-poll-interval in rotation, change and outage; stands for two minutes
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = poll_interval, help_heading = "Load")]
     interval: Duration,
-    /// Intervals of rotation: 30 are an hour
-    #[arg(long, value_name = "COUNT", default_value = "30", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What is played")]
+    /// How many intervals rotation lasts; 30 stand for an hour
+    #[arg(long, value_name = "COUNT", default_value = "30", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Load")]
     intervals: u32,
-    /// Changes of a value
-    #[arg(long, value_name = "COUNT", default_value = "20", value_parser = clap::value_parser!(u32).range(1..), help_heading = "What is played")]
+    /// How many changes of a value to time
+    #[arg(long, value_name = "COUNT", default_value = "20", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Load")]
     changes: u32,
 
-    /// How often each scenario is played [default: 10, 5 or 1, by scenario]
+    /// How often to play each scenario [default: 10, 5 or 1, depending on the scenario]
     #[arg(long, value_name = "COUNT", help_heading = "Figures")]
     repeat: Option<u32>,
-    /// Also write the figures into this file
+    /// Also write the figures to this file, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Figures")]
     json: Option<PathBuf>,
 }
 
 impl BenchArgs {
-    /// Whether only the scenarios are shown.
+    /// Whether to list the scenarios and do nothing else.
     pub fn list(&self) -> bool {
         self.list
     }
@@ -116,5 +116,5 @@ impl BenchArgs {
 
 fn scenario(text: &str) -> Result<Scenario, String> {
     let names = || Scenario::ALL.map(Scenario::name).join(", ");
-    Scenario::named(text).ok_or_else(|| format!("one of these is expected: {}", names()))
+    Scenario::named(text).ok_or_else(|| format!("expected one of: {}", names()))
 }

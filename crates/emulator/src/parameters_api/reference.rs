@@ -9,7 +9,7 @@ use super::authorized;
 
 const PREFIX: &str = "/aws/reference/secretsmanager/";
 
-/// The secret's name, when a name or an ARN, without its selector, is such a reference.
+/// The secret's name, if a name or ARN without selector is such a reference.
 pub(super) fn secret_name(id: &str) -> Option<&str> {
     match Arn::parse(id) {
         Some(arn) => arn.resource.strip_prefix("parameter")?.strip_prefix(PREFIX),
@@ -17,11 +17,11 @@ pub(super) fn secret_name(id: &str) -> Option<&str> {
     }
 }
 
-/// The parameter that stands for a secret, or `None` when the secret or its version is
-/// not there. The caller must be allowed to read both.
+/// The parameter that refers to a secret; `None` if the secret or its version does not
+/// exist. The caller must be allowed to read both.
 ///
 /// # Errors
-/// `ValidationException` without decryption, and what Secrets Manager refuses.
+/// `ValidationException` without decryption, and the errors of Secrets Manager.
 pub(super) fn read(
     world: &mut World,
     caller: &Caller,
@@ -68,7 +68,7 @@ pub(super) fn read(
     Ok(Some(entry))
 }
 
-/// What GetParameter answers for a reference to nothing.
+/// The error of GetParameter for a reference to a secret that does not exist.
 pub(super) fn not_found(name: &str) -> AwsError {
     AwsError::front_end(
         "ParameterNotFound",

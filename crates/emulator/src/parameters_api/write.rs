@@ -1,4 +1,4 @@
-//! Changing parameters: PutParameter, LabelParameterVersion.
+//! Changes to parameters: PutParameter, LabelParameterVersion.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(super) struct PutRequest {
     data_type: Option<String>,
     #[serde(default)]
     overwrite: bool,
-    /// No operation of the emulator shows a description again.
+    /// Accepted and ignored: no operation of the emulator returns a description.
     #[serde(default, rename = "Description")]
     _description: Option<String>,
 }
@@ -96,8 +96,8 @@ pub(super) fn label_parameter_version(
     Ok(json!({ "InvalidLabels": invalid, "ParameterVersion": number }))
 }
 
-/// The tier of a value that is put: the one asked for, else the parameter's own, else
-/// Standard. No parameter goes back from Advanced
+/// The tier of a new value: the tier in the request, or else the parameter's own, or else
+/// Standard. A parameter cannot go back from Advanced
 /// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/parameter-store-advanced-parameters.html>).
 fn tier(asked: Option<&str>, known: Option<Tier>, value: &str) -> Result<Tier, AwsError> {
     match (asked, known) {

@@ -13,7 +13,7 @@ use crate::{
     world::{Key, World},
 };
 
-/// A Region to replicate to, in CreateSecret's input too.
+/// A Region to replicate to, also in the input of CreateSecret.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct ReplicaRegion {
@@ -42,8 +42,7 @@ pub(super) fn replicate_secret_to_regions(
     caller: &Caller,
     request: &ReplicateRequest,
 ) -> Result<Value, AwsError> {
-    let action = "secretsmanager:ReplicateSecretToRegions";
-    let key = permitted(world, caller, action, &request.secret_id)?;
+    let key = permitted(world, caller, "ReplicateSecretToRegions", &request.secret_id)?;
     check(&request.add_replica_regions, &key.1)?;
     changeable(world, &key)?;
     add(world, &key, &request.add_replica_regions, request.force_overwrite_replica_secret)?;
@@ -55,16 +54,14 @@ pub(super) fn remove_regions_from_replication(
     caller: &Caller,
     request: &RemoveRequest,
 ) -> Result<Value, AwsError> {
-    let action = "secretsmanager:RemoveRegionsFromReplication";
-    let key = permitted(world, caller, action, &request.secret_id)?;
+    let key = permitted(world, caller, "RemoveRegionsFromReplication", &request.secret_id)?;
     let secret = changeable(world, &key)?;
-    for region in &request.remove_replica_regions {
-        if !secret.replicas.contains_key(region) {
-            return Err(AwsError::service(
-                "InvalidParameterException",
-                format!("The secret is not replicated to {region}."),
-            ));
-        }
+    let is_elsewhere = |region: &&String| !secret.replicas.contains_key(*region);
+    if let Some(region) = request.remove_replica_regions.iter().find(is_elsewhere) {
+        return Err(AwsError::service(
+            "InvalidParameterException",
+            format!("The secret is not replicated to {region}."),
+        ));
     }
     for region in &request.remove_replica_regions {
         let removed = secret_mut(world, &key)?.replicas.remove(region);
@@ -75,14 +72,13 @@ pub(super) fn remove_regions_from_replication(
     answer(world, &key)
 }
 
-/// Called in the replica's Region: the replica becomes a secret of its own.
+/// Called in the replica's Region. The replica becomes an independent secret.
 pub(super) fn stop_replication_to_replica(
     world: &mut World,
     caller: &Caller,
     request: &OneSecret,
 ) -> Result<Value, AwsError> {
-    let action = "secretsmanager:StopReplicationToReplica";
-    let key = permitted(world, caller, action, &request.secret_id)?;
+    let key = permitted(world, caller, "StopReplicationToReplica", &request.secret_id)?;
     let secret = secret_mut(world, &key)?;
     let Some(primary) = secret.primary.take() else {
         return Err(AwsError::service("InvalidRequestException", "The secret is not a replica."));
@@ -94,10 +90,10 @@ pub(super) fn stop_replication_to_replica(
     Ok(json!({ "ARN": arn }))
 }
 
-/// Whether a secret of `home` may be replicated to all of these.
+/// Checks that a secret in `home` may be replicated to all of these.
 ///
 /// # Errors
-/// `InvalidParameterException` for what is no other Region of the partition.
+/// `InvalidParameterException` for anything but another Region of the partition.
 pub(super) fn check(regions: &[ReplicaRegion], home: &str) -> Result<(), AwsError> {
     if regions.is_empty() {
         return Err(AwsError::validation(
@@ -107,8 +103,8 @@ pub(super) fn check(regions: &[ReplicaRegion], home: &str) -> Result<(), AwsErro
     regions.iter().try_for_each(|replica| rules::replica_region(&replica.region, home))
 }
 
-/// Makes the replicas. A secret of that name that is there already stays, and the
-/// replica has failed, unless it is to be overwritten.
+/// Creates the replicas. Where a secret of that name already exists, the replica fails
+/// unless `overwrite` is set.
 pub(super) fn add(
     world: &mut World,
     key: &Key,
@@ -156,8 +152,8 @@ fn in_region((account, _, name): &Key, region: &str) -> Key {
 }
 
 impl World {
-    /// Brings the replicas of a secret to its state, at once. Their resource policies
-    /// and keys are their own.
+    /// Copies a secret's state to its replicas, at once. Replicas have their own resource
+    /// policies and keys.
     pub(crate) fn replicate(&mut self, key: &Key) {
         let Some(primary) = self.secrets.get(key).filter(|secret| !secret.replicas.is_empty()).cloned()
         else {

@@ -1,4 +1,4 @@
-//! Finding several secrets at once: BatchGetSecretValue, ListSecrets, their filters
+//! Operations on several secrets at once: BatchGetSecretValue, ListSecrets, their filters
 //! and pages.
 
 use serde::Deserialize;
@@ -12,9 +12,9 @@ use crate::{
     world::{Key, World},
 };
 
-/// ListSecrets gives this many unless asked for fewer.
+/// The default page size of ListSecrets, and its maximum.
 const LIST_PAGE: usize = 100;
-/// BatchGetSecretValue's most.
+/// The maximum of secrets in a BatchGetSecretValue.
 const BATCH_PAGE: usize = 20;
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ pub(super) fn batch_get_secret_value(
     caller: &Caller,
     request: &SearchRequest,
 ) -> Result<Value, AwsError> {
-    permitted_everywhere(world, caller, "secretsmanager:BatchGetSecretValue")?;
+    permitted_everywhere(world, caller, "BatchGetSecretValue")?;
     let (ids, next) = match (&request.secret_id_list, &request.filters) {
         (Some(ids), None) => {
             if ids.is_empty() || ids.len() > BATCH_PAGE {
@@ -53,7 +53,7 @@ pub(super) fn batch_get_secret_value(
             (ids.clone(), None)
         }
         (None, Some(filters)) => {
-            permitted_everywhere(world, caller, "secretsmanager:ListSecrets")?;
+            permitted_everywhere(world, caller, "ListSecrets")?;
             let found = search(world, caller, filters, false)?;
             let (page, next) = page(request, BATCH_PAGE, found)?;
             (page.into_iter().map(|(_, secret)| secret.arn.clone()).collect(), next)
@@ -67,7 +67,7 @@ pub(super) fn batch_get_secret_value(
     };
     let (mut values, mut errors) = (Vec::new(), Vec::new());
     for id in &ids {
-        let one = permitted(world, caller, "secretsmanager:GetSecretValue", id)
+        let one = permitted(world, caller, "GetSecretValue", id)
             .and_then(|key| read(world, caller, &key, None, None));
         match one {
             Ok(value) => values.push(value),
@@ -90,7 +90,7 @@ pub(super) fn list_secrets(
     caller: &Caller,
     request: &SearchRequest,
 ) -> Result<Value, AwsError> {
-    permitted_everywhere(world, caller, "secretsmanager:ListSecrets")?;
+    permitted_everywhere(world, caller, "ListSecrets")?;
     let filters = request.filters.as_deref().unwrap_or_default();
     let found = search(world, caller, filters, request.include_planned_deletion)?;
     let (page, next) = page(request, LIST_PAGE, found)?;
@@ -103,8 +103,8 @@ pub(super) fn list_secrets(
     Ok(answer)
 }
 
-/// The caller's secrets that fit every filter. A filter fits by any of its
-/// values as a prefix; `!` turns a value round
+/// The caller's secrets that match every filter. A filter matches if any of its values is
+/// a prefix; `!` negates a value
 /// (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html>).
 fn search<'w>(
     world: &'w World,
@@ -152,7 +152,7 @@ fn fits(field: &str, value: &str, (_, _, name): &Key, secret: &Secret) -> bool {
     }
 }
 
-/// One page of what was found, and the token of the next.
+/// One page of the secrets found, and the token of the next page.
 fn page<T>(
     request: &SearchRequest,
     most: usize,

@@ -1,4 +1,4 @@
-//! Changing secrets: CreateSecret, PutSecretValue, UpdateSecret,
+//! Changes to secrets: CreateSecret, PutSecretValue, UpdateSecret,
 //! UpdateSecretVersionStage, DeleteSecret, RestoreSecret.
 
 use std::collections::BTreeMap;
@@ -85,7 +85,7 @@ pub(super) struct DeleteRequest {
     force_delete_without_recovery: bool,
 }
 
-/// The value that a request brings, if it brings one.
+/// The value in a request, if it has one.
 fn data(text: Option<&String>, base64: Option<&String>) -> Result<Option<SecretData>, AwsError> {
     let data = match (text, base64) {
         (None, None) => return Ok(None),
@@ -107,7 +107,7 @@ fn data(text: Option<&String>, base64: Option<&String>) -> Result<Option<SecretD
     Ok(Some(data))
 }
 
-/// The version id of what is written: SDKs send a token with each call.
+/// The id of the new version: the token of the request, which SDKs always send.
 fn version_id(token: Option<&String>, world: &World) -> Result<String, AwsError> {
     let Some(token) = token else { return Ok(world.ids.uuid()) };
     rules::version_id(token)?;
@@ -119,7 +119,7 @@ pub(super) fn put_secret_value(
     caller: &Caller,
     request: &PutRequest,
 ) -> Result<Value, AwsError> {
-    let key = permitted(world, caller, "secretsmanager:PutSecretValue", &request.secret_id)?;
+    let key = permitted(world, caller, "PutSecretValue", &request.secret_id)?;
     let version_id = version_id(request.client_request_token.as_ref(), world)?;
     let data = data(request.secret_string.as_ref(), request.secret_binary.as_ref())?.ok_or_else(|| {
         AwsError::service("InvalidRequestException", "You must provide either SecretString or SecretBinary.")
@@ -144,13 +144,13 @@ pub(super) fn put_secret_value(
     Ok(answer)
 }
 
-/// A new AWSCURRENT version when the request brings a value, and the rest of what it brings.
+/// Adds a version with AWSCURRENT if the request has a value, and sets its other fields.
 pub(super) fn update_secret(
     world: &mut World,
     caller: &Caller,
     request: UpdateRequest,
 ) -> Result<Value, AwsError> {
-    let key = permitted(world, caller, "secretsmanager:UpdateSecret", &request.secret_id)?;
+    let key = permitted(world, caller, "UpdateSecret", &request.secret_id)?;
     let version_id = version_id(request.client_request_token.as_ref(), world)?;
     let data = data(request.secret_string.as_ref(), request.secret_binary.as_ref())?;
     rules::secret_texts(request.description.as_deref(), request.kms_key_id.as_deref())?;
@@ -173,8 +173,7 @@ pub(super) fn update_secret_version_stage(
     caller: &Caller,
     request: &StageRequest,
 ) -> Result<Value, AwsError> {
-    let action = "secretsmanager:UpdateSecretVersionStage";
-    let key = permitted(world, caller, action, &request.secret_id)?;
+    let key = permitted(world, caller, "UpdateSecretVersionStage", &request.secret_id)?;
     let secret = changeable(world, &key)?;
     rules::stages(std::slice::from_ref(&request.version_stage))?;
     secret.move_label(
@@ -256,7 +255,7 @@ pub(super) fn delete_secret(
     caller: &Caller,
     request: &DeleteRequest,
 ) -> Result<Value, AwsError> {
-    let key = permitted(world, caller, "secretsmanager:DeleteSecret", &request.secret_id)?;
+    let key = permitted(world, caller, "DeleteSecret", &request.secret_id)?;
     let force = request.force_delete_without_recovery;
     let days = request.recovery_window_in_days;
     if force && days.is_some() {
@@ -303,7 +302,7 @@ pub(super) fn restore_secret(
     caller: &Caller,
     request: &OneSecret,
 ) -> Result<Value, AwsError> {
-    let key = permitted(world, caller, "secretsmanager:RestoreSecret", &request.secret_id)?;
+    let key = permitted(world, caller, "RestoreSecret", &request.secret_id)?;
     let secret = secret_mut(world, &key)?;
     secret.deletion = None;
     Ok(json!({ "ARN": secret.arn, "Name": key.2 }))

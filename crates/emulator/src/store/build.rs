@@ -1,4 +1,4 @@
-//! The world that a store describes, and the mistakes that it can hold.
+//! Builds the world that a store describes, and finds the store's mistakes.
 
 use std::{
     ops::RangeInclusive,
@@ -9,17 +9,17 @@ use data_encoding::BASE64;
 
 use super::{ParameterEntry, ParameterVersionEntry, SecretEntry, Store, StoreError, VersionEntry};
 use crate::{
-    access::{Principal, Rule},
     arn::{role_parts, session_arn},
     ids::{stable_suffix, stable_uuid},
     parameters::Parameter,
+    principal::{Principal, Rule},
     rules,
     secrets::{CURRENT, Secret, SecretData, Version},
     wire::AwsError,
     world::{DEFAULT_MAX_SESSION, Role, TrustedPrincipal, World, parameter_arn, secret_arn},
 };
 
-/// What a role's longest session may be, in seconds
+/// The maximum session duration that a role may have, in seconds
 /// (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html>).
 const MAX_SESSION: RangeInclusive<u64> = 3600..=43_200;
 
@@ -57,7 +57,7 @@ impl Store {
         Ok(world)
     }
 
-    /// The accounts that the store names, and what names them.
+    /// The accounts in the store, each with the entry that names it.
     fn accounts(&self) -> impl Iterator<Item = (&str, String)> {
         let of_store = self.account.as_deref().map(|account| (account, "the store".to_owned()));
         let keys = self
@@ -257,7 +257,7 @@ fn check_region(region: &str) -> Result<(), String> {
     }
 }
 
-/// What AWS says to it.
+/// AWS's error for the entry.
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
 fn refused(error: AwsError) -> String {
     format!("AWS refuses it: {error}")
@@ -369,7 +369,7 @@ mod tests {
     fn a_store_that_aws_would_accept_is_accepted() {
         let long = "v".repeat(8192);
         for yaml in [
-            // A secret for which nobody has put a value yet.
+            // A secret that has no value yet.
             "secrets: [{name: a}]".to_owned(),
             "secrets: [{name: 'a/b_c+d=e.f@g-h', value: x, region: eusc-de-east-1}]".to_owned(),
             format!("parameters: [{{name: a, tier: Advanced, value: {long}}}]"),

@@ -1,4 +1,4 @@
-//! What is measured, and the bars it is compared with.
+//! Figures, and the bars that they are compared with.
 
 use std::{fmt, time::Duration};
 
@@ -7,29 +7,22 @@ use serde::Serialize;
 /// One figure of one repetition.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Measure {
-    /// What it is.
     pub(super) figure: String,
-    /// How it is counted.
     pub(super) unit: Unit,
-    /// How much.
     pub(super) value: f64,
-    /// What it should be.
     pub(super) bar: Option<Bar>,
 }
 
-/// How a figure is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Unit {
-    /// Wall-clock or CPU time.
     Milliseconds,
     /// 2²⁰ bytes.
     Mebibytes,
-    /// A number of things.
     Count,
-    /// Things a second.
+    /// A number of things per second.
     PerSecond,
-    /// A number of one thing for each of another.
+    /// A number of things for each of something else.
     Ratio,
 }
 
@@ -37,11 +30,8 @@ pub(super) enum Unit {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Bar {
-    /// This or less.
     AtMost(f64),
-    /// This or more.
     AtLeast(f64),
-    /// This.
     Exactly(f64),
 }
 
@@ -65,22 +55,18 @@ pub(super) struct Row {
 }
 
 impl Measure {
-    /// A figure without a bar.
     pub(super) fn new(figure: impl Into<String>, unit: Unit, value: f64) -> Self {
         Self { figure: figure.into(), unit, value, bar: None }
     }
 
-    /// A time.
     pub(super) fn time(figure: impl Into<String>, time: Duration) -> Self {
         Self::new(figure, Unit::Milliseconds, millis(time))
     }
 
-    /// A number of things.
     pub(super) fn count(figure: impl Into<String>, count: u64) -> Self {
         Self::new(figure, Unit::Count, as_f64(count))
     }
 
-    /// The same with its bar.
     pub(super) fn bar(mut self, bar: Bar) -> Self {
         self.bar = Some(bar);
         self
@@ -96,7 +82,6 @@ impl Bar {
         }
     }
 
-    /// As the table shows it.
     pub(super) fn text(self, unit: Unit) -> String {
         match self {
             Self::AtMost(most) => format!("≤ {}", unit.text(most)),
@@ -107,7 +92,7 @@ impl Bar {
 }
 
 impl Unit {
-    /// A value with as many digits as mean something.
+    /// A value with its significant digits.
     pub(super) fn text(self, value: f64) -> String {
         match self {
             Self::Count => format!("{value:.0}"),
@@ -119,7 +104,7 @@ impl Unit {
     }
 }
 
-/// Three digits or more.
+/// Shows at least three significant digits.
 struct Digits(f64);
 
 impl fmt::Display for Digits {
@@ -134,8 +119,8 @@ impl fmt::Display for Digits {
     }
 }
 
-/// Joins repetitions: one row for each figure, in the order of their first
-/// appearance. A figure that a repetition lacks has fewer values.
+/// Joins repetitions into one row for each figure, in the order in which the figures
+/// first appear. A figure that a repetition lacks has fewer values.
 pub(super) fn rows(scenario: &'static str, repetitions: &[Vec<Measure>]) -> Vec<Row> {
     let mut order: Vec<&Measure> = Vec::new();
     for measure in repetitions.iter().flatten() {
@@ -162,13 +147,13 @@ pub(super) fn rows(scenario: &'static str, repetitions: &[Vec<Measure>]) -> Vec<
     order.into_iter().map(row).collect()
 }
 
-/// The smallest value that at least `percent` of a hundred are not above
-/// (nearest rank); 0 of no values.
+/// The smallest value that at least `percent` per cent of the values do not exceed
+/// (nearest rank); 0 if there are no values.
 pub(super) fn percentile(values: &[f64], percent: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (percent / 100.0 * as_f64(sorted.len() as u64)).ceil();
-    // Ranks count from 1 and are never more than there are values.
+    // Ranks start at 1 and never exceed the number of values.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -178,18 +163,15 @@ pub(super) fn percentile(values: &[f64], percent: f64) -> f64 {
     sorted.get(at).copied().unwrap_or_default()
 }
 
-/// The percentile of times.
 pub(super) fn percentile_of(times: &[Duration], percent: f64) -> Duration {
     let seconds: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
     Duration::from_secs_f64(percentile(&seconds, percent))
 }
 
-/// Milliseconds with their fraction.
 pub(super) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// No count here comes near 2⁵³.
 #[allow(clippy::cast_precision_loss, reason = "no count here comes near 2⁵³")]
 pub(super) fn as_f64(count: u64) -> f64 {
     count as f64

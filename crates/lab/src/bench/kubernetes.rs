@@ -1,5 +1,5 @@
-//! A Kubernetes API that knows service accounts and the keys of their tokens, and
-//! counts who reads the former.
+//! A Kubernetes API that serves service accounts and the keys of their tokens, and
+//! counts the reads of service accounts.
 
 use std::{
     net::SocketAddr,
@@ -22,12 +22,12 @@ use latchkey_emulator::Emulator;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// The annotation of a service account that names its role.
+/// The annotation of a service account that names its IAM role.
 const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 /// The role of every service account.
 pub(super) const ROLE: &str = "arn:aws:iam::111122223333:role/bench";
 
-/// Answers for every service account; clones share the count.
+/// Every service account exists. Clones share the count.
 #[derive(Clone)]
 pub(super) struct Kubernetes {
     /// Signs the tokens.
@@ -37,7 +37,7 @@ pub(super) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Answers each read after `latency`.
+    /// An API that answers each request after `latency`.
     pub(super) fn new(emulator: Emulator, latency: Duration) -> Self {
         Self { emulator, reads: Arc::default(), latency }
     }
@@ -63,7 +63,7 @@ impl Kubernetes {
     }
 }
 
-/// Every service account carries the role.
+/// Every service account has the role.
 async fn service_account(
     State(kubernetes): State<Kubernetes>,
     Path((namespace, name)): Path<(String, String)>,
@@ -86,7 +86,7 @@ async fn token_keys(State(kubernetes): State<Kubernetes>) -> String {
     kubernetes.emulator.token_keys()
 }
 
-/// A kubeconfig file that leads to `address`.
+/// A kubeconfig file for the API at `address`.
 pub(super) fn kubeconfig(address: SocketAddr, authority: Option<&PathBuf>) -> String {
     let server = format!("http://{address}");
     let config = json!({

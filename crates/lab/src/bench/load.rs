@@ -1,4 +1,4 @@
-//! Mounts in the patterns of a node's life, and what they took.
+//! Mounts in the patterns of a node's life, and their cost.
 
 use std::{
     sync::Arc,
@@ -20,19 +20,17 @@ use crate::{
     protocol::{MountRequest, MountResponse},
 };
 
-/// What some mounts took.
+/// What a number of mounts cost.
 pub(super) struct Taken {
-    /// Each mount's time, as its caller saw it.
+    /// The time of each mount, as its caller saw it.
     pub(super) times: Vec<Duration>,
     /// From the first request to the last answer.
     pub(super) elapsed: Duration,
-    /// The provider's CPU time.
     pub(super) cpu: Option<Duration>,
-    /// The provider's usage at the end.
     pub(super) usage: Option<Usage>,
 }
 
-/// One mount.
+/// Mounts once.
 ///
 /// # Errors
 /// The provider's refusal.
@@ -44,10 +42,11 @@ pub(super) async fn mount(driver: &Driver, request: &MountRequest) -> anyhow::Re
         .map_err(|status| anyhow::anyhow!("a mount failed: {:?}: {}", status.code(), status.message()))
 }
 
-/// Runs `work`, which gives each mount's time, and takes stock before and after.
+/// Runs `work`, which returns the time of each mount, and measures the provider before
+/// and after.
 ///
 /// # Errors
-/// Those of `work`.
+/// The errors of `work`.
 pub(super) async fn measured(
     stage: &Stage,
     provider: &Provider,
@@ -63,7 +62,7 @@ pub(super) async fn measured(
     Ok(Taken { times, elapsed, cpu, usage })
 }
 
-/// Every pod at once, as after a node's start.
+/// Mounts for every pod at once, as after a node's start.
 ///
 /// # Errors
 /// The first refusal.
@@ -75,12 +74,12 @@ pub(super) async fn all_at_once(driver: &Driver, requests: &[MountRequest]) -> a
     }
     let mut times = Vec::with_capacity(requests.len());
     while let Some(ended) = mounts.join_next().await {
-        times.push(ended.context("a mount was lost")??);
+        times.push(ended.context("the task of a mount panicked")??);
     }
     Ok(times)
 }
 
-/// One pod after the other, `rounds` times.
+/// Mounts for one pod after the other, `rounds` times.
 ///
 /// # Errors
 /// The first refusal.
@@ -98,7 +97,7 @@ pub(super) async fn in_turn(
     Ok(times)
 }
 
-/// Every pod again and again, `at_once` of them at any time, until the time is over.
+/// Mounts for all pods again and again, `at_once` at a time, until the time is over.
 ///
 /// # Errors
 /// The first refusal.
@@ -127,7 +126,7 @@ pub(super) async fn over_and_over(
     }
     let mut times = Vec::new();
     while let Some(ended) = workers.join_next().await {
-        times.extend(ended.context("a worker was lost")??);
+        times.extend(ended.context("a task of the loop panicked")??);
     }
     Ok(times)
 }
@@ -139,24 +138,21 @@ async fn timed(driver: &Driver, request: &MountRequest) -> anyhow::Result<Durati
 }
 
 impl Taken {
-    /// The time that half of the mounts stayed within, and nearly all.
     pub(super) fn percentiles(&self) -> [Measure; 2] {
         [50.0, 99.0]
             .map(|percent| Measure::time(format!("mount p{percent:.0}"), percentile_of(&self.times, percent)))
     }
 
-    /// Mounts a second.
     pub(super) fn rate(&self) -> f64 {
         as_f64(self.times.len() as u64) / self.elapsed.as_secs_f64()
     }
 
-    /// The provider's CPU time a mount, in milliseconds.
     pub(super) fn cpu_of_a_mount(&self) -> Option<Measure> {
         let mounts = as_f64(self.times.len() as u64);
         self.cpu.map(|cpu| Measure::new("CPU a mount", Unit::Milliseconds, millis(cpu) / mounts))
     }
 
-    /// The provider's memory: the most and the latest.
+    /// The provider's memory: its peak and its latest value.
     pub(super) fn memory(&self, bar: Option<Bar>) -> Vec<Measure> {
         let Some(usage) = self.usage else { return Vec::new() };
         let peak = Measure { bar, ..Measure::new("memory, peak RSS", Unit::Mebibytes, usage.peak_rss) };
@@ -164,7 +160,7 @@ impl Taken {
     }
 }
 
-/// The memory that a process has now.
+/// The current memory of a process.
 pub(super) fn memory(usage: &Usage) -> Vec<Measure> {
     let rss = Measure::new("memory, RSS", Unit::Mebibytes, usage.rss);
     let pss = usage.pss.map(|pss| Measure::new("memory, PSS", Unit::Mebibytes, pss));
@@ -181,8 +177,8 @@ pub(super) fn connections(stage: &Stage) -> Vec<Measure> {
     ]
 }
 
-/// The calls since the last stock-taking: to AWS by operation, with their bars,
-/// and to Kubernetes.
+/// The calls since the last reset: to AWS by operation, with their bars, and to
+/// Kubernetes.
 pub(super) fn calls(stage: &Stage, expected: &[(&str, u64)], kubernetes: Bar) -> Vec<Measure> {
     let (made, sum) = stage.aws_calls();
     let mut measures = Vec::new();

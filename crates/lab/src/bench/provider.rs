@@ -1,5 +1,4 @@
-//! The provider that is measured: a child process of our own making, or
-//! whoever serves a socket.
+//! The provider under measurement: a child process, or a provider that already runs.
 
 use std::{
     fs::File,
@@ -15,53 +14,50 @@ use super::{
 };
 use crate::driver::Driver;
 
-/// The only variable that the child keeps; others could change how it works.
+/// The only variable that the child inherits: others could change how it works.
 const PATH: &str = "PATH";
 
-/// Which provider is measured.
 #[derive(Clone, Debug)]
 pub enum Subject {
-    /// Latchkey, started anew for each repetition.
+    /// Latchkey, started again for each repetition.
     Program {
-        /// The program; this one when none is named.
+        /// The program; `None` for this one.
         path: Option<PathBuf>,
-        /// More flags of `serve`.
+        /// Additional flags for `serve`.
         args: Vec<String>,
     },
-    /// Any provider that runs already.
+    /// Any provider that already runs.
     Running {
-        /// Its socket.
         socket: PathBuf,
-        /// Its process, for CPU and memory.
+        /// Its process id; without it, CPU and memory are not measured.
         pid: Option<u32>,
     },
 }
 
-/// A provider that serves; one that was started ends when this is dropped.
+/// A provider that serves. A child process ends when this is dropped.
 pub(super) struct Provider {
-    /// Speaks to it.
     pub(super) driver: Driver,
     pid: Option<u32>,
     _process: Option<Process>,
 }
 
-/// A process that ends with its owner.
+/// A child process that is killed when this is dropped.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
 impl Subject {
-    /// Starts the provider, with more flags of `serve` that a scenario needs, or
-    /// connects to the one that runs.
+    /// Starts the provider with the flags that a scenario needs, or connects to the
+    /// provider that already runs.
     ///
     /// # Errors
-    /// When it cannot be started, or does not serve; its last words are told.
+    /// When it cannot be started or does not answer, with the end of its log.
     pub(super) async fn start(&self, stage: &Stage, flags: &[String]) -> anyhow::Result<Provider> {
         match self {
             Self::Running { socket, pid } => {
@@ -91,15 +87,15 @@ impl Subject {
 }
 
 impl Provider {
-    /// CPU and memory so far; `None` when the process is not known.
+    /// CPU and memory so far; `None` when the process is unknown.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// When the process has ended.
     pub(super) fn usage(&self) -> anyhow::Result<Option<Usage>> {
         self.pid.map(Usage::of).transpose()
     }
 
-    /// Which one it is.
+    /// The provider's name and version.
     ///
     /// # Errors
     /// When it does not answer.
@@ -112,15 +108,16 @@ impl Provider {
 fn command(path: Option<&Path>, stage: &Stage, log: &Path) -> anyhow::Result<Command> {
     let path = match path {
         Some(path) => path.to_owned(),
-        None => std::env::current_exe().context("this program's own file is not known")?,
+        None => std::env::current_exe()
+            .context("cannot find the file of this program; name a program with --provider")?,
     };
-    // A container's log is a file as well.
+    // A container's log is a file too.
     let log = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
     let mut command = Command::new(path);
     command
         .env_clear()
         .envs(std::env::var_os(PATH).map(|path| (PATH, path)))
-        // As in the image: one file of roots, not a folder of hundreds beside it.
+        // As in the image: a single file of roots, without a folder of hundreds.
         .envs(Path::new(ROOTS).exists().then_some(("SSL_CERT_FILE", ROOTS)))
         .envs(stage.aws.environment())
         .env("AWS_REGION", REGION)

@@ -16,14 +16,14 @@ use super::{
     stage::Stage,
 };
 
-/// Prints what is found as soon as it is found, and keeps it.
+/// Prints figures as soon as they are measured, and keeps them for the JSON file.
 pub(super) struct Report {
     rows: Vec<Row>,
     settings: serde_json::Value,
 }
 
 impl Report {
-    /// Prints under which conditions it is measured.
+    /// Prints the conditions of the measurement.
     ///
     /// # Errors
     /// When standard output is closed.
@@ -44,7 +44,7 @@ impl Report {
         if let Subject::Running { socket, .. } = &settings.subject {
             writeln!(
                 out,
-                "Measures the provider at {}. It must run with the Pod Identity agent {}, the kubeconfig {} and \
+                "Measuring the provider at {}. It must use the Pod Identity agent {}, the kubeconfig {} and \
                  the environment:",
                 socket.display(),
                 stage.aws.agent,
@@ -74,7 +74,7 @@ impl Report {
         let rows = rows(scenario, repetitions);
         let mut out = io::stdout().lock();
         if rows.is_empty() {
-            let why = "needs a process that is started for it";
+            let why = "not measured: the provider already runs";
             writeln!(out, "{}", line([scenario, why, "", "", "", "", ""]))?;
         }
         for row in &rows {
@@ -84,7 +84,7 @@ impl Report {
         out.flush()
     }
 
-    /// Says how many bars were missed, and writes the JSON file.
+    /// Prints how many bars were met and missed, and writes the JSON file.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -129,7 +129,7 @@ fn line([scenario, figure, median, min, max, bar, met]: [&str; 7]) -> String {
     line.trim_end().to_owned()
 }
 
-/// The first two load averages: how busy the machine is with other things, too.
+/// The first two load averages, which show whether the machine has other work too.
 fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! The scenarios: what is played, and the bars of its figures.
+//! The scenarios, and the bars for their figures.
 
 mod aging;
 
@@ -12,44 +12,39 @@ use super::{
     stage::{Plan, Stage},
 };
 
-/// Republishes whose times the warm scenario takes.
+/// How many republishes the scenario warm measures.
 const WARM_ROUNDS: u32 = 1000;
-/// A process that has been up for so long has done what it does at its start.
+/// After this long, a process has finished the work of its start.
 const SETTLE: Duration = Duration::from_millis(250);
-/// AWS's operations.
 const STS: &str = "AssumeRoleWithWebIdentity";
 const AGENT: &str = "PodIdentityCredentials";
 const READ: &str = "GetSecretValue";
 
-/// What is played.
+/// A pattern of a node's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
-    /// From the start of the process to the first mount.
+    /// The time from the start of the process to its first mount.
     Start,
-    /// First mounts.
     Cold,
     /// Republishes of one pod.
     Warm,
-    /// A full node's pods at once, of one service account.
+    /// All pods of a full node start at once, with one service account.
     StormOne,
-    /// The same, each pod with a service account of its own.
+    /// The same, but each pod has a service account of its own.
     StormMany,
-    /// The same by EKS Pod Identity.
+    /// The same as `StormOne`, by EKS Pod Identity.
     StormPodIdentity,
-    /// Republishes of a full node, as fast as they are answered.
+    /// Republishes of a full node, without a pause.
     Loop,
-    /// An hour of polling.
     Rotation,
-    /// Changes of a value.
     Change,
-    /// AWS fails for twenty minutes, and comes back.
+    /// AWS fails for twenty minutes and recovers.
     Outage,
-    /// Memory of a provider that does nothing.
+    /// The memory of an idle provider.
     Idle,
 }
 
 impl Scenario {
-    /// All of them.
     pub const ALL: [Self; 11] = [
         Self::Start,
         Self::Cold,
@@ -64,12 +59,10 @@ impl Scenario {
         Self::Idle,
     ];
 
-    /// The scenario of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scenario| scenario.name() == name)
     }
 
-    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -86,12 +79,13 @@ impl Scenario {
         }
     }
 
-    /// What it plays.
     pub fn about(self) -> &'static str {
         match self {
-            Self::Start => "a new process, until it answers and until it has served its first mount",
+            Self::Start => {
+                "a new process: the time until it answers, and until it has served its first mount"
+            }
             Self::Cold => {
-                "10 and 50 secrets that nobody has read, by a process that has mounted nothing yet (first) and once more (later)"
+                "a mount of 10 and of 50 secrets that nobody has read: the first mount of a process, and a later one"
             }
             Self::Warm => "1000 republishes of one pod with 10 secrets, one after the other",
             Self::StormOne => "110 pods of one service account start at once, 5 secrets each, IRSA",
@@ -99,17 +93,17 @@ impl Scenario {
             Self::StormPodIdentity => {
                 "110 pods of one service account start at once, 5 secrets each, EKS Pod Identity"
             }
-            Self::Loop => "110 pods of 110 service accounts with 5 secrets are republished without a pause",
-            Self::Rotation => "an hour of polling and republishing (30 intervals): what it asks of AWS",
-            Self::Change => "a value changes: until the pods are served the new one",
+            Self::Loop => "110 pods of 110 service accounts, 5 secrets each, are republished without a pause",
+            Self::Rotation => "an hour of polling and republishing (30 intervals): the calls to AWS",
+            Self::Change => "a value changes: the time until pods get the new value",
             Self::Outage => {
-                "every call to AWS fails for 10 intervals, then a value changes: who is served, recovery"
+                "every call to AWS fails for 10 intervals, then a value changes: which pods are served, and the recovery"
             }
-            Self::Idle => "memory when nothing happens: after the start, and after 110 pods were mounted",
+            Self::Idle => "the memory of an idle provider: after its start, and after the mounts of 110 pods",
         }
     }
 
-    /// How often it is played when nobody says so.
+    /// How often it is played by default.
     pub(super) fn repetitions(self) -> u32 {
         match self {
             Self::Start | Self::Cold => 10,
@@ -149,7 +143,7 @@ struct Play<'a> {
 impl Play<'_> {
     async fn start(&self) -> anyhow::Result<Vec<Measure>> {
         if !self.settings.subject.is_started_anew() {
-            // A process that runs already has no start to measure.
+            // A process that already runs has no start to measure.
             return Ok(Vec::new());
         }
         let fleet = self.stage.fleet(Plan::of_secrets(1));

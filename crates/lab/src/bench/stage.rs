@@ -1,5 +1,5 @@
-//! What stands around a provider: the emulated AWS, the played Kubernetes, a
-//! folder for the socket, and the pods that ask.
+//! What a provider needs around it: an emulated AWS, a small Kubernetes API, a folder
+//! for the socket, and pods.
 
 use std::{
     collections::BTreeMap,
@@ -24,54 +24,48 @@ use crate::{
     protocol::MountRequest,
 };
 
-/// The Region of everything.
+/// The Region of all secrets and requests.
 pub(super) const REGION: &str = "eu-central-1";
 
-/// Where Linux distributions, and the image, have their certificate authorities.
+/// Where Linux distributions and the image keep their certificate authorities.
 pub(super) const ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Everything but the provider. AWS and Kubernetes are served by this process.
+/// Everything but the provider. This process serves AWS and Kubernetes.
 pub(super) struct Stage {
-    /// AWS and the Pod Identity agent.
     pub(super) emulator: Emulator,
-    /// Where they answer.
     pub(super) aws: Endpoints,
-    /// Kubernetes.
     pub(super) kubernetes: Kubernetes,
-    /// The file that leads to it.
     pub(super) kubeconfig: PathBuf,
     folder: SocketFolder,
     fleets: AtomicU32,
 }
 
-/// Secrets Manager and STS are hosts of their own, as at AWS, and so are their
-/// connections. The agent speaks HTTP, as on a node.
+/// Secrets Manager and STS have hosts of their own, as at AWS, and so they have
+/// separate connections. The agent speaks HTTP, as on a node.
 pub(super) struct Endpoints {
     pub(super) secrets_manager: String,
     pub(super) sts: String,
     pub(super) agent: String,
-    /// Who signed their certificates; `None` without TLS.
+    /// The file with the authority of their certificates; `None` without TLS.
     pub(super) authority: Option<PathBuf>,
 }
 
-/// Pods to make.
+/// The pods of a fleet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// How many.
     pub(super) pods: u32,
-    /// Of how many service accounts, all in one namespace.
+    /// How many service accounts the pods have; all are in one namespace.
     pub(super) accounts: u32,
-    /// How many secrets each pod mounts; all mount the same.
+    /// How many secrets each pod mounts. All pods mount the same secrets.
     pub(super) secrets: u32,
-    /// EKS Pod Identity instead of IRSA.
+    /// Whether they use EKS Pod Identity instead of IRSA.
     pub(super) pod_identity: bool,
 }
 
-/// Pods that nobody has seen before, with secrets that nobody has read.
+/// Pods that no provider has seen before, with secrets that none has read.
 pub(super) struct Fleet {
-    /// What the driver sends for each pod.
+    /// The driver's request for each pod.
     pub(super) requests: Vec<MountRequest>,
-    /// The names of the secrets.
     pub(super) secrets: Vec<String>,
 }
 
@@ -79,7 +73,7 @@ impl Stage {
     /// Starts AWS and Kubernetes.
     ///
     /// # Errors
-    /// When an address cannot be listened on, or there is no room for files.
+    /// When an address cannot be listened on, or a file cannot be written.
     pub(super) async fn start(settings: &Settings) -> anyhow::Result<Self> {
         let store = json!({
             "region": REGION,
@@ -107,12 +101,11 @@ impl Stage {
         Ok(Self { emulator, aws, kubernetes, kubeconfig: path, folder, fleets: AtomicU32::new(0) })
     }
 
-    /// A folder of the bench's own.
     pub(super) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Pods with names, service accounts and secrets that are new to every provider.
+    /// Creates pods whose names, service accounts and secrets are new to every provider.
     pub(super) fn fleet(&self, plan: Plan) -> Fleet {
         let number = self.fleets.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("bench-{number}");
@@ -146,8 +139,8 @@ impl Stage {
         Fleet { requests: (0..plan.pods).map(request).collect(), secrets }
     }
 
-    /// Puts a new value into a secret, of the size that database credentials
-    /// have, and returns its version.
+    /// Puts a new value the size of database credentials into a secret, and returns
+    /// its version.
     pub(super) fn put(&self, secret: &str, change: u32) -> String {
         let value = json!({
             "engine": "postgres",
@@ -159,7 +152,7 @@ impl Stage {
         self.emulator.put_secret(REGION, secret, value.to_string())
     }
 
-    /// A provider starts: its connections are counted from here.
+    /// Counts connections from zero again, because a provider starts.
     pub(super) fn reset_connections(&self) {
         self.emulator.reset_connections();
     }
@@ -175,7 +168,7 @@ impl Stage {
         self.kubernetes.reset();
     }
 
-    /// Calls to AWS by operation, and all of them.
+    /// Calls to AWS by operation, and their sum.
     pub(super) fn aws_calls(&self) -> (BTreeMap<String, u64>, u64) {
         let calls = self.emulator.call_counts();
         let sum = calls.values().sum();
@@ -216,7 +209,7 @@ impl Endpoints {
         Ok(endpoints)
     }
 
-    /// What tells a provider where AWS is.
+    /// The variables that point a provider at this AWS.
     pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
         let mut variables = vec![
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", OsString::from(&self.secrets_manager)),
@@ -233,13 +226,13 @@ impl Plan {
         Self { pods: 1, accounts: 1, secrets, pod_identity: false }
     }
 
-    /// A full node: 110 pods of some service accounts with five secrets each.
+    /// A full node: 110 pods with five secrets each.
     pub(super) fn full_node(accounts: u32) -> Self {
         Self { pods: 110, accounts, secrets: 5, pod_identity: false }
     }
 }
 
-/// The class's `objects`, as people write it.
+/// The `objects` of the SecretProviderClass, as people write it.
 fn objects(secrets: &[String]) -> String {
     secrets.iter().fold(String::new(), |mut text, secret| {
         // Writing into a String cannot fail.
@@ -248,8 +241,8 @@ fn objects(secrets: &[String]) -> String {
     })
 }
 
-/// Any authority will do for a cluster that is reached without TLS: a cluster
-/// has its own, and a client without one would read all of the system's.
+/// A cluster reached without TLS needs no particular authority. But a real cluster has
+/// one of its own, and a client without one would read all of the system's.
 fn first_certificate() -> Option<String> {
     const END: &str = "-----END CERTIFICATE-----\n";
     let roots = std::fs::read_to_string(ROOTS).ok()?;

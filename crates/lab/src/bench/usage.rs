@@ -9,17 +9,17 @@ use anyhow::Context;
 const TICK: Duration = Duration::from_millis(10);
 const KIBIBYTES_OF_MEBIBYTE: f64 = 1024.0;
 
-/// What a process has used.
+/// The usage of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Usage {
     /// CPU time of all its threads since it started, in steps of 10 ms.
     pub(super) cpu: Duration,
     /// Resident memory now, in MiB.
     pub(super) rss: f64,
-    /// The most that it ever was.
+    /// The peak, in MiB.
     pub(super) peak_rss: f64,
-    /// Resident memory with shared pages counted by share; needs root or the
-    /// same user and a dumpable process.
+    /// Resident memory with shared pages counted proportionally, in MiB. Only root can
+    /// read it, or the same user if the process is dumpable.
     pub(super) pss: Option<f64>,
 }
 
@@ -27,7 +27,7 @@ impl Usage {
     /// Reads the usage of a process.
     ///
     /// # Errors
-    /// When there is no such process, or no `/proc`.
+    /// When there is no such process or no `/proc`.
     pub(super) fn of(pid: u32) -> anyhow::Result<Self> {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let read = |name: &str| {
@@ -46,8 +46,8 @@ impl Usage {
     }
 }
 
-/// User and system time: the 14th and 15th field. The name, which is the
-/// second, may hold spaces and parentheses.
+/// User and system time, the 14th and 15th fields. The name, the second field, may
+/// contain spaces and parentheses.
 fn cpu_of(stat: &str) -> Option<Duration> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut times = after_name.split_whitespace().skip(11).map(str::parse::<u32>);

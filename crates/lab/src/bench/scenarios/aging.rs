@@ -1,5 +1,5 @@
-//! Scenarios in which time passes: the provider's intervals are made short, so
-//! that what takes an hour on a node takes half a minute here.
+//! Scenarios in which time passes. The provider's intervals are short, so that an hour
+//! on a node takes half a minute here.
 
 use std::time::{Duration, Instant};
 
@@ -17,20 +17,20 @@ use crate::{
     protocol::{MountRequest, MountResponse},
 };
 
-/// Service accounts of the pods; each has values of its own.
+/// How many service accounts the pods have; each has values of its own.
 const ACCOUNTS: u32 = 11;
-/// kubelet republishes every 80 s or so, two thirds of the two minutes that an
-/// interval has by default.
+/// kubelet republishes about every 80 s, two thirds of the default interval of two
+/// minutes.
 const REPUBLISH_PER_INTERVAL: f64 = 2.0 / 3.0;
-/// Fifteen minutes of use for credentials, by the same measure.
+/// Credentials are used for fifteen minutes, 7.5 default intervals.
 const CREDENTIAL_AGE_INTERVALS: f64 = 7.5;
 /// An outage of twenty minutes.
 const OUTAGE_INTERVALS: u32 = 10;
-/// Intervals before anything is counted.
+/// How many intervals to wait before anything is counted.
 const SETTLE_INTERVALS: u32 = 3;
-/// How often it is looked whether a new value is served.
+/// How often to check whether a new value is served.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-/// A change that is not seen after so many intervals is lost.
+/// A change that is not served after this many intervals is lost.
 const PATIENCE_INTERVALS: u32 = 30;
 
 impl Play<'_> {
@@ -76,7 +76,7 @@ impl Play<'_> {
         self.republish(&provider, &fleet.requests, SETTLE_INTERVALS).await?;
         let (mut pods, mut last) = (Vec::new(), Vec::new());
         for change in 1..=self.settings.changes {
-            // Steps of the golden ratio come at every phase of the interval alike.
+            // Steps of the golden ratio spread evenly over the phases of the interval.
             let phase = (f64::from(change) * 0.618_034).fract();
             tokio::time::sleep(self.settings.interval.mul_f64(phase)).await;
             let version = self.stage.put(&fleet.secrets[0], change);
@@ -138,7 +138,7 @@ impl Play<'_> {
         self.settings.subject.start(self.stage, &flags).await
     }
 
-    /// kubelet's part for some intervals: each pod one after the other.
+    /// Republishes every pod in turn, as kubelet does, for some intervals.
     async fn republish(
         &self,
         provider: &Provider,
@@ -156,7 +156,7 @@ impl Play<'_> {
         Ok(times)
     }
 
-    /// How long it takes, for each pod, until it is served the version.
+    /// Measures how long each pod waits until it gets the version.
     async fn until_served(
         &self,
         provider: &Provider,
@@ -178,7 +178,7 @@ impl Play<'_> {
             waiting = still;
             anyhow::ensure!(
                 started.elapsed() < self.settings.interval * PATIENCE_INTERVALS,
-                "a changed value is not served"
+                "a changed value is not served after {PATIENCE_INTERVALS} intervals"
             );
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
