@@ -38,7 +38,7 @@ pub enum Command {
     Serve(Box<ServeArgs>),
     /// Read the objects of a SecretProviderClass with your own AWS credentials
     Mount(MountArgs),
-    /// The subcommands that need neither a cluster nor an AWS account.
+    /// Subcommands that need no cluster and no AWS account.
     #[cfg(feature = "emulator")]
     #[command(flatten)]
     Lab(lab::LabCommand),

@@ -10,7 +10,7 @@ use crate::cli::serve::{AnyDuration, any_duration, poll_interval, positive_durat
 /// `latchkey bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// The scenarios to play [default: all]
+    /// Scenarios to play [default: all]
     #[arg(value_name = "SCENARIO", value_parser = scenario)]
     scenarios: Vec<Scenario>,
     /// List the scenarios
@@ -26,7 +26,7 @@ pub struct BenchArgs {
     /// Measure the provider that serves this socket, instead of starting one
     #[arg(long, value_name = "PATH", conflicts_with_all = ["provider", "provider_flag"], help_heading = "Provider")]
     socket: Option<PathBuf>,
-    /// The id of its process, to measure CPU and memory
+    /// Id of its process, to measure CPU and memory
     #[arg(long, requires = "socket", help_heading = "Provider")]
     pid: Option<u32>,
 
@@ -39,16 +39,16 @@ pub struct BenchArgs {
     /// Use HTTP instead of HTTPS to reach AWS, to see the cost of TLS
     #[arg(long, help_heading = "Load")]
     plain: bool,
-    /// The address of Secrets Manager
+    /// Address of Secrets Manager
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "Load")]
     aws_address: SocketAddr,
-    /// The address of STS; its host must differ from Secrets Manager's, so that TLS sessions are not mixed up
+    /// Address of STS; its host must differ from Secrets Manager's, so that TLS sessions are not mixed up
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.2:0", help_heading = "Load")]
     sts_address: SocketAddr,
-    /// The address of the Pod Identity agent
+    /// Address of the Pod Identity agent
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "Load")]
     agent_address: SocketAddr,
-    /// The address of the Kubernetes API
+    /// Address of the Kubernetes API
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0", help_heading = "Load")]
     kubernetes_address: SocketAddr,
     /// How many mounts the loop keeps running at once
@@ -60,7 +60,7 @@ pub struct BenchArgs {
     /// How long to wait before the memory of an idle provider is read
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = positive_duration, help_heading = "Load")]
     idle_time: Duration,
-    /// The --rotation-poll-interval in rotation, change and outage; stands for two minutes
+    /// --rotation-poll-interval in rotation, change and outage; stands for two minutes
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = poll_interval, help_heading = "Load")]
     interval: Duration,
     /// How many intervals rotation lasts; 30 stand for an hour

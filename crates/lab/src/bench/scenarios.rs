@@ -79,7 +79,7 @@ impl Scenario {
         }
     }
 
-    pub fn about(self) -> &'static str {
+    pub(super) fn about(self) -> &'static str {
         match self {
             Self::Start => {
                 "a new process: the time until it answers, and until it has served its first mount"
