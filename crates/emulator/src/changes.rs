@@ -1,16 +1,13 @@
 //! Changes to the emulated world without HTTP, for tests and the demo.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, time::SystemTime};
 
 use super::{
     Emulator,
     arn::Arn,
+    clock::DAY,
     ids::stable_suffix,
-    parameters::{Parameter, ParameterType},
-    parameters_api::no_parameter,
+    parameters::{Parameter, ParameterType, no_parameter},
     principal::Rule,
     secrets::{CURRENT, Secret, SecretData, not_found},
     wire::AwsError,
@@ -71,8 +68,7 @@ impl Emulator {
     /// `ResourceNotFoundException`, or `InvalidRequestException` when the deletion is already
     /// scheduled.
     pub fn delete_secret(&self, region: &str, id: &str) -> Result<(), AwsError> {
-        const WINDOW: Duration = Duration::from_secs(30 * 86_400);
-        self.change_secret(region, id, |secret, now| secret.schedule_deletion(WINDOW, now).map(drop))?
+        self.change_secret(region, id, |secret, now| secret.schedule_deletion(30 * DAY, now).map(drop))?
     }
 
     /// Cancels a scheduled deletion.

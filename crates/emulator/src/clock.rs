@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_smithy_types::{DateTime, date_time::Format};
 use tokio::time::Instant;
 
+/// The unit of AWS's recovery windows and of `LastAccessedDate`.
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
+
 /// How far the machine's clock may be ahead before it is followed. Tokio's clock
 /// stands still while a machine sleeps; a test that pauses it never takes this long.
 const SLEPT: Duration = Duration::from_secs(60);

@@ -176,6 +176,11 @@ fn is_label(label: &str) -> bool {
         && label.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
+/// AWS sends no message with this code.
+pub(super) fn no_parameter() -> AwsError {
+    AwsError { status: 400, code: "ParameterNotFound".to_owned(), message: None, capital: false }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

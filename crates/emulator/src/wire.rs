@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(status, 400);
         let (_, throttled) = sent(AwsError::throttled(Service::Ssm), Service::Ssm).await;
         assert_eq!(throttled, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
-        let (_, missing) = sent(crate::parameters_api::no_parameter(), Service::Ssm).await;
+        let (_, missing) = sent(crate::parameters::no_parameter(), Service::Ssm).await;
         assert_eq!(missing, r#"{"__type":"ParameterNotFound"}"#);
         let (_, xml) = sent(AwsError::throttled(Service::Sts), Service::Sts).await;
         assert!(xml.contains("<Code>Throttling</Code>"), "{xml}");

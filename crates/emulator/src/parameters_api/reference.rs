@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{access::Caller, arn::Arn, secrets_api, wire::AwsError, world::World};
 
-use super::authorized;
+use super::lookup::authorized;
 
 const PREFIX: &str = "/aws/reference/secretsmanager/";
 

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{no_parameter, permitted};
+use super::lookup::permitted;
 use crate::{
     access::Caller,
-    parameters::{Parameter, ParameterType, Tier},
+    parameters::{Parameter, ParameterType, Tier, no_parameter},
     rules,
     wire::AwsError,
     world::{World, parameter_arn},

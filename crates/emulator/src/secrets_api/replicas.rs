@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{OneSecret, changeable, permitted, secret_mut, secret_of};
+use super::lookup::{OneSecret, changeable, permitted, secret_mut, secret_of};
 use crate::{
     access::Caller,
     rules,

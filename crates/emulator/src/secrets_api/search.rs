@@ -4,7 +4,10 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{description, permitted, permitted_everywhere, read};
+use super::{
+    lookup::{permitted, permitted_everywhere},
+    read::{description, read},
+};
 use crate::{
     access::Caller,
     secrets::Secret,

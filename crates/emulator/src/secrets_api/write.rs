@@ -8,13 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    DAY, OneSecret, changeable, permitted, refuse_kms,
+    lookup::{OneSecret, changeable, permitted, refuse_kms, secret_mut},
     replicas::{self, ReplicaRegion},
-    secret_mut,
 };
 use crate::{
     access::{Caller, Resource, authorize},
-    clock::json_timestamp,
+    clock::{DAY, json_timestamp},
     ids::stable_suffix,
     rules,
     secrets::{CURRENT, Secret, SecretData},

@@ -2,13 +2,14 @@
 
 use std::{
     fs::File,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
 use anyhow::Context;
 
 use super::{
+    settings::Subject,
     stage::{REGION, ROOTS, Stage},
     usage::Usage,
 };
@@ -16,23 +17,6 @@ use crate::driver::Driver;
 
 /// The only variable that the child inherits: others could change how it works.
 const PATH: &str = "PATH";
-
-#[derive(Clone, Debug)]
-pub enum Subject {
-    /// Latchkey, started again for each repetition.
-    Program {
-        /// The program; `None` for this one.
-        path: Option<PathBuf>,
-        /// Additional flags for `serve`.
-        args: Vec<String>,
-    },
-    /// Any provider that already runs.
-    Running {
-        socket: PathBuf,
-        /// Its process id; without it, CPU and memory are not measured.
-        pid: Option<u32>,
-    },
-}
 
 /// A provider that serves. A child process ends when this is dropped.
 pub(super) struct Provider {

@@ -9,10 +9,9 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::{
-    Settings,
     figures::{Measure, Row, millis, rows},
-    provider::Subject,
-    scenarios::Scenario,
+    scenario::Scenario,
+    settings::{Settings, Subject},
     stage::Stage,
 };
 

@@ -16,8 +16,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{
-    Settings,
     kubernetes::{Kubernetes, ROLE, kubeconfig},
+    settings::Settings,
 };
 use crate::{
     driver::{Pod, SocketFolder},

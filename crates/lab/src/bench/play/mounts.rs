@@ -1,147 +1,20 @@
-//! The scenarios, and the bars for their figures.
-
-mod aging;
+//! Scenarios of mounts, republishes and idle memory, and the bars for their figures.
 
 use std::time::{Duration, Instant};
 
-use super::{
-    Settings,
+use super::repetition::{AGENT, READ, Repetition, STS};
+use crate::bench::{
     figures::{Bar, Measure, Unit},
     load::{Taken, all_at_once, calls, connections, in_turn, measured, memory, mount, over_and_over},
-    provider::Provider,
-    stage::{Plan, Stage},
+    settings::Settings,
+    stage::Plan,
 };
 
 /// How many republishes the scenario warm measures.
 const WARM_ROUNDS: u32 = 1000;
-/// After this long, a process has finished the work of its start.
-const SETTLE: Duration = Duration::from_millis(250);
-const STS: &str = "AssumeRoleWithWebIdentity";
-const AGENT: &str = "PodIdentityCredentials";
-const READ: &str = "GetSecretValue";
 
-/// A pattern of a node's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scenario {
-    /// The time from the start of the process to its first mount.
-    Start,
-    Cold,
-    /// Republishes of one pod.
-    Warm,
-    /// All pods of a full node start at once, with one service account.
-    StormOne,
-    /// The same, but each pod has a service account of its own.
-    StormMany,
-    /// The same as `StormOne`, by EKS Pod Identity.
-    StormPodIdentity,
-    /// Republishes of a full node, without a pause.
-    Loop,
-    Rotation,
-    Change,
-    /// AWS fails for twenty minutes and recovers.
-    Outage,
-    /// The memory of an idle provider.
-    Idle,
-}
-
-impl Scenario {
-    pub const ALL: [Self; 11] = [
-        Self::Start,
-        Self::Cold,
-        Self::Warm,
-        Self::StormOne,
-        Self::StormMany,
-        Self::StormPodIdentity,
-        Self::Loop,
-        Self::Rotation,
-        Self::Change,
-        Self::Outage,
-        Self::Idle,
-    ];
-
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scenario| scenario.name() == name)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Cold => "cold",
-            Self::Warm => "warm",
-            Self::StormOne => "storm-one",
-            Self::StormMany => "storm-many",
-            Self::StormPodIdentity => "storm-pod-identity",
-            Self::Loop => "loop",
-            Self::Rotation => "rotation",
-            Self::Change => "change",
-            Self::Outage => "outage",
-            Self::Idle => "idle",
-        }
-    }
-
-    pub(super) fn about(self) -> &'static str {
-        match self {
-            Self::Start => {
-                "a new process: the time until it answers, and until it has served its first mount"
-            }
-            Self::Cold => {
-                "a mount of 10 and of 50 secrets that nobody has read: the first mount of a process, and a later one"
-            }
-            Self::Warm => "1000 republishes of one pod with 10 secrets, one after the other",
-            Self::StormOne => "110 pods of one service account start at once, 5 secrets each, IRSA",
-            Self::StormMany => "110 pods of 110 service accounts start at once, 5 secrets each, IRSA",
-            Self::StormPodIdentity => {
-                "110 pods of one service account start at once, 5 secrets each, EKS Pod Identity"
-            }
-            Self::Loop => "110 pods of 110 service accounts, 5 secrets each, are republished without a pause",
-            Self::Rotation => "an hour of polling and republishing (30 intervals): the calls to AWS",
-            Self::Change => "a value changes: the time until pods get the new value",
-            Self::Outage => {
-                "every call to AWS fails for 10 intervals, then a value changes: which pods are served, and the recovery"
-            }
-            Self::Idle => "the memory of an idle provider: after its start, and after the mounts of 110 pods",
-        }
-    }
-
-    /// How often it is played by default.
-    pub(super) fn repetitions(self) -> u32 {
-        match self {
-            Self::Start | Self::Cold => 10,
-            Self::Warm | Self::StormOne | Self::StormMany | Self::StormPodIdentity | Self::Loop => 5,
-            Self::Rotation | Self::Change | Self::Outage | Self::Idle => 1,
-        }
-    }
-
-    /// Plays it once.
-    ///
-    /// # Errors
-    /// When the provider does not serve or refuses a mount.
-    pub(super) async fn play(self, settings: &Settings, stage: &Stage) -> anyhow::Result<Vec<Measure>> {
-        let play = Play { settings, stage };
-        match self {
-            Self::Start => play.start().await,
-            Self::Cold => play.cold().await,
-            Self::Warm => play.warm().await,
-            Self::StormOne => play.storm_one().await,
-            Self::StormMany => play.storm_many().await,
-            Self::StormPodIdentity => play.storm_pod_identity().await,
-            Self::Loop => play.republish_loop().await,
-            Self::Rotation => play.rotation().await,
-            Self::Change => play.change().await,
-            Self::Outage => play.outage().await,
-            Self::Idle => play.idle().await,
-        }
-    }
-}
-
-/// One repetition.
-struct Play<'a> {
-    settings: &'a Settings,
-    stage: &'a Stage,
-}
-
-impl Play<'_> {
-    async fn start(&self) -> anyhow::Result<Vec<Measure>> {
+impl Repetition<'_> {
+    pub(super) async fn start(&self) -> anyhow::Result<Vec<Measure>> {
         if !self.settings.subject.is_started_anew() {
             // A process that already runs has no start to measure.
             return Ok(Vec::new());
@@ -160,7 +33,7 @@ impl Play<'_> {
         ])
     }
 
-    async fn cold(&self) -> anyhow::Result<Vec<Measure>> {
+    pub(super) async fn cold(&self) -> anyhow::Result<Vec<Measure>> {
         let mut measures = Vec::new();
         for (secrets, most) in [(10, 32.0), (50, 70.0)] {
             let provider = self.start_settled().await?;
@@ -180,7 +53,7 @@ impl Play<'_> {
         Ok(measures)
     }
 
-    async fn warm(&self) -> anyhow::Result<Vec<Measure>> {
+    pub(super) async fn warm(&self) -> anyhow::Result<Vec<Measure>> {
         let provider = self.settings.subject.start(self.stage, &[]).await?;
         let fleet = self.stage.fleet(Plan::of_secrets(10));
         mount(&provider.driver, &fleet.requests[0]).await?;
@@ -193,19 +66,19 @@ impl Play<'_> {
         Ok(measures)
     }
 
-    async fn storm_one(&self) -> anyhow::Result<Vec<Measure>> {
+    pub(super) async fn storm_one(&self) -> anyhow::Result<Vec<Measure>> {
         let taken = self.storm(Plan::full_node(1)).await?;
         let expected = calls(self.stage, &[(STS, 1), (READ, 5)], Bar::AtMost(1.0));
         Ok(storm_figures(&taken, Bar::AtMost(60.0), expected, connections(self.stage)))
     }
 
-    async fn storm_many(&self) -> anyhow::Result<Vec<Measure>> {
+    pub(super) async fn storm_many(&self) -> anyhow::Result<Vec<Measure>> {
         let taken = self.storm(Plan::full_node(110)).await?;
         let expected = calls(self.stage, &[(STS, 110), (READ, 550)], Bar::AtMost(110.0));
         Ok(storm_figures(&taken, Bar::AtMost(250.0), expected, connections(self.stage)))
     }
 
-    async fn storm_pod_identity(&self) -> anyhow::Result<Vec<Measure>> {
+    pub(super) async fn storm_pod_identity(&self) -> anyhow::Result<Vec<Measure>> {
         let taken = self.storm(Plan { pod_identity: true, ..Plan::full_node(1) }).await?;
         let expected = calls(self.stage, &[(AGENT, 1), (READ, 5)], Bar::Exactly(0.0));
         Ok(storm_figures(&taken, Bar::AtMost(60.0), expected, connections(self.stage)))
@@ -217,14 +90,7 @@ impl Play<'_> {
         measured(self.stage, &provider, all_at_once(&provider.driver, &fleet.requests)).await
     }
 
-    async fn start_settled(&self) -> anyhow::Result<Provider> {
-        let provider = self.settings.subject.start(self.stage, &[]).await?;
-        provider.name().await?;
-        tokio::time::sleep(SETTLE).await;
-        Ok(provider)
-    }
-
-    async fn republish_loop(&self) -> anyhow::Result<Vec<Measure>> {
+    pub(super) async fn republish_loop(&self) -> anyhow::Result<Vec<Measure>> {
         let provider = self.settings.subject.start(self.stage, &[]).await?;
         let fleet = self.stage.fleet(Plan::full_node(110));
         all_at_once(&provider.driver, &fleet.requests).await?;
@@ -240,7 +106,7 @@ impl Play<'_> {
         Ok(measures)
     }
 
-    async fn idle(&self) -> anyhow::Result<Vec<Measure>> {
+    pub(super) async fn idle(&self) -> anyhow::Result<Vec<Measure>> {
         let provider = self.settings.subject.start(self.stage, &[]).await?;
         let before = provider.usage()?;
         tokio::time::sleep(self.settings.idle_time).await;
@@ -278,19 +144,4 @@ fn storm_figures(taken: &Taken, done: Bar, calls: Vec<Measure>, connections: Vec
     measures.extend(taken.cpu.map(|cpu| Measure::time("CPU", cpu)));
     measures.extend(taken.memory(Some(Bar::AtMost(25.0))));
     measures
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_scenario_is_found_by_its_name() {
-        for scenario in Scenario::ALL {
-            assert_eq!(Scenario::named(scenario.name()), Some(scenario));
-            assert_ne!(scenario.about(), "", "{}", scenario.name());
-            assert_ne!(scenario.repetitions(), 0, "{}", scenario.name());
-        }
-        assert_eq!(Scenario::named("nonsense"), None);
-    }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use latchkey_emulator::{Fault, FaultKind};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Play, READ, STS};
+use super::repetition::{CREDENTIAL_AGE_INTERVALS, READ, Repetition, STS};
 use crate::{
     bench::{
         figures::{Bar, Measure, Unit, as_f64, millis, percentile_of},
@@ -22,8 +22,6 @@ const ACCOUNTS: u32 = 11;
 /// kubelet republishes about every 80 s, two thirds of the default interval of two
 /// minutes.
 const REPUBLISH_PER_INTERVAL: f64 = 2.0 / 3.0;
-/// Credentials are used for fifteen minutes, 7.5 default intervals.
-const CREDENTIAL_AGE_INTERVALS: f64 = 7.5;
 /// An outage of twenty minutes.
 const OUTAGE_INTERVALS: u32 = 10;
 /// How many intervals to wait before anything is counted.
@@ -33,7 +31,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 /// A change that is not served after this many intervals is lost.
 const PATIENCE_INTERVALS: u32 = 30;
 
-impl Play<'_> {
+impl Repetition<'_> {
     pub(super) async fn rotation(&self) -> anyhow::Result<Vec<Measure>> {
         let provider = self.start_with_short_intervals().await?;
         let fleet = self.stage.fleet(Plan::full_node(ACCOUNTS));
@@ -127,15 +125,6 @@ impl Play<'_> {
                 .bar(Bar::AtMost(millis(self.settings.interval + 10 * self.settings.latency))),
         ]);
         Ok(measures)
-    }
-
-    async fn start_with_short_intervals(&self) -> anyhow::Result<Provider> {
-        let interval = self.settings.interval;
-        let flags = [
-            format!("--rotation-poll-interval={}ms", interval.as_millis()),
-            format!("--max-credential-age={}ms", interval.mul_f64(CREDENTIAL_AGE_INTERVALS).as_millis()),
-        ];
-        self.settings.subject.start(self.stage, &flags).await
     }
 
     /// Republishes every pod in turn, as kubelet does, for some intervals.
