@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use super::{Table, Who};
 
 /// Whose texts are no messages of the provider.
-const OTHERS: [&str; 2] = ["demo", "cli/lab"];
+const OTHERS: [&str; 2] = ["demo.rs", "cli/lab"];
 /// Fewer words are a name or a key.
 const MIN_WORDS: usize = 3;
 
