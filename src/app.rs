@@ -181,7 +181,7 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         None => Delivery::DriverWrites(Answers::new(shaper)),
         Some(writer) => {
             let means = Means { writer, shaper, max_kept: memory.volumes };
-            Delivery::ProviderWrites(Volumes::new(means))
+            Delivery::ProviderWrites(Box::new(Volumes::new(means)))
         }
     });
     let report = Arc::new(Report::default());

@@ -29,7 +29,7 @@ pub enum Delivery {
     DriverWrites(Answers),
     /// Latchkey does, at every mount and as soon as the poller sees a change; the
     /// answer carries the versions only.
-    ProviderWrites(Volumes),
+    ProviderWrites(Box<Volumes>),
 }
 
 /// What was delivered.

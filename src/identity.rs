@@ -291,6 +291,11 @@ impl IdentityError {
         matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::StaleCredentials)
     }
 
+    /// Whether STS or the agent did not respond in time.
+    fn is_time_out(&self) -> bool {
+        matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::TimedOut)
+    }
+
     /// Whether STS or the agent is throttling.
     pub fn is_throttled(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::Throttled)

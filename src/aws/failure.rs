@@ -28,6 +28,8 @@ pub enum FailureKind {
     /// AWS, or the network path to it, does not work: a 5xx status, a timeout, a
     /// connection error, or a response that is not from AWS.
     Outage,
+    /// No response in time: an outage that trying again at once would meet, too.
+    TimedOut,
     /// AWS throttles, even after retries. More calls would make it worse.
     Throttled,
     /// The credentials are expired or unknown. New ones may work.
@@ -70,7 +72,7 @@ pub struct AwsFailure {
 impl FailureKind {
     pub fn reason(self) -> Reason {
         match self {
-            Self::Outage => Reason::Outage,
+            Self::Outage | Self::TimedOut => Reason::Outage,
             Self::Throttled => Reason::Throttled,
             Self::StaleCredentials => Reason::CredentialsRefused,
             Self::TokenRefused | Self::TokenUnverified => Reason::TokenRefused,
@@ -85,7 +87,7 @@ impl FailureKind {
     /// Whether AWS gave no real answer, so that the failover Region or the last known
     /// good value may be used instead.
     pub fn is_outage(self) -> bool {
-        matches!(self, Self::Outage | Self::Throttled | Self::TokenUnverified)
+        matches!(self, Self::Outage | Self::TimedOut | Self::Throttled | Self::TokenUnverified)
     }
 }
 
@@ -124,7 +126,7 @@ impl AwsFailure {
             }
             SdkError::TimeoutError(_) => {
                 advice = Some(Advice::Known(CHECK_NETWORK));
-                (FailureKind::Outage, None, "no response in time".to_owned())
+                (FailureKind::TimedOut, None, "no response in time".to_owned())
             }
             SdkError::DispatchFailure(failure) => {
                 let message = unreached(failure);
@@ -162,7 +164,7 @@ impl AwsFailure {
         let message = format!("no response within {} s", after.as_secs());
         Self {
             advice: Some(Box::new(Advice::Known(CHECK_NETWORK))),
-            ..Self::outage(operation, region, message)
+            ..Self::own(FailureKind::TimedOut, operation, region, message)
         }
     }
 

@@ -130,6 +130,7 @@ impl Caller<'_> {
 fn blames_one(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Outage
+        | FailureKind::TimedOut
         | FailureKind::Throttled
         | FailureKind::StaleCredentials
         | FailureKind::TokenRefused

@@ -68,7 +68,7 @@ fn of_pod_identity(principal: &Principal, kind: FailureKind, denial: Option<&Den
         FailureKind::TokenRefused => {
             ". EKS rejected the pod's token: kubelet will send a new one when it retries. If this persists, the agent on this node belongs to another cluster, or this is not an EKS cluster".to_owned()
         }
-        FailureKind::Outage => ". Check that the eks-pod-identity-agent is running on this node, and check its log for errors reaching EKS".to_owned(),
+        FailureKind::Outage | FailureKind::TimedOut => ". Check that the eks-pod-identity-agent is running on this node, and check its log for errors reaching EKS".to_owned(),
         _ => String::new(),
     }
 }

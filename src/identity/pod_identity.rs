@@ -208,8 +208,12 @@ impl Endpoint {
         let answer = match self.operation.invoke(token.clone()).await {
             Ok(answer) => answer,
             Err(error) => {
+                let mut kind = FailureKind::Outage;
                 let message = match &error {
-                    SdkError::TimeoutError(_) => "did not respond in time".to_owned(),
+                    SdkError::TimeoutError(_) => {
+                        kind = FailureKind::TimedOut;
+                        "did not respond in time".to_owned()
+                    }
                     SdkError::DispatchFailure(failure) => {
                         format!("did not respond: {}", unreached(failure))
                     }
@@ -225,7 +229,7 @@ impl Endpoint {
                     // Do not print the cause: it may contain the whole request, with its token.
                     _ => "was not called: the request could not be built".to_owned(),
                 };
-                return Err(refused(FailureKind::Outage, None, said(&message)));
+                return Err(refused(kind, None, said(&message)));
             }
         };
         if answer.status != 200 {

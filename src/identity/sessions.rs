@@ -126,12 +126,13 @@ impl Identity {
                 _ => self.aws.admit(effort, &regions.primary, namespace).await,
             }
         };
-        // Callers with the same destination and effort share a failure that no
-        // token caused. Any other failure concerns one token only.
+        // Callers with the same destination and effort share a failure that no token
+        // caused. Any other failure concerns one token only. A poll tries once and a
+        // mount more often, but both wait equally long for a response.
         let shared = |failed: &Failed| {
             let alike = failed.regions == *regions
                 && failed.address_type == proof.address_type
-                && (failed.urgency == urgency || urgency == Urgency::Poll);
+                && (failed.urgency == urgency || urgency == Urgency::Poll || failed.error.is_time_out());
             alike && (failed.token == digest || failed.error.is_no_tokens_fault())
         };
         let fetch = async |permit: Permit| {
