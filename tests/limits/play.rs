@@ -204,7 +204,7 @@ impl Verdict {
         let (mut broken, mut slow) = (Vec::new(), Vec::new());
         let mut bound = |what: &str, is: Duration, most: Duration| {
             if is > most {
-                slow.push(format!("{what}: {is:.1?}, more than {most:?}"));
+                slow.push(format!("{what}: {is:.1?}; the maximum is {most:?}"));
             }
         };
         bound(
@@ -226,7 +226,11 @@ impl Verdict {
             ));
         }
         if self.logged > LOG_BYTES_BOUND * (self.tally.attempts() + self.seen.republishes.len() as u64) {
-            broken.push(format!("{} bytes of log for {} attempts", self.logged, self.tally.attempts()));
+            let (attempts, republishes) = (self.tally.attempts(), self.seen.republishes.len());
+            broken.push(format!(
+                "{} bytes of log for {attempts} attempts and {republishes} republishes; the maximum is {LOG_BYTES_BOUND} for each",
+                self.logged
+            ));
         }
         broken.extend(self.tally.not_final.iter().map(|told| format!("not final for kubelet: {told}")));
         broken.extend(self.tally.unfit.iter().map(|told| format!("unfit for an event: {told}")));
