@@ -122,7 +122,7 @@ fn assert_holds(mount: &Path, files: &[MountFile]) {
     let mut names = vec![timestamp.to_owned(), "..data".to_owned()];
     for file in files {
         let name = file.path.components().next().unwrap();
-        assert_eq!(fs::read_link(mount.join(name)).unwrap(), Path::new("..data").join(name));
+        assert_eq!(fs::read_link(mount.join(name)).unwrap(), Path::new("..data").join(name), "{name}");
         names.push(name.to_owned());
     }
     names.sort();
@@ -225,8 +225,13 @@ fn an_unchanged_set_writes_nothing() {
         let timestamp = fs::read_link(pod.target.join("..data")).unwrap();
         let root = fs::metadata(&pod.target).unwrap();
         let file = fs::metadata(pod.target.join("a")).unwrap();
-        let time = |stat: &fs::Metadata| (stat.mtime_nsec(), stat.ctime_nsec());
-        (timestamp, time(&root), file.ino(), time(&file))
+        let times = |stat: &fs::Metadata| format!("{} {}", stat.mtime_nsec(), stat.ctime_nsec());
+        [
+            ("..data", timestamp.display().to_string()),
+            ("the mount's times", times(&root)),
+            ("the file's inode", file.ino().to_string()),
+            ("the file's times", times(&file)),
+        ]
     };
     let before = state();
     assert_eq!(pod.write(&files), Written::Unchanged);

@@ -170,7 +170,7 @@ async fn a_class_without_a_refresh_interval_restores_the_default_interval() {
     world.secret("shop/db", "two");
     pass(INTERVAL + GRACE).await;
     for request in [slow, Request::new(SECRET)] {
-        assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two");
+        assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two", "{:?}", request.parameters);
     }
 }
 

@@ -41,7 +41,7 @@ async fn everything_is_read_as_the_assumed_role() {
         let world = world().await;
         assert_eq!(world.mount(&chained(request)).await.text("shop_db"), "partner's");
         let assumed = &calls_of(&world, ASSUME)[0];
-        assert_eq!(assumed.role.as_deref(), Some(base));
+        assert_eq!(assumed.role.as_deref(), Some(base), "the role that assumes the other");
         assert_eq!(assumed.targets, [READER]);
         let reads = calls_of(&world, "GetSecretValue");
         assert_eq!(reads.iter().map(|call| call.role.as_deref()).collect::<Vec<_>>(), [Some(READER)]);
@@ -71,14 +71,14 @@ async fn classes_with_and_without_a_chain_never_share_a_value() {
     for request in [Request::new(SECRET), Request::pod_identity(SECRET)] {
         let world = world().await;
         for _ in 0..3 {
-            assert_eq!(world.mount(&request).await.text("shop_db"), "own");
+            assert_eq!(world.mount(&request).await.text("shop_db"), "own", "{:?}", request.pod);
             assert_eq!(world.mount(&chained(request.clone())).await.text("shop_db"), "partner's");
         }
         assert_eq!(world.calls("GetSecretValue"), 2, "each is read once and kept for itself");
         // Both use one session of the service account.
         let own = world.calls("AssumeRoleWithWebIdentity") + world.calls("PodIdentityCredentials");
         assert_eq!(own, 1, "sessions of the service account");
-        assert_eq!(world.calls(ASSUME), 1);
+        assert_eq!(world.calls(ASSUME), 1, "{:?}", request.pod);
     }
 }
 

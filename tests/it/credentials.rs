@@ -104,7 +104,7 @@ async fn expired_credentials_are_renewed_once_and_the_mount_succeeds() {
         world.mount(&request).await;
         let renewals = world.calls(STS_CALL) + world.calls(AGENT_CALL);
         assert_eq!(renewals, 2, "{:?}", world.emulator.call_counts());
-        assert_eq!(world.calls("GetSecretValue"), 3);
+        assert_eq!(world.calls("GetSecretValue"), 3, "{:?}", request.pod);
     }
 }
 

@@ -156,7 +156,7 @@ async fn hanging_identities_of_one_namespace_delay_no_other() {
             world.secret("shop/db", &value);
             pass(INTERVAL + GRACE).await;
             for victim in &victims {
-                assert_eq!(world.mount_at_once(victim).await.text("shop_db"), value);
+                assert_eq!(world.mount_at_once(victim).await.text("shop_db"), value, "{:?}", victim.pod);
             }
         }
     })

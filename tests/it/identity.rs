@@ -238,7 +238,7 @@ async fn roles_of_other_partitions_are_assumed_in_their_regions() {
         let arn = world.emulator.secret_arn(region, "shop/db").unwrap();
         assert!(arn.starts_with(&format!("arn:{partition}:secretsmanager:{region}:")), "{arn}");
         let by_arn = Request::new(&format!("- {{objectName: '{arn}', objectAlias: a}}"));
-        assert_eq!(world.mount(&by_arn.parameter("region", region)).await.text("a"), region);
+        assert_eq!(world.mount(&by_arn.parameter("region", region)).await.text("a"), region, "by ARN");
     }
 }
 

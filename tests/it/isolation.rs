@@ -70,7 +70,7 @@ async fn no_identity_gets_anothers_value_while_calls_fail_and_are_retried() {
     let mut mounted = 0;
     for (number, answer) in answers.into_iter().enumerate() {
         if let Ok(answer) = answer {
-            assert_eq!(answer.text("shop_db"), format!("value of {}", number % 20));
+            assert_eq!(answer.text("shop_db"), format!("value of {}", number % 20), "mount {number}");
             mounted += 1;
         }
     }

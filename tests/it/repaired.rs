@@ -45,7 +45,7 @@ async fn an_added_annotation_works_at_once() {
             Some(choice) => (request().parameter("usePodIdentity", choice), Code::Unauthenticated),
         };
         repaired(&world, &request, code, |world| world.kubernetes.annotate("shop", "new", WEB)).await;
-        assert_eq!(world.calls("AssumeRoleWithWebIdentity"), 1);
+        assert_eq!(world.calls("AssumeRoleWithWebIdentity"), 1, "usePodIdentity: {pod_identity:?}");
     }
     // With only the token for IRSA.
     let world = world().await;

@@ -178,7 +178,7 @@ async fn a_role_is_remembered_while_kubernetes_is_down_and_never_becomes_pod_ide
             seconds(200).await;
             world.mount(&request).await;
         }
-        assert_eq!(world.mount(&request).await.text("shop_db"), "two");
+        assert_eq!(world.mount(&request).await.text("shop_db"), "two", "{behaviour:?}");
         // Beyond the time for which a role is remembered: an error, and no other identity.
         pass(HOUR).await;
         let status = world.refusal(&request).await;

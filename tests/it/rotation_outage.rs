@@ -262,7 +262,7 @@ async fn a_failover_region_that_lacks_or_denies_a_secret_drops_nothing_of_the_pr
         world.emulator.inject(Fault::new(FaultKind::InternalError).region(REGION));
         for _ in 0..20 {
             seconds(80).await;
-            assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one");
+            assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one", "denied: {denied}");
         }
     }
 }

@@ -53,11 +53,11 @@ async fn a_revoked_permission_stops_deliveries_after_one_interval() {
         let (status, after) = until_refused(&world, &request, INTERVAL).await;
         assert!(after <= INTERVAL + GRACE, "{after:?}");
         assert_says(&status, Code::PermissionDenied, &["denies secretsmanager:GetSecretValue on", "shop/db"]);
-        assert_eq!(world.mount(&other).await.text("shop_other"), "another");
+        assert_eq!(world.mount(&other).await.text("shop_other"), "another", "{:?}", request.pod);
         // It stays refused until the permission is granted again.
         assert_code(&world.refusal(&request).await, Code::PermissionDenied);
         world.emulator.allow(role, ACTION, "shop/db");
-        assert_eq!(world.mount(&request).await.text("shop_db"), "one");
+        assert_eq!(world.mount(&request).await.text("shop_db"), "one", "{:?}", request.pod);
     }
 }
 

@@ -75,7 +75,7 @@ async fn a_change_is_written_into_every_pod_without_the_driver() {
         for (_, folder) in &pods {
             assert_eq!(text(folder, "shop_db"), value, "{}", folder.display());
         }
-        assert_eq!(world.calls_by_target("GetSecretValue")["shop/db"], 1);
+        assert_eq!(world.calls_by_target("GetSecretValue")["shop/db"], 1, "after {value}");
     }
     assert_eq!(fs::read_link(elsewhere.join("..data")).unwrap(), before, "it mounts something else");
 }

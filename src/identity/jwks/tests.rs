@@ -72,7 +72,7 @@ fn an_rsa_signature_counts_only_for_its_keys_algorithm() {
             assert_eq!(check(&json!([jwk]), &rsa_signed(&key, alg, padding)), expected, "{alg} {named}");
         }
         jwk["alg"] = json!("HS256");
-        assert_eq!(check(&json!([jwk]), &rsa_signed(&key, alg, padding)), Signature::UnusableKey);
+        assert_eq!(check(&json!([jwk]), &rsa_signed(&key, alg, padding)), Signature::UnusableKey, "{jwk}");
     }
     // Leading zeros are not part of a number.
     let mut jwk = rsa_key(&key);

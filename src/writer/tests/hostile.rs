@@ -110,7 +110,7 @@ fn a_link_anywhere_in_the_target_path_is_refused() {
         let files = [file("a", 0o644, "1")];
         let write = pod.writer().write(&pod.target, UID, &files, KeepMtime::No);
         assert!(matches!(write, Err(WriteError::Io { .. })), "{write:?}");
-        assert_eq!(shown(&pod.target), Shown::new());
+        assert_eq!(shown(&pod.target), Shown::new(), "{}", there.display());
     }
 }
 

@@ -56,9 +56,9 @@ fn root_without_capabilities_can_write_replace_and_take_over() {
     for text in ["one", "two"] {
         let files = [file("a", 0o400, text), file("b/c", 0o644, text)];
         let write = || writer(&kubelet).write(&target, UID, &files, KeepMtime::Yes).unwrap();
-        assert_eq!(write(), Written::Changed);
+        assert_eq!(write(), Written::Changed, "{text}");
         assert_holds(&target, &files);
-        assert_eq!(write(), Written::Unchanged);
+        assert_eq!(write(), Written::Unchanged, "{text} again");
     }
 }
 

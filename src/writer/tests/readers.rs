@@ -151,7 +151,7 @@ fn readers_of_plain_files_see_no_gap_during_the_takeover() {
                 writer.write(&pod.target, UID, &files, KeepMtime::No).unwrap();
             },
         );
-        assert!(looks > 0);
+        assert!(looks > 0, "nothing was read meanwhile");
         assert_holds(&pod.target, &files);
     }
 }
