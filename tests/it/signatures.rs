@@ -16,6 +16,9 @@ use crate::harness::{
 
 const STS_CALL: &str = "AssumeRoleWithWebIdentity";
 const HOUR: Duration = Duration::from_secs(3600);
+/// Why a token is refused.
+const OTHER_ALGORITHM: &str = "its signature algorithm is not one that clusters use";
+const OTHER_SIGNER: &str = "it was not signed by the cluster's key that it names";
 /// More than the pause between two reads of the keys.
 const PAUSE: Duration = Duration::from_secs(15);
 
@@ -82,46 +85,22 @@ async fn a_token_not_signed_by_the_cluster_gets_no_cached_value_and_makes_no_cal
         let none = encoded(&json!({ "alg": "none", "kid": kid }));
         for (token, says) in [
             // Nobody signed it.
-            (format!("{none}.{payload}."), "its signature algorithm is not one that clusters use"),
-            (format!("{none}.{payload}.{signature}"), "its signature algorithm is not one that clusters use"),
-            (
-                with_header(&good, &json!({ "alg": "None", "kid": kid })),
-                "its signature algorithm is not one that clusters use",
-            ),
-            (
-                with_header(&good, &json!({ "alg": "", "kid": kid })),
-                "its signature algorithm is not one that clusters use",
-            ),
+            (format!("{none}.{payload}."), OTHER_ALGORITHM),
+            (format!("{none}.{payload}.{signature}"), OTHER_ALGORITHM),
+            (with_header(&good, &json!({ "alg": "None", "kid": kid })), OTHER_ALGORITHM),
+            (with_header(&good, &json!({ "alg": "", "kid": kid })), OTHER_ALGORITHM),
             (with_header(&good, &json!({ "kid": kid })), "its header is not"),
-            (format!("{header}.{payload}."), "it was not signed by the cluster's key that it names"),
+            (format!("{header}.{payload}."), OTHER_SIGNER),
             // Another issuer signed it, with the cluster's key id or with its own.
-            (
-                with_header(&forged, &json!({ "alg": "ES256", "kid": kid })),
-                "it was not signed by the cluster's key that it names",
-            ),
+            (with_header(&forged, &json!({ "alg": "ES256", "kid": kid })), OTHER_SIGNER),
             (forged, "not among the cluster's keys"),
             // Parts of two tokens.
-            (
-                format!("{header}.{claims}.{signature}"),
-                "it was not signed by the cluster's key that it names",
-            ),
-            (
-                format!("{header}.{payload}.{}", BASE64URL_NOPAD.encode(&bent)),
-                "it was not signed by the cluster's key that it names",
-            ),
+            (format!("{header}.{claims}.{signature}"), OTHER_SIGNER),
+            (format!("{header}.{payload}.{}", BASE64URL_NOPAD.encode(&bent)), OTHER_SIGNER),
             // Another algorithm than the key's.
-            (
-                with_header(&good, &json!({ "alg": "ES384", "kid": kid })),
-                "it was not signed by the cluster's key that it names",
-            ),
-            (
-                with_header(&good, &json!({ "alg": "RS256", "kid": kid })),
-                "it was not signed by the cluster's key that it names",
-            ),
-            (
-                with_header(&good, &json!({ "alg": "EdDSA", "kid": kid })),
-                "its signature algorithm is not one that clusters use",
-            ),
+            (with_header(&good, &json!({ "alg": "ES384", "kid": kid })), OTHER_SIGNER),
+            (with_header(&good, &json!({ "alg": "RS256", "kid": kid })), OTHER_SIGNER),
+            (with_header(&good, &json!({ "alg": "EdDSA", "kid": kid })), OTHER_ALGORITHM),
             // Without the key's name, or with rules of its own.
             (with_header(&good, &json!({ "alg": "ES256" })), "kid"),
             (with_header(&good, &json!({ "alg": "ES256", "kid": kid, "crit": ["exp"] })), "crit"),
@@ -132,7 +111,7 @@ async fn a_token_not_signed_by_the_cluster_gets_no_cached_value_and_makes_no_cal
                     &good,
                     &json!({ "alg": "ES256", "kid": kid, "jwk": { "kty": "oct", "k": "AA" } }),
                 ),
-                "it was not signed by the cluster's key that it names",
+                OTHER_SIGNER,
             ),
             // More or fewer parts.
             (format!("{good}.{signature}"), "not a JWT"),
@@ -155,7 +134,7 @@ async fn a_public_key_does_not_verify_a_symmetric_signature() {
     for algorithm in ["HS256", "HS384", "HS512"] {
         // The algorithm is refused, whatever the keyed hash is.
         let token = with_header(&good, &json!({ "alg": algorithm, "kid": kid }));
-        refused(&world, &request, STS, &token, "its signature algorithm is not one that clusters use").await;
+        refused(&world, &request, STS, &token, OTHER_ALGORITHM).await;
     }
 }
 
