@@ -1,11 +1,11 @@
-//! Whoever takes what there is: the bounds hold, nobody starves, nothing is left.
+//! Callers that take as much as they can: the limits hold, nobody starves, nothing leaks.
 
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
 
-/// All that the namespace gets at once.
+/// All permits that the namespace gets at once.
 fn greedy(permits: &Permits, urgency: Urgency, namespace: &str, targets: &[&str]) -> Vec<Permit> {
     let mut held = Vec::new();
     let mut refused = 0;
@@ -80,7 +80,7 @@ fn the_namespace_that_holds_fewest_places_is_next() {
         order.push(permit.place.ticket.namespace.to_string());
         current = Some(permit);
     }
-    // The busy one was served before the others came.
+    // The busy namespace was served before the others came.
     assert_eq!(order, ["busy", "one", "two", "busy"]);
 }
 
@@ -116,7 +116,7 @@ fn a_waiter_that_gives_up_before_or_after_it_is_served_leaves_nothing() {
         assert_eq!(board.mounts.namespaces.len(), 1);
         assert_eq!(board.polls.namespaces.len(), 0);
     }
-    // Served, but gone before it noticed.
+    // Served, and dropped before it noticed.
     let late = permits.ask(Urgency::Mount, "c", "r");
     drop(held);
     assert_eq!(lock(&permits.board).mounts.held, 1);
@@ -152,8 +152,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever comes and goes: the bound holds, and what is left is served
-    /// as soon as the others are done, each once.
+    /// Whatever callers do, the limit holds, and those that remain are served
+    /// once each, as soon as the others are done.
     #[test]
     fn the_limit_holds_and_nobody_starves(max in 1..=64usize, steps in steps()) {
         let permits = Permits::new(max);
@@ -181,7 +181,7 @@ proptest! {
             let board = lock(&permits.board);
             prop_assert_eq!(board.mounts.held + board.polls.held, held);
         }
-        // Those who hold end one by one; in the end everybody was served.
+        // The holders end one by one, and everybody is served.
         while !callers.is_empty() {
             for (_, served, holds) in &mut callers {
                 *holds |= served.try_recv().is_ok();

@@ -263,7 +263,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes ones until the namespace gets no more.
+    /// Takes shares of 1 until the namespace gets no more.
     fn fill(shares: &Arc<Shares>, namespace: &str) -> Vec<Share> {
         std::iter::from_fn(|| shares.try_take(namespace, 1).ok()).collect()
     }
@@ -371,8 +371,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes first and however much they take: a namespace that comes
-        /// later gets something, and the whole is never exceeded.
+        /// Whatever earlier namespaces take, a namespace that comes
+        /// later gets something, and the total is never exceeded.
         #[test]
         fn a_newcomer_always_finds_room(takes in prop::collection::vec((0..6u8, 1..200usize), 1..200)) {
             let shares = Shares::new(1000);

@@ -375,7 +375,7 @@ mod tests {
                 }
             ),
         );
-        // And once admitted, it takes what the other has fetched.
+        // Once admitted, it gets the value that the other has fetched.
         assert_eq!(early, Ok(2));
         assert_eq!(late, Ok(2));
     }

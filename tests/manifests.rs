@@ -1,7 +1,7 @@
-//! Every rendered manifest, read as strictly as Kubernetes reads it: a field that is misspelt, or stands in the
+//! Reads every rendered manifest as strictly as Kubernetes does: a field that is misspelled, stands in the
 //! wrong place, or has the wrong type, fails here instead of in a cluster.
 //!
-//! Read are `deploy/*.yaml` and, when `LATCHKEY_RENDERED_DIR` is set, the `*.yaml` files in that folder
+//! The manifests are `deploy/*.yaml` and, if `LATCHKEY_RENDERED_DIR` is set, the `*.yaml` files in that folder
 //! (`tests/chart` renders the chart there, once for each set of values).
 
 #![cfg(test)]
@@ -128,7 +128,7 @@ fn objects(path: &Path) -> Vec<Value> {
     documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
-/// What is left of an object when it has gone through the type that its kind has in Kubernetes.
+/// The object after a round trip through its Kubernetes type.
 fn as_kubernetes_reads(object: &Value) -> Result<Value, String> {
     fn through<T: DeserializeOwned + Serialize>(object: &Value) -> Result<Value, String> {
         let read: T = serde_json::from_value(object.clone()).map_err(|cause| cause.to_string())?;
@@ -144,7 +144,7 @@ fn as_kubernetes_reads(object: &Value) -> Result<Value, String> {
     }
 }
 
-/// Reports every field of `written` that `read` lacks or has otherwise.
+/// Reports every field of `written` that is missing or different in `read`.
 fn lost(field: &str, written: &Value, read: &Value, report: &mut dyn FnMut(String)) {
     match (written, read) {
         (Value::Object(written), Value::Object(read)) => {

@@ -111,7 +111,7 @@ mod tests {
                     let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
                     count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-                    // Either side may leave first.
+                    // Either side may close first.
                     let _ = copy_bidirectional(&mut client, &mut server).await;
                 });
             }

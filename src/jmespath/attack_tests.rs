@@ -7,7 +7,7 @@ use super::{Document, Expression, Fuel, OutOfFuel, SearchError, parser::MAX_NEST
 /// The largest value that Secrets Manager holds, in bytes.
 const SECRET: usize = 65_536;
 
-/// Values that are as bad as 64 KiB can be.
+/// The worst values of 64 KiB.
 fn documents() -> Vec<(&'static str, String)> {
     let fill = |unit: &str| unit.repeat((SECRET - 2) / unit.len());
     let list = |unit: &str| format!("[{}]", fill(unit).trim_end_matches(','));
@@ -26,7 +26,7 @@ fn documents() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Expressions of 1 KiB that multiply what they get.
+/// Expressions of 1 KiB that multiply their input.
 fn attacks() -> Vec<String> {
     let repeated = |unit: &str, most: usize| unit.repeat(most / unit.len());
     let list = |inner: &str| format!("[{}]", repeated(inner, 1000).trim_end_matches(','));
@@ -86,7 +86,7 @@ fn attacks() -> Vec<String> {
         "[?contains(@, to_string(@))]".to_owned(),
         format!("{{{}a:@}}", repeated("a:@,", 900)),
     ];
-    // An expression's own reference to all of the value, by nesting.
+    // References to the whole value, nested.
     for inner in ["@", "[@]", "to_string(@)"] {
         for (open, close) in [
             ("[", "]"),
@@ -173,7 +173,7 @@ fn an_evaluation_can_be_stopped_from_outside() {
 
 #[test]
 fn the_deepest_expressions_fit_the_stack() {
-    // Less than the 2 MiB of every thread of the program.
+    // Less than the 2 MiB of the program's threads.
     let thread = std::thread::Builder::new().stack_size(3 << 19).spawn(|| {
         every(|_, _, _| {});
         for unit in

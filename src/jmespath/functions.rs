@@ -104,7 +104,7 @@ mod tests {
     fn every_function_has_its_own_signature() {
         for signature in &SIGNATURES {
             assert_eq!(signature.function.signature().name, signature.name);
-            assert_eq!(Function::named(signature.name), Some(signature.function));
+            assert_eq!(Function::named(signature.name), Some(signature.function), "{}", signature.name);
         }
     }
 }

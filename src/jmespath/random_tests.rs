@@ -24,7 +24,7 @@ fn json() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Expressions that are valid mostly, and deep.
+/// Mostly valid, deep expressions.
 fn expression() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         4 => "[abc]",

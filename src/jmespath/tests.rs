@@ -128,7 +128,7 @@ fn null_and_empty_filters_and_projections_find_nothing() {
     ] {
         assert_eq!(found(expression, SHOP), None, "{expression}");
     }
-    // What is there and empty is found.
+    // An empty value is found.
     for (expression, text) in
         [("none", "[]"), ("empty", "{}"), ("keys(empty)", "[]"), ("''", ""), ("`[]`", "[]")]
     {

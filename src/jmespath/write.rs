@@ -239,7 +239,7 @@ mod tests {
             (5e-324, "5e-324"),
             (f64::MAX, "1.7976931348623157e+308"),
         ] {
-            assert_eq!(written(&Value::Number(value)), text);
+            assert_eq!(written(&Value::Number(value)), text, "{value}");
         }
     }
 

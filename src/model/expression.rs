@@ -214,7 +214,7 @@ mod tests {
         ] {
             assert!(advice.contains(says), "{says:?} is not in {advice:?}");
         }
-        // Null, and what is not there at all.
+        // Null, and an absent value.
         for (expression, json) in
             [(path("a.b"), r#"{"a":{"b":null}}"#), (key("a"), r#"{"a":null}"#), (path("x"), "{}")]
         {

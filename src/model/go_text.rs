@@ -115,7 +115,7 @@ mod tests {
     fn a_shown_duration_reads_back_as_the_same() {
         for millis in [0, 250, 1000, 61_000, 120_000, 3_600_000, 5_430_001] {
             let duration = Duration::from_millis(millis);
-            assert_eq!(parse_duration(&show_duration(duration)), Some(duration));
+            assert_eq!(parse_duration(&show_duration(duration)), Some(duration), "{duration:?}");
         }
     }
 }

@@ -255,7 +255,7 @@ fn two_spellings_of_one_key_are_a_mistake_that_names_both() {
         let same: Vec<_> = mistakes.iter().filter(|it| it.contains("the same key")).collect();
         assert!(same.iter().any(|it| it.contains(says)), "{says:?} is not in {same:?} of {yaml}");
     }
-    // Of equal keys the last one counts, as in AWS's own provider.
+    // The last of two equal keys applies, as in AWS's own provider.
     let last = objects("- {objectName: a, objectName: b, objectType: secretsmanager}").unwrap();
     assert_eq!(last[0].reference.id, "b");
 }

@@ -157,7 +157,7 @@ mod tests {
         }
         assert_ne!(a, b);
         assert!(a.starts_with("latchkey-nnn"), "{a}");
-        // The longest name that is kept whole, and the first one that is cut.
+        // The longest name that is kept, and the shortest one that is cut.
         assert_eq!(role_session_name("n", &"s".repeat(53)), format!("latchkey-n.{}", "s".repeat(53)));
         let cut = role_session_name("n", &"s".repeat(54));
         assert!(cut.contains('='), "{cut}");
@@ -179,8 +179,8 @@ mod tests {
             prop_assert_eq!(one == other, names[0] == names[1]);
         }
 
-        /// No name of Kubernetes holds `=`: nobody can be called what another's
-        /// cut name is.
+        /// No Kubernetes name contains `=`, so no workload's name can equal another's
+        /// shortened name.
         #[test]
         fn only_a_shortened_name_contains_the_mark((namespace, account) in accounts()) {
             let whole = format!("latchkey-{namespace}.{account}");

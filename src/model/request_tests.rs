@@ -5,7 +5,7 @@ use crate::model::attributes::TOKENS_KEY;
 use crate::model::region_patterns::RegionPatterns;
 use crate::model::role_patterns::RolePatterns;
 
-/// A request whose attributes are the given ones on top of a pod's.
+/// Parses a request with a pod's attributes and these.
 fn parse_with(attributes: &[(&str, &str)], permission: &str, rules: &Rules) -> Result<Class, Invalid> {
     let mut all = serde_json::json!({
         "csi.storage.k8s.io/pod.name": "web-0",
@@ -106,7 +106,7 @@ fn tokens_in_the_secrets_win_over_the_attributes() {
     let in_secrets = serde_json::json!({ TOKENS_KEY: r#"{"a":{"token":"second"}}"# }).to_string();
     assert_eq!(tokens(r#"{"a":{"token":"first"}}"#, &in_secrets), Ok(Some("second".to_owned())));
     assert_eq!(tokens("", &in_secrets), Ok(Some("second".to_owned())));
-    // What a pod author wrote into volumeAttributes is not even read then.
+    // The tokens in volumeAttributes, which a pod's author can write, are not read then.
     assert_eq!(tokens("no JSON", &in_secrets), Ok(Some("second".to_owned())));
     let none = serde_json::json!({ TOKENS_KEY: "" }).to_string();
     for secrets in ["null", "", "{}", &none] {

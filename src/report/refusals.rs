@@ -181,7 +181,7 @@ mod tests {
         let mut told_at = Vec::new();
         for minute in 1..=40 {
             minutes(1).await;
-            // Another try has another request id.
+            // Another attempt has another request id.
             if let Some(again) = told(&refusals, &format!("denied (request id {minute}c-d)")) {
                 told_at.push((minute, again));
             }

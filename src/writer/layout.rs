@@ -240,7 +240,7 @@ mod tests {
             (1_795_253_400, "..2026_11_21_09_30_00.000000007"),
         ] {
             let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, 7);
-            assert_eq!(timestamp(time), name);
+            assert_eq!(timestamp(time), name, "{time:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the writer promises, each promise a test. Those that kill, mount or
+//! One test for each promise of the writer. Those that kill, mount or
 //! change the umask run this test binary once more (see [`again`]).
 
 mod hostile;
@@ -24,7 +24,7 @@ use crate::model::{file::FileMode, secret::SecretValue};
 const UID: &str = "0b9f6c1e-2d3a-4f5b-8c7d-9e0f1a2b3c4d";
 const VOLUME: &str = "pods/0b9f6c1e-2d3a-4f5b-8c7d-9e0f1a2b3c4d/volumes/kubernetes.io~csi/secrets";
 
-/// A kubelet folder with one volume, on a tmpfs where there is one.
+/// A kubelet folder with one volume, on a tmpfs if there is one.
 struct Pod {
     kubelet: TempDir,
     target: PathBuf,
@@ -122,7 +122,7 @@ fn assert_holds(mount: &Path, files: &[MountFile]) {
     let mut names = vec![timestamp.to_owned(), "..data".to_owned()];
     for file in files {
         let name = file.path.components().next().unwrap();
-        assert_eq!(fs::read_link(mount.join(name)).unwrap(), Path::new("..data").join(name));
+        assert_eq!(fs::read_link(mount.join(name)).unwrap(), Path::new("..data").join(name), "{name}");
         names.push(name.to_owned());
     }
     names.sort();
@@ -131,7 +131,7 @@ fn assert_holds(mount: &Path, files: &[MountFile]) {
 }
 
 /// Runs the calling test once more, alone, in a process of its own that a shell
-/// has prepared. `kubelet` is handed to it; see [`kubelet_of_child`].
+/// has prepared. It gets `kubelet`; see [`kubelet_of_child`].
 #[track_caller]
 fn again(test: &str, shell: &[&str], prepare: &str, kubelet: &Path) {
     let output = Command::new(shell[0])
@@ -187,7 +187,7 @@ fn modes_are_exact_whatever_the_umask() {
     let files = [file("a", 0o400, "a"), file("b/c", 0o777, "c")];
     Writer::new(&kubelet, FileSystem::Any).write(&target, UID, &files, KeepMtime::No).unwrap();
 
-    // The umask is what it is meant to be, and the files are not touched by it.
+    // The umask is in effect, and does not affect the files.
     fs::write(kubelet.join("probe"), "").unwrap();
     assert_eq!(fs::metadata(kubelet.join("probe")).unwrap().mode() & 0o777, 0o600);
     assert_holds(&target, &files);
@@ -225,8 +225,13 @@ fn an_unchanged_set_writes_nothing() {
         let timestamp = fs::read_link(pod.target.join("..data")).unwrap();
         let root = fs::metadata(&pod.target).unwrap();
         let file = fs::metadata(pod.target.join("a")).unwrap();
-        let time = |stat: &fs::Metadata| (stat.mtime_nsec(), stat.ctime_nsec());
-        (timestamp, time(&root), file.ino(), time(&file))
+        let times = |stat: &fs::Metadata| format!("{} {}", stat.mtime_nsec(), stat.ctime_nsec());
+        [
+            ("..data", timestamp.display().to_string()),
+            ("the mount's times", times(&root)),
+            ("the file's inode", file.ino().to_string()),
+            ("the file's times", times(&file)),
+        ]
     };
     let before = state();
     assert_eq!(pod.write(&files), Written::Unchanged);
@@ -264,7 +269,7 @@ fn an_impossible_set_is_refused_before_anything_changes() {
         assert!(matches!(both, WriteError::FileAndFolder { .. }), "{both}");
     }
     assert_eq!(pod.mtime(), before);
-    // Looks alike, but is no conflict.
+    // Similar paths that do not conflict.
     pod.write(&[file("a", 0o644, ""), file("a-b", 0o644, ""), file("ab/a", 0o644, "")]);
 }
 
@@ -276,7 +281,7 @@ fn a_write_that_fails_halfway_leaves_only_the_old_set() {
     let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
     pod.set_mtime(time);
 
-    // Longer than Linux takes a path to be, once the timestamp is before it.
+    // With the timestamp before it, longer than a path may be on Linux.
     let long = "x/".repeat(2047) + "x";
     let new = [file("a", 0o644, "3"), file("new", 0o644, "4"), file(&long, 0o644, "5")];
     let error = pod.writer().write(&pod.target, UID, &new, KeepMtime::Yes).unwrap_err();

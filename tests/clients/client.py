@@ -38,18 +38,28 @@ def check(fact, actual, expected=True):
         print(f"FAIL  {fact}\n      expected {expected!r}\n      but got  {actual!r}")
 
 
+def contains(fact, where, *parts):
+    """All parts are in a text, a list or the keys of an answer."""
+    missing = [part for part in parts if part not in where]
+    check(fact, f"{where}, without {missing}" if missing else "contained", "contained")
+
+
+def lacks(fact, where, part):
+    """The part is not in a text, a list or the keys of an answer."""
+    check(fact, f"{where}, with {part}" if part in where else "absent", "absent")
+
+
 def refused(fact, call, code, status=400, message=None):
     """The call fails with this code and status, a request id, and this in its message."""
     try:
         answer = call()
     except ClientError as error:
         meta = error.response["ResponseMetadata"]
-        actual = (error.response["Error"]["Code"], meta["HTTPStatusCode"])
-        check(f"{fact}: {code}", actual, (code, status))
+        check(f"{fact}: {code}", error.response["Error"]["Code"], code)
+        check(f"{fact}: HTTP {status}", meta["HTTPStatusCode"], status)
         check(f"{fact}: has a request id", len(meta.get("RequestId") or ""), 36)
         if message is not None:
-            text = error.response["Error"]["Message"]
-            check(f"{fact}: says why", message in text or text, True)
+            contains(f"{fact}: says why", error.response["Error"]["Message"], message)
         return
     check(f"{fact}: {code}", f"an answer with {sorted(answer)}", code)
 

@@ -1,12 +1,11 @@
-//! What a message advises never contradicts AWS's own words: each answer of AWS
+//! The advice in a message never contradicts AWS's own words. Each answer of AWS goes
 //! through the real server.
 
 use latchkey_emulator::{Emulator, Fault, FaultKind};
 use tonic::Code;
 
-use crate::harness::{ACCOUNT, REGION, Request, WEB, World, assert_lacks, assert_says};
+use crate::harness::{ACCOUNT, REGION, Request, SECRET, WEB, World, assert_lacks, assert_says};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const PARAMETER: &str = "- {objectName: /shop/x, objectType: ssmparameter}";
 const STS_CALL: &str = "AssumeRoleWithWebIdentity";
 const STS_SENT: &str = "sts:AssumeRoleWithWebIdentity";

@@ -30,7 +30,7 @@ async fn a_running_provider_is_measured() {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_latchkey"));
     bench
         .args(["bench", "start", "cold", "loop", "--repeat=1", "--latency=0s", "--kubernetes-latency=0s"])
-        // In a provider of this very process, one variable would speak for all.
+        // In this process, an environment variable would apply to every test.
         .args(["--plain", "--at-once=4", "--loop-time=100ms"])
         .arg("--socket")
         .arg(&socket)

@@ -1,8 +1,7 @@
-//! The cache stays within its bounds, whatever pods ask for, and what leaves it
-//! is gone.
+//! The cache stays within its limits whatever pods request, and a value that leaves it
+//! is freed.
 
 use std::{
-    fmt::Write,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -24,18 +23,12 @@ use latchkey_emulator::FaultKind;
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, Rooms, WEB, World, assert_says, pass, seconds};
+use crate::harness::{
+    GRACE, INTERVAL, REGION, Request, Rooms, SECRET, WEB, World, assert_says, many, pass, seconds,
+};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const READ: &str = "GetSecretValue";
 const IDLE: Duration = Duration::from_secs(600);
-
-fn objects(numbers: std::ops::Range<usize>) -> String {
-    numbers.fold(String::new(), |mut objects, number| {
-        writeln!(objects, "- {{objectName: many/{number}, objectType: secretsmanager}}").unwrap();
-        objects
-    })
-}
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_value_is_dropped_and_no_longer_polled() {
@@ -82,9 +75,8 @@ async fn mounts_succeed_while_the_byte_limit_evicts() {
     let rooms = Rooms::beside(&world, settings).await;
     for pod in 0..3 {
         for chunk in 0..4 {
-            let request =
-                Request::of_pod(Pod::numbered("pay", "worker", pod), &objects(chunk * 50..(chunk + 1) * 50));
-            let read = rooms.read(&world, &request.parameter("usePodIdentity", "true")).await.unwrap();
+            let request = Request::pod_identity(&many(chunk * 50..(chunk + 1) * 50)).numbered(pod);
+            let read = rooms.read(&world, &request).await.unwrap();
             for (number, object) in read.objects.into_iter().enumerate() {
                 let expected = format!("{:0>3000}", chunk * 50 + number);
                 let value = &object.result().as_ref().unwrap().value;
@@ -179,7 +171,7 @@ async fn entries_without_a_value_count_towards_the_limit() {
     let settings = ValueSettings { max_bytes, ..ValueSettings::default() };
     let rooms = Rooms::beside(&world, settings).await;
     for chunk in 0..5 {
-        let request = Request::new(&objects(chunk * 100..(chunk + 1) * 100));
+        let request = Request::new(&many(chunk * 100..(chunk + 1) * 100));
         let read = rooms.read(&world, &request).await.unwrap();
         let read: Vec<_> =
             read.objects.iter().filter_map(|object| Some(&object.result().as_ref().ok()?.version)).collect();
@@ -201,7 +193,7 @@ async fn a_value_larger_than_the_limit_is_mounted_and_not_kept() {
     }
 }
 
-/// Watches the value that the cache holds for the one object of a read.
+/// Watches the value that the cache holds for a read's only object.
 fn watched(read: Read) -> Weak<[ReadResult]> {
     let held = read.entries[0].held().expect("the cache holds it");
     Arc::downgrade(held.results())
@@ -236,7 +228,7 @@ async fn an_evicted_value_is_freed() {
     let rooms = Rooms::beside(&world, settings).await;
     let value = watched(rooms.read(&world, &Request::new(SECRET)).await.unwrap());
     assert!(value.upgrade().is_some(), "nothing holds the value before");
-    rooms.read(&world, &Request::new(&objects(0..1))).await.map(drop).unwrap();
+    rooms.read(&world, &Request::new(&many(0..1))).await.map(drop).unwrap();
     assert!(value.upgrade().is_none(), "something still holds the value");
 }
 
@@ -269,7 +261,7 @@ async fn a_value_evicted_during_its_read_is_mounted_and_not_kept() {
     let settings = ValueSettings { max_bytes, ..ValueSettings::default() };
     let rooms = Rooms::beside(&world, settings).await;
     let requests: Vec<Request> =
-        (0..20).map(|chunk| Request::new(&objects(chunk * 10..(chunk + 1) * 10))).collect();
+        (0..20).map(|chunk| Request::new(&many(chunk * 10..(chunk + 1) * 10))).collect();
     let reads = join_all(requests.iter().map(|request| rooms.read(&world, request))).await;
     let reads: Vec<Read> = reads.into_iter().map(Result::unwrap).collect();
     for object in reads.iter().flat_map(|read| &read.objects) {
@@ -319,10 +311,8 @@ async fn a_refresh_interval_out_of_bounds_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn five_hundred_objects_mount_and_one_more_is_a_mistake() {
     let world = World::start().await;
-    for number in 0..501 {
-        world.secret(&format!("many/{number}"), "x");
-    }
-    assert_eq!(world.mount(&Request::new(&objects(0..500))).await.paths().len(), 500);
-    let status = world.refusal(&Request::new(&objects(0..501))).await;
+    world.many(0..501);
+    assert_eq!(world.mount(&Request::new(&many(0..500))).await.paths().len(), 500);
+    let status = world.refusal(&Request::new(&many(0..501))).await;
     assert_says(&status, Code::InvalidArgument, &["501", "500"]);
 }

@@ -1,11 +1,10 @@
-//! What is fresh costs nothing, and what stays unchanged is read exactly once
-//! an interval for all pods together.
+//! A fresh value costs no call, and an unchanged one is read exactly once
+//! per interval for all pods together.
 
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
-use crate::harness::{GRACE, INTERVAL, Pod, Request, World, assert_code, pass, seconds};
+use crate::harness::{GRACE, INTERVAL, Request, SECRET, World, assert_code, pass, seconds};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const READ: &str = "GetSecretValue";
 
 async fn world() -> World {
@@ -14,12 +13,7 @@ async fn world() -> World {
     world
 }
 
-/// Pods of shop/web that mount the same.
-fn pods(count: u32, objects: &str) -> Vec<Request> {
-    (0..count).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), objects)).collect()
-}
-
-/// Mounts and lets two intervals go by, so that the first phase is over.
+/// Mounts and waits two intervals, so that the first phase is over.
 async fn settled(world: &World, requests: &[Request]) {
     for request in requests {
         world.mount(request).await;
@@ -53,16 +47,12 @@ async fn republishing_fresh_values_makes_no_call_to_aws_or_kubernetes() {
 #[tokio::test(start_paused = true)]
 async fn an_unchanged_secret_is_read_once_per_interval_for_all_pods_of_a_principal() {
     let world = world().await;
-    let objects: String = (0..5).fold(String::new(), |mut objects, number| {
-        world.secret(&format!("many/{number}"), "x");
-        writeln!(objects, "- {{objectName: many/{number}, objectType: secretsmanager}}").unwrap();
-        objects
-    });
-    let mut requests = pods(4, &objects);
+    let objects = world.many(0..5);
+    let mut requests = Request::many(4, &objects);
     requests.push(Request::pod_identity(&objects));
     settled(&world, &requests).await;
     world.republish(&requests, 25 * INTERVAL).await;
-    // Two principals, each once an interval.
+    // Two principals, each once per interval.
     let expected: BTreeMap<_, _> = (0..5).map(|number| (format!("many/{number}"), 2 * 25)).collect();
     assert_eq!(world.calls_by_target(READ), expected);
 }
@@ -80,7 +70,7 @@ async fn labels_mounted_together_cost_one_read_more_than_their_number() {
             let object = "objectName: shop/db, objectType: secretsmanager";
             writeln!(objects, "- {{{object}, objectAlias: {label}, objectVersionLabel: {label}}}").unwrap();
         }
-        let requests = pods(3, &objects);
+        let requests = Request::many(3, &objects);
         settled(&world, &requests).await;
         world.republish(&requests, 10 * INTERVAL).await;
         let an_interval = if labels == 1 { 1 } else { labels + 1 };
@@ -96,7 +86,7 @@ async fn parameters_are_polled_in_tens() {
         world.parameter(&format!("/many/{number}"), "x");
         writeln!(objects, "- {{objectName: /many/{number}, objectType: ssmparameter}}").unwrap();
     }
-    let requests = pods(3, &objects);
+    let requests = Request::many(3, &objects);
     settled(&world, &requests).await;
     world.republish(&requests, 10 * INTERVAL).await;
     assert_eq!(world.calls("GetParameters"), 10 * 3);
@@ -111,7 +101,7 @@ async fn parameters_mounted_at_different_times_are_still_polled_in_tens() {
     for number in 0..10 {
         world.parameter(&format!("/many/{number}"), "x");
         let objects = format!("- {{objectName: /many/{number}, objectType: ssmparameter}}");
-        requests.push(Request::of_pod(Pod::numbered("shop", "web", number), &objects));
+        requests.push(Request::new(&objects).numbered(number));
     }
     for request in &requests {
         world.mount(request).await;
@@ -157,9 +147,8 @@ async fn only_the_first_poll_has_jitter() {
 async fn the_shortest_requested_refresh_interval_applies() {
     let world = world().await;
     let slow = Request::new(SECRET).parameter("refreshInterval", "10m");
-    let mut fast = Request::new(SECRET).parameter("refreshInterval", "20s");
-    fast.pod = Pod::numbered("shop", "web", 7);
-    // Longer than the flag, as long as nobody else asks.
+    let fast = Request::new(SECRET).parameter("refreshInterval", "20s").numbered(7);
+    // Longer than the flag, while no other class mounts it.
     world.mount(&slow).await;
     world.republish(std::slice::from_ref(&slow), Duration::from_secs(1200)).await;
     assert!(world.calls(READ) <= 3, "{} reads in two intervals of ten minutes", world.calls(READ));
@@ -181,7 +170,7 @@ async fn a_class_without_a_refresh_interval_restores_the_default_interval() {
     world.secret("shop/db", "two");
     pass(INTERVAL + GRACE).await;
     for request in [slow, Request::new(SECRET)] {
-        assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two");
+        assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two", "{:?}", request.parameters);
     }
 }
 
@@ -190,7 +179,7 @@ async fn a_pinned_version_is_polled_for_access_only() {
     let world = World::start().await;
     let version = world.secret("shop/db", "one");
     let objects = format!("- {{objectName: shop/db, objectType: secretsmanager, objectVersion: {version}}}");
-    let requests = pods(2, &objects);
+    let requests = Request::many(2, &objects);
     settled(&world, &requests).await;
     world.secret("shop/db", "two");
     world.republish(&requests, 10 * INTERVAL).await;
@@ -204,12 +193,7 @@ async fn a_pinned_version_is_polled_for_access_only() {
 #[tokio::test(start_paused = true)]
 async fn five_hundred_objects_are_polled_like_one() {
     let world = World::start().await;
-    let mut objects = String::new();
-    for number in 0..500 {
-        world.secret(&format!("many/{number}"), "x");
-        writeln!(objects, "- {{objectName: many/{number}, objectType: secretsmanager}}").unwrap();
-    }
-    let request = Request::new(&objects);
+    let request = Request::new(&world.many(0..500));
     world.mount(&request).await;
     pass(INTERVAL + GRACE).await;
     world.emulator.reset_calls();

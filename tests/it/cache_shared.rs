@@ -1,4 +1,4 @@
-//! One call for all who may share it, and nothing shared between those who may not.
+//! Callers that may share a call share it; others share nothing.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,10 +7,9 @@ use latchkey_emulator::{Fault, FaultKind};
 use tonic::Code;
 
 use crate::harness::{
-    GRACE, INTERVAL, Pod, REGION, Request, WEB, World, assert_code, assert_codes, pass, seconds,
+    GRACE, INTERVAL, Pod, REGION, Request, SECRET, WEB, World, assert_code, assert_codes, pass, seconds,
 };
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const READ: &str = "GetSecretValue";
 const SLOW: Duration = Duration::from_millis(500);
 
@@ -20,15 +19,11 @@ async fn world() -> World {
     world
 }
 
-fn pods(count: u32) -> Vec<Request> {
-    (0..count).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_thousand_mounts_at_once_make_one_call() {
     let world = world().await;
     world.emulator.set_delay(None, SLOW);
-    let requests = pods(1000);
+    let requests = Request::many(1000, SECRET);
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
     for (number, answer) in answers.iter().enumerate() {
         assert_eq!(answer.text("shop_db"), "one", "mount {number}");
@@ -42,14 +37,9 @@ async fn a_thousand_mounts_at_once_make_one_call() {
 async fn partly_overlapping_mounts_read_each_secret_once() {
     let world = world().await;
     world.emulator.set_delay(Some(READ), SLOW);
-    let mut requests = Vec::new();
-    for number in 0..10_u32 {
-        world.secret(&format!("many/{number}"), "x");
-        let objects: Vec<String> = (0..=number)
-            .map(|number| format!("- {{objectName: many/{number}, objectType: secretsmanager}}"))
-            .collect();
-        requests.push(Request::of_pod(Pod::numbered("shop", "web", number), &objects.join("\n")));
-    }
+    let requests =
+        (1..=10).zip(1..).map(|(count, number)| Request::new(&world.many(0..count)).numbered(number));
+    let requests: Vec<Request> = requests.collect();
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
     for (answer, count) in answers.iter().zip(1..) {
         assert_eq!(answer.paths().len(), count, "{:?}", answer.paths());
@@ -62,7 +52,7 @@ async fn partly_overlapping_mounts_read_each_secret_once() {
 async fn a_cancelled_leader_hands_over() {
     let world = world().await;
     world.emulator.set_delay(Some(READ), SLOW);
-    let requests = pods(20);
+    let requests = Request::many(20, SECRET);
     let leader = tokio::spawn({
         let (driver, message) = (world.driver.clone(), requests[0].message(&world.emulator));
         async move { driver.mount(message).await }
@@ -84,7 +74,7 @@ async fn a_leader_that_exceeds_its_deadline_hands_over() {
     let world = World::with(|config| config.mount_timeout = Duration::from_secs(2)).await;
     world.secret("shop/db", "one");
     world.emulator.inject(Fault::new(FaultKind::Hang).operation(READ).times(1));
-    let requests = pods(20);
+    let requests = Request::many(20, SECRET);
     let late = async {
         pass(Duration::from_secs(1)).await;
         join_all(requests[1..].iter().map(|request| world.mount(request))).await
@@ -103,7 +93,7 @@ async fn waiters_share_a_failure_and_a_later_mount_asks_again() {
         let world = world().await;
         world.emulator.set_delay(Some(READ), SLOW);
         let fault = world.fault(READ, kind);
-        let requests = pods(50);
+        let requests = Request::many(50, SECRET);
         let refusals = join_all(requests.iter().map(|request| world.refusal(request))).await;
         assert_codes(&refusals, code);
         assert_eq!(world.calls(READ), attempts, "{code:?}, all at once");
@@ -146,10 +136,8 @@ async fn pods_share_pod_identity_values_unless_the_operator_forbids_it() {
     for (shared, reads) in [(false, 3), (true, 1)] {
         let world = World::with(|config| config.identity.share_pod_identity = shared).await;
         world.secret("shop/db", "one");
-        let requests: Vec<Request> = (0..3)
-            .map(|number| Request::of_pod(Pod::numbered("pay", "worker", number), SECRET))
-            .map(|request| request.parameter("usePodIdentity", "true"))
-            .collect();
+        let requests: Vec<Request> =
+            (0..3).map(|number| Request::pod_identity(SECRET).numbered(number)).collect();
         for request in &requests {
             world.mount(request).await;
         }
@@ -171,10 +159,8 @@ async fn a_storm_of_pod_identity_pods_makes_one_agent_call_and_one_read_per_secr
         })
         .collect();
     world.emulator.set_delay(None, Duration::from_millis(20));
-    let requests: Vec<Request> = (0..110)
-        .map(|number| Request::of_pod(Pod::numbered("pay", "worker", number), &objects.join("\n")))
-        .map(|request| request.parameter("usePodIdentity", "true"))
-        .collect();
+    let requests: Vec<Request> =
+        (0..110).map(|number| Request::pod_identity(&objects.join("\n")).numbered(number)).collect();
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
     for answer in &answers {
         assert_eq!(answer.paths().len(), 5, "{:?}", answer.paths());
@@ -239,7 +225,7 @@ async fn the_first_republish_of_a_full_node_after_a_restart_is_not_a_storm() {
     assert_eq!(world.kubernetes.reads().len() - reads, 10, "reads from Kubernetes");
     let at_once = world.emulator.max_calls_at_once();
     assert!(at_once <= 96, "{at_once} calls at once");
-    // The first polls do not come all at once either.
+    // The first polls are spread, too.
     world.emulator.reset_calls();
     let arrivals = world.arrivals(READ, INTERVAL + GRACE).await;
     assert_eq!(arrivals.len(), 10 * 5);

@@ -1,18 +1,17 @@
 //! Role chaining (`assumeRoleArn`): everything is read as the role that the
-//! service account takes on, and a refusal says whose policy lacks what.
+//! service account assumes, and a refusal names the policy and the missing permission.
 
 use latchkey_emulator::Call;
 use tonic::Code;
 
-use crate::harness::{FAILOVER, REGION, Request, WEB, WORKER, World, assert_lacks, assert_says};
+use crate::harness::{FAILOVER, REGION, Request, SECRET, WEB, WORKER, World, assert_lacks, assert_says};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const PARTNER: &str = "222233334444";
 const READER: &str = "arn:aws:iam::222233334444:role/shared/reader";
 const ASSUME: &str = "AssumeRole";
 
 /// A world in which the own account and the partner's hold a secret of the same
-/// name, and [`READER`] of the partner may be taken on by both identities.
+/// name, and both identities may assume the partner's [`READER`].
 async fn world() -> World {
     let world = World::start().await;
     world.secret("shop/db", "own");
@@ -42,7 +41,7 @@ async fn everything_is_read_as_the_assumed_role() {
         let world = world().await;
         assert_eq!(world.mount(&chained(request)).await.text("shop_db"), "partner's");
         let assumed = &calls_of(&world, ASSUME)[0];
-        assert_eq!(assumed.role.as_deref(), Some(base));
+        assert_eq!(assumed.role.as_deref(), Some(base), "the role that assumes the other");
         assert_eq!(assumed.targets, [READER]);
         let reads = calls_of(&world, "GetSecretValue");
         assert_eq!(reads.iter().map(|call| call.role.as_deref()).collect::<Vec<_>>(), [Some(READER)]);
@@ -72,14 +71,14 @@ async fn classes_with_and_without_a_chain_never_share_a_value() {
     for request in [Request::new(SECRET), Request::pod_identity(SECRET)] {
         let world = world().await;
         for _ in 0..3 {
-            assert_eq!(world.mount(&request).await.text("shop_db"), "own");
+            assert_eq!(world.mount(&request).await.text("shop_db"), "own", "{:?}", request.pod);
             assert_eq!(world.mount(&chained(request.clone())).await.text("shop_db"), "partner's");
         }
         assert_eq!(world.calls("GetSecretValue"), 2, "each is read once and kept for itself");
-        // One session of the service account serves both.
+        // Both use one session of the service account.
         let own = world.calls("AssumeRoleWithWebIdentity") + world.calls("PodIdentityCredentials");
         assert_eq!(own, 1, "sessions of the service account");
-        assert_eq!(world.calls(ASSUME), 1);
+        assert_eq!(world.calls(ASSUME), 1, "{:?}", request.pod);
     }
 }
 
@@ -179,7 +178,7 @@ async fn sts_is_called_in_the_failover_region_only_in_an_outage() {
     let world = world().await;
     let request = chained(Request::new(SECRET)).parameter("failoverRegion", FAILOVER);
     let fault = latchkey_emulator::Fault::new(latchkey_emulator::FaultKind::InternalError);
-    // Three attempts are the primary's.
+    // Three attempts in the primary Region.
     world.emulator.inject(fault.operation(ASSUME).times(3));
     world.mount(&request).await;
     assert_eq!(world.regions_of(ASSUME), [REGION, REGION, REGION, FAILOVER]);
@@ -201,10 +200,7 @@ async fn provider_writes_reads_as_the_assumed_role_too() {
     world.emulator.allow(READER, "secretsmanager:GetSecretValue", "shop/db");
     world.emulator.set_role_trust(READER, &[WEB], None);
     world.emulator.allow(WEB, "sts:AssumeRole", READER);
-    let request = chained(Request::new(SECRET));
-    let volume = format!("kubelet/pods/{}/volumes/kubernetes.io~csi/secrets/mount", request.pod.uid);
-    let volume = world.folder().join(volume);
-    std::fs::create_dir_all(&volume).unwrap();
-    world.mount(&request.target(&volume)).await;
+    let (request, volume) = world.with_volume(chained(Request::new(SECRET)));
+    world.mount(&request).await;
     assert_eq!(std::fs::read_to_string(volume.join("shop_db")).unwrap(), "partner's");
 }

@@ -1,5 +1,5 @@
-//! Sessions of a chain are shared, renewed together, and end together; an
-//! outage of the second step keeps what was read, and a denial drops it.
+//! Sessions of a chain are shared, renewed together, and end together. An
+//! outage of the second step keeps the values, and a denial drops them.
 
 use std::time::Duration;
 
@@ -8,10 +8,9 @@ use latchkey_emulator::FaultKind;
 use tonic::Code;
 
 use crate::harness::{
-    GRACE, INTERVAL, Pod, REGION, Request, WEB, World, assert_code, assert_codes, assert_says, pass,
+    GRACE, INTERVAL, REGION, Request, SECRET, WEB, World, assert_code, assert_codes, assert_says, pass,
 };
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const READER: &str = "arn:aws:iam::222233334444:role/reader";
 const OWN: &str = "AssumeRoleWithWebIdentity";
 const ASSUME: &str = "AssumeRole";
@@ -35,7 +34,7 @@ async fn world() -> World {
 const READ_ACTION: &str = "secretsmanager:GetSecretValue";
 
 fn request(number: u32) -> Request {
-    Request::of_pod(Pod::numbered("shop", "web", number), SECRET).parameter("assumeRoleArn", READER)
+    Request::new(SECRET).numbered(number).parameter("assumeRoleArn", READER)
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +111,7 @@ async fn an_outage_of_the_second_step_serves_the_last_known_good_value() {
     let world = world().await;
     world.mount(&request(1)).await;
     let fault = world.fault(ASSUME, FaultKind::InternalError);
-    // The session runs out meanwhile, and is not renewed.
+    // The session expires meanwhile and is not renewed.
     world.republish(&[request(1)], AGE).await;
     put(&world, "two");
     world.republish(&[request(1)], 2 * INTERVAL).await;

@@ -1,4 +1,4 @@
-//! What a person at the command line is told.
+//! Error messages on the command line.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! Credentials are shared, kept while they are good, and renewed when not.
+//! Credentials are shared, kept while they are valid, and renewed when they are not.
 
 use std::time::Duration;
 
@@ -6,9 +6,8 @@ use futures_util::future::join_all;
 use latchkey_emulator::{Fault, FaultKind, Store};
 use tonic::Code;
 
-use crate::harness::{Pod, Request, WEB, World, assert_code, assert_codes, assert_says};
+use crate::harness::{Pod, Request, SECRET, WEB, World, assert_code, assert_codes, assert_says};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const STS_CALL: &str = "AssumeRoleWithWebIdentity";
 const AGENT_CALL: &str = "PodIdentityCredentials";
 
@@ -75,8 +74,7 @@ async fn a_revoked_trust_takes_effect_at_the_maximum_credential_age() {
 async fn fifty_concurrent_mounts_of_one_service_account_make_one_sts_call() {
     let world = world().await;
     world.emulator.set_delay(Some(STS_CALL), Duration::from_millis(200));
-    let requests: Vec<Request> =
-        (0..50).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+    let requests: Vec<Request> = Request::many(50, SECRET);
     let answers = join_all(requests.iter().map(|request| world.mount(request))).await;
     assert_eq!(answers.len(), 50);
     assert_eq!(world.calls(STS_CALL), 1);
@@ -84,9 +82,8 @@ async fn fifty_concurrent_mounts_of_one_service_account_make_one_sts_call() {
 
 #[tokio::test(start_paused = true)]
 async fn pods_of_one_service_account_share_pod_identity_credentials_unless_the_operator_forbids_it() {
-    let pods = || (0..5).map(|number| Pod::numbered("pay", "worker", number));
-    let request = |pod| Request::of_pod(pod, SECRET).parameter("usePodIdentity", "true");
-    let requests: Vec<Request> = pods().map(request).collect();
+    let requests: Vec<Request> =
+        (0..5).map(|number| Request::pod_identity(SECRET).numbered(number)).collect();
     let shared = world().await;
     join_all(requests.iter().map(|request| shared.mount(request))).await;
     assert_eq!(shared.calls(AGENT_CALL), 1);
@@ -107,7 +104,7 @@ async fn expired_credentials_are_renewed_once_and_the_mount_succeeds() {
         world.mount(&request).await;
         let renewals = world.calls(STS_CALL) + world.calls(AGENT_CALL);
         assert_eq!(renewals, 2, "{:?}", world.emulator.call_counts());
-        assert_eq!(world.calls("GetSecretValue"), 3);
+        assert_eq!(world.calls("GetSecretValue"), 3, "{:?}", request.pod);
     }
 }
 
@@ -141,8 +138,7 @@ async fn credentials_that_stay_stale_are_renewed_only_once() {
 #[tokio::test(start_paused = true)]
 async fn many_mounts_that_meet_expired_credentials_share_one_renewal() {
     let world = world().await;
-    let requests: Vec<Request> =
-        (0..20).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+    let requests: Vec<Request> = Request::many(20, SECRET);
     world.mount(&requests[0]).await;
     world.emulator.expire_sessions();
     world.emulator.set_delay(None, Duration::from_millis(50));
@@ -154,12 +150,11 @@ async fn many_mounts_that_meet_expired_credentials_share_one_renewal() {
 async fn a_trust_denial_does_not_poison_another_token() {
     let world = world().await;
     world.emulator.set_delay(Some(STS_CALL), Duration::from_millis(200));
-    // One refusal, of whichever token comes first; the others are good.
+    // One refusal, of the token that comes first; the others succeed.
     let message = "Not authorized to perform sts:AssumeRoleWithWebIdentity".to_owned();
     let kind = FaultKind::Error { status: 403, code: "AccessDenied".to_owned(), message };
     world.emulator.inject(Fault::new(kind).operation(STS_CALL).times(1));
-    let requests: Vec<Request> =
-        (0..5).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+    let requests: Vec<Request> = Request::many(5, SECRET);
     let answers = join_all(requests.iter().map(|request| world.try_mount(request))).await;
     let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
@@ -186,8 +181,7 @@ async fn a_forged_token_does_not_poison_a_good_one() {
 async fn all_waiting_mounts_share_an_outage_of_sts() {
     let world = world().await;
     world.fault(STS_CALL, FaultKind::InternalError);
-    let requests: Vec<Request> =
-        (0..20).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+    let requests: Vec<Request> = Request::many(20, SECRET);
     let answers = join_all(requests.iter().map(|request| world.refusal(request))).await;
     assert_codes(&answers, Code::Internal);
     assert_eq!(world.calls(STS_CALL), 3, "one call with its two retries");

@@ -1,11 +1,9 @@
-//! What AWS denies, does not have or will not give is told with all that a
-//! person needs to follow it up: PermissionDenied, NotFound, FailedPrecondition.
+//! Messages about what AWS denies, lacks or withholds contain all that a
+//! person needs to act: PermissionDenied, NotFound, FailedPrecondition.
 
 use tonic::Code;
 
-use crate::harness::{ACCOUNT, REGION, Request, WEB, WORKER, World, assert_lacks, assert_says};
-
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+use crate::harness::{ACCOUNT, REGION, Request, SECRET, WEB, WORKER, World, assert_lacks, assert_says};
 
 /// The request id of the last call of an operation.
 fn request_id(world: &World, operation: &str) -> String {

@@ -32,7 +32,7 @@ fn of_kind<'a>(documents: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'
     documents.iter().filter(move |document| document["kind"] == kind)
 }
 
-/// The example's world: the store, and the service accounts that it is made for.
+/// The examples' store, with the service accounts that it expects.
 async fn world() -> World {
     let store = std::fs::read_to_string(examples().join("store.yaml")).unwrap();
     let world = World::of(Store::from_yaml(&store).unwrap(), |_| {}).await;

@@ -1,4 +1,4 @@
-//! The failover Region is asked in an outage of the primary, and only then.
+//! The failover Region is called only in an outage of the primary Region.
 
 use latchkey_emulator::{Call, Fault, FaultKind, ParameterType};
 use tonic::Code;
@@ -9,7 +9,7 @@ const OBJECTS: &str = "
 - {objectName: shop/db, objectType: secretsmanager}
 - {objectName: /shop/level, objectType: ssmparameter}";
 
-/// The same names in both Regions, with values that tell the Region.
+/// The same names in both Regions; each value is its Region's name.
 async fn world() -> World {
     let world = World::uncached().await;
     for region in [REGION, FAILOVER] {
@@ -114,7 +114,7 @@ async fn failover_404_or_403_does_not_break_a_healthy_primary() {
     let world = World::uncached().await;
     world.secret("shop/db", REGION);
     world.parameter("/shop/level", REGION);
-    // Nothing is there in the failover Region.
+    // The failover Region has none of the objects.
     assert_eq!(world.mount(&request(OBJECTS)).await.text("shop_db"), REGION);
     world.emulator.put_secret(FAILOVER, "shop/db", FAILOVER.to_owned());
     let arn = format!("arn:aws:secretsmanager:{FAILOVER}:*");

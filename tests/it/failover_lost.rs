@@ -1,14 +1,13 @@
-//! The primary Region is down, and the failover Region gives a value and then
-//! takes it away: the value goes, as if the primary had said so.
+//! The primary Region is down. The failover Region gives a value and then
+//! revokes it: the value is dropped, as if the primary had revoked it.
 
 use latchkey_emulator::{Fault, FaultKind, ParameterType};
 use tonic::Code;
 
 use crate::harness::{
-    FAILOVER, GRACE, INTERVAL, REGION, Request, WEB, World, assert_contains, assert_says, pass, seconds,
+    FAILOVER, GRACE, INTERVAL, REGION, Request, SECRET, WEB, World, assert_contains, assert_says, pass,
+    seconds,
 };
-
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
 fn request(objects: &str) -> Request {
     Request::new(objects).parameter("failoverRegion", FAILOVER)
@@ -76,7 +75,7 @@ async fn a_value_is_dropped_as_soon_as_the_region_that_gave_it_denies_it() {
         pass(INTERVAL).await;
         refuse(&world);
         pass(INTERVAL + GRACE).await;
-        // And not once more, however often it is asked.
+        // It is not served again, however many mounts follow.
         for _ in 0..19 {
             let status = world.refusal(&request).await;
             assert_contains(status.message(), says);
@@ -93,7 +92,7 @@ async fn an_optional_object_deleted_in_the_failover_is_not_served_as_stale() {
     assert_eq!(world.mount(&request).await.text("shop_db"), "one");
     world.emulator.remove_secret(FAILOVER, "shop/db");
     pass(INTERVAL + GRACE).await;
-    // Nor is it taken for absent: the primary Region may have it.
+    // It does not count as absent: the primary Region may have it.
     let status = world.refusal(&request).await;
     assert_contains(status.message(), "then the failover Region");
 }
@@ -110,7 +109,7 @@ async fn a_label_missing_in_the_failover_drops_the_whole_group() {
     );
     let answer = world.mount(&request).await;
     answer.assert_texts([("shop_db", "two"), ("blue", "two")]);
-    // The secret is made anew, without the label.
+    // The secret is created again, without the label.
     world.emulator.remove_secret(FAILOVER, "shop/db");
     world.emulator.put_secret(FAILOVER, "shop/db", "three".to_owned());
     pass(INTERVAL + GRACE).await;
@@ -123,7 +122,7 @@ async fn a_value_of_the_primary_survives_the_failovers_refusal_even_after_anothe
     let world = world().await;
     let request = request(SECRET);
     world.mount(&request).await;
-    // The primary is back and gives the value itself.
+    // The primary Region is back and gives the value itself.
     world.emulator.clear_faults();
     world.secret("shop/db", "primary");
     pass(INTERVAL + GRACE).await;
@@ -134,7 +133,7 @@ async fn a_value_of_the_primary_survives_the_failovers_refusal_even_after_anothe
         seconds(80).await;
         assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "primary");
     }
-    // The primary's own word ends it.
+    // A denial by the primary Region ends it.
     world.emulator.clear_faults();
     world.emulator.deny(WEB, "secretsmanager:GetSecretValue", "*");
     pass(INTERVAL + GRACE).await;
@@ -147,7 +146,7 @@ async fn a_trust_denied_by_the_failovers_sts_drops_the_values() {
     let request = request(SECRET);
     world.mount(&request).await;
     world.emulator.set_trust(WEB, &[]);
-    // The primary Region's STS is asked first, and once by each poll.
+    // Each poll calls the primary Region's STS first, once.
     let sts = Fault::new(FaultKind::InternalError).operation("AssumeRoleWithWebIdentity");
     world.emulator.inject(sts.times(1));
     // Longer than credentials live.

@@ -1,5 +1,5 @@
-//! One namespace's hanging Regions and storms delay nobody else: neither mounts
-//! nor polls.
+//! One namespace's hanging Regions and storms delay no other namespace's mounts
+//! or polls.
 
 use std::{fmt::Write, time::Duration};
 
@@ -7,10 +7,9 @@ use futures_util::future::join_all;
 use latchkey_emulator::{Fault, FaultKind};
 use tokio::time::Instant;
 
-use crate::harness::{FAILOVER, GRACE, INTERVAL, Pod, REGION, Request, World, pass, seconds};
+use crate::harness::{FAILOVER, GRACE, INTERVAL, Pod, REGION, Request, SECRET, World, pass, seconds};
 
 const HOG: &str = "arn:aws:iam::111122223333:role/hog";
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 
 /// A world with namespace hog, whose service accounts may read everything.
 async fn world(accounts: usize, max_calls: usize) -> World {
@@ -32,7 +31,7 @@ fn hog(account: usize, number: usize, objects: &str) -> Request {
     Request::of_pod(Pod::numbered("hog", &format!("hog-{account}"), number), objects)
 }
 
-/// Secrets of a Region, and a class that asks for them.
+/// Secrets in a Region, and the objects that name them.
 fn secrets(world: &World, region: &str, prefix: &str, count: usize) -> String {
     let mut objects = String::new();
     for number in 0..count {
@@ -76,7 +75,7 @@ async fn hanging_regions_of_one_namespace_delay_no_other() {
         let victim = Request::new(SECRET);
         let began = Instant::now();
         beside(&world, &hogs, async {
-            // While the hog's first calls hang already.
+            // By now the hog's first calls hang.
             seconds(3).await;
             world.mount_at_once(&victim).await;
             for round in 0..3 {
@@ -157,7 +156,7 @@ async fn hanging_identities_of_one_namespace_delay_no_other() {
             world.secret("shop/db", &value);
             pass(INTERVAL + GRACE).await;
             for victim in &victims {
-                assert_eq!(world.mount_at_once(victim).await.text("shop_db"), value);
+                assert_eq!(world.mount_at_once(victim).await.text("shop_db"), value, "{:?}", victim.pod);
             }
         }
     })

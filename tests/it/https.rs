@@ -1,4 +1,4 @@
-//! AWS over TLS: who is trusted, and how many connections are opened.
+//! AWS over TLS: trusted authorities, and the number of connections.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use latchkey_emulator::{Authority, Connections};
 use tokio::{net::TcpListener, time::sleep};
 use tonic::Code;
 
-use crate::harness::{Pod, REGION, Request, World, assert_says};
+use crate::harness::{REGION, Request, World, assert_says};
 
 /// A world whose AWS is HTTPS; `region` is the provider's own.
 async fn secure_world(trusted: bool, max_calls: usize, region: Option<&str>) -> World {
@@ -54,8 +54,7 @@ async fn there_are_no_more_connections_than_concurrent_calls() {
     let world = secure_world(true, 8, None).await;
     let objects = ten_secrets(&world);
     world.emulator.set_delay(None, Duration::from_millis(5));
-    let pods = (0..10).map(|number| Pod::numbered("shop", "web", number));
-    let requests: Vec<Request> = pods.map(|pod| Request::of_pod(pod, &objects)).collect();
+    let requests = Request::many(10, &objects);
     join_all(requests.iter().map(|request| world.mount(request))).await;
     let Connections { opened, full_handshakes, resumed_handshakes } = world.emulator.connections();
     assert!((1..=8).contains(&opened), "{opened} connections");
@@ -68,7 +67,7 @@ async fn connections_are_open_before_the_first_mount_if_the_region_is_known() {
     while world.emulator.connections().full_handshakes < 12 {
         sleep(Duration::from_millis(5)).await;
     }
-    // The last greeting is answered.
+    // By now the last greeting is answered.
     sleep(Duration::from_millis(200)).await;
     assert_eq!(world.emulator.call_counts().len(), 0, "a greeting asks for nothing");
     let objects = ten_secrets(&world);

@@ -1,13 +1,11 @@
-//! Who a pod is to AWS: IRSA, EKS Pod Identity, and nothing in between.
+//! A pod's identity in AWS: IRSA or EKS Pod Identity, and never a mixture.
 
 use latchkey::identity::AgentSettings;
 use latchkey_emulator::{Call, FaultKind};
 use tokio::net::TcpListener;
 use tonic::Code;
 
-use crate::harness::{Behaviour, Pod, Request, STS, WEB, WORKER, World, assert_says};
-
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+use crate::harness::{Behaviour, Pod, Request, SECRET, STS, WEB, WORKER, World, assert_says};
 
 async fn world() -> World {
     let world = World::uncached().await;
@@ -149,13 +147,13 @@ async fn each_identity_needs_only_its_own_audience() {
     world.mount(&Request::pod_identity(SECRET).audiences(&[crate::harness::POD_IDENTITY])).await;
 }
 
-/// A port on which nobody listens: the listener is gone when this returns.
+/// The URL of a port that is closed.
 async fn dead_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}/v1/credentials", listener.local_addr().unwrap())
 }
 
-/// A port that takes connections and never says a word.
+/// The URL of a port that accepts connections and never answers.
 async fn silent_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/credentials", listener.local_addr().unwrap());
@@ -198,14 +196,12 @@ async fn preferred_address_type_uses_only_that_address() {
     let dead = dead_url().await;
     let world = world_without_ipv4(dead.clone()).await;
     let ask = |address_type: &str, number| {
-        let mut request = Request::pod_identity(SECRET).parameter("preferredAddressType", address_type);
-        request.pod = Pod::numbered("pay", "worker", number);
-        request
+        Request::pod_identity(SECRET).parameter("preferredAddressType", address_type).numbered(number)
     };
     let status = world.refusal(&ask("ipv4", 10)).await;
     assert_says(&status, Code::Internal, &[&dead]);
     assert_eq!(world.calls("PodIdentityCredentials"), 0);
-    // In any case; and anything else means both, as in AWS's own provider.
+    // The case does not matter, and any other value means both, as in AWS's own provider.
     for (address_type, number) in [("ipv6", 11), ("IPv6", 12), ("auto", 13), ("", 14), ("ipv5", 15)] {
         world.mount(&ask(address_type, number)).await;
     }
@@ -242,7 +238,7 @@ async fn roles_of_other_partitions_are_assumed_in_their_regions() {
         let arn = world.emulator.secret_arn(region, "shop/db").unwrap();
         assert!(arn.starts_with(&format!("arn:{partition}:secretsmanager:{region}:")), "{arn}");
         let by_arn = Request::new(&format!("- {{objectName: '{arn}', objectAlias: a}}"));
-        assert_eq!(world.mount(&by_arn.parameter("region", region)).await.text("a"), region);
+        assert_eq!(world.mount(&by_arn.parameter("region", region)).await.text("a"), region, "by ARN");
     }
 }
 
@@ -272,7 +268,7 @@ async fn missing_permissions_name_arns_of_the_regions_partition() {
 async fn sts_is_called_in_the_failover_region_only_in_an_outage() {
     let world = world().await;
     let request = Request::new(SECRET).parameter("failoverRegion", "us-west-2");
-    // Both Regions have the same address here; three attempts are the primary's.
+    // Both Regions have the same address here; the first three attempts are in the primary Region.
     let fault = latchkey_emulator::Fault::new(FaultKind::InternalError);
     world.emulator.inject(fault.operation("AssumeRoleWithWebIdentity").times(3));
     world.mount(&request).await;

@@ -1,4 +1,4 @@
-//! Nothing of one pod ever reaches another, whatever runs at once.
+//! No pod ever receives another pod's values, whatever runs concurrently.
 
 use futures_util::future::join_all;
 use latchkey_emulator::Fault;
@@ -46,7 +46,7 @@ async fn no_identity_ever_gets_anothers_value() {
     let world = World::start().await;
     let tenants: Vec<_> = (0..30).map(|number| tenant(&world, number, number % 2 == 0)).collect();
     mount_all(&world, &tenants, 4).await;
-    // Once more with credentials that are held, and with some that are void.
+    // Again with cached credentials, and with expired ones.
     mount_all(&world, &tenants, 4).await;
     world.emulator.expire_sessions();
     mount_all(&world, &tenants, 3).await;
@@ -70,7 +70,7 @@ async fn no_identity_gets_anothers_value_while_calls_fail_and_are_retried() {
     let mut mounted = 0;
     for (number, answer) in answers.into_iter().enumerate() {
         if let Ok(answer) = answer {
-            assert_eq!(answer.text("shop_db"), format!("value of {}", number % 20));
+            assert_eq!(answer.text("shop_db"), format!("value of {}", number % 20), "mount {number}");
             mounted += 1;
         }
     }

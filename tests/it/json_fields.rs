@@ -1,10 +1,10 @@
-//! `jmesPath` entries: what they take out of a JSON value, and how exactly.
+//! `jmesPath` entries: which part of a JSON value they select, and how they write it.
 
 use tonic::Code;
 
 use crate::harness::{Request, World, assert_lacks, assert_says};
 
-/// One secret, and what each expression gives of it.
+/// Checks what each expression selects from one secret.
 async fn extracted(secret: &str, expressions: &[(&str, &str)]) {
     let world = World::start().await;
     world.secret("shop/db", secret);

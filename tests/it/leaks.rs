@@ -1,4 +1,4 @@
-//! No token or credential in what is said of a call that fails, however it fails:
+//! No error of a failed call shows a token or a credential, however the call fails:
 //! building the request, sending it, waiting, reading the answer, or by the answer.
 
 use std::{
@@ -20,7 +20,7 @@ const SECRET: &str =
 /// Credentials for the Kubernetes API.
 const CANARY: &str = "canary-of-a-kubeconfig";
 
-/// The tokens of a request, and the middle of each: what is left of one that was cut.
+/// The beginning and the middle of each token of a request, to find one that was cut.
 fn tokens(message: &latchkey::server::protocol::MountRequest) -> Vec<String> {
     let attributes: Value = serde_json::from_str(&message.attributes).unwrap();
     let tokens = attributes["csi.storage.k8s.io/serviceAccount.tokens"].as_str().unwrap();
@@ -29,7 +29,7 @@ fn tokens(message: &latchkey::server::protocol::MountRequest) -> Vec<String> {
     texts.iter().flat_map(|token| [token[..40].to_owned(), token[60..100].to_owned()]).collect()
 }
 
-/// Mounts, which fails, and gives what was answered, and what must not be said.
+/// Mounts, and expects a failure; gives the error, and the texts that it must not show.
 async fn refused(driver: &Driver, request: &Request, world: &World) -> (String, Vec<String>) {
     let message = request.message(&world.emulator);
     let tokens = tokens(&message);
@@ -149,8 +149,8 @@ impl Process {
 async fn an_error_building_a_request_does_not_show_the_request() {
     let world = World::start().await;
     world.secret("shop/db", "x");
-    // A FIPS endpoint and an endpoint of one's own exclude each other, which the
-    // SDK finds in each call.
+    // A FIPS endpoint and a custom endpoint exclude each other, which the
+    // SDK detects in each call.
     let fips = [("AWS_USE_FIPS_ENDPOINT", "true")];
     let folder = tempfile::tempdir().unwrap();
     let process = Process::start(&world, folder.path(), &fips);

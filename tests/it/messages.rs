@@ -1,5 +1,5 @@
-//! What the program tells people, as snapshots in `tests/messages`: a changed
-//! message is seen in review. `LATCHKEY_WRITE_MESSAGES=1` writes them anew.
+//! Snapshots of the program's messages in `tests/messages`, so that a changed
+//! message is seen in review. `LATCHKEY_WRITE_MESSAGES=1` updates them.
 
 mod served;
 mod sources;
@@ -10,14 +10,14 @@ use std::path::Path;
 
 const WRITE: &str = "LATCHKEY_WRITE_MESSAGES";
 
-/// Who has to act on a message.
+/// Who must act on a message.
 #[derive(Clone, Copy)]
 enum Who {
-    /// Who writes the SecretProviderClass or the pod.
+    /// The author of the SecretProviderClass or the pod.
     Author,
-    /// Who administers the AWS account.
+    /// The administrator of the AWS account.
     Account,
-    /// Who installs and runs Latchkey, its driver and its nodes.
+    /// The operator of Latchkey, its driver and its nodes.
     Operator,
     /// Nobody, unless it lasts: kubelet tries again.
     Nobody,
@@ -46,7 +46,7 @@ impl Table {
         self.0.push_str(&format!("| {cause} | {who} | {message} |\n"));
     }
 
-    /// Compares the table with the file that is kept, or writes it.
+    /// Compares the table with its snapshot, or writes the snapshot.
     fn compare(&self, name: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/messages").join(name);
         if std::env::var_os(WRITE).is_some() {
@@ -62,7 +62,7 @@ impl Table {
     }
 }
 
-/// A message without what is another in every run.
+/// A message without the parts that change with every run.
 fn stable(message: &str) -> String {
     let mut text = String::new();
     let mut rest = message;

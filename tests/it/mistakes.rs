@@ -1,4 +1,4 @@
-//! What is wrong in a manifest is told, all at once, before anything is asked of
+//! All mistakes in a manifest are reported at once, before any call to
 //! AWS: InvalidArgument.
 
 use latchkey::model::{role_patterns::RolePatterns, rules::Rules};
@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::harness::{REGION, Request, World, assert_lacks, assert_says};
 
-/// Refused with these words, and AWS was not asked.
+/// Checks that the mount is refused with these words and without a call to AWS.
 async fn refused(world: &World, request: &Request, parts: &[&str]) {
     let status = world.refusal(request).await;
     assert_says(&status, Code::InvalidArgument, parts);
@@ -97,8 +97,8 @@ async fn an_arn_must_agree_with_type_and_region() {
     }
 }
 
-/// A class that was mounted before is not read again; all that decides about its
-/// objects still does.
+/// A class that was mounted before is not parsed again, but everything that
+/// determines its objects still applies.
 #[tokio::test(start_paused = true)]
 async fn the_same_objects_are_checked_again_in_another_region() {
     let world = World::start().await;
@@ -152,7 +152,7 @@ async fn traversal_through_objectAlias_and_jmesPath_alias_is_refused() {
     }
     for escape in ["../x", "../../../../etc/cron.d/x", ".."] {
         let objects = format!("- {{objectName: '{escape}', objectType: secretsmanager}}");
-        // Translated, `../x` is the harmless file `.._x`; the driver keeps it for itself.
+        // Translated, `../x` is the harmless file `.._x`, a name that the driver reserves.
         refused(&world, &Request::new(&objects), &["gives the file name"]).await;
     }
 }
@@ -239,7 +239,7 @@ async fn a_role_that_no_allowed_pattern_matches_is_refused() {
     let world = world.await;
     world.secret("shop/db", "x");
     let request = Request::new("- {objectName: shop/db, objectType: secretsmanager}");
-    // The annotation's role is not bound by them.
+    // They do not apply to the annotation's role.
     world.emulator.set_trust("arn:aws:iam::111122223333:role/own", &["system:serviceaccount:shop:web"]);
     world.emulator.allow("arn:aws:iam::111122223333:role/own", "secretsmanager:GetSecretValue", "*");
     world.kubernetes.annotate("shop", "web", "arn:aws:iam::111122223333:role/own");

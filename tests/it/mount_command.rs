@@ -1,4 +1,4 @@
-//! `latchkey mount`: which class of which manifests, and what a person is told.
+//! `latchkey mount`: which class of which manifests it mounts, and its messages.
 
 use std::{
     io::Write,

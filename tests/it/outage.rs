@@ -1,5 +1,5 @@
-//! AWS fails, or the way to it: Internal, in time, and never a code that kubelet
-//! takes for not final.
+//! AWS or the way to it fails: the answer is Internal, before the deadline, and never a
+//! code that kubelet does not take for final.
 
 use std::time::Duration;
 
@@ -7,9 +7,7 @@ use latchkey_emulator::{Emulator, Fault, FaultKind, Store};
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::harness::{
-    Behaviour, Pod, Request, World, assert_code, assert_lacks, assert_says, serve_emulator,
-};
+use crate::harness::{Behaviour, Request, World, assert_code, assert_lacks, assert_says, serve_emulator};
 
 const OBJECTS: &str = "
 - {objectName: shop/db, objectType: secretsmanager}
@@ -92,17 +90,16 @@ async fn a_short_outage_is_not_noticed() {
     {
         for kind in [FaultKind::InternalError, FaultKind::Throttle, FaultKind::Reset, FaultKind::Hang] {
             let mut request = Request::new(OBJECTS);
-            // Credentials that are held need neither STS nor the agent.
+            // Cached credentials need neither STS nor the agent.
             match operation {
                 "AssumeRoleWithWebIdentity" => world.emulator.expire_sessions(),
                 "PodIdentityCredentials" => {
-                    request = Request::pod_identity(OBJECTS);
-                    request.pod = Pod::numbered("pay", "worker", pods.next().unwrap());
+                    request = Request::pod_identity(OBJECTS).numbered(pods.next().unwrap());
                 }
                 _ => {}
             }
             let hangs = kind == FaultKind::Hang && operation == "PodIdentityCredentials";
-            // The agent's ten seconds have room for one attempt that hangs.
+            // Within the agent's ten seconds only one attempt may hang.
             let times = if hangs { 1 } else { 2 };
             world.emulator.inject(Fault::new(kind.clone()).operation(operation).times(times));
             let answer = world.try_mount(&request).await;
@@ -131,7 +128,7 @@ async fn a_hang_ends_at_the_mount_timeout_with_a_final_code() {
     let status = world.refusal(&Request::new(OBJECTS)).await;
     assert_says(&status, Code::Internal, &["the mount was given up after 5 s (--mount-timeout)"]);
     assert_eq!(started.elapsed().as_secs(), 5);
-    // What it held is free again.
+    // Its resources are free again.
     world.emulator.clear_faults();
     world.mount(&Request::new(OBJECTS)).await;
 }

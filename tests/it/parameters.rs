@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use latchkey_emulator::ParameterType;
 use serde_json::json;
 
-use crate::harness::{Behaviour, FAILOVER, REGION, Request, World};
-
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+use crate::harness::{Behaviour, FAILOVER, REGION, Request, SECRET, World};
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_and_a_parameter_mount_under_their_translated_names() {

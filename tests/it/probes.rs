@@ -1,4 +1,4 @@
-//! kubelet's probes are answered whatever any pod does to their port.
+//! kubelet's probes are answered whatever pods do to their port.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -14,9 +14,9 @@ use tokio::{
 
 use crate::harness::{Provider, assert_lacks, eventually, free_address};
 
-/// Connections of an attack, as many as one pod can open in a second.
+/// The connections of an attack: as many as one pod can open in a second.
 const MANY: usize = 1000;
-/// What kubelet gives a probe where nobody says more.
+/// kubelet's default timeout of a probe.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PROBE: &[u8] = b"GET /healthz HTTP/1.1\r\nHost: probe\r\n\r\n";
 
@@ -31,7 +31,7 @@ async fn serve(address: SocketAddr) -> (Provider, TempDir) {
     (provider, folder)
 }
 
-/// Asks as kubelet does, and gives the answer's status line.
+/// Sends a probe as kubelet does; gives the answer's status line.
 async fn probe(address: SocketAddr) -> String {
     let asked = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -42,7 +42,7 @@ async fn probe(address: SocketAddr) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
-/// What the server says until it ends the connection.
+/// What the server sends until it ends the connection.
 async fn ended(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     // A connection may also end by a reset.
@@ -67,7 +67,7 @@ async fn a_thousand_idle_slow_or_half_sent_connections_delay_no_probe() {
             match number % 4 {
                 // Says nothing.
                 0 => {}
-                // Begins and says no more.
+                // Begins a request and sends no more.
                 1 => drop(stream.write_all(b"GET /healthz HTTP/1.1\r\nX-").await),
                 // A byte now and then, again and again.
                 2 => loop {
@@ -76,7 +76,7 @@ async fn a_thousand_idle_slow_or_half_sent_connections_delay_no_probe() {
                         stream = TcpStream::connect(address).await.unwrap();
                     }
                 },
-                // Asks and does not read the answer.
+                // Sends a request and does not read the answer.
                 _ => drop(stream.write_all(PROBE).await),
             }
             std::future::pending::<()>().await;

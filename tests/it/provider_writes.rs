@@ -10,7 +10,7 @@ use std::{
 use latchkey_emulator::FaultKind;
 use tonic::Code;
 
-use crate::harness::{Pod, Request, World, assert_code, assert_says};
+use crate::harness::{Request, World, assert_code, assert_says};
 
 const OBJECTS: &str = "
 - {objectName: shop/db, objectType: secretsmanager, filePermission: '0440', jmesPath: [{path: user, objectAlias: db/user}]}
@@ -23,18 +23,8 @@ async fn world() -> World {
     world
 }
 
-/// The pod's mount folder, as the driver has made it.
-fn volume(world: &World, pod: &Pod) -> PathBuf {
-    let folder = format!("kubelet/pods/{}/volumes/kubernetes.io~csi/secrets/mount", pod.uid);
-    let folder = world.folder().join(folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
 fn request(world: &World, objects: &str) -> (Request, PathBuf) {
-    let request = Request::new(objects).parameter("pathTranslation", "False");
-    let folder = volume(world, &request.pod);
-    (request.target(&folder), folder)
+    world.with_volume(Request::new(objects).parameter("pathTranslation", "False"))
 }
 
 /// Mode and contents of every file that the pod sees.
@@ -132,7 +122,7 @@ async fn a_failed_mount_keeps_the_old_set() {
 async fn a_wrong_target_path_is_refused_before_any_call() {
     let world = world().await;
     let (request, folder) = request(&world, OBJECTS);
-    let other = volume(&world, &Pod::numbered("shop", "web", 9));
+    let (_, other) = world.with_volume(request.clone().numbered(9));
     let elsewhere = tempfile::tempdir().unwrap();
     let link = folder.parent().unwrap().parent().unwrap().join("link");
     std::os::unix::fs::symlink(folder.parent().unwrap(), &link).unwrap();

@@ -1,5 +1,5 @@
-//! Random requests: parts of good ones beside hostile pieces, then changed at
-//! random. None may panic, and each is answered by a code that ends the mount.
+//! Random requests: parts of valid ones mixed with hostile pieces, then mutated at
+//! random. None may cause a panic, and each is answered with a final code.
 //!
 //! `LATCHKEY_RANDOM_REQUESTS=1000000 cargo test --release --test it random` takes longer.
 //! A failure names its seed; `LATCHKEY_RANDOM_SEED=<seed> LATCHKEY_RANDOM_REQUESTS=1` repeats it.
@@ -25,12 +25,12 @@ use tonic::Code;
 use self::source::Random;
 use crate::harness::{FINAL_CODES, Request, World, assert_lacks};
 
-/// Requests that are parsed, when nobody asks for more.
+/// How many requests are parsed by default.
 const PARSED: u64 = 3000;
-/// One of so many is also sent to a provider.
+/// One request of so many is also sent to a provider.
 const SENT_OF: u64 = 10;
 const SEED: u64 = 0x1a7c_4e7f_0000_0000;
-/// What an event of Kubernetes shows, less what kubelet puts around it.
+/// What a Kubernetes event shows, without the text that kubelet adds.
 const MAX_MESSAGE_BYTES: usize = 4000;
 /// Secrets that random objects name.
 const SECRETS: [&str; 6] = ["db", "shop/db", "list", "text", "binary", "nested"];
@@ -47,7 +47,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
 }
 
-/// Names the seed of whatever fails while it lives.
+/// Prints the seed if the test fails during this attempt.
 struct Attempt(u64);
 
 impl Drop for Attempt {
@@ -74,7 +74,7 @@ fn no_random_request_panics_while_it_is_parsed() {
             }
         }
     }
-    // Neither all noise nor all harmless.
+    // The requests must be neither all invalid nor all valid.
     if count() >= 100 {
         assert!(good > count() / 50, "only {good} good requests among {bad} bad ones");
         assert!(bad > count() / 50, "only {bad} bad requests among {good} good ones");
@@ -118,7 +118,7 @@ async fn every_random_request_is_answered_and_the_next_mount_works() {
     assert_eq!(world.mount(&good).await.text("good"), "value");
 }
 
-/// A line of a log and of an event, which no pod author can end.
+/// Checks that a message is one line, for the log and the event.
 fn assert_one_line(message: &str) {
     let ends = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}');
     if let Some(at) = message.find(ends) {

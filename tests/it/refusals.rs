@@ -1,4 +1,4 @@
-//! What a refused manifest costs: a bounded line of log, once.
+//! A refused manifest costs one line of log, of limited length, once.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tonic::{Code, Status};
 
 use crate::harness::{Driver, Log, REGION, Request, STS, World, assert_code, assert_contains, pass};
 
-/// The most that one attempt may cost, in text or as JSON.
+/// The maximum for one attempt, as text and as JSON.
 const MAX_LOG_BYTES: usize = 8 << 10;
-/// The most that a status may hold.
+/// The maximum length of a status message.
 const MAX_STATUS_BYTES: usize = 4000;
 /// A character that Debug prints in ten, and JSON in eleven bytes.
 const WIDE: &str = "\u{10fffe}";
@@ -18,7 +18,7 @@ fn object(name: &str, more: &str) -> String {
     format!("- {{objectName: {}, objectType: secretsmanager, {more}}}\n", json!(name))
 }
 
-/// Requests whose refusal would be long, or would not stay on its line.
+/// Requests whose refusal could be long or could break the line.
 fn hostile() -> Vec<(&'static str, Request)> {
     let wide = WIDE.repeat(50_000);
     let db = object("shop/db", "");
@@ -121,7 +121,7 @@ fn hostile() -> Vec<(&'static str, Request)> {
     ]
 }
 
-/// A token that nobody signed.
+/// An unsigned token.
 fn unsigned(claims: &serde_json::Value) -> String {
     let part = |json: &serde_json::Value| data_encoding::BASE64URL_NOPAD.encode(json.to_string().as_bytes());
     let token = format!("{}.{}.x", part(&json!({ "alg": "none" })), part(claims));
@@ -164,10 +164,10 @@ async fn a_refusal_costs_at_most_8_kib_of_log_on_its_own_lines() {
     let world = world().await;
     let log = Log::collect();
     for (number, (what, mut request)) in hostile().into_iter().enumerate() {
-        // Each of another namespace, because one namespace may not log that much.
+        // Each in another namespace, because one namespace may not log that much.
         request.pod.uid = format!("00000000-0000-4000-9000-{number:012}");
         let status = world.try_mount(&request).await.expect_err(what);
-        // What is logged by default; the emulator says more.
+        // Only the default log level; the emulator logs more.
         let logged = log.take();
         let logged =
             logged.split_inclusive('\n').filter(|line| !line.contains(" DEBUG ")).collect::<String>();
@@ -202,7 +202,7 @@ async fn a_repeated_refusal_is_logged_at_intervals_with_its_count() {
     let log = Log::collect();
     for request in [
         Request::new("- ["),
-        // Each try gets another request id.
+        // Each attempt gets another request id.
         Request::new(&object("none", "")),
         Request::new(&object("denied/x", "unknown: 1")),
     ] {

@@ -1,16 +1,15 @@
-//! A pod without a usable token of its own gets nothing: Unauthenticated.
+//! A pod without a valid token of its own gets nothing: Unauthenticated.
 
 use std::time::Duration;
 
 use latchkey_emulator::Emulator;
 use tonic::Code;
 
-use crate::harness::{POD_IDENTITY, Pod, Request, STS, World, assert_lacks, assert_says};
+use crate::harness::{POD_IDENTITY, Pod, Request, SECRET, STS, World, assert_lacks, assert_says};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Refused by us, with these words: AWS was not asked.
+/// Checks that the provider refuses the mount with these words and without a call to AWS.
 async fn refused_unasked(world: &World, request: &Request, parts: &[&str]) {
     let status = world.refusal(request).await;
     assert_says(&status, Code::Unauthenticated, parts);

@@ -1,13 +1,11 @@
-//! What failed is not remembered: whatever a person repairs works at the very
-//! next try.
+//! A failure is not remembered: a repaired configuration works at the very
+//! next mount.
 
 use latchkey_emulator::{Fault, FaultKind};
 use serde_json::json;
 use tonic::Code;
 
-use crate::harness::{Behaviour, Pod, Request, WEB, WORKER, World, assert_code};
-
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+use crate::harness::{Behaviour, Pod, Request, SECRET, WEB, WORKER, World, assert_code};
 
 async fn world() -> World {
     let world = World::start().await;
@@ -15,12 +13,12 @@ async fn world() -> World {
     world
 }
 
-/// A pod of a service account that nobody has set up.
+/// A pod of a service account without any set-up.
 fn request() -> Request {
     Request::of_pod(Pod::numbered("shop", "new", 1), SECRET)
 }
 
-/// Fails, twice so that whatever would be remembered is; then the repair counts
+/// Expects two failures, so that a remembered one would show; then the repair works
 /// at once.
 async fn repaired(world: &World, request: &Request, code: Code, repair: impl FnOnce(&World)) {
     for _ in 0..2 {
@@ -42,14 +40,14 @@ async fn an_added_annotation_works_at_once() {
         trust_new(&world);
         world.kubernetes.add_account("shop", "new");
         let (request, code) = match pod_identity {
-            // The token for Pod Identity came, and the account has no association.
+            // A token for Pod Identity was sent, and the account has no association.
             None => (request(), Code::NotFound),
             Some(choice) => (request().parameter("usePodIdentity", choice), Code::Unauthenticated),
         };
         repaired(&world, &request, code, |world| world.kubernetes.annotate("shop", "new", WEB)).await;
-        assert_eq!(world.calls("AssumeRoleWithWebIdentity"), 1);
+        assert_eq!(world.calls("AssumeRoleWithWebIdentity"), 1, "usePodIdentity: {pod_identity:?}");
     }
-    // With the token for IRSA alone.
+    // With only the token for IRSA.
     let world = world().await;
     trust_new(&world);
     world.kubernetes.add_account("shop", "new");

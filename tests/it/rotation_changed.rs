@@ -1,5 +1,5 @@
 //! A changed value reaches the next mount in time, and labels that belong
-//! together never come from different moments.
+//! together always come from one moment.
 
 use std::{cell::Cell, time::Duration};
 
@@ -7,9 +7,8 @@ use futures_util::future::join_all;
 use latchkey_emulator::{Fault, FaultKind};
 use tokio::time::Instant;
 
-use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, World, pass, seconds};
+use crate::harness::{GRACE, INTERVAL, Pod, REGION, Request, SECRET, World, pass, seconds};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 /// How long AWS takes for an answer in these tests.
 const LATENCY: Duration = Duration::from_millis(250);
 
@@ -26,7 +25,7 @@ impl Numbers {
     }
 }
 
-/// Keeps asking until the value is there; gives how long that took.
+/// Mounts until the value is served; gives how long that took.
 async fn until_served(world: &World, request: &Request, path: &str, value: &str, since: Instant) -> Duration {
     loop {
         if world.mount(request).await.text(path) == value {
@@ -54,7 +53,7 @@ async fn a_change_is_served_within_one_interval_and_a_polls_latency() {
         world.secret("shop/db", &value);
         world.parameter("/shop/level", &value);
         pass(bound).await;
-        // Not by a read of this very mount, which would take its time.
+        // The mount itself does not read it, which would take time.
         let answer = world.mount_at_once(&request).await;
         assert_eq!(answer.text("shop_db"), value, "the secret in round {round}");
         assert_eq!(answer.text("_shop_level"), value, "the parameter in round {round}");
@@ -79,7 +78,7 @@ async fn a_short_refresh_interval_serves_a_change_sooner() {
 
 #[tokio::test(start_paused = true)]
 async fn a_mount_reads_a_value_that_the_poller_could_not() {
-    // Nobody has a token for the poller: kubelet sends short ones.
+    // The poller has no valid token: kubelet sends short-lived ones.
     let world = World::start().await;
     world.secret("shop/db", "one");
     let mut request = Request::new(SECRET);
@@ -122,8 +121,8 @@ async fn a_rotation_during_a_mount_gives_one_version_or_the_other() {
     }
 }
 
-/// Rotates many times while pods mount these labels, and checks that what they
-/// get was under these labels at one moment; gives the number of mounts.
+/// Rotates many times while pods mount these labels, and checks that the values they
+/// get had these labels at one moment; gives the number of mounts.
 async fn rotated(labels: &[&str], rotations: u32) -> usize {
     let (world, numbers) = (World::start().await, Numbers(Cell::new(11)));
     world.secret("shop/db", "0");
@@ -154,7 +153,7 @@ async fn rotated(labels: &[&str], rotations: u32) -> usize {
             let slow = Fault::new(FaultKind::Delay(Duration::from_millis(numbers.below(400))));
             world.emulator.inject(slow.operation("GetSecretValue").times(1));
             world.emulator.set_delay(Some("GetSecretValue"), Duration::from_millis(numbers.below(200)));
-            // While labels move all the time, there may be nothing to serve yet.
+            // While labels keep moving, there may be nothing to serve yet.
             mounted.extend(world.try_mount(&request).await.ok());
         }
         mounted
@@ -214,8 +213,7 @@ async fn labels_that_keep_moving_leave_the_old_set() {
 async fn every_pod_of_a_principal_gets_the_change_at_once() {
     let world = World::start().await;
     world.secret("shop/db", "one");
-    let requests: Vec<Request> =
-        (0..20).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+    let requests: Vec<Request> = Request::many(20, SECRET);
     join_all(requests.iter().map(|request| world.mount(request))).await;
     let version = world.secret("shop/db", "two");
     pass(INTERVAL + GRACE).await;

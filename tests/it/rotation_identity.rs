@@ -1,5 +1,5 @@
-//! Whose token the poller uses, and whose role a service account has: neither
-//! a forged token nor an old role is ever believed.
+//! The poller's token and the service account's role: neither
+//! a forged token nor an old role is ever trusted.
 
 use std::time::Duration;
 
@@ -8,11 +8,10 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::harness::{
-    Behaviour, GRACE, INTERVAL, POD_IDENTITY, Pod, Request, STS, World, assert_code, assert_says, pass,
-    seconds,
+    Behaviour, GRACE, INTERVAL, POD_IDENTITY, Pod, Request, SECRET, STS, World, assert_code, assert_says,
+    pass, seconds,
 };
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const STS_CALL: &str = "AssumeRoleWithWebIdentity";
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -22,8 +21,8 @@ async fn world() -> World {
     world
 }
 
-/// The same request with a token that claims everything right for a very long
-/// time, signed by somebody else.
+/// The same request with a long-lived token whose claims are all correct, signed by
+/// another issuer.
 fn forged(request: &Request, audience: &str) -> Request {
     let Pod { namespace, service_account, name, uid } = &request.pod;
     let forger = Emulator::new(Store::default());
@@ -31,7 +30,7 @@ fn forged(request: &Request, audience: &str) -> Request {
     request.clone().token(audience, &token)
 }
 
-/// The same request with a good token of this length.
+/// The same request with a valid token of this lifetime.
 fn with_token_for(world: &World, request: &Request, audience: &str, ttl: Duration) -> Request {
     let Pod { namespace, service_account, name, uid } = &request.pod;
     let token = world.emulator.token(namespace, service_account, audience, name, uid, ttl);
@@ -44,7 +43,7 @@ async fn a_forged_token_does_not_stop_the_poller() {
         let world = World::start().await;
         world.secret("shop/db", "0");
         world.mount(&request).await;
-        // A mount that had to ask by itself would be seen by this.
+        // A mount that had to call AWS itself would take this long.
         world.emulator.set_delay(None, Duration::from_millis(250));
         let mut forger = request.clone();
         forger.pod.uid = "00000000-0000-4000-8000-000000006666".to_owned();
@@ -124,7 +123,7 @@ async fn an_entry_with_an_expired_token_continues_at_the_next_mount() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&with_token_for(&world, &request, STS, Duration::from_secs(300))).await;
-    // Credentials are needed anew, and nobody has a token.
+    // New credentials are needed, and no valid token is left.
     pass(Duration::from_secs(310)).await;
     world.emulator.expire_sessions();
     world.emulator.reset_calls();
@@ -155,8 +154,7 @@ async fn polling_continues_for_hours_with_republished_tokens() {
 #[tokio::test(start_paused = true)]
 async fn the_service_account_is_read_at_most_once_per_interval() {
     let world = world().await;
-    let requests: Vec<Request> =
-        (0..5).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+    let requests: Vec<Request> = Request::many(5, SECRET);
     for request in &requests {
         world.mount(request).await;
     }
@@ -180,8 +178,8 @@ async fn a_role_is_remembered_while_kubernetes_is_down_and_never_becomes_pod_ide
             seconds(200).await;
             world.mount(&request).await;
         }
-        assert_eq!(world.mount(&request).await.text("shop_db"), "two");
-        // Longer than what Kubernetes said is believed: an error, and no other identity.
+        assert_eq!(world.mount(&request).await.text("shop_db"), "two", "{behaviour:?}");
+        // Beyond the time for which a role is remembered: an error, and no other identity.
         pass(HOUR).await;
         let status = world.refusal(&request).await;
         assert_eq!(status.code(), Code::Internal, "{behaviour:?}: {status}");
@@ -227,12 +225,12 @@ async fn a_recreated_service_account_does_not_get_the_old_ones_role() {
     let world = world().await;
     let request = Request::new(SECRET);
     world.mount(&with_account_uid(&world, &request, "11111111-0000-4000-8000-000000000001")).await;
-    // Deleted and made again without the annotation, at once.
+    // Deleted and created again at once, without the annotation.
     world.kubernetes.add_account("shop", "web");
     let status =
         world.refusal(&with_account_uid(&world, &request, "22222222-0000-4000-8000-000000000002")).await;
     assert_code(&status, Code::Unauthenticated);
-    // With Kubernetes down it is not given the old one either.
+    // It does not get the old role while Kubernetes is down, either.
     world.kubernetes.annotate("shop", "web", crate::harness::WEB);
     let third = with_account_uid(&world, &request, "33333333-0000-4000-8000-000000000003");
     world.kubernetes.behave(Behaviour::Refuse(500));
@@ -263,7 +261,7 @@ async fn a_denial_provoked_by_a_pod_affects_only_its_own_service_account() {
     world.emulator.set_trust(tenant, &["system:serviceaccount:other:app"]);
     let other = Request::of_pod(Pod::numbered("other", "app", 5), SECRET);
     world.mount(&other).await;
-    // shop/web asks for the other one's role, again and again.
+    // shop/web keeps requesting the other account's role.
     let thief = Request::new(SECRET).parameter("roleArn", tenant);
     for _ in 0..5 {
         assert_code(&world.refusal(&thief).await, Code::PermissionDenied);

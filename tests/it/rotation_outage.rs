@@ -1,5 +1,5 @@
-//! AWS fails: last known good values are served at once, only the poller asks
-//! again and less often, and all of it ends when AWS is back or max-stale is over.
+//! AWS fails: last known good values are served at once, only the poller calls AWS
+//! again and less often, until AWS recovers or max-stale is exceeded.
 
 use std::time::Duration;
 
@@ -8,10 +8,9 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::harness::{
-    FAILOVER, GRACE, INTERVAL, Log, Pod, REGION, Request, World, assert_code, assert_says, pass, seconds,
+    FAILOVER, GRACE, INTERVAL, Log, REGION, Request, SECRET, World, assert_code, assert_says, pass, seconds,
 };
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const STALE: &str = "last known good values (stale)";
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -33,7 +32,7 @@ async fn world() -> World {
     world
 }
 
-/// The longest wait for the poller's next try once AWS is back.
+/// The longest wait for the poller's next attempt after AWS has recovered.
 fn longest_pause(kind: &FaultKind) -> Duration {
     if *kind == FaultKind::Throttle { 8 * INTERVAL } else { INTERVAL }
 }
@@ -46,7 +45,7 @@ async fn stale_values_are_served_at_once_in_every_outage_until_aws_recovers() {
         world.mount(&request).await;
         world.secret("shop/db", "two");
         let fault = world.emulator.inject(Fault::new(kind.clone()));
-        // By now the poller has met it.
+        // By now a poll has failed.
         pass(INTERVAL + Duration::from_secs(10)).await;
         log.take();
         for _ in 0..10 {
@@ -68,8 +67,7 @@ async fn stale_values_are_served_at_once_in_every_outage_until_aws_recovers() {
 async fn only_the_poller_retries_and_it_pauses() {
     for kind in outages() {
         let world = world().await;
-        let requests: Vec<Request> =
-            (0..3).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).collect();
+        let requests: Vec<Request> = Request::many(3, SECRET);
         for request in &requests {
             world.mount(request).await;
         }
@@ -114,7 +112,7 @@ async fn mounts_fail_only_when_an_outage_exceeds_max_stale() {
         let status = world.refusal(&request).await;
         assert_says(&status, Code::Internal, &["failed"]);
         world.emulator.clear_faults();
-        // Who meets a poll that fails just now shares its failure.
+        // A mount at the moment of a failing poll shares its failure.
         seconds(1).await;
         assert_eq!(world.mount(&request).await.text("shop_db"), "one");
     }
@@ -172,7 +170,7 @@ async fn after_an_outage_longer_than_a_tokens_life_polling_resumes_at_once() {
     world.mount(&request).await;
     world.fault("AssumeRoleWithWebIdentity", FaultKind::InternalError);
     world.fault("GetSecretValue", FaultKind::InternalError);
-    // The token that AWS accepted has expired by then; those of the republishes
+    // The token that AWS accepted has expired by then. Those of the republishes
     // have not, and no mount ever waits for AWS.
     for _ in 0..100 {
         seconds(80).await;
@@ -195,10 +193,9 @@ async fn a_new_pod_starts_in_an_outage_if_its_service_accounts_values_are_known(
     }
     world.emulator.inject(Fault::new(FaultKind::Hang));
     pass(INTERVAL + Duration::from_secs(20)).await;
-    let irsa = Request::of_pod(Pod::numbered("shop", "web", 77), SECRET);
+    let irsa = Request::new(SECRET).numbered(77);
     assert_eq!(world.mount_at_once(&irsa).await.text("shop_db"), "one");
-    let pod_identity = Request::of_pod(Pod::numbered("pay", "worker", 78), SECRET);
-    let pod_identity = pod_identity.parameter("usePodIdentity", "true");
+    let pod_identity = Request::pod_identity(SECRET).numbered(78);
     assert_eq!(world.mount_at_once(&pod_identity).await.text("shop_db"), "one");
 }
 
@@ -209,7 +206,7 @@ async fn a_new_pod_that_needs_its_own_credentials_fails_in_an_outage_and_says_wh
     world.mount(&Request::pod_identity(SECRET)).await;
     world.fault("PodIdentityCredentials", FaultKind::InternalError);
     pass(INTERVAL).await;
-    let new = Request::of_pod(Pod::numbered("pay", "worker", 78), SECRET).parameter("usePodIdentity", "true");
+    let new = Request::pod_identity(SECRET).numbered(78);
     let says = ["pay/worker", "Check that the eks-pod-identity-agent is running on this node"];
     assert_says(&world.refusal(&new).await, Code::Internal, &says);
 }
@@ -240,7 +237,7 @@ async fn the_poller_reads_from_the_failover_region_too() {
     world.emulator.put_secret(FAILOVER, "shop/db", "two".to_owned());
     pass(INTERVAL + GRACE).await;
     assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two");
-    // And once an interval from then on, both of them.
+    // From then on, both Regions are called once per interval.
     world.emulator.reset_calls();
     world.republish(std::slice::from_ref(&request), 5 * INTERVAL).await;
     assert_eq!(world.calls("GetSecretValue"), 2 * 5);
@@ -265,7 +262,7 @@ async fn a_failover_region_that_lacks_or_denies_a_secret_drops_nothing_of_the_pr
         world.emulator.inject(Fault::new(FaultKind::InternalError).region(REGION));
         for _ in 0..20 {
             seconds(80).await;
-            assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one");
+            assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one", "denied: {denied}");
         }
     }
 }
@@ -273,12 +270,7 @@ async fn a_failover_region_that_lacks_or_denies_a_secret_drops_nothing_of_the_pr
 #[tokio::test(start_paused = true)]
 async fn a_hanging_region_does_not_stop_polls_of_another() {
     let world = World::start().await;
-    let mut hanging = Vec::new();
-    for number in 0..100 {
-        world.secret(&format!("many/{number}"), "x");
-        hanging.push(format!("- {{objectName: many/{number}, objectType: secretsmanager}}"));
-    }
-    let hanging = Request::new(&hanging.join("\n"));
+    let hanging = Request::new(&world.many(0..100));
     world.emulator.put_secret(FAILOVER, "shop/db", "one".to_owned());
     let healthy = Request::new(SECRET).parameter("region", FAILOVER);
     world.mount(&hanging).await;

@@ -1,4 +1,4 @@
-//! What is revoked is gone in time: no stale value after access is lost.
+//! Revoked access takes effect in time: no stale value is served after it.
 
 use std::time::Duration;
 
@@ -7,10 +7,9 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::harness::{
-    GRACE, INTERVAL, Pod, REGION, Request, WEB, WORKER, World, assert_code, assert_says, pass, seconds,
+    GRACE, INTERVAL, REGION, Request, SECRET, WEB, WORKER, World, assert_code, assert_says, pass, seconds,
 };
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const OTHER: &str = "- {objectName: shop/other, objectType: secretsmanager}";
 const ACTION: &str = "secretsmanager:GetSecretValue";
 const CREDENTIAL_AGE: Duration = Duration::from_secs(15 * 60);
@@ -22,8 +21,8 @@ async fn world() -> World {
     world
 }
 
-/// Keeps mounting until it is refused, once a second when it is nearly `due`;
-/// gives the refusal and when that was asked for.
+/// Mounts until a mount is refused, every second when it is nearly `due`;
+/// gives the refusal and when that mount began.
 async fn until_refused(world: &World, request: &Request, due: Duration) -> (tonic::Status, Duration) {
     let began = Instant::now();
     loop {
@@ -54,11 +53,11 @@ async fn a_revoked_permission_stops_deliveries_after_one_interval() {
         let (status, after) = until_refused(&world, &request, INTERVAL).await;
         assert!(after <= INTERVAL + GRACE, "{after:?}");
         assert_says(&status, Code::PermissionDenied, &["denies secretsmanager:GetSecretValue on", "shop/db"]);
-        assert_eq!(world.mount(&other).await.text("shop_other"), "another");
-        // It stays gone, and comes back with the permission.
+        assert_eq!(world.mount(&other).await.text("shop_other"), "another", "{:?}", request.pod);
+        // It stays refused until the permission is granted again.
         assert_code(&world.refusal(&request).await, Code::PermissionDenied);
         world.emulator.allow(role, ACTION, "shop/db");
-        assert_eq!(world.mount(&request).await.text("shop_db"), "one");
+        assert_eq!(world.mount(&request).await.text("shop_db"), "one", "{:?}", request.pod);
     }
 }
 
@@ -66,7 +65,7 @@ async fn a_revoked_permission_stops_deliveries_after_one_interval() {
 async fn a_revoked_permission_for_a_parameter_leaves_its_neighbours_mounted() {
     let world = World::start().await;
     let object = |number| format!("- {{objectName: /many/{number}, objectType: ssmparameter}}");
-    let pod = |number: u32| Request::of_pod(Pod::numbered("shop", "web", number), &object(number));
+    let pod = |number: u32| Request::new(&object(number)).numbered(number);
     for number in 0..10 {
         world.parameter(&format!("/many/{number}"), "x");
         world.mount(&pod(number)).await;
@@ -135,7 +134,7 @@ async fn a_revoked_trust_drops_every_value_of_the_principal_within_the_credentia
         let world = world().await;
         world.mount(&request).await;
         world.mount(&other).await;
-        // Renewed just now is the worst moment.
+        // The worst case: the credentials were renewed just now.
         world.emulator.set_trust(WEB, &[]);
         world.emulator.set_association("pay", "worker", None);
         let (status, after) = until_refused(&world, &request, CREDENTIAL_AGE).await;
@@ -206,7 +205,7 @@ async fn a_refusal_by_aws_drops_the_entry_and_says_why() {
         let (status, after) = until_refused(&world, &request, INTERVAL).await;
         assert!(after <= INTERVAL + GRACE, "{after:?}");
         assert_says(&status, code, &[says]);
-        // An outage does not bring it back.
+        // An outage does not bring the value back.
         world.emulator.clear_faults();
         world.fault("GetSecretValue", FaultKind::InternalError);
         assert_code(&world.refusal(&request).await, Code::Internal);

@@ -1,5 +1,5 @@
-//! The poller and the driver's umount at the same time, on a real tmpfs. It takes
-//! root and a mount namespace of its own, and says so where it cannot run.
+//! The poller writes while the driver unmounts, on a real tmpfs. The test needs
+//! root and a mount namespace of its own, and reports where it cannot run.
 
 use std::{
     env, fs,
@@ -11,17 +11,15 @@ use std::{
 
 use latchkey::writer::{FileSystem, Writer};
 
-use crate::harness::{GRACE, INTERVAL, Log, Pod, Request, World, assert_contains, assert_lacks, pass};
+use crate::harness::{GRACE, INTERVAL, Log, Request, SECRET, World, assert_contains, assert_lacks, pass};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 /// The kubelet folder, where the test runs in its own mount namespace.
 const KUBELET: &str = "LATCHKEY_TEST_KUBELET";
 const NAME: &str = "rotation_unmounted::a_volume_can_be_unmounted_while_the_poller_writes";
 
 fn request(kubelet: &Path) -> (Request, PathBuf) {
-    let request = Request::of_pod(Pod::numbered("shop", "web", 1), SECRET);
-    let volume = format!("pods/{}/volumes/kubernetes.io~csi/secrets/mount", request.pod.uid);
-    let folder = kubelet.join(volume);
+    let request = Request::new(SECRET).numbered(1);
+    let folder = request.pod.volume(kubelet);
     (request.target(&folder), folder)
 }
 

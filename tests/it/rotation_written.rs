@@ -1,5 +1,5 @@
 //! Provider-writes mode: the poller writes a change into every pod at once,
-//! behind the driver's back and without its noticing.
+//! without the driver.
 
 use std::{
     fs,
@@ -21,11 +21,10 @@ use latchkey_emulator::{Fault, FaultKind};
 use tonic::Code;
 
 use crate::harness::{
-    GRACE, INTERVAL, Log, Pod, REGION, Request, Rooms, World, assert_code, assert_contains, assert_lacks,
+    GRACE, INTERVAL, Log, REGION, Request, Rooms, SECRET, World, assert_code, assert_contains, assert_lacks,
     pass, seconds,
 };
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const TWO: &str = "
 - {objectName: shop/db, objectType: secretsmanager}
 - {objectName: shop/other, objectType: secretsmanager}";
@@ -40,11 +39,8 @@ async fn world() -> World {
 
 /// A mount by a pod whose volume is there; and the volume's folder.
 fn pod(world: &World, number: u32, objects: &str) -> (Request, PathBuf) {
-    let request = Request::of_pod(Pod::numbered("shop", "web", number), objects);
-    let volume = format!("kubelet/pods/{}/volumes/kubernetes.io~csi/secrets/mount", request.pod.uid);
-    let folder = world.folder().join(volume);
-    fs::create_dir_all(&folder).unwrap();
-    (request.target(&folder), folder)
+    let request = Request::new(objects).numbered(number);
+    world.with_volume(request)
 }
 
 #[track_caller]
@@ -56,7 +52,7 @@ fn modified(folder: &Path) -> SystemTime {
     fs::metadata(folder).unwrap().modified().unwrap()
 }
 
-/// Lets the driver's interval pass, as far as the folder's time shows it.
+/// Makes the folder's modification time old, as if the driver's interval had passed.
 fn age(folder: &Path) -> SystemTime {
     let old = SystemTime::now() - Duration::from_secs(3600);
     fs::File::open(folder).unwrap().set_modified(old).unwrap();
@@ -79,7 +75,7 @@ async fn a_change_is_written_into_every_pod_without_the_driver() {
         for (_, folder) in &pods {
             assert_eq!(text(folder, "shop_db"), value, "{}", folder.display());
         }
-        assert_eq!(world.calls_by_target("GetSecretValue")["shop/db"], 1);
+        assert_eq!(world.calls_by_target("GetSecretValue")["shop/db"], 1, "after {value}");
     }
     assert_eq!(fs::read_link(elsewhere.join("..data")).unwrap(), before, "it mounts something else");
 }
@@ -130,7 +126,7 @@ async fn only_the_poller_restores_the_modification_time_of_the_mount() {
     pass(INTERVAL + GRACE).await;
     assert_eq!(text(&folder, "shop_db"), "two");
     assert_eq!(modified(&folder), old, "the driver would skip the next republish");
-    // An answer is due to the driver: its record of versions.
+    // The driver still needs an answer, for its record of versions.
     let answer = world.mount(&request).await;
     assert_eq!(answer.versions.len(), 1);
 }
@@ -186,18 +182,18 @@ async fn lost_access_leaves_the_files_until_the_pod_is_deleted() {
     assert_code(&world.refusal(&request).await, Code::PermissionDenied);
     world.secret("shop/db", "two");
     pass(INTERVAL + GRACE).await;
-    // A set is whole or it stays: half of it is never new.
+    // A set is replaced as a whole or not at all.
     assert_eq!(text(&folder, "shop_db"), "one");
     assert_eq!(text(&folder, "shop_other"), "other");
 }
 
-/// Lets time pass until shortly before the next poll of the secret.
+/// Waits until shortly before the next poll of the secret.
 async fn shortly_before_a_poll(world: &World) {
     let arrivals = world.arrivals("GetSecretValue", INTERVAL + GRACE).await;
     pass(INTERVAL - Duration::from_secs(4) - (INTERVAL + GRACE - arrivals[0])).await;
 }
 
-/// Two secrets of which the second takes from before the next poll until after it.
+/// Changes the first secret, and delays the read of the second beyond the next poll.
 async fn slow_second(world: &World) {
     shortly_before_a_poll(world).await;
     world.secret("shop/db", "two");
@@ -220,7 +216,7 @@ async fn a_slow_mount_does_not_overwrite_a_newer_value() {
     assert_eq!(written, "two", "the poller was first");
     assert_eq!(text(&folder, "shop_db"), "two");
     assert_eq!(text(&folder, "shop_other"), "other");
-    // The driver is told of what is there.
+    // The driver's answer names the version that is there.
     let versions = world.emulator.secret_versions(REGION, "shop/db");
     let labels = &versions[answer.version("shop_db")];
     assert!(labels.contains(&"AWSCURRENT".to_owned()), "the answer's version has labels {labels:?}");

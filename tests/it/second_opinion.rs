@@ -1,4 +1,4 @@
-//! The same provider against moto, an AWS that nobody here wrote, where Python has
+//! The same provider against moto, an independent emulation of AWS, if Python has
 //! it (`pip install 'moto[server]'`).
 
 use std::{
@@ -34,7 +34,7 @@ impl Drop for Moto {
 }
 
 impl Moto {
-    /// `None`, said loudly, where moto is not installed.
+    /// `None`, with a notice, if moto is not installed.
     async fn start() -> Option<Self> {
         let python = |code: &str| Command::new("python3").args(["-c", code]).stderr(Stdio::null()).status();
         if !python("import moto.server, flask").is_ok_and(|status| status.success()) {

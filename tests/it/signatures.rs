@@ -1,4 +1,4 @@
-//! No token gets anything before the cluster's keys have verified it: neither a
+//! A token has no effect before the cluster's keys have verified it: neither a
 //! call to AWS nor a value from memory.
 
 use std::time::Duration;
@@ -10,13 +10,15 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use crate::harness::{
-    Behaviour, GRACE, INTERVAL, Keys, Log, POD_IDENTITY, Pod, Request, STS, World, assert_code, assert_codes,
-    assert_contains, assert_lacks, assert_says, pass, seconds,
+    Behaviour, GRACE, INTERVAL, Keys, Log, POD_IDENTITY, Pod, Request, SECRET, STS, World, assert_code,
+    assert_codes, assert_contains, assert_lacks, assert_says, pass, seconds,
 };
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const STS_CALL: &str = "AssumeRoleWithWebIdentity";
 const HOUR: Duration = Duration::from_secs(3600);
+/// Why a token is refused.
+const OTHER_ALGORITHM: &str = "its signature algorithm is not one that clusters use";
+const OTHER_SIGNER: &str = "it was not signed by the cluster's key that it names";
 /// More than the pause between two reads of the keys.
 const PAUSE: Duration = Duration::from_secs(15);
 
@@ -51,13 +53,13 @@ fn with_header(token: &str, header: &Value) -> String {
     format!("{}.{payload}.{signature}", encoded(header))
 }
 
-/// The id of the key that signs now.
+/// The id of the current signing key.
 fn key_id(emulator: &Emulator) -> String {
     let keys: Value = serde_json::from_str(&emulator.token_keys()).unwrap();
     keys["keys"][0]["kid"].as_str().unwrap().to_owned()
 }
 
-/// Refused by us: AWS was not asked, and nothing came from memory.
+/// Checks that the provider refuses the token without a call to AWS or a cached value.
 async fn refused(world: &World, request: &Request, audience: &str, token: &str, says: &str) {
     let calls = world.all_calls();
     let status = world.refusal(&request.clone().token(audience, token)).await;
@@ -83,46 +85,22 @@ async fn a_token_not_signed_by_the_cluster_gets_no_cached_value_and_makes_no_cal
         let none = encoded(&json!({ "alg": "none", "kid": kid }));
         for (token, says) in [
             // Nobody signed it.
-            (format!("{none}.{payload}."), "its signature algorithm is not one that clusters use"),
-            (format!("{none}.{payload}.{signature}"), "its signature algorithm is not one that clusters use"),
-            (
-                with_header(&good, &json!({ "alg": "None", "kid": kid })),
-                "its signature algorithm is not one that clusters use",
-            ),
-            (
-                with_header(&good, &json!({ "alg": "", "kid": kid })),
-                "its signature algorithm is not one that clusters use",
-            ),
+            (format!("{none}.{payload}."), OTHER_ALGORITHM),
+            (format!("{none}.{payload}.{signature}"), OTHER_ALGORITHM),
+            (with_header(&good, &json!({ "alg": "None", "kid": kid })), OTHER_ALGORITHM),
+            (with_header(&good, &json!({ "alg": "", "kid": kid })), OTHER_ALGORITHM),
             (with_header(&good, &json!({ "kid": kid })), "its header is not"),
-            (format!("{header}.{payload}."), "it was not signed by the cluster's key that it names"),
-            // Somebody else did, with the cluster's name for the key or with his own.
-            (
-                with_header(&forged, &json!({ "alg": "ES256", "kid": kid })),
-                "it was not signed by the cluster's key that it names",
-            ),
+            (format!("{header}.{payload}."), OTHER_SIGNER),
+            // Another issuer signed it, with the cluster's key id or with its own.
+            (with_header(&forged, &json!({ "alg": "ES256", "kid": kid })), OTHER_SIGNER),
             (forged, "not among the cluster's keys"),
             // Parts of two tokens.
-            (
-                format!("{header}.{claims}.{signature}"),
-                "it was not signed by the cluster's key that it names",
-            ),
-            (
-                format!("{header}.{payload}.{}", BASE64URL_NOPAD.encode(&bent)),
-                "it was not signed by the cluster's key that it names",
-            ),
+            (format!("{header}.{claims}.{signature}"), OTHER_SIGNER),
+            (format!("{header}.{payload}.{}", BASE64URL_NOPAD.encode(&bent)), OTHER_SIGNER),
             // Another algorithm than the key's.
-            (
-                with_header(&good, &json!({ "alg": "ES384", "kid": kid })),
-                "it was not signed by the cluster's key that it names",
-            ),
-            (
-                with_header(&good, &json!({ "alg": "RS256", "kid": kid })),
-                "it was not signed by the cluster's key that it names",
-            ),
-            (
-                with_header(&good, &json!({ "alg": "EdDSA", "kid": kid })),
-                "its signature algorithm is not one that clusters use",
-            ),
+            (with_header(&good, &json!({ "alg": "ES384", "kid": kid })), OTHER_SIGNER),
+            (with_header(&good, &json!({ "alg": "RS256", "kid": kid })), OTHER_SIGNER),
+            (with_header(&good, &json!({ "alg": "EdDSA", "kid": kid })), OTHER_ALGORITHM),
             // Without the key's name, or with rules of its own.
             (with_header(&good, &json!({ "alg": "ES256" })), "kid"),
             (with_header(&good, &json!({ "alg": "ES256", "kid": kid, "crit": ["exp"] })), "crit"),
@@ -133,7 +111,7 @@ async fn a_token_not_signed_by_the_cluster_gets_no_cached_value_and_makes_no_cal
                     &good,
                     &json!({ "alg": "ES256", "kid": kid, "jwk": { "kty": "oct", "k": "AA" } }),
                 ),
-                "it was not signed by the cluster's key that it names",
+                OTHER_SIGNER,
             ),
             // More or fewer parts.
             (format!("{good}.{signature}"), "not a JWT"),
@@ -154,9 +132,9 @@ async fn a_public_key_does_not_verify_a_symmetric_signature() {
     let good = token(&world.emulator, &request, STS);
     let kid = key_id(&world.emulator);
     for algorithm in ["HS256", "HS384", "HS512"] {
-        // Whatever the keyed hash would be: the algorithm alone is refused.
+        // The algorithm is refused, whatever the keyed hash is.
         let token = with_header(&good, &json!({ "alg": algorithm, "kid": kid }));
-        refused(&world, &request, STS, &token, "its signature algorithm is not one that clusters use").await;
+        refused(&world, &request, STS, &token, OTHER_ALGORITHM).await;
     }
 }
 
@@ -199,7 +177,7 @@ async fn a_signed_token_of_another_pod_account_audience_or_time_is_refused() {
     ] {
         refused(&world, &request, STS, &token, says).await;
     }
-    // The account is another of the same name as far as anybody knows: it is read.
+    // With another account uid it may be a new account of the same name, which is read.
     world.mount(&request.clone().token(STS, &claims(&|_| {}))).await;
 }
 
@@ -208,7 +186,7 @@ async fn a_republish_or_a_new_pod_reads_no_keys() {
     let world = warm().await;
     let reads = world.kubernetes.key_reads();
     for number in 10..30 {
-        world.mount_at_once(&Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).await;
+        world.mount_at_once(&Request::new(SECRET).numbered(number)).await;
     }
     assert_eq!(world.kubernetes.key_reads(), reads, "reads of the keys");
     assert_eq!(world.all_calls(), 0);
@@ -216,7 +194,7 @@ async fn a_republish_or_a_new_pod_reads_no_keys() {
     world.emulator.inject(Fault::new(FaultKind::Hang));
     pass(INTERVAL + Duration::from_secs(20)).await;
     for number in 30..40 {
-        world.mount_at_once(&Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).await;
+        world.mount_at_once(&Request::new(SECRET).numbered(number)).await;
     }
 }
 
@@ -227,10 +205,10 @@ async fn a_new_cluster_key_fails_no_mount() {
     pass(PAUSE).await;
     world.emulator.rotate_token_key();
     for number in 10..30 {
-        world.mount_at_once(&Request::of_pod(Pod::numbered("shop", "web", number), SECRET)).await;
+        world.mount_at_once(&Request::new(SECRET).numbered(number)).await;
     }
     assert_eq!(world.kubernetes.key_reads(), reads + 1);
-    // Once more, just after a read: the mounts wait for the next one.
+    // Again, just after a read: the mounts wait for the next one.
     world.emulator.rotate_token_key();
     let began = Instant::now();
     world.mount(&Request::new(SECRET)).await;
@@ -258,7 +236,7 @@ async fn forged_tokens_do_not_cause_a_storm_of_key_reads() {
     let (reads, began) = (world.kubernetes.key_reads(), Instant::now());
     let forgers: Vec<Request> = (0..200)
         .map(|number| {
-            let request = Request::of_pod(Pod::numbered("shop", "web", number), SECRET);
+            let request = Request::new(SECRET).numbered(number);
             let forged = token(&Emulator::new(Store::default()), &request, STS);
             request.token(STS, &forged)
         })
@@ -277,14 +255,14 @@ async fn forged_tokens_do_not_cause_a_storm_of_key_reads() {
     assert_eq!(world.all_calls(), 0);
 }
 
-/// A world whose Kubernetes does not give the keys, from the start.
+/// A world whose Kubernetes never serves usable keys.
 async fn without_keys(keys: Keys) -> World {
     let world = World::with_kubernetes(|kubernetes| kubernetes.serve_keys(keys), |_| {}).await;
     world.secret("shop/db", "hunter2");
     world
 }
 
-/// Ways in which keys are not to be had, or are of no use.
+/// Ways in which keys are missing or unusable.
 fn useless() -> Vec<Keys> {
     let text = |text: &str| Keys::Text(text.to_owned());
     let huge = format!(r#"{{"keys": [{}]}}"#, vec![r#"{"kty":"EC","kid":"x"}"#; 20_000].join(","));
@@ -318,7 +296,7 @@ async fn without_keys_cached_values_are_served_only_to_tokens_that_aws_accepted(
             world.mount(&first).await;
             assert_eq!(world.calls(call), 1, "{name}");
             world.emulator.reset_calls();
-            // The same token is known, a new one costs one call, and no read.
+            // The same token is known. A new one costs one call for credentials, and no read.
             world.mount_at_once(&first).await;
             assert_eq!(world.all_calls(), 0, "{name}");
             let second = token(&world.emulator, &Request::new(SECRET), STS);
@@ -373,7 +351,7 @@ async fn malformed_keys_do_not_affect_a_good_one() {
     pass(Duration::from_secs(16 * 60)).await;
     world.emulator.set_delay(None, Duration::from_secs(1));
     world.mount(&Request::new(SECRET)).await;
-    world.mount_at_once(&Request::of_pod(Pod::numbered("shop", "web", 7), SECRET)).await;
+    world.mount_at_once(&Request::new(SECRET).numbered(7)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,7 +365,7 @@ async fn the_last_known_keys_are_used_for_a_day_and_the_log_says_so_once() {
     pass(2 * HOUR).await;
     world.mount(&Request::new(SECRET)).await;
     world.emulator.reset_calls();
-    world.mount_at_once(&Request::of_pod(Pod::numbered("shop", "web", 7), SECRET)).await;
+    world.mount_at_once(&Request::new(SECRET).numbered(7)).await;
     assert_eq!(world.all_calls(), 0);
     let text = log.take();
     assert_eq!(text.matches("the last known keys").count(), 1, "{text}");
@@ -398,7 +376,7 @@ async fn the_last_known_keys_are_used_for_a_day_and_the_log_says_so_once() {
     assert_eq!(text.matches("Latchkey cannot verify pods' tokens itself").count(), 1, "{text}");
     world.mount(&Request::new(SECRET)).await;
     world.emulator.reset_calls();
-    world.mount(&Request::of_pod(Pod::numbered("shop", "web", 7), SECRET)).await;
+    world.mount(&Request::new(SECRET).numbered(7)).await;
     assert_eq!(world.calls(STS_CALL), 1);
     world.kubernetes.serve_keys(Keys::Healthy);
     pass(Duration::from_secs(170)).await;
@@ -406,7 +384,7 @@ async fn the_last_known_keys_are_used_for_a_day_and_the_log_says_so_once() {
     assert_eq!(text.matches("verifying pods' tokens with the cluster's keys again").count(), 1, "{text}");
     world.mount(&Request::new(SECRET)).await;
     world.emulator.reset_calls();
-    world.mount_at_once(&Request::of_pod(Pod::numbered("shop", "web", 8), SECRET)).await;
+    world.mount_at_once(&Request::new(SECRET).numbered(8)).await;
     assert_eq!(world.all_calls(), 0);
 }
 

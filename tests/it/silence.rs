@@ -1,4 +1,4 @@
-//! What is logged, answered and printed: enough to follow a mount, and never a
+//! Logs, answers and debug output: enough to follow a mount, and never a
 //! value, a token or a credential.
 
 use std::{
@@ -33,7 +33,7 @@ use crate::harness::{
 struct Logs(Arc<Mutex<Vec<u8>>>);
 
 impl Logs {
-    /// Collects what the provider's own log would hold at its most talkative,
+    /// Collects the provider's log at its most verbose level,
     /// as text and as JSON, until the guard is dropped.
     fn collect() -> (Self, DefaultGuard) {
         let logs = Self::default();
@@ -68,7 +68,7 @@ impl<'a> MakeWriter<'a> for Logs {
     }
 }
 
-/// Every form in which a secret could show.
+/// Every encoding in which a secret could appear.
 fn forms(canary: &[u8]) -> Vec<String> {
     let mut forms = vec![HEXLOWER.encode(canary), HEXUPPER.encode(canary), format!("{canary:?}")];
     if let Ok(text) = std::str::from_utf8(canary) {
@@ -153,7 +153,7 @@ async fn canary_world() -> (World, Tee) {
     (world, tee)
 }
 
-/// Requests that fail in every way that a request can.
+/// Requests that fail in every way.
 fn bad_requests() -> Vec<Request> {
     let entry =
         |name: &str, more: &str| format!("- {{objectName: {name}, objectType: secretsmanager, {more}}}");

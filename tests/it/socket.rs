@@ -22,9 +22,7 @@ use tokio::{
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Code, Response, Status, transport::Server};
 
-use crate::harness::{Driver, Provider, Request, World, assert_says, eventually, free_address};
-
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+use crate::harness::{Driver, Provider, Request, SECRET, World, assert_says, eventually, free_address};
 
 fn inode(socket: &Path) -> Option<u64> {
     std::fs::symlink_metadata(socket).ok().map(|metadata| metadata.ino())
@@ -36,7 +34,7 @@ async fn runtime_name(socket: &Path) -> String {
     driver.client().version(request).await.unwrap().into_inner().runtime_name
 }
 
-/// Status line and body of a probe; nothing while the probes are not served.
+/// Status line and body of a probe; `None` while the probes are not served.
 async fn probe(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n");
@@ -46,7 +44,7 @@ async fn probe(address: SocketAddr, path: &str) -> Option<String> {
     Some(answer)
 }
 
-/// Waits until the probe says something.
+/// Waits until the probe has this status and text.
 async fn probe_says(address: SocketAddr, status: &str, text: &str) {
     let says = async || {
         let answer = probe(address, "/readyz").await?;
@@ -160,7 +158,7 @@ async fn a_socket_deleted_by_another_program_is_restored_within_seconds() {
         assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
         assert_eq!(runtime_name(&socket).await, "latchkey");
     }
-    // The driver's connection has not noticed.
+    // The driver's connection still works.
     world.mount(&Request::new(SECRET)).await;
 }
 
@@ -261,7 +259,7 @@ async fn a_graceful_stop_finishes_running_mounts() {
     let started = async || (world.calls("GetSecretValue") == 1).then_some(());
     eventually("the mount reads its secret", started).await;
     world.stop().await.unwrap();
-    // The process ends when `serve` does: nothing may be under way then.
+    // The process ends when `serve` returns, so no call may be under way then.
     let read = world.emulator.calls().pop().unwrap();
     assert_eq!(read.operation, "GetSecretValue");
     assert_eq!(read.status, Some(200), "the read was still under way");

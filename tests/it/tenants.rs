@@ -1,5 +1,5 @@
-//! What one tenant asks for does not hurt another: limits come before the work,
-//! and what grows with what is asked for is shared by namespaces.
+//! One tenant's requests do not harm another: limits apply before the work,
+//! and namespaces share every resource that grows with requests.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use tonic::Code;
 
 use crate::harness::{Driver, Log, Pod, Request, World, assert_code, assert_contains, assert_says};
 
-/// As many jmesPath entries as aliases make of a short text.
+/// Many jmesPath entries, made from a short text by YAML aliases.
 fn aliased_entries() -> String {
     let mut objects = String::from("- objectName: a\n  objectType: secretsmanager\n  jmesPath: &fields\n");
     for number in 0..100 {
@@ -31,7 +31,7 @@ async fn entries_are_counted_before_any_is_compiled() {
     let status = world.refusal(&Request::new(&aliased_entries())).await;
     let says = ["asks for 2828 files; the maximum is 500 (--max-objects), jmesPath entries included"];
     assert_says(&status, Code::InvalidArgument, &says);
-    // And without a valid token, too.
+    // Without a valid token, too.
     let status = world.refusal(&Request::new(&aliased_entries()).raw_tokens("{}")).await;
     assert_says(&status, Code::InvalidArgument, &says);
 }
@@ -69,13 +69,7 @@ async fn deep_paths_with_a_common_prefix_mount_and_a_collision_is_found() {
 
 /// A pod of one namespace with a volume of its own.
 fn pod(world: &World, namespace: &str, account: &str, number: u32, objects: &str) -> (Request, PathBuf) {
-    let mut request = Request::of_pod(Pod::numbered(namespace, account, number), objects);
-    let path = world
-        .folder()
-        .join(format!("kubelet/pods/{}/volumes/kubernetes.io~csi/secrets/mount", request.pod.uid));
-    std::fs::create_dir_all(&path).unwrap();
-    request.target_path = path.to_str().unwrap().to_owned();
-    (request, path)
+    world.with_volume(Request::of_pod(Pod::numbered(namespace, account, number), objects))
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +80,7 @@ async fn a_volume_that_does_not_fit_is_refused_and_another_namespace_still_mount
     let large: String = (0..20)
         .map(|number| format!("- {{objectName: s, objectType: secretsmanager, objectAlias: f{number}}}\n"))
         .collect();
-    // Of 64 MiB volumes have 5, and one namespace a half of it.
+    // Of 64 MiB, volumes may use 5, and one namespace half of that.
     let mut mounted = Vec::new();
     let status = loop {
         let (request, path) = pod(&world, "shop", "web", u32::try_from(mounted.len()).unwrap(), &large);
@@ -99,13 +93,13 @@ async fn a_volume_that_does_not_fit_is_refused_and_another_namespace_still_mount
     let says =
         ["the volumes of namespace shop hold", "resources.limits.memory", "nothing was changed in the pod"];
     assert_says(&status, Code::FailedPrecondition, &says);
-    // What was mounted before is republished, and another namespace mounts.
+    // Earlier volumes are republished, and another namespace mounts.
     for (request, _) in &mounted {
         world.mount(request).await;
     }
     let (other, _) = pod(&world, "pay", "worker", 100, "- {objectName: small, objectType: secretsmanager}");
     world.mount(&other.parameter("usePodIdentity", "true")).await;
-    // A pod that is gone leaves its room at once.
+    // A deleted pod's room is free at once.
     let (_, gone) = &mounted[0];
     std::fs::remove_dir_all(gone).unwrap();
     let (next, _) = pod(&world, "shop", "web", 200, &large);
@@ -123,13 +117,11 @@ async fn a_namespace_with_too_many_mounts_is_refused_and_another_mounts() {
             format!("- {{objectName: s, objectType: secretsmanager, objectAlias: {alias}{number}}}\n")
         })
         .collect();
-    let requests: Vec<Request> =
-        (0..20).map(|number| Request::of_pod(Pod::numbered("shop", "web", number), &objects)).collect();
+    let requests: Vec<Request> = Request::many(20, &objects);
     let mounts = futures_util::future::join_all(requests.iter().map(|request| world.try_mount(request)));
     let other = async {
         let one = "- {objectName: s, objectType: secretsmanager}";
-        let request = Request::of_pod(Pod::numbered("pay", "worker", 100), one);
-        world.mount(&request.parameter("usePodIdentity", "true")).await
+        world.mount(&Request::pod_identity(one).numbered(100)).await
     };
     let (results, _) = tokio::join!(mounts, other);
     world.emulator.remove_fault(fault);
@@ -142,8 +134,8 @@ async fn a_namespace_with_too_many_mounts_is_refused_and_another_mounts() {
     }
 }
 
-/// A driver that reads the beginning of an answer, tells so, and reads the rest
-/// when it is told to.
+/// A driver that reads the beginning of an answer, signals it, and reads the rest
+/// when it is signalled.
 async fn stalling_driver(world: &World, begun: Arc<Notify>, go_on: Arc<Notify>) -> Driver {
     let path = world.socket().with_file_name("stalling.sock");
     let (listener, target) = (UnixListener::bind(&path).unwrap(), world.socket());
@@ -168,9 +160,8 @@ async fn an_answer_counts_until_its_last_byte_is_sent() {
     let objects: String = (0..60)
         .map(|number| format!("- {{objectName: s, objectType: secretsmanager, objectAlias: f{number}}}\n"))
         .collect();
-    let first = Request::of_pod(Pod::numbered("shop", "web", 1), &objects);
-    let other = Request::of_pod(Pod::numbered("pay", "worker", 2), &objects);
-    let other = other.parameter("usePodIdentity", "true");
+    let first = Request::new(&objects).numbered(1);
+    let other = Request::pod_identity(&objects);
     world.mount(&other).await;
 
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -217,6 +208,6 @@ async fn reading_stops_when_the_values_are_too_large_for_any_mount() {
         Code::FailedPrecondition,
         &["more than the 4194304 that one mount may have", "60000 bytes"],
     );
-    // 8 MiB are 140 of them; three times 64 are read to see it.
+    // 8 MiB hold 140 of them, so reading stops after the third batch of 64.
     assert_eq!(world.calls("GetSecretValue"), 192);
 }

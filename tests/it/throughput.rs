@@ -1,4 +1,4 @@
-//! How many calls a mount makes, and how many at once.
+//! The number of calls that a mount makes, in total and concurrently.
 
 use std::{fmt::Write, time::Duration};
 
@@ -63,7 +63,7 @@ async fn one_namespace_makes_sixty_six_of_ninety_six_calls_at_once_in_one_region
     for answer in join_all(requests.iter().map(|request| world.mount(request))).await {
         assert_eq!(answer.paths().len(), 40);
     }
-    // The other places are left to its other Regions and to other namespaces.
+    // The other places are reserved for its other Regions and for other namespaces.
     assert_eq!(world.emulator.max_calls_at_once(), 66);
     assert_eq!(world.calls("GetSecretValue"), 200);
 }
@@ -83,7 +83,7 @@ async fn many_pods_of_many_namespaces_stay_within_the_limit() {
     });
     let requests: Vec<Request> = pods.map(|pod| Request::of_pod(pod, &objects)).collect();
     join_all(requests.iter().map(|request| world.mount(request))).await;
-    // The last ones are kept for a third namespace.
+    // The last places are reserved for a third namespace.
     let at_once = world.emulator.max_calls_at_once();
     assert!((6..=8).contains(&at_once), "{at_once} calls at once");
 }

@@ -33,7 +33,7 @@ use crate::{
 
 /// A private folder in a private mount namespace; the script makes both.
 const FOLDER: &str = "LATCHKEY_LIMITS_FOLDER";
-/// How often an attack is played in which something was too slow and nothing worse.
+/// How often an attack that was only too slow is repeated.
 const TRIES: u32 = 3;
 /// The exit code of a run that this machine does not allow.
 const SKIPPED: u8 = 77;
@@ -70,8 +70,8 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Whether everything has held. What was only slow may be the machine's doing: then
-/// the attack is played again.
+/// Whether every promise was kept. Slowness may be due to the machine, so
+/// such an attack is repeated.
 fn play_until_quiet(case: &Case, mode: Mode, chart: &Chart, folder: &Path) -> bool {
     for number in 1..=TRIES {
         let here = folder.join(format!("{}-{mode:?}-{number}", case.name));

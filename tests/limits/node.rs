@@ -30,7 +30,7 @@ pub(crate) enum Mode {
     ProviderWrites,
 }
 
-/// Everything but the provider.
+/// All parts of a node except the provider.
 pub(crate) struct Node {
     pub(crate) emulator: Emulator,
     pub(crate) mode: Mode,
@@ -51,7 +51,7 @@ impl Node {
         let aws_url = serve_emulator(&emulator).await;
         let folder = folder.to_owned();
         let kubernetes = Kubernetes::start(&folder.join("kubeconfig"), &emulator).await;
-        // Nobody else asks for ports meanwhile, most likely.
+        // Another process is unlikely to take the port meanwhile.
         let http = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (volumes, pods) = (Mutex::default(), AtomicU32::new(0));
         Self { emulator, mode, http, kubernetes, aws_url, folder, volumes, pods }

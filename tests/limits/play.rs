@@ -1,5 +1,5 @@
-//! One attack from start to end: what it took, and whether everything that was
-//! promised has held.
+//! One attack from start to end: its figures, and whether every promise was
+//! kept.
 
 use std::{
     fmt::{self, Write as _},
@@ -24,13 +24,13 @@ use crate::{
 
 /// A warm republish of another namespace, at the 99th percentile.
 const REPUBLISH_BOUND: Duration = Duration::from_millis(50);
-/// A new pod of another namespace, whose secret nobody has read.
+/// A new pod of another namespace, whose secret was never read.
 const NEW_POD_BOUND: Duration = Duration::from_secs(1);
 /// kubelet's time-out of a probe where the chart sets none.
 const PROBE_BOUND: Duration = Duration::from_secs(1);
 /// The log of one attempt.
 const LOG_BYTES_BOUND: u64 = 8 << 10;
-/// The default of --mount-timeout, and the time to tell.
+/// The default of --mount-timeout, with time for the answer.
 const MOUNT_BOUND: Duration = Duration::from_millis(60_500);
 /// Preparations of an attack, which are mounts as well.
 const PREPARATION: Duration = Duration::from_secs(30);
@@ -56,13 +56,13 @@ impl Case {
         Self { name, about, modes, flags, answered_within, restarts: false, attack }
     }
 
-    /// Only where the driver writes: the way to it is the same.
+    /// Only with driver-writes: the attacked code is the same in both modes.
     pub(crate) fn driver_writes(mut self) -> Self {
         self.modes = &[Mode::DriverWrites];
         self
     }
 
-    /// Only where the provider writes.
+    /// Only with provider-writes.
     pub(crate) fn provider_writes(mut self) -> Self {
         self.modes = &[Mode::ProviderWrites];
         self
@@ -74,7 +74,7 @@ impl Case {
         self
     }
 
-    /// Every attempt of the attacker is answered so fast.
+    /// Every attempt of the attacker is answered within this time.
     pub(crate) fn answered_within(mut self, bound: Duration) -> Self {
         self.answered_within = bound;
         self
@@ -87,7 +87,7 @@ impl Case {
     }
 }
 
-/// The figures of one attack, and what was not kept.
+/// The figures of one attack, and the broken promises.
 pub(crate) struct Verdict {
     seen: Seen,
     tally: Tally,
@@ -95,7 +95,7 @@ pub(crate) struct Verdict {
     elapsed: Duration,
     peak: u64,
     logged: u64,
-    /// What must not be, however busy the machine is.
+    /// Failures that do not depend on how busy the machine is.
     pub(crate) failures: Vec<String>,
     /// What took too long.
     pub(crate) slow: Vec<String>,
@@ -112,13 +112,13 @@ pub(crate) fn play(case: &Case, mode: Mode, chart: &Chart, folder: &Path) -> std
     verdict
 }
 
-/// Threads that are so much nicer than this one.
+/// Threads with a lower priority than this one.
 fn runtime(nicer: i32) -> std::io::Result<Runtime> {
     let nice = getpriority_process(None)? + nicer;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .on_thread_start(move || {
-            // Without it the figures are worse, no more.
+            // Without it only the figures are worse.
             let _ = setpriority_process(None, nice);
         })
         .enable_all()
@@ -166,7 +166,7 @@ async fn play_in(
         ));
     }
     let tally = siege.tally.lock().unwrap().clone();
-    // One that has ended too early attacks nothing.
+    // An attack that ends early attacks nothing.
     if attack.is_finished() {
         failures.push(format!("the attack ended early: {:?}", attack.await));
     } else {
@@ -204,7 +204,7 @@ impl Verdict {
         let (mut broken, mut slow) = (Vec::new(), Vec::new());
         let mut bound = |what: &str, is: Duration, most: Duration| {
             if is > most {
-                slow.push(format!("{what}: {is:.1?}, more than {most:?}"));
+                slow.push(format!("{what}: {is:.1?}; the maximum is {most:?}"));
             }
         };
         bound(
@@ -226,7 +226,11 @@ impl Verdict {
             ));
         }
         if self.logged > LOG_BYTES_BOUND * (self.tally.attempts() + self.seen.republishes.len() as u64) {
-            broken.push(format!("{} bytes of log for {} attempts", self.logged, self.tally.attempts()));
+            let (attempts, republishes) = (self.tally.attempts(), self.seen.republishes.len());
+            broken.push(format!(
+                "{} bytes of log for {attempts} attempts and {republishes} republishes; the maximum is {LOG_BYTES_BOUND} for each",
+                self.logged
+            ));
         }
         broken.extend(self.tally.not_final.iter().map(|told| format!("not final for kubelet: {told}")));
         broken.extend(self.tally.unfit.iter().map(|told| format!("unfit for an event: {told}")));

@@ -24,7 +24,7 @@ pub(crate) struct Provider {
     log: Log,
 }
 
-/// What a container runtime would keep.
+/// The log that a container runtime would keep.
 #[derive(Clone, Default)]
 struct Log {
     bytes: Arc<AtomicU64>,
@@ -80,7 +80,7 @@ impl Provider {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// How it ended, and its last words.
+    /// How it ended, and the end of its log.
     pub(crate) fn end(&mut self) -> String {
         let status = self.child.try_wait().ok().flatten();
         let status = status.map_or_else(|| "still runs".to_owned(), |status| status.to_string());

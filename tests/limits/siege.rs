@@ -1,5 +1,5 @@
-//! The attacker's side: mounts over and over, as kubelet would try them, and
-//! what became of them.
+//! The attacker's side: repeated mounts, as kubelet would try them, and
+//! their results.
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +19,8 @@ use crate::{
     node::Node,
 };
 
-/// kubelet waits before it tries again, half a second at first; a tenant has
-/// as many pods as it likes, so here is hardly a pause.
+/// kubelet waits before a retry, half a second at first. A tenant may have any
+/// number of pods, so the pause here is short.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// One attack under way. It ends with its runtime.
@@ -34,7 +34,7 @@ pub(crate) struct Siege {
     over: Arc<AtomicBool>,
 }
 
-/// What became of the attempts.
+/// The results of the attempts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) answers: BTreeMap<String, u64>,
@@ -43,7 +43,7 @@ pub(crate) struct Tally {
     pub(crate) not_final: Option<String>,
     /// A message that is longer than an event may be, or has several lines.
     pub(crate) unfit: Option<String>,
-    /// One of the refusals, for whoever reads the figures.
+    /// One of the refusals, as an example.
     pub(crate) example: Option<String>,
 }
 
@@ -53,18 +53,18 @@ impl Siege {
         Self { node, driver, tally, begun: watch::Sender::new(false), over }
     }
 
-    /// Says that all is prepared, and the attack under way.
+    /// Signals that the preparation is done and the attack has begun.
     pub(crate) fn begin(&self) {
         self.begun.send_replace(true);
     }
 
-    /// Waits for that.
+    /// Waits until the attack has begun.
     pub(crate) async fn begun(&self) {
         // The sender is here.
         let _ = self.begun.subscribe().wait_for(|begun| *begun).await;
     }
 
-    /// What follows is no longer counted.
+    /// Stops counting.
     pub(crate) fn end(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
@@ -82,7 +82,7 @@ impl Siege {
         tally.longest = tally.longest.max(started.elapsed());
         if let Err(status) = answer {
             let message = status.message();
-            // Larger than the driver's own limit: no pod can make it send that.
+            // Larger than the driver's own limit: no pod can make the driver send it.
             let too_large = code == Code::OutOfRange;
             let told = || format!("{code:?}: {}", shown(message));
             if !FINAL_CODES.contains(&code) && !too_large {
@@ -96,7 +96,7 @@ impl Siege {
         code
     }
 
-    /// All of `messages` over and over, `at_once` of them at any time, for ever.
+    /// Mounts all `messages` again and again, `at_once` of them at any time, forever.
     pub(crate) async fn mount_for_ever(&self, messages: Vec<MountRequest>, at_once: usize) {
         let messages: Arc<[MountRequest]> = messages.into();
         self.begin();
@@ -115,7 +115,7 @@ impl Siege {
         while workers.join_next().await.is_some() {}
     }
 
-    /// Each of `messages` once, `at_once` of them at any time.
+    /// Mounts each of `messages` once, `at_once` of them at any time.
     pub(crate) async fn mount_each(&self, messages: Vec<MountRequest>, at_once: usize) {
         let mut messages = messages.into_iter();
         let mut under_way = JoinSet::new();

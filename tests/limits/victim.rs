@@ -30,14 +30,14 @@ const ROTATED: &str = "shop/rotated";
 const REPUBLISH_PAUSE: Duration = Duration::from_millis(5);
 const NEW_POD_PAUSE: Duration = Duration::from_millis(700);
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
-/// Nobody waits longer here; all bounds are below it.
+/// The timeout of the victim's calls; all bounds are below it.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Into the attack, until a value changes.
+/// The time from the start of the attack until a value changes.
 const BEFORE_ROTATION: Duration = Duration::from_millis(500);
-/// How long an attack lasts at least.
+/// The minimum duration of an attack.
 const LEAST: Duration = Duration::from_secs(3);
-/// When a changed value must be served: an interval, and a mount reads by
-/// itself what is two seconds older.
+/// When a changed value must be served: one interval, and then a mount itself
+/// reads a value that is two seconds older.
 pub(crate) const ROTATION_BOUND: Duration = INTERVAL.saturating_add(Duration::from_millis(2500));
 
 /// What the victim saw.
@@ -100,7 +100,7 @@ impl Victim {
         Ok(Self { node, driver, request, volume, newcomers, over: AtomicBool::new(false) })
     }
 
-    /// Lives through the attack, until it has lasted and a changed value was
+    /// Mounts during the attack, until its minimum duration is over and the changed value was
     /// served or is overdue.
     pub(crate) async fn live(self) -> Seen {
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -120,7 +120,7 @@ impl Victim {
             }
         }
         this.over.store(true, Ordering::Relaxed);
-        // What is under way counts as well.
+        // Calls in progress count as well.
         life.join_all().await;
         seen.lock().unwrap().clone()
     }

@@ -1,10 +1,10 @@
-//! Target paths that are not kubelet's, and mounts that hold traps.
+//! Target paths that are not kubelet's, and mounts with traps in them.
 
 use std::os::unix::net::UnixListener;
 
 use super::*;
 
-/// A file outside the mount that nobody may touch.
+/// A file outside the mount, which must not change.
 fn canary(pod: &Pod) -> PathBuf {
     let outside = pod.kubelet.path().join("outside");
     fs::create_dir(&outside).unwrap();
@@ -28,31 +28,31 @@ fn a_target_path_of_another_shape_is_refused() {
         "/".to_owned(),
         "/etc/passwd".to_owned(),
         kubelet.to_owned(),
-        // Relative, or beside the kubelet folder.
+        // Relative, or next to the kubelet folder.
         format!("{VOLUME}/mount"),
         format!("{kubelet}x/{VOLUME}/mount"),
         format!("/x{kubelet}/{VOLUME}/mount"),
-        // Too little, too much.
+        // Too short, too long.
         volumes.clone(),
         format!("{volumes}/mount"),
         format!("{volumes}/secrets"),
         format!("{volumes}/secrets/mount/x"),
         format!("{volumes}/a/secrets/mount"),
-        // Other words.
+        // Other names.
         format!("{volumes}/secrets/mount2"),
         format!("{kubelet}/plugins/{UID}/volumes/kubernetes.io~csi/secrets/mount"),
         format!("{kubelet}/pods/{UID}/volume-subpaths/kubernetes.io~csi/secrets/mount"),
         format!("{kubelet}/pods/{UID}/volumes/kubernetes.io~secret/secrets/mount"),
         format!("{kubelet}/pods/another-pod/volumes/kubernetes.io~csi/secrets/mount"),
         format!("{kubelet}/pods/{UID}x/volumes/kubernetes.io~csi/secrets/mount"),
-        // Ways round.
+        // Detours.
         format!("{volumes}/../mount"),
         format!("{volumes}/./mount"),
         format!("{volumes}/secrets/../secrets/mount"),
         format!("{volumes}/secrets/mount/.."),
         format!("{kubelet}/pods/{UID}/../{UID}/volumes/kubernetes.io~csi/secrets/mount"),
         format!("{kubelet}/../{kubelet}/{VOLUME}/mount"),
-        // Spelled as kubelet never does.
+        // Spellings that kubelet never uses.
         format!("{volumes}//secrets/mount"),
         format!("{volumes}/./secrets/mount"),
         format!("{volumes}/secrets/mount/"),
@@ -110,7 +110,7 @@ fn a_link_anywhere_in_the_target_path_is_refused() {
         let files = [file("a", 0o644, "1")];
         let write = pod.writer().write(&pod.target, UID, &files, KeepMtime::No);
         assert!(matches!(write, Err(WriteError::Io { .. })), "{write:?}");
-        assert_eq!(shown(&pod.target), Shown::new());
+        assert_eq!(shown(&pod.target), Shown::new(), "{}", there.display());
     }
 }
 

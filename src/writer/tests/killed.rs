@@ -1,4 +1,4 @@
-//! A writer that is killed at any moment.
+//! A writer that is killed at a random moment.
 
 use std::{
     io::{BufRead, BufReader},
@@ -49,8 +49,8 @@ fn a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_cleans_up() {
             lines.any(|line| line.unwrap().ends_with("ready")),
             "round {round}: the writer did not start"
         );
-        // Not for correctness: this is the moment of the kill, which is to be
-        // any, from before the first write to some writes later.
+        // Not for correctness: this chooses the moment of the kill,
+        // from before the first write to some writes later.
         thread::sleep(Duration::from_micros(u64::from(round * 37 % 200 * 10)));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -72,7 +72,7 @@ fn a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_cleans_up() {
     assert!(struck > ROUNDS / 10, "{struck} of {ROUNDS} kills struck in the middle");
 }
 
-/// What AWS's own provider would have left: no links, nothing of our layout.
+/// Plain files as AWS's own provider leaves them, without links.
 fn lay_plain_files(mount: &Path, files: &[MountFile]) {
     fs::remove_dir_all(mount).unwrap();
     fs::create_dir(mount).unwrap();

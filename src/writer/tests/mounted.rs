@@ -1,5 +1,5 @@
-//! What needs a mount: these tests run in a mount namespace of their own, which
-//! takes root, and say so where they cannot.
+//! Tests that need a mount. They run in a mount namespace of their own, which
+//! needs root, and report where they cannot run.
 
 use std::thread;
 
@@ -56,9 +56,9 @@ fn root_without_capabilities_can_write_replace_and_take_over() {
     for text in ["one", "two"] {
         let files = [file("a", 0o400, text), file("b/c", 0o644, text)];
         let write = || writer(&kubelet).write(&target, UID, &files, KeepMtime::Yes).unwrap();
-        assert_eq!(write(), Written::Changed);
+        assert_eq!(write(), Written::Changed, "{text}");
         assert_holds(&target, &files);
-        assert_eq!(write(), Written::Unchanged);
+        assert_eq!(write(), Written::Unchanged, "{text} again");
     }
 }
 
@@ -91,7 +91,7 @@ fn running_out_of_inodes_at_any_step_leaves_the_old_set() {
     };
     let target = kubelet.join(VOLUME).join("mount");
     let write = |files: &[MountFile]| writer(&kubelet).write(&target, UID, files, KeepMtime::No);
-    // One more inode each time: the one that is missing is wanted by the link
+    // One more inode each time: the missing one is needed for the link
     // `..data_tmp`, then by the links to the names, then by the files.
     let mut steps = std::collections::BTreeSet::new();
     for count in 1..24 {
@@ -112,7 +112,7 @@ fn running_out_of_inodes_at_any_step_leaves_the_old_set() {
         assert!(steps.iter().any(|seen| seen.starts_with(step)), "{steps:?}");
     }
 
-    // Plain files, and hardly an inode for the links that take them over.
+    // Plain files, and too few inodes for the links that replace them.
     write(&[]).unwrap();
     let plain: Vec<_> = (0..16).map(|number| file(&format!("plain{number}"), 0o644, "")).collect();
     for file in &plain {

@@ -127,7 +127,7 @@ fn files_of_a_replaced_set_stay_a_while_for_those_who_are_about_to_open_them() {
         let lasted = started.elapsed();
         assert!(opened.is_ok() || lasted > drain, "{opened:?} after {lasted:?}");
     });
-    // They are secrets: they do not stay longer.
+    // Replaced secrets do not stay longer.
     assert_eq!(open().unwrap_err(), Errno::NOENT);
 }
 
@@ -151,7 +151,7 @@ fn readers_of_plain_files_see_no_gap_during_the_takeover() {
                 writer.write(&pod.target, UID, &files, KeepMtime::No).unwrap();
             },
         );
-        assert!(looks > 0);
+        assert!(looks > 0, "nothing was read meanwhile");
         assert_holds(&pod.target, &files);
     }
 }

@@ -1,4 +1,4 @@
-//! Mounts that another provider, or a killed write, has left.
+//! Mounts with the files of another provider or of a killed write.
 
 use super::*;
 
@@ -23,7 +23,7 @@ fn plain_files_written_over_our_links_are_taken_over_again() {
     let pod = pod();
     let files = [file("a", 0o644, "1"), file("b/c", 0o644, "2")];
     pod.write(&files);
-    // AWS's own provider for a while: it renames plain files over the links.
+    // AWS's own provider runs meanwhile and renames plain files over the links.
     fs::write(pod.target.join("plain"), "3").unwrap();
     fs::rename(pod.target.join("plain"), pod.target.join("a")).unwrap();
     assert_eq!(pod.write(&files), Written::Changed);

@@ -33,8 +33,8 @@ def running_pod_is_taken_over(t, ns):
 
     pod.untouched_since(uid)
     seen = seen_by_the_reader(t, pod)
-    expect(set(seen["password"]) <= {"first", "second", "MISSING"}, "the reader saw something else")
-    expect(set(seen["host"]) <= {"db.example", "MISSING"}, "the reader saw something else")
+    expect(set(seen["password"]) <= {"first", "second", "MISSING"}, f"in password the reader saw {seen['password']}")
+    expect(set(seen["host"]) <= {"db.example", "MISSING"}, f"in host the reader saw {seen['host']}")
     if t.writer == "provider":
         same(seen, {"password": ["first", "second"], "host": ["db.example"]}, "what the reader saw")
         same(set(kinds(pod)), {"password", "host"}, "the files that are left")
@@ -60,7 +60,7 @@ def moves_from_ascp_and_back(t, ns):
 
     t.latchkey.install_without_waiting(t.writer)
     until("Latchkey sees who holds the socket", lambda: "secrets-store-csi-driver-provider-aws" in t.latchkey.log(), 30)
-    expect(not any(status["ready"] for status in t.latchkey.statuses()), "Latchkey is ready beside it")
+    same([status["ready"] for status in t.latchkey.statuses() if status["ready"]], [], "ready containers of Latchkey")
     t.ascp.uninstall()
     t.latchkey.ready()
     until("the files are Latchkey's", lambda: kinds(pod).get("password") == "symbolic link", 60, every=0.3)

@@ -108,7 +108,7 @@ def deleted_pods_do_not_hang(t, ns):
     for pod in pods:
         pod.first("second", within=ROTATES_WITHIN)
     mounted = mounts(ns.name, pods)
-    expect(len(mounted) == len(pods), f"not a mount for each pod: {mounted}")
+    same(len(mounted), len(pods), f"the number of mounts, which are {mounted}")
     watch = Stopwatch()
     kube.kubectl("delete", "pods", "--all", f"--namespace={ns.name}", "--timeout=60s")
     t.figure(f"six pods deleted → gone, {t.writer} writes (s)", watch())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import kube
 from .aws import role
-from .tools import expect, now_ms, until
+from .tools import now_ms, same, until
 
 DRIVER = "secrets-store.csi.k8s.io"
 MOUNT = "/mnt/secrets"
@@ -163,9 +163,9 @@ class Pod:
     def untouched_since(self, uid):
         """Fails if the pod or its container was made anew."""
         state = self.state()
-        expect(state["metadata"]["uid"] == uid, f"{self.name} is another pod now")
+        same(state["metadata"]["uid"], uid, f"the uid of {self.name}")
         restarts = sum(status["restartCount"] for status in state["status"]["containerStatuses"])
-        expect(restarts == 0, f"{self.name} was restarted {restarts} times")
+        same(restarts, 0, f"restarts of {self.name}")
 
     def uid(self):
         """Its uid."""

@@ -84,11 +84,13 @@ def current_beside_previous(t, ns):
     previous = {**password(ns.name), "objectAlias": "previous", "objectVersionLabel": "AWSPREVIOUS"}
     ns.secret_class("class", [password(ns.name), previous])
     pod = ns.pod(reads=["password", "previous"]).ready()
-    same((pod.read("password"), pod.read("previous")), ("second", "first"), "current and previous")
+    same(pod.read("password"), "second", "the current value")
+    same(pod.read("previous"), "first", "the previous value")
     t.aws.put_secret(ns.secret(), "third")
     pod.first("third", within=ROTATES_WITHIN)
     pod.first("second", file="previous", within=20)
-    same((pod.read("password"), pod.read("previous")), ("third", "second"), "current and previous")
+    same(pod.read("password"), "third", "the current value after a rotation")
+    same(pod.read("previous"), "second", "the previous value after a rotation")
 
 
 @case()
@@ -100,7 +102,9 @@ def synced_secret_follows(t, ns):
     def synced(text):
         data = kube.get("secrets", namespace=ns.name)
         found = [one["data"]["token"] for one in data if one["metadata"]["name"] == "synced"]
-        return found == [base64.b64encode(text.encode()).decode()]
+        # A failure here is what `until` saw last.
+        same(found, [base64.b64encode(text.encode()).decode()], "the token in the Secret")
+        return True
     until("the Secret holds the value", lambda: synced("first"), 30)
     t.aws.put_secret(ns.secret(), "second")
     changed = now_ms()

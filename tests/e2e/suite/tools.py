@@ -48,7 +48,7 @@ def has(text, *parts):
     """Fails unless the text has all the parts."""
     for part in parts:
         if part not in text:
-            raise Failed(f"{part!r} is not in: {text[:3000]}")
+            raise Failed(f"{part!r} is not in: {text[-3000:]}")
 
 
 def now_ms():

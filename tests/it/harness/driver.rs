@@ -1,7 +1,13 @@
-//! The driver's part: requests as the Secrets Store CSI Driver 1.6 builds them
+//! The driver's side: requests as the Secrets Store CSI Driver 1.6 builds them
 //! (`pkg/secrets-store/nodeserver.go`, NodePublishVolume), and its answers.
 
-use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use latchkey::server::protocol::{
     MountRequest, MountResponse, csi_driver_provider_client::CsiDriverProviderClient,
@@ -19,9 +25,11 @@ use super::{REGION, eventually};
 pub(crate) const STS: &str = "sts.amazonaws.com";
 /// The audience of Pod Identity's tokens.
 pub(crate) const POD_IDENTITY: &str = "pods.eks.amazonaws.com";
+/// Objects that are one secret.
+pub(crate) const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
-/// The codes that kubelet takes for the end of a mount. After any other it keeps
+/// The codes that kubelet takes for final. After any other it keeps
 /// the folder, and the pod may start with an empty volume.
 pub(crate) const FINAL_CODES: [Code; 6] = [
     Code::InvalidArgument,
@@ -31,6 +39,13 @@ pub(crate) const FINAL_CODES: [Code; 6] = [
     Code::FailedPrecondition,
     Code::Internal,
 ];
+
+/// Objects that are the secrets `many/N`.
+pub(crate) fn many(numbers: Range<usize>) -> String {
+    let objects =
+        numbers.map(|number| format!("- {{objectName: many/{number}, objectType: secretsmanager}}\n"));
+    objects.collect()
+}
 
 /// A pod as kubelet describes it to the driver.
 #[derive(Clone, Debug)]
@@ -42,7 +57,7 @@ pub(crate) struct Pod {
 }
 
 impl Pod {
-    /// A pod of a service account. Each number is another pod.
+    /// A pod of a service account. Each number is a different pod.
     pub(crate) fn numbered(namespace: &str, service_account: &str, number: u32) -> Self {
         Self {
             namespace: namespace.to_owned(),
@@ -50,6 +65,11 @@ impl Pod {
             name: format!("{service_account}-{number}"),
             uid: format!("00000000-0000-4000-8000-{number:012}"),
         }
+    }
+
+    /// Its volume in a kubelet folder.
+    pub(crate) fn volume(&self, kubelet: &Path) -> PathBuf {
+        kubelet.join(format!("pods/{}/volumes/kubernetes.io~csi/secrets/mount", self.uid))
     }
 }
 
@@ -64,10 +84,10 @@ pub(crate) struct Request {
     tokens: Tokens,
 }
 
-/// Which tokens the driver hands on, and where.
+/// Which tokens the driver sends, and where.
 #[derive(Clone, Debug)]
 enum Tokens {
-    /// New ones of the pod for these audiences, among the attributes.
+    /// New tokens of the pod for these audiences, among the attributes.
     Fresh(Vec<&'static str>),
     /// The same, among the secrets only, as kubelet may send them since 1.35.
     InSecrets(Vec<&'static str>),
@@ -86,6 +106,17 @@ impl Request {
     /// A mount of these `objects` by a pod of pay/worker, by EKS Pod Identity.
     pub(crate) fn pod_identity(objects: &str) -> Self {
         Self::of_pod(Pod::numbered("pay", "worker", 2), objects).parameter("usePodIdentity", "true")
+    }
+
+    /// Mounts of the same `objects` by pods of shop/web, numbered from 0.
+    pub(crate) fn many(count: u32, objects: &str) -> Vec<Self> {
+        (0..count).map(|number| Self::new(objects).numbered(number)).collect()
+    }
+
+    /// The same mount by another pod of the service account.
+    pub(crate) fn numbered(self, number: u32) -> Self {
+        let pod = Pod::numbered(&self.pod.namespace, &self.pod.service_account, number);
+        Self { target_path: self.target_path.replace(&self.pod.uid, &pod.uid), pod, ..self }
     }
 
     /// A mount by any pod.
@@ -108,7 +139,7 @@ impl Request {
         self
     }
 
-    /// Takes a parameter away.
+    /// Removes a parameter.
     pub(crate) fn without(mut self, key: &str) -> Self {
         self.parameters.remove(key);
         self
@@ -132,7 +163,7 @@ impl Request {
         self
     }
 
-    /// A text in the place of the tokens' JSON.
+    /// A text instead of the tokens' JSON.
     pub(crate) fn raw_tokens(mut self, text: &str) -> Self {
         self.tokens = Tokens::Raw(text.to_owned());
         self
@@ -195,7 +226,7 @@ impl Request {
     }
 }
 
-/// As kubelet writes them.
+/// Tokens as kubelet writes them.
 fn tokens_json(tokens: impl Iterator<Item = (String, String)>) -> String {
     let tokens: Map<String, Value> = tokens
         .map(|(audience, token)| {
@@ -225,7 +256,7 @@ impl Driver {
         self.client.clone()
     }
 
-    /// Mounts, and takes only answers that the driver and kubelet can live with.
+    /// Mounts, and checks that the driver and kubelet accept the answer.
     pub(crate) async fn mount(&self, message: MountRequest) -> Result<Answer, Status> {
         let answer = self.client().mount(message).await;
         if let Err(status) = &answer {

@@ -22,13 +22,13 @@ use tokio::net::TcpListener;
 /// How the API server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Behaviour {
-    /// As it should.
+    /// Correctly.
     Healthy,
     /// With this status and Kubernetes' own body for it.
     Refuse(u16),
     /// Never.
     Hang,
-    /// HTTP 200 and something that is no JSON.
+    /// With HTTP 200 and a body that is not JSON.
     Garbage,
 }
 
@@ -53,11 +53,11 @@ struct Cluster {
 /// How the keys of tokens are served.
 #[derive(Clone, Debug)]
 pub(crate) enum Keys {
-    /// Like everything else.
+    /// Like all other objects.
     Healthy,
-    /// In a way of their own.
+    /// In another way than other objects.
     Behave(Behaviour),
-    /// This text instead.
+    /// With this text instead.
     Text(String),
 }
 

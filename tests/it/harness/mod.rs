@@ -14,6 +14,7 @@ mod time;
 
 use std::{
     net::SocketAddr,
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -29,7 +30,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) use self::{
-    driver::{Answer, Driver, FINAL_CODES, POD_IDENTITY, Pod, Request, STS},
+    driver::{Answer, Driver, FINAL_CODES, POD_IDENTITY, Pod, Request, SECRET, STS, many},
     facts::{assert_code, assert_codes, assert_contains, assert_lacks, assert_says},
     kubernetes::{Behaviour, Keys, Kubernetes},
     logs::Log,
@@ -48,7 +49,7 @@ pub(crate) const FAILOVER: &str = "us-west-2";
 pub(crate) const WEB: &str = "arn:aws:iam::111122223333:role/web";
 /// The role of service account pay/worker, by Pod Identity.
 pub(crate) const WORKER: &str = "arn:aws:iam::111122223333:role/worker";
-/// How long a condition may take to come true.
+/// The time limit for a condition to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A world in which service account shop/web has role [`WEB`] by IRSA,
@@ -70,7 +71,7 @@ impl World {
         Self::with(|_| {}).await
     }
 
-    /// The world in which every mount asks AWS, for tests of the asking itself.
+    /// The world without a cache, in which every mount calls AWS.
     pub(crate) async fn uncached() -> Self {
         Self::with(|config| config.values.max_bytes = 0).await
     }
@@ -152,6 +153,13 @@ impl World {
         self.config.provider_volume.join(&self.config.socket_name)
     }
 
+    /// The request with a volume as the driver makes it, and the volume's folder.
+    pub(crate) fn with_volume(&self, request: Request) -> (Request, PathBuf) {
+        let folder = request.pod.volume(&self.folder().join("kubelet"));
+        std::fs::create_dir_all(&folder).unwrap();
+        (request.target(&folder), folder)
+    }
+
     /// Mounts, and expects that it succeeds.
     pub(crate) async fn mount(&self, request: &Request) -> Answer {
         self.try_mount(request).await.unwrap_or_else(|status| panic!("{status}"))
@@ -173,6 +181,14 @@ impl World {
     /// A secret with a text value in the primary Region; gives its version id.
     pub(crate) fn secret(&self, name: &str, value: &str) -> String {
         self.emulator.put_secret(REGION, name, value.to_owned())
+    }
+
+    /// The secrets `many/N` with any value in the primary Region; gives the objects that name them.
+    pub(crate) fn many(&self, numbers: Range<usize>) -> String {
+        for number in numbers.clone() {
+            self.secret(&format!("many/{number}"), "x");
+        }
+        many(numbers)
     }
 
     /// A parameter in the primary Region.
@@ -201,12 +217,12 @@ impl World {
         self.emulator.calls().into_iter().filter(|call| call.error.is_some()).collect()
     }
 
-    /// Stops the provider and gives what `serve` gave.
+    /// Stops the provider; gives the result of `serve`.
     pub(crate) async fn stop(&mut self) -> Result<(), ServeError> {
         self.provider.stop().await
     }
 
-    /// Starts the provider anew with a changed configuration.
+    /// Restarts the provider with a changed configuration.
     pub(crate) async fn restart(&mut self, change: impl FnOnce(&mut Config)) {
         self.stop().await.unwrap();
         change(&mut self.config);
@@ -250,23 +266,23 @@ impl Provider {
 
     /// Asks it to stop, without waiting.
     pub(crate) fn ask_to_stop(&mut self) {
-        // Whoever has failed already has dropped the receiver.
+        // A provider that has failed has dropped the receiver.
         let _ = self.shutdown.take().unwrap().send(());
     }
 
-    /// Stops it and gives what `serve` gave.
+    /// Stops it; gives the result of `serve`.
     pub(crate) async fn stop(&mut self) -> Result<(), ServeError> {
         self.ask_to_stop();
         self.ended().await
     }
 
-    /// What `serve` gives at its end.
+    /// The result of `serve`.
     pub(crate) async fn ended(&mut self) -> Result<(), ServeError> {
         tokio::time::timeout(PATIENCE, &mut self.served).await.expect("the provider does not stop").unwrap()
     }
 }
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value.
 pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let started = tokio::time::Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! The rooms behind the socket, for tests that look at what the cache holds.
+//! The rooms behind the socket, for tests of the cache's contents.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use super::{Request, World};
 
-/// A reader of values with its poller, beside the world's own provider.
+/// A reader of values and its poller, next to the world's own provider.
 pub(crate) struct Rooms {
     pub(crate) values: Arc<Values>,
     identity: Arc<Identity>,
@@ -61,7 +61,7 @@ impl Rooms {
         Self { values, identity, reader, poller: tokio::spawn(poller.run()) }
     }
 
-    /// The request as a mount takes it.
+    /// The request as a mount parses it.
     pub(crate) fn parsed(world: &World, request: &Request) -> (MountRequest, Tokens) {
         let message = request.message(&world.emulator);
         let raw = RawRequest {

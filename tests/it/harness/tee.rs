@@ -1,5 +1,5 @@
-//! A TCP relay that remembers what the server said, so that a test knows the
-//! credentials which AWS gave out.
+//! A TCP relay that records what the server sent, so that a test knows the
+//! credentials that AWS issued.
 
 use std::sync::{Arc, Mutex};
 
@@ -36,7 +36,7 @@ impl Tee {
         &self.url
     }
 
-    /// Every text between `before` and `after` in what the server has said.
+    /// Every text between `before` and `after` in what the server sent.
     pub(crate) fn all_between(&self, before: &str, after: &str) -> Vec<String> {
         let said = String::from_utf8_lossy(&self.said.lock().unwrap()).into_owned();
         let parts = said.split(before).skip(1);
@@ -44,7 +44,7 @@ impl Tee {
     }
 }
 
-/// An end or error on either side ends both.
+/// An end or an error on either side ends both.
 async fn relay(client: TcpStream, server: TcpStream, said: Arc<Mutex<Vec<u8>>>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
@@ -61,6 +61,6 @@ async fn relay(client: TcpStream, server: TcpStream, said: Arc<Mutex<Vec<u8>>>) 
             }
         }
     };
-    // Whatever ended it, both connections close here.
+    // Both connections close here, whatever ended the relay.
     let _: std::io::Result<()> = tokio::select! { ended = up => ended, ended = down => ended };
 }

@@ -1,4 +1,4 @@
-//! Time that passes while pods are republished, and what was asked meanwhile.
+//! Time that passes while pods are republished, and the calls made meanwhile.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,10 +11,10 @@ use super::{Answer, Request, World};
 const REPUBLISH: Duration = Duration::from_secs(80);
 /// The provider's own interval, where a test sets no other.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(120);
-/// What a mount adds to the interval, so that the poller can be first.
+/// The extra age that a mount allows a value, so that the poller reads first.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
-/// Lets time pass for everyone; the poller does its work meanwhile.
+/// Lets time pass; the poller works meanwhile.
 pub(crate) async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
@@ -25,8 +25,8 @@ pub(crate) async fn seconds(count: u64) {
 }
 
 impl World {
-    /// Lets `time` pass, in which kubelet republishes these mounts as it does;
-    /// every one of them has to succeed.
+    /// Lets `time` pass, during which kubelet republishes these mounts as usual;
+    /// each of them must succeed.
     pub(crate) async fn republish(&self, requests: &[Request], time: Duration) {
         let end = Instant::now() + time;
         while Instant::now() + REPUBLISH <= end {
@@ -51,7 +51,7 @@ impl World {
         arrivals
     }
 
-    /// How often each secret, parameter or role was asked for by an operation.
+    /// How often an operation requested each secret, parameter or role.
     pub(crate) fn calls_by_target(&self, operation: &str) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for call in self.emulator.calls().into_iter().filter(|call| call.operation == operation) {
@@ -67,7 +67,7 @@ impl World {
         self.emulator.call_counts().values().sum()
     }
 
-    /// Mounts and takes no time for it: nobody was waited for.
+    /// Mounts, and checks that it takes no time.
     pub(crate) async fn mount_at_once(&self, request: &Request) -> Answer {
         let began = Instant::now();
         let answer = self.mount(request).await;

@@ -1,4 +1,4 @@
-//! What the driver is answered, and with it the pod's event: each through the real
+//! The answers to the driver, which the pod's event shows: each through the real
 //! server, with AWS's own words.
 
 use std::time::Duration;
@@ -6,20 +6,19 @@ use std::time::Duration;
 use latchkey_emulator::FaultKind;
 
 use super::{Table, Who, stable};
-use crate::harness::{Behaviour, Pod, Request, STS, WEB, World};
+use crate::harness::{Behaviour, Pod, Request, SECRET, STS, WEB, World};
 
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
 const PARAMETER: &str = "- {objectName: /shop/x, objectType: ssmparameter}";
 const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/0a1b";
 
 impl Table {
-    /// Adds what a mount is answered.
+    /// Adds the answer to a mount.
     async fn mount(&mut self, cause: &str, who: Who, world: &World, request: &Request) {
         let status = world.refusal(request).await;
         self.row(cause, who, &format!("`{:?}` {}", status.code(), stable(status.message())));
     }
 
-    /// Adds what a mount is answered when `operation` answers so.
+    /// Adds the answer to a mount when `operation` fails with this code and message.
     async fn answer(&mut self, who: Who, operation: &str, request: &Request, (code, message): (&str, &str)) {
         let world = world().await;
         let kind = FaultKind::Error { status: 400, code: code.to_owned(), message: message.to_owned() };

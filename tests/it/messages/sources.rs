@@ -1,4 +1,4 @@
-//! Every text of the program that may reach a person, as it stands in the sources.
+//! Every text in the sources that may reach a person.
 
 use std::{collections::BTreeMap, fs, path::Path};
 

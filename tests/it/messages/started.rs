@@ -1,4 +1,4 @@
-//! What a person at the command line is told who starts the program wrongly.
+//! Errors of a program that is started wrongly.
 
 use std::{fs, process::Command};
 
@@ -52,7 +52,7 @@ fn the_errors_of_a_wrong_start_match_the_table() {
     table.compare("started.md");
 }
 
-/// What is written to standard error, without what is another in every run.
+/// Standard error, without the parts that change with every run.
 fn told(args: &[&str], (variable, value): (&str, &str), folder: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
     command.env_clear().args(args);

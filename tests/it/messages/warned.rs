@@ -1,13 +1,11 @@
-//! What the log warns of while pods run.
+//! Warnings in the log while pods run.
 
 use std::time::Duration;
 
 use latchkey_emulator::FaultKind;
 
 use super::{Table, Who, served::world, stable};
-use crate::harness::{Behaviour, GRACE, INTERVAL, Keys, Log, Request, WEB, World, pass};
-
-const SECRET: &str = "- {objectName: shop/db, objectType: secretsmanager}";
+use crate::harness::{Behaviour, GRACE, INTERVAL, Keys, Log, Request, SECRET, WEB, World, pass};
 
 #[tokio::test(start_paused = true)]
 async fn the_warnings_in_the_log_match_the_table() {
@@ -17,7 +15,7 @@ async fn the_warnings_in_the_log_match_the_table() {
     );
     table.section("Warnings");
     let log = Log::collect();
-    // Nothing of this one is polled, now or later.
+    // This world never polls.
     let unpolled = World::uncached().await;
     unpolled.secret("shop/db", "v");
     let request = Request::new(SECRET);
@@ -58,7 +56,7 @@ impl Table {
                 continue;
             };
             let line = line.split_once(": ").map_or(line, |(_, line)| line);
-            // How long it took is another in every run.
+            // The duration changes with every run.
             let line = line.split(" millis=").enumerate().map(|(at, part)| match at {
                 0 => part,
                 _ => part.trim_start_matches(|c: char| c.is_ascii_digit()),

@@ -1,4 +1,4 @@
-//! Random `objects` of a SecretProviderClass, and the parameters beside them.
+//! Random `objects` of a SecretProviderClass, and its other parameters.
 
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ const KEYS: [(&str, &[&str]); 16] = [
     ("<<", &["*o", "{optional: true}"]),
 ];
 
-/// YAML, most of it good.
+/// YAML, mostly valid.
 pub(super) fn objects(random: &mut Random) -> String {
     let count = match random.below(20) {
         0 => 600,
@@ -67,7 +67,7 @@ fn object(random: &mut Random, number: usize) -> String {
     if !random.one_in(10) {
         entries.push("objectType: secretsmanager".to_owned());
     }
-    // Most of them would collide otherwise.
+    // Without an alias, most objects would collide.
     if !random.one_in(6) {
         entries.push(format!("objectAlias: file-{number}"));
     }
@@ -95,7 +95,7 @@ fn entry(random: &mut Random, number: usize, field: usize) -> String {
     format!("{{{key}: {path}, objectAlias: {alias}}}")
 }
 
-/// Anything that YAML can hold.
+/// Any YAML value.
 fn value(random: &mut Random) -> String {
     match random.below(5) {
         0 => format!("[{}, {}]", hostile(random), hostile(random)),
@@ -110,7 +110,7 @@ fn hostile(random: &mut Random) -> String {
     quoted(&random.hostile())
 }
 
-/// A JSON text is a double-quoted one of YAML.
+/// JSON text is valid as a double-quoted YAML scalar.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }

@@ -49,7 +49,7 @@ const LITERALS: [&str; 12] = [
     "`[]`",
 ];
 
-/// Good syntax; whether it means anything is left to chance.
+/// Valid syntax with a random meaning.
 pub(super) fn expression(random: &mut Random, depth: usize) -> String {
     if depth == 0 {
         return if random.one_in(2) { random.pick(&NAMES) } else { random.pick(&LITERALS) }.to_owned();

@@ -1,9 +1,9 @@
-//! Numbers and texts that look random and are the same for the same seed.
+//! Pseudo-random numbers and texts, the same for the same seed.
 
 /// SplitMix64.
 pub(super) struct Random(u64);
 
-/// What has broken parsers, paths, logs and terminals before.
+/// Pieces that have broken parsers, paths, logs and terminals before.
 const PIECES: [&str; 44] = [
     "",
     " ",
@@ -77,7 +77,7 @@ impl Random {
         among[self.below(among.len())]
     }
 
-    /// A hostile text: a few pieces, now and then very often.
+    /// A hostile text: a few pieces, some of them repeated many times.
     pub(super) fn hostile(&mut self) -> String {
         let mut text = String::new();
         for _ in 0..=self.below(3) {
@@ -99,7 +99,7 @@ impl Random {
         }
     }
 
-    /// The text with a few places cut, doubled, exchanged or filled.
+    /// The text with a few random cuts, repetitions, replacements and insertions.
     pub(super) fn mutated(&mut self, text: &str) -> String {
         let mut characters: Vec<char> = text.chars().collect();
         for _ in 0..=self.below(4) {

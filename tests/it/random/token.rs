@@ -1,4 +1,4 @@
-//! Random tokens: good ones with a part exchanged, and nonsense.
+//! Random tokens: valid ones with a part replaced, and nonsense.
 
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ pub(super) fn token(random: &mut Random, real: &str) -> String {
     parts.join(".")
 }
 
-/// What stands where kubelet's tokens should.
+/// A text in the place of kubelet's tokens.
 pub(super) fn tokens(random: &mut Random) -> String {
     let text = json!({
         "sts.amazonaws.com": { "token": random.hostile(), "expirationTimestamp": random.hostile() },

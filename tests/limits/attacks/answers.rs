@@ -1,4 +1,4 @@
-//! What is large on the way: values, caches, answers.
+//! Large data: values, caches, answers.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     siege::Siege,
 };
 
-/// The largest secret that AWS keeps.
+/// The size of the largest secret in AWS.
 const SECRET: usize = 64 << 10;
 /// So many of them are just under 4 MiB.
 const FULL: usize = 63;
@@ -148,7 +148,7 @@ async fn many_labels(siege: Siege) {
         for number in 0..500 {
             let (version, label) = (format!("00000000-0000-4000-8000-{number:012}"), format!("L{number}"));
             let value = filler(number, SECRET);
-            // Beyond what AWS allows, it is refused: then there are fewer.
+            // AWS's limit may refuse some: then there are fewer.
             let _ = siege.node.emulator.put_secret_version(region, "evil/labels", &version, value, &[&label]);
         }
     }

@@ -62,7 +62,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Names that are Regions' names, and no Regions.
+/// Valid names of Regions that do not exist.
 fn regions(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("xx-nowhere-{number}")).collect()
 }
@@ -85,7 +85,7 @@ async fn hanging_regions(siege: Siege, count: usize, at_once: usize) {
     siege.mount_for_ever(messages, at_once).await;
 }
 
-/// Secrets that no other pod asks for.
+/// Secrets that no other pod requests.
 fn many(count: usize, pod: usize) -> String {
     objects((0..count).map(|number| format!("objectName: evil/{pod}-{number}, objectType: secretsmanager")))
 }
@@ -124,7 +124,7 @@ async fn crowd(siege: Siege) {
     siege.node.tenant(EVIL, &["crowd"]);
     let slow = FaultKind::Delay(Duration::from_millis(300));
     siege.node.emulator.inject(Fault::new(slow).target("evil/*"));
-    // In provider-writes a volume each, and making those takes its time.
+    // Provider-writes needs a volume for each pod, and creating it takes time.
     let pods = if siege.node.mode == crate::node::Mode::DriverWrites { 2000 } else { 400 };
     let messages = (0..pods).map(|number| {
         siege.node.emulator.put_secret(REGION, &format!("evil/{number}-0"), "x");
@@ -139,7 +139,7 @@ async fn warm_crowd(siege: Siege, classes: usize) {
     for number in 0..50 {
         siege.node.emulator.put_secret(REGION, &format!("evil/0-{number}"), filler(number, 1024));
     }
-    // A comment makes a class another one that is read like the first.
+    // With a comment it is another class with the same objects.
     let class = |number: usize| format!("{}\n# {}", many(50, 0), number % classes);
     let messages: Vec<MountRequest> =
         (0..100).map(|number| siege.node.message(EVIL, "crowd", &class(number))).collect();

@@ -1,4 +1,4 @@
-//! Classes whose fields cost much to take out. The attacker's own account and
+//! Classes whose fields are expensive to extract. The attacker's own account and
 //! secrets; all of it is legal.
 
 use std::time::Duration;
@@ -73,7 +73,7 @@ pub(super) fn largest_of_500() -> String {
     format!("[{}]", vec!["a"; 65].join(","))
 }
 
-/// Expressions that do as much as their length allows, on an array of numbers.
+/// The most expensive expressions of their length, on an array of numbers.
 fn costly() -> Vec<String> {
     let copies = |count: usize| vec!["@"; count].join(",");
     let mut all = vec![

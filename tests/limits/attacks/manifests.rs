@@ -1,4 +1,4 @@
-//! Requests that cost much to read. None of them needs a valid token.
+//! Requests that are expensive to parse. None of them needs a valid token.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::{
 
 const AT_ONCE: usize = 8;
 const TOKENS: &str = "csi.storage.k8s.io/serviceAccount.tokens";
-/// Requests that are as large as gRPC takes, less a little.
+/// Requests just below gRPC's maximum size.
 const LARGE: usize = (4 << 20) - (64 << 10);
 
 pub(super) fn cases() -> Vec<Case> {
@@ -71,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Mounts of some pods with these objects and a token that nobody signed.
+/// Mounts by some pods with these objects and an unsigned token.
 async fn of_objects(siege: Siege, variants: Vec<String>) {
     let messages = variants.iter().flat_map(|objects| messages(&siege.node, objects, 4)).collect();
     siege.mount_for_ever(messages, AT_ONCE).await;
@@ -81,7 +81,7 @@ fn messages(node: &Node, objects: &str, pods: usize) -> Vec<MountRequest> {
     (0..pods).map(|_| message(node, node.request(EVIL, "nobody", objects))).collect()
 }
 
-/// The shape of a token, and nothing behind it.
+/// A text in the form of a token.
 fn message(node: &Node, request: Request) -> MountRequest {
     request.token(STS, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.").message(&node.emulator)
 }
@@ -91,7 +91,7 @@ pub(super) fn long_expression() -> String {
     format!("[{}]", vec!["a"; 500].join(","))
 }
 
-/// So many expressions, and so many entries that stand for them.
+/// So many expressions, and so many entries that alias them.
 fn aliased_fields(anchors: usize, entries: usize) -> String {
     let expression = format!("[{}]", vec!["a"; 110].join(","));
     let mut fields: Vec<String> =
@@ -198,7 +198,7 @@ async fn large_attributes(siege: Siege) {
         ["objects", "region", "failoverRegion", "roleArn", "unknown", "pathTranslation", "refreshInterval"];
     let mut messages: Vec<MountRequest> =
         keys.iter().map(|key| with_attribute(node, key, "x".repeat(LARGE))).collect();
-    // Each becomes six bytes where it is quoted.
+    // Each becomes six bytes when it is quoted.
     messages.extend(keys.iter().map(|key| with_attribute(node, key, "\u{1}".repeat(LARGE / 6))));
     messages.push(with_attribute(node, &"k".repeat(LARGE), "x"));
     // As much as arrives, and as much as is read at once.

@@ -1,4 +1,4 @@
-//! The attacks, by what they go for.
+//! The attacks, grouped by target.
 
 mod answers;
 mod calls;
@@ -13,7 +13,7 @@ use crate::play::Case;
 /// The attacker's namespace.
 const EVIL: &str = "evil";
 
-/// The measure of the others: when this fails, the machine is too busy.
+/// No attack, for comparison: if this fails, the machine is too busy.
 fn calm() -> Case {
     Case::new("calm", "no attack", |siege| {
         Box::pin(async move {

@@ -58,11 +58,11 @@ async fn connections(siege: Siege, habit: Habit) {
     while all.join_next().await.is_some() {}
 }
 
-/// Whoever is hung up on comes again.
+/// A connection that is closed is opened again.
 async fn connect_for_ever(address: SocketAddr, habit: Habit) {
     loop {
         if let Ok(stream) = TcpStream::connect(address).await {
-            // Its end is of no interest.
+            // How it ends does not matter.
             let _ = hold(stream, habit).await;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,4 +1,4 @@
-//! What the provider keeps of, and writes into, pods' volumes.
+//! Files that the provider keeps for, and writes into, pods' volumes.
 
 use latchkey::server::protocol::MountRequest;
 
