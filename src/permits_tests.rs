@@ -1,11 +1,11 @@
-//! Whoever takes what there is: the bounds hold, nobody starves, nothing is left.
+//! Greedy and random callers: the limits hold, nobody starves, no state is left.
 
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
 
-/// All that the namespace gets at once.
+/// The permits that the namespace gets without waiting.
 fn greedy(permits: &Permits, urgency: Urgency, namespace: &str, targets: &[&str]) -> Vec<Permit> {
     let mut held = Vec::new();
     let mut refused = 0;
@@ -135,7 +135,7 @@ async fn calls_with_one_permit_run_one_after_another() {
     assert_empty(&permits);
 }
 
-/// What a random caller does.
+/// An action of a random caller.
 #[derive(Clone, Debug)]
 enum Step {
     Ask { poll: bool, namespace: u8, target: u8 },

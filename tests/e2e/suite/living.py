@@ -131,7 +131,7 @@ def deleted_socket_is_bound_again(t, ns):
     t.note(f"the socket is back after {watch():.1f} s")
     pod.ready()
     same(t.latchkey.restarts(), restarts, "restarts of the provider")
-    expect("is bound again" in t.latchkey.log(), "the log does not say so")
+    expect("binding it again" in t.latchkey.log(), "the log does not say so")
 
 
 @case(company=ALONE)
