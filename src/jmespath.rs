@@ -104,7 +104,7 @@ impl Expression {
 
 #[cfg(test)]
 impl Expression {
-    /// The result as JSON, a string and null too.
+    /// The result as JSON, even a string or null.
     fn search_json(&self, document: &Document<'_>, fuel: &mut Fuel<'_>) -> Result<String, SearchError> {
         let program = &*self.0;
         let value = Evaluation { program, fuel }.run(program.main, &Value::Element(document.root()))?;
@@ -115,11 +115,8 @@ impl Expression {
 }
 
 impl Document<'_> {
-    /// The value of a literal key of the outermost object, as
-    /// [`Expression::search`] gives results.
-    ///
-    /// # Errors
-    /// When `fuel` ends.
+    /// Returns the value of a literal key of the outermost object, in the same form as
+    /// [`Expression::search`].
     pub fn member(&self, key: &str, fuel: &mut Fuel<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, OutOfFuel> {
         match Value::Element(self.root()).view() {
             View::Object(object) => match object.get(key, fuel)? {
@@ -131,7 +128,7 @@ impl Document<'_> {
     }
 }
 
-/// A result as a file holds it.
+/// A result in the form of a file's contents.
 fn written(value: &Value<'_>, fuel: &mut Fuel<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, OutOfFuel> {
     let mut text = Text::default();
     match (value, value.view()) {

@@ -21,7 +21,7 @@ fn greedy(permits: &Permits, urgency: Urgency, namespace: &str, targets: &[&str]
     held
 }
 
-/// No place is held, and nothing is known of a namespace.
+/// Asserts that no place is held, and that no namespace is remembered.
 #[track_caller]
 fn assert_empty(permits: &Permits) {
     let board = lock(&permits.board);
@@ -152,8 +152,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever comes and goes: the bound holds, and what is left is served
-    /// as soon as the others are done, each once.
+    /// No matter which callers come and go, the limit holds, and every remaining
+    /// caller is served once when the others have finished.
     #[test]
     fn the_limit_holds_and_nobody_starves(max in 1..=64usize, steps in steps()) {
         let permits = Permits::new(max);
@@ -181,7 +181,7 @@ proptest! {
             let board = lock(&permits.board);
             prop_assert_eq!(board.mounts.held + board.polls.held, held);
         }
-        // Those who hold end one by one; in the end everybody was served.
+        // The holders finish one by one; in the end, every caller was served.
         while !callers.is_empty() {
             for (_, served, holds) in &mut callers {
                 *holds |= served.try_recv().is_ok();

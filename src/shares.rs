@@ -257,7 +257,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes ones until the namespace gets no more.
+    /// Takes shares of one until the namespace gets no more.
     fn fill(shares: &Arc<Shares>, namespace: &str) -> Vec<Share> {
         std::iter::from_fn(|| shares.try_take(namespace, 1).ok()).collect()
     }
@@ -302,7 +302,7 @@ mod tests {
         small.truncate(3);
         assert!(shares.try_take("small", 1).is_err());
         assert!(shares.take("small", 1).now_or_never().is_none());
-        // A namespace that holds nothing passes those that wait.
+        // A namespace that holds nothing overtakes waiting ones.
         shares.try_take("newcomer", 1).unwrap();
         small.truncate(2);
         let large = large.now_or_never().unwrap();
@@ -365,8 +365,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes first and however much they take: a namespace that comes
-        /// later gets something, and the whole is never exceeded.
+        /// No matter which namespaces come first and how much they take, a later one
+        /// gets something, and the total is never exceeded.
         #[test]
         fn a_newcomer_always_finds_room(takes in prop::collection::vec((0..6u8, 1..200usize), 1..200)) {
             let shares = Shares::new(1000);

@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    /// A gate that steps wait at, so that a test decides when they go on.
+    /// A gate for steps, so that a test decides when they continue.
     #[derive(Default)]
     struct Gate {
         open: Mutex<bool>,
@@ -220,7 +220,7 @@ mod tests {
         }
         let order = order.lock().unwrap();
         let last = order.iter().rposition(|namespace| *namespace == "modest").unwrap();
-        // Its three steps come with the first steps of the others: two workers take turns.
+        // Its three steps run between the first steps of the others, on two workers.
         assert!(last < 12, "the last step of the modest one was the {last}th");
         assert_eq!(order.len(), 503);
     }

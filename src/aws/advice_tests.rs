@@ -116,7 +116,7 @@ fn the_missing_permission_is_the_one_that_aws_names() {
         (format!("{user} kms:Decrypt on this resource {because}"), "missing: kms:Decrypt on the KMS key".to_owned()),
         (format!("{user} kms:Decrypt {because}"), "missing: kms:Decrypt on the KMS key".to_owned()),
         (format!("{user} {ACTION} on resource: \"{SECRET}\""), format!("missing: {ACTION} on {SECRET}")),
-        // A name is no ARN that a policy could hold.
+        // A name is not an ARN, so a policy cannot contain it.
         (format!("{user} {ACTION} on resource: shop/db"), format!("missing: {ACTION} on arn:guess")),
         (format!("{user} {ACTION} on resource: *"), format!("missing: {ACTION} on *")),
         (

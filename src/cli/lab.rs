@@ -20,7 +20,6 @@ pub enum LabCommand {
     Bench(Box<BenchArgs>),
 }
 
-/// `latchkey emulator`.
 #[derive(Debug, Args)]
 pub struct EmulatorArgs {
     /// YAML file with the initial secrets, parameters and roles
@@ -29,7 +28,6 @@ pub struct EmulatorArgs {
     /// Address to listen on; use 0.0.0.0:4566 inside a cluster
     #[arg(long, default_value = "127.0.0.1:4566")]
     pub address: std::net::SocketAddr,
-    /// Logs.
     #[command(flatten)]
     pub log: LogArgs,
 }

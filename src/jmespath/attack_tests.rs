@@ -1,13 +1,13 @@
-//! Expressions that would fill any memory, take any time or exhaust the stack.
+//! Expressions that try to exhaust memory, time or the stack.
 
 use std::fmt::Write;
 
 use super::{Document, Expression, Fuel, OutOfFuel, SearchError, parser::MAX_NESTING};
 
-/// The largest value that Secrets Manager holds, in bytes.
+/// The maximum size of a value in Secrets Manager.
 const SECRET: usize = 65_536;
 
-/// Values that are as bad as 64 KiB can be.
+/// The worst values of 64 KiB.
 fn documents() -> Vec<(&'static str, String)> {
     let fill = |unit: &str| unit.repeat((SECRET - 2) / unit.len());
     let list = |unit: &str| format!("[{}]", fill(unit).trim_end_matches(','));
@@ -26,7 +26,7 @@ fn documents() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Expressions of 1 KiB that multiply what they get.
+/// Expressions of 1 KiB that multiply their input.
 fn attacks() -> Vec<String> {
     let repeated = |unit: &str, most: usize| unit.repeat(most / unit.len());
     let list = |inner: &str| format!("[{}]", repeated(inner, 1000).trim_end_matches(','));

@@ -1,5 +1,5 @@
-//! The official compliance suite of JMESPath, whole, out of the sources of the
-//! `jmespath` crate, which brings it along.
+//! The complete official compliance suite of JMESPath, from the sources of the
+//! `jmespath` crate.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 
 use super::{Document, Expression, Fuel};
 
-/// How many cases the suite has. Fewer would be a suite that is not whole.
+/// The number of cases. Fewer would mean that the suite is incomplete.
 const CASES: usize = 700;
 
-/// Where the suite is.
+/// The folder of the suite.
 fn suite() -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])
@@ -26,9 +26,9 @@ fn suite() -> PathBuf {
     manifest.with_file_name("tests").join("compliance")
 }
 
-/// What Latchkey makes of a case: the JSON that it writes, or an error.
+/// Latchkey's result for a case: the JSON that it writes, or an error.
 fn answer(expression: &str, given: &Json) -> Result<Json, String> {
-    // A string is written without quotes, and null not at all: within a list both are JSON.
+    // A string is written without quotes, and null is not written. In a list, both are JSON.
     let expression = Expression::parse(expression).map_err(|error| error.to_string())?;
     let given = given.to_string();
     let fuel = &mut Fuel::new(&|| false);
@@ -59,7 +59,7 @@ fn the_official_suite_passes() {
         let groups: Vec<Json> = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         for group in groups {
             for case in group["cases"].as_array().unwrap() {
-                // Cases for benchmarks have no right answer, and some are no JMESPath.
+                // Cases for benchmarks have no right answer, and some are not JMESPath.
                 if case.get("bench").is_some() {
                     continue;
                 }

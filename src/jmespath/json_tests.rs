@@ -4,7 +4,7 @@ fn parsed(json: &[u8]) -> Result<(), DocumentError> {
     Document::parse(json, &mut Fuel::new(&|| false)).map(drop)
 }
 
-/// What a string in a list is, as it is written to a file.
+/// The contents of a file for a string in a list.
 fn string(json: &[u8]) -> String {
     let fuel = &mut Fuel::new(&|| false);
     let document = Document::parse(json, fuel).unwrap();

@@ -1,12 +1,12 @@
-//! Expressions and their values as go-jmespath gives them, the library of AWS's
-//! own provider: every function with every type, operators, slices, projections.
+//! Expressions and their results in go-jmespath, the library of AWS's own provider:
+//! every function with every type, operators, slices, projections.
 
 use super::{Document, Expression, Fuel, SearchError, Spelling, Value, evaluate::Evaluation, write};
 
-/// What every expression of the table is asked of.
+/// The document for all expressions in the table.
 const GIVEN: &str = r#"{"s":"ab","t":"","d":"12.50","n":5,"z":-0.0,"f":1.5,"e":1e21,"h":1e-7,"b":true,"x":false,"u":null,"l":[3,1,2],"w":["b","a"],"m":[1,"a"],"k":[],"o":{"a":1},"q":{},"p":[{"n":"a","v":2,"r":[1,2]},{"n":"b","v":1,"r":[3]}]}"#;
 
-/// An expression, a tab, and its value as Go writes it, or `error`.
+/// Each line: an expression, a tab, and its result in Go, or `error`.
 const TABLE: &str = include_str!("reference.tsv");
 
 /// Where the answer differs on purpose, as docs/src/differences.md says.
@@ -20,10 +20,10 @@ const DIFFERENT: [(&str, &str); 7] = [
     ("`1e400`", "1e400"),
 ];
 
-/// Expressions of which go-jmespath makes something, and that are refused here.
+/// Expressions that go-jmespath accepts and Latchkey rejects.
 const REFUSED: [&str; 6] = ["&n", "length(s,)", "[n,]", "contains(w s)", "[n n]", "{a:n b:n}"];
 
-/// The value of an expression, spelled as Go spells it.
+/// The result of an expression, formatted like Go.
 fn value(expression: &str) -> Result<String, String> {
     let fuel = &mut Fuel::new(&|| false);
     let expression = Expression::parse(expression).map_err(|error| error.to_string())?;

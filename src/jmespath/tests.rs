@@ -1,6 +1,6 @@
 use super::*;
 
-/// What an expression finds.
+/// The result of an expression.
 pub(super) fn found(expression: &str, json: &str) -> Option<String> {
     search(expression, json.as_bytes()).unwrap()
 }
@@ -128,7 +128,7 @@ fn null_and_empty_filters_and_projections_find_nothing() {
     ] {
         assert_eq!(found(expression, SHOP), None, "{expression}");
     }
-    // What is there and empty is found.
+    // An existing empty value is found.
     for (expression, text) in
         [("none", "[]"), ("empty", "{}"), ("keys(empty)", "[]"), ("''", ""), ("`[]`", "[]")]
     {

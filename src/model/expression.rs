@@ -204,7 +204,7 @@ mod tests {
         ] {
             assert!(advice.contains(says), "{says:?} is not in {advice:?}");
         }
-        // Null, and what is not there at all.
+        // Null, and a missing key.
         for (expression, json) in
             [(path("a.b"), r#"{"a":{"b":null}}"#), (key("a"), r#"{"a":null}"#), (path("x"), "{}")]
         {

@@ -60,7 +60,7 @@ impl<'a> Fields<'a> {
             Content::Scalar { text, .. } if text.is_empty() => None,
             Content::Scalar { text, number, .. } => Some((text, number.as_deref())),
             Content::List(_) | Content::Map(_) => {
-                mistakes.add(&self.place, format!("{key} must be text, not a list or a mapping"));
+                mistakes.add(&self.place, format!("{key} must be a string, not a list or a mapping"));
                 None
             }
         }
@@ -110,7 +110,7 @@ impl<'a> Fields<'a> {
         let (text, _) = self.scalar("encoding", mistakes)?;
         let encoding = Encoding::parse(text);
         if encoding.is_none() {
-            mistakes.add(&self.place, format!("encoding {} is none of base64, base64url, hex", quoted(text)));
+            mistakes.add(&self.place, format!("encoding {} is not base64, base64url or hex", quoted(text)));
         }
         encoding
     }

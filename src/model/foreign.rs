@@ -138,7 +138,7 @@ mod tests {
         let token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl";
         assert_eq!(said(&format!("denied for \"{token}\", sorry")), "denied for \"<token>\", sorry");
         assert_eq!(said(&token[..40]), "<token>");
-        // Cutting comes after.
+        // The text is shortened afterwards.
         let late = format!("{} {token}", "x".repeat(590));
         assert!(!said(&late).contains("eyJ"), "{}", said(&late));
         assert_eq!(said("eyJohn"), "eyJohn");

@@ -148,7 +148,7 @@ mod tests {
         }
         assert_ne!(a, b);
         assert!(a.starts_with("latchkey-nnn"), "{a}");
-        // The longest name that is kept whole, and the first one that is cut.
+        // The longest name that is kept as it is, and the shortest one that is shortened.
         assert_eq!(role_session_name("n", &"s".repeat(53)), format!("latchkey-n.{}", "s".repeat(53)));
         let cut = role_session_name("n", &"s".repeat(54));
         assert!(cut.contains('='), "{cut}");
@@ -170,8 +170,8 @@ mod tests {
             prop_assert_eq!(one == other, names[0] == names[1]);
         }
 
-        /// No name of Kubernetes holds `=`: nobody can be called what another's
-        /// cut name is.
+        /// Kubernetes names never contain `=`, so no name can equal the shortened name
+        /// of another workload.
         #[test]
         fn only_a_shortened_name_contains_the_mark((namespace, account) in accounts()) {
             let whole = format!("latchkey-{namespace}.{account}");

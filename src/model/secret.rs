@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// A buffer that tells what is in it when it has been wiped.
+    /// A buffer that records its contents after it was wiped.
     struct Observed {
         buffer: Vec<u8>,
         seen: Arc<Mutex<Option<Vec<u8>>>>,

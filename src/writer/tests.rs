@@ -1,5 +1,5 @@
-//! What the writer promises, each promise a test. Those that kill, mount or
-//! change the umask run this test binary once more (see [`again`]).
+//! The promises of the writer, one test for each. Tests that kill, mount or change
+//! the umask run this test binary again (see [`again`]).
 
 mod hostile;
 mod killed;
@@ -24,7 +24,7 @@ use crate::model::{file::FileMode, secret::SecretValue};
 const UID: &str = "0b9f6c1e-2d3a-4f5b-8c7d-9e0f1a2b3c4d";
 const VOLUME: &str = "pods/0b9f6c1e-2d3a-4f5b-8c7d-9e0f1a2b3c4d/volumes/kubernetes.io~csi/secrets";
 
-/// A kubelet folder with one volume, on a tmpfs where there is one.
+/// A kubelet folder with one volume, on a tmpfs if there is one.
 struct Pod {
     kubelet: TempDir,
     target: PathBuf,
@@ -66,8 +66,8 @@ fn file(path: &str, mode: u32, contents: impl Into<Vec<u8>>) -> MountFile {
     }
 }
 
-/// What a reader sees below a folder: path, mode and contents of every file
-/// that can be reached by names that do not start with `..`.
+/// What a reader sees below a folder: the path, mode and contents of every file that
+/// can be reached by names without a leading `..`.
 type Shown = BTreeMap<String, (u32, Vec<u8>)>;
 
 fn shown(mount: &Path) -> Shown {
@@ -111,8 +111,8 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Asserts that the mount shows exactly these files, and consists of nothing
-/// but what AtomicWriter's layout needs for them.
+/// Asserts that the mount shows exactly these files, and contains nothing else except
+/// AtomicWriter's layout for them.
 #[track_caller]
 fn assert_holds(mount: &Path, files: &[MountFile]) {
     assert_eq!(shown(mount), shown_of(files));
@@ -130,8 +130,8 @@ fn assert_holds(mount: &Path, files: &[MountFile]) {
     assert_eq!(names_in(mount), names);
 }
 
-/// Runs the calling test once more, alone, in a process of its own that a shell
-/// has prepared. `kubelet` is handed to it; see [`kubelet_of_child`].
+/// Runs the calling test again, alone, in a separate process that a shell has prepared.
+/// Passes `kubelet` to it; see [`kubelet_of_child`].
 #[track_caller]
 fn again(test: &str, shell: &[&str], prepare: &str, kubelet: &Path) {
     let output = Command::new(shell[0])
@@ -151,7 +151,7 @@ fn again(test: &str, shell: &[&str], prepare: &str, kubelet: &Path) {
 
 const KUBELET_OF_CHILD: &str = "LATCHKEY_TEST_KUBELET";
 
-/// The kubelet folder, in a process that was started by [`again`].
+/// The kubelet folder, in a process started by [`again`].
 fn kubelet_of_child() -> Option<PathBuf> {
     env::var_os(KUBELET_OF_CHILD).map(PathBuf::from)
 }
@@ -187,7 +187,7 @@ fn modes_are_exact_whatever_the_umask() {
     let files = [file("a", 0o400, "a"), file("b/c", 0o777, "c")];
     Writer::new(&kubelet, FileSystem::Any).write(&target, UID, &files, KeepMtime::No).unwrap();
 
-    // The umask is what it is meant to be, and the files are not touched by it.
+    // The umask has the intended value, and does not affect the files.
     fs::write(kubelet.join("probe"), "").unwrap();
     assert_eq!(fs::metadata(kubelet.join("probe")).unwrap().mode() & 0o777, 0o600);
     assert_holds(&target, &files);
@@ -264,7 +264,7 @@ fn an_impossible_set_is_refused_before_anything_changes() {
         assert!(matches!(both, WriteError::FileAndFolder { .. }), "{both}");
     }
     assert_eq!(pod.mtime(), before);
-    // Looks alike, but is no conflict.
+    // Looks similar, but is not a conflict.
     pod.write(&[file("a", 0o644, ""), file("a-b", 0o644, ""), file("ab/a", 0o644, "")]);
 }
 
@@ -276,7 +276,7 @@ fn a_write_that_fails_halfway_leaves_only_the_old_set() {
     let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
     pod.set_mtime(time);
 
-    // Longer than Linux takes a path to be, once the timestamp is before it.
+    // With the timestamp in front, the path exceeds Linux's limit.
     let long = "x/".repeat(2047) + "x";
     let new = [file("a", 0o644, "3"), file("new", 0o644, "4"), file(&long, 0o644, "5")];
     let error = pod.writer().write(&pod.target, UID, &new, KeepMtime::Yes).unwrap_err();
@@ -331,7 +331,7 @@ fn errors_name_the_path_and_step_but_no_value() {
     let text = format!("{error} {error:?}");
     assert!(text.starts_with("cannot create the folder /"), "{text}");
     assert!(!text.contains("canary"), "{text}");
-    // The cause is not part of the message: it is the error's source.
+    // The cause is the error's source, and not part of its message.
     assert!(!error.to_string().contains("os error"), "{error}");
     assert!(std::error::Error::source(&error).is_some(), "{error:?}");
 }

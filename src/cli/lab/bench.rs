@@ -7,7 +7,6 @@ use latchkey_lab::bench::{Scenario, Settings, Subject};
 
 use crate::cli::serve::{AnyDuration, any_duration, poll_interval, positive_duration};
 
-/// `latchkey bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// Scenarios to play [default: all]
@@ -84,7 +83,6 @@ impl BenchArgs {
         self.list
     }
 
-    /// What to measure.
     pub fn settings(&self) -> Settings {
         let subject = match &self.socket {
             Some(socket) => Subject::Running { socket: socket.clone(), pid: self.pid },

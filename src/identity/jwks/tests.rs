@@ -17,14 +17,14 @@ fn encoded(part: &Value) -> String {
     BASE64URL_NOPAD.encode(part.to_string().as_bytes())
 }
 
-/// A token that says this of its signature, signed by `sign`.
+/// A token with this header, signed by `sign`.
 fn token(header: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Token {
     let signed = format!("{}.{}", encoded(header), encoded(&json!({ "sub": "x" })));
     let signature = sign(signed.as_bytes());
     Token::new(format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature)))
 }
 
-/// What the keys say of the token, once its header is fine.
+/// The keys' verdict on a token with a valid header.
 fn check(keys: &Value, token: &Token) -> Signature {
     let keys = KeySet::parse(json!({ "keys": keys }).to_string().as_bytes()).unwrap();
     keys.check(token, &Header::of(token).unwrap())
@@ -62,10 +62,10 @@ fn an_rsa_signature_counts_only_for_its_keys_algorithm() {
     for (alg, padding) in all {
         let mut jwk = rsa_key(&key);
         assert_eq!(check(&json!([jwk]), &rsa_signed(&key, alg, padding)), Signature::Good, "{alg}");
-        // A signature of another kind than the token says.
+        // A signature of a different kind than the header claims.
         let (_, other) = all.into_iter().find(|(other, _)| *other != alg).unwrap();
         assert_eq!(check(&json!([jwk]), &rsa_signed(&key, alg, other)), Signature::Bad, "{alg}");
-        // The key's own word on what it is for.
+        // The key's own restriction of its use.
         for (named, _) in all {
             jwk["alg"] = json!(named);
             let expected = if named == alg { Signature::Good } else { Signature::Bad };

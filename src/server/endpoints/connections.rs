@@ -112,7 +112,8 @@ mod tests {
             open(host, number);
             yield_now().await;
         }
-        // Host 2 pays until it holds no more than the others; then the oldest of all goes.
+        // Host 2 loses connections until it holds no more than the others. After that, the
+        // oldest connection of all is dropped.
         assert_eq!(*ended.lock().unwrap(), [1, 2, 0]);
     }
 

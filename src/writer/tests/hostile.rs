@@ -1,4 +1,4 @@
-//! Target paths that are not kubelet's, and mounts that hold traps.
+//! Target paths that are not kubelet's, and mounts with traps.
 
 use std::os::unix::net::UnixListener;
 
@@ -28,7 +28,7 @@ fn a_target_path_of_another_shape_is_refused() {
         "/".to_owned(),
         "/etc/passwd".to_owned(),
         kubelet.to_owned(),
-        // Relative, or beside the kubelet folder.
+        // Relative, or outside the kubelet folder.
         format!("{VOLUME}/mount"),
         format!("{kubelet}x/{VOLUME}/mount"),
         format!("/x{kubelet}/{VOLUME}/mount"),

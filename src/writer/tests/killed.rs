@@ -49,8 +49,8 @@ fn a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_cleans_up() {
             lines.any(|line| line.unwrap().ends_with("ready")),
             "round {round}: the writer did not start"
         );
-        // Not for correctness: this is the moment of the kill, which is to be
-        // any, from before the first write to some writes later.
+        // Not for correctness: this sets the moment of the kill, from before the
+        // first write to several writes later.
         thread::sleep(Duration::from_micros(u64::from(round * 37 % 200 * 10)));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -72,7 +72,7 @@ fn a_kill_at_any_moment_leaves_one_whole_set_and_the_next_write_cleans_up() {
     assert!(struck > ROUNDS / 10, "{struck} of {ROUNDS} kills struck in the middle");
 }
 
-/// What AWS's own provider would have left: no links, nothing of our layout.
+/// What AWS's own provider would have left: no links, and nothing of our layout.
 fn lay_plain_files(mount: &Path, files: &[MountFile]) {
     fs::remove_dir_all(mount).unwrap();
     fs::create_dir(mount).unwrap();

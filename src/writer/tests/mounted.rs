@@ -1,12 +1,12 @@
-//! What needs a mount: these tests run in a mount namespace of their own, which
-//! takes root, and say so where they cannot.
+//! Tests that need a mount. They run in a separate mount namespace, which requires
+//! root, and report it if they cannot.
 
 use std::thread;
 
 use super::*;
 
 const TMPFS: &str = "mount -t tmpfs -o mode=0755";
-/// Uid 0 without any capability, as the DaemonSet runs.
+/// Uid 0 without any capability, like the DaemonSet.
 const WITHOUT_CAPABILITIES: &str =
     r#"test=$0; shift; exec setpriv --bounding-set=-all --inh-caps=-all -- "$test" "$@""#;
 const WITH_CAPABILITIES: &str = r#"test=$0; shift; exec "$test" "$@""#;
@@ -91,7 +91,7 @@ fn running_out_of_inodes_at_any_step_leaves_the_old_set() {
     };
     let target = kubelet.join(VOLUME).join("mount");
     let write = |files: &[MountFile]| writer(&kubelet).write(&target, UID, files, KeepMtime::No);
-    // One more inode each time: the one that is missing is wanted by the link
+    // One more inode each time. The missing one is needed first by the link
     // `..data_tmp`, then by the links to the names, then by the files.
     let mut steps = std::collections::BTreeSet::new();
     for count in 1..24 {
@@ -112,7 +112,7 @@ fn running_out_of_inodes_at_any_step_leaves_the_old_set() {
         assert!(steps.iter().any(|seen| seen.starts_with(step)), "{steps:?}");
     }
 
-    // Plain files, and hardly an inode for the links that take them over.
+    // Plain files, and hardly any inodes for the links that replace them.
     write(&[]).unwrap();
     let plain: Vec<_> = (0..16).map(|number| file(&format!("plain{number}"), 0o644, "")).collect();
     for file in &plain {

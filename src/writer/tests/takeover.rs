@@ -1,4 +1,4 @@
-//! Mounts that another provider, or a killed write, has left.
+//! Mounts left by another provider or a killed write.
 
 use super::*;
 
