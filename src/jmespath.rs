@@ -25,7 +25,7 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-pub use self::{
+pub(crate) use self::{
     advice::Advice,
     document::{Document, DocumentError},
     fuel::{Fuel, OutOfFuel},
@@ -44,7 +44,7 @@ const MAX_TEXT: usize = 65_535;
 
 /// A compiled JMESPath expression. Clones share their memory.
 #[derive(Clone)]
-pub struct Expression(Arc<Program>);
+pub(crate) struct Expression(Arc<Program>);
 
 /// Why an evaluation failed. Names types and places, never values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +72,7 @@ impl Expression {
     ///
     /// # Errors
     /// If `text` is not JMESPath, or is nested too deeply.
-    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, SyntaxError> {
         if text.len() > MAX_TEXT {
             return Err(SyntaxError::new(format!("it is longer than {MAX_TEXT} bytes"), text, 0));
         }
@@ -80,7 +80,7 @@ impl Expression {
     }
 
     /// The memory it uses.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.0.bytes()
     }
 
@@ -91,7 +91,7 @@ impl Expression {
     ///
     /// # Errors
     /// If a function gets an argument of the wrong type, or `fuel` runs out.
-    pub fn search(
+    pub(crate) fn search(
         &self,
         document: &Document<'_>,
         fuel: &mut Fuel<'_>,
@@ -117,7 +117,11 @@ impl Expression {
 impl Document<'_> {
     /// Returns the value of a literal key of the outermost object, in the same form as
     /// [`Expression::search`].
-    pub fn member(&self, key: &str, fuel: &mut Fuel<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, OutOfFuel> {
+    pub(crate) fn member(
+        &self,
+        key: &str,
+        fuel: &mut Fuel<'_>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, OutOfFuel> {
         match Value::Element(self.root()).view() {
             View::Object(object) => match object.get(key, fuel)? {
                 Some(value) => written(&value, fuel),

@@ -22,7 +22,7 @@ const MOUNTS_BEFORE_A_POLL: usize = 7;
 
 /// Whether somebody waits for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
+pub(crate) enum Urgency {
     /// A pod waits. Mounts are served before polls.
     Mount,
     /// Nobody waits.
@@ -31,19 +31,19 @@ pub enum Urgency {
 
 /// A limit of concurrent calls. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Permits {
+pub(crate) struct Permits {
     board: Arc<Mutex<Board>>,
 }
 
 /// The right to one call at a time, until its last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Permit {
+pub(crate) struct Permit {
     place: Arc<Place>,
 }
 
 /// A running call, until it is dropped.
 #[derive(Debug)]
-pub struct Call {
+pub(crate) struct Call {
     _turn: OwnedMutexGuard<()>,
     _permit: Permit,
 }
@@ -104,7 +104,7 @@ struct Target {
 
 impl Permits {
     /// Allows `max` concurrent calls. At most half of them may be polls.
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         let max = max.max(1);
         let class = |max: usize, of_target: usize, share| Class {
             max,
@@ -124,7 +124,7 @@ impl Permits {
     }
 
     /// Waits for a place. Safe to cancel.
-    pub async fn take(&self, urgency: Urgency, namespace: &str, target: &str) -> Permit {
+    pub(crate) async fn take(&self, urgency: Urgency, namespace: &str, target: &str) -> Permit {
         let (permit, served) = self.ask(urgency, namespace, target);
         // The sender stays on the board until this caller is served.
         let _ = served.await;
@@ -148,7 +148,7 @@ impl Permits {
 
 impl Permit {
     /// Starts a call after the permit's other calls have ended.
-    pub async fn call(self) -> Call {
+    pub(crate) async fn call(self) -> Call {
         Call { _turn: Arc::clone(&self.place.turn).lock_owned().await, _permit: self }
     }
 }

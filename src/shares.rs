@@ -53,13 +53,13 @@ pub struct Share {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The requested amount.
-    pub asked: usize,
+    pub(crate) asked: usize,
     /// What the namespace held already.
-    pub held: usize,
+    pub(crate) held: usize,
     /// What all namespaces held.
-    pub taken: usize,
+    pub(crate) taken: usize,
     /// The whole amount.
-    pub max: usize,
+    pub(crate) max: usize,
 }
 
 impl Shares {
@@ -68,7 +68,7 @@ impl Shares {
     }
 
     /// Takes `amount`, if the namespace may have it now.
-    pub fn try_take(self: &Arc<Self>, namespace: &str, amount: usize) -> Result<Share, Refused> {
+    pub(crate) fn try_take(self: &Arc<Self>, namespace: &str, amount: usize) -> Result<Share, Refused> {
         let mut state = self.state();
         let held = state.namespaces.get(namespace).map_or(0, |known| known.held);
         if !self.allows(&state, held, amount) {
@@ -106,7 +106,7 @@ impl Shares {
     }
 
     /// Takes `amount`. Gives up `turn` before waiting.
-    pub async fn take_giving_up(
+    pub(crate) async fn take_giving_up(
         self: &Arc<Self>,
         turn: &mut Option<Share>,
         namespace: &str,
@@ -120,7 +120,7 @@ impl Shares {
     }
 
     /// Takes `amount` even if it exceeds the limit, for something that already exists.
-    pub fn take_anyway(self: &Arc<Self>, namespace: &str, amount: usize) -> Share {
+    pub(crate) fn take_anyway(self: &Arc<Self>, namespace: &str, amount: usize) -> Share {
         self.grant(&mut self.state(), namespace, amount)
     }
 
@@ -226,7 +226,7 @@ impl Drop for Waiting<'_> {
 
 impl Share {
     /// Gives back all but `amount`.
-    pub fn shrink_to(&mut self, amount: usize) {
+    pub(crate) fn shrink_to(&mut self, amount: usize) {
         let surplus = self.amount.saturating_sub(amount);
         if surplus > 0 {
             self.amount -= surplus;
@@ -235,11 +235,11 @@ impl Share {
     }
 
     /// Merges with another share of the same namespace.
-    pub fn merge(&mut self, mut other: Self) {
+    pub(crate) fn merge(&mut self, mut other: Self) {
         self.amount += std::mem::take(&mut other.amount);
     }
 
-    pub fn amount(&self) -> usize {
+    pub(crate) fn amount(&self) -> usize {
         self.amount
     }
 }

@@ -55,7 +55,7 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Stop {
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     /// If `json` is not JSON, or `fuel` runs out.
-    pub fn parse(json: &'a [u8], fuel: &mut Fuel<'_>) -> Result<Self, DocumentError> {
+    pub(crate) fn parse(json: &'a [u8], fuel: &mut Fuel<'_>) -> Result<Self, DocumentError> {
         json::parse(Source::new(json, fuel).map_err(DocumentError::Fuel)?, fuel)
     }
 

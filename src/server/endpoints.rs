@@ -42,7 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const BACKLOG: u32 = 4096;
 
 /// Listens on `address`. On a node without IPv6, `[::]` means all IPv4 addresses.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match listen(address) {
         Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
             listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
@@ -60,7 +60,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves the probes until `shutdown` completes.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     socket: watch::Receiver<SocketState>,
     warning: watch::Receiver<Option<String>>,

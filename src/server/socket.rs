@@ -36,7 +36,7 @@ const BACKLOG: usize = 64;
 
 /// Who owns the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketState {
+pub(crate) enum SocketState {
     /// Nothing is bound yet.
     Starting,
     Ours,
@@ -55,7 +55,7 @@ pub struct SocketError {
 }
 
 /// Keeps the socket until shutdown.
-pub struct Socket {
+pub(crate) struct Socket {
     path: PathBuf,
     bound: Option<Bound>,
     state: watch::Sender<SocketState>,
@@ -83,7 +83,7 @@ impl Socket {
     ///
     /// # Errors
     /// If the socket cannot be created in the folder.
-    pub async fn open(path: PathBuf) -> Result<Self, SocketError> {
+    pub(crate) async fn open(path: PathBuf) -> Result<Self, SocketError> {
         let mut socket = Self { path, bound: None, state: watch::Sender::new(SocketState::Starting) };
         let found = look(&socket.path, None).await?;
         socket.settle(found, true)?;
@@ -91,13 +91,13 @@ impl Socket {
     }
 
     /// Reports who owns the socket, and every change.
-    pub fn state(&self) -> watch::Receiver<SocketState> {
+    pub(crate) fn state(&self) -> watch::Receiver<SocketState> {
         self.state.subscribe()
     }
 
     /// Sends connections to the returned receiver until `shutdown` completes. Then removes
     /// the socket, if it is still ours.
-    pub fn run(
+    pub(crate) fn run(
         mut self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (mpsc::Receiver<io::Result<UnixStream>>, tokio::task::JoinHandle<()>) {

@@ -83,7 +83,7 @@ impl BenchArgs {
         self.list
     }
 
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let subject = match &self.socket {
             Some(socket) => Subject::Running { socket: socket.clone(), pid: self.pid },
             None => Subject::Program { path: self.provider.clone(), args: self.provider_flag.clone() },

@@ -12,11 +12,11 @@ use tonic_prost::ProstCodec;
 
 /// Encodes `T` and decodes `U`.
 #[derive(Debug)]
-pub struct ExactCodec<T, U>(ProstCodec<T, U>);
+pub(crate) struct ExactCodec<T, U>(ProstCodec<T, U>);
 
 /// Encodes `T`.
 #[derive(Debug)]
-pub struct ExactEncoder<T>(PhantomData<T>);
+pub(crate) struct ExactEncoder<T>(PhantomData<T>);
 
 impl<T, U> Default for ExactCodec<T, U>
 where
