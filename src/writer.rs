@@ -79,7 +79,7 @@ pub(crate) enum KeepMtime {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
+pub enum Written {
     /// The mount had something else before.
     Changed,
     /// The mount already had exactly this set. Nothing was written, except to turn

@@ -9,7 +9,7 @@ const GIVEN: &str = r#"{"s":"ab","t":"","d":"12.50","n":5,"z":-0.0,"f":1.5,"e":1
 /// Each line: an expression, a tab, and its result in Go, or `error`.
 const TABLE: &str = include_str!("reference.tsv");
 
-/// Where the answer differs on purpose, as docs/src/differences.md says.
+/// Intentional differences; docs/src/differences.md lists them.
 const DIFFERENT: [(&str, &str); 7] = [
     ("avg(k)", "null"),
     ("avg(`[]`)", "null"),
