@@ -7,8 +7,9 @@ use latchkey_lab::bench::{Scenario, Settings, Subject};
 
 use crate::cli::serve::{AnyDuration, any_duration, poll_interval, positive_duration};
 
+/// `latchkey bench`.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(crate) struct BenchArgs {
     /// Scenarios to play [default: all]
     #[arg(value_name = "SCENARIO", value_parser = scenario)]
     scenarios: Vec<Scenario>,
@@ -79,10 +80,11 @@ pub struct BenchArgs {
 
 impl BenchArgs {
     /// Whether to list the scenarios and do nothing else.
-    pub fn list(&self) -> bool {
+    pub(crate) fn list(&self) -> bool {
         self.list
     }
 
+    /// What to measure.
     pub(crate) fn settings(&self) -> Settings {
         let subject = match &self.socket {
             Some(socket) => Subject::Running { socket: socket.clone(), pid: self.pid },
