@@ -57,7 +57,7 @@ pub struct AwsSettings {
     /// Maximum time for one read in one Region, including retries.
     pub region_timeout: Duration,
     /// The name in the user agent: `latchkey-<version>`.
-    pub app_name: String,
+    pub(crate) app_name: String,
 }
 
 impl Default for AwsSettings {
@@ -141,12 +141,12 @@ impl Aws {
         })
     }
 
-    pub fn config_for(&self, region: &Region) -> SdkConfig {
+    pub(crate) fn config_for(&self, region: &Region) -> SdkConfig {
         self.config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
     }
 
     /// A client that never uses a proxy, for the Pod Identity agent on this node.
-    pub fn direct_client(&self) -> SharedHttpClient {
+    pub(crate) fn direct_client(&self) -> SharedHttpClient {
         self.direct.clone()
     }
 
@@ -157,12 +157,12 @@ impl Aws {
     /// Waits for a permit for one call of `namespace` to `region`. Callers take it
     /// before they call the SDK, because calls that queue inside the SDK use far more
     /// memory.
-    pub async fn permit(&self, effort: &Effort, region: &Region, namespace: &str) -> Call {
+    pub(crate) async fn permit(&self, effort: &Effort, region: &Region, namespace: &str) -> Call {
         self.admit(effort, region, namespace).await.call().await
     }
 
     /// Waits for a permit for several sequential calls ([`Effort::within`]).
-    pub async fn admit(&self, effort: &Effort, region: &Region, namespace: &str) -> Permit {
+    pub(crate) async fn admit(&self, effort: &Effort, region: &Region, namespace: &str) -> Permit {
         match effort.permit() {
             Some(permit) => permit.clone(),
             None => self.permits.take(effort.urgency(), namespace, region.as_str()).await,
@@ -170,13 +170,13 @@ impl Aws {
     }
 
     /// Waits for a permit for one poll of `namespace` ([`Effort::poll`]).
-    pub async fn admit_poll(&self, region: &Region, namespace: &str) -> Permit {
+    pub(crate) async fn admit_poll(&self, region: &Region, namespace: &str) -> Permit {
         self.permits.take(Urgency::Poll, namespace, region.as_str()).await
     }
 }
 
 /// Standard retries with a short first delay.
-pub fn retries() -> RetryConfig {
+pub(crate) fn retries() -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(MAX_ATTEMPTS)
         .with_initial_backoff(Duration::from_millis(250))
@@ -186,12 +186,12 @@ pub fn retries() -> RetryConfig {
 /// Retries without the SDK's quota. All callers in the process would share it, so
 /// one tenant's failing calls would use up the retries of the others. The limits on
 /// attempts and concurrent calls are enough.
-pub fn retry_partition() -> RetryPartition {
+pub(crate) fn retry_partition() -> RetryPartition {
     RetryPartition::custom("latchkey").token_bucket(TokenBucket::unlimited()).build()
 }
 
 /// Timeouts for one operation that may take `whole` in total.
-pub fn timeouts(whole: Duration) -> TimeoutConfig {
+pub(crate) fn timeouts(whole: Duration) -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT.min(whole))

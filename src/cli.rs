@@ -1,7 +1,7 @@
 //! The command line: every subcommand, flag and environment variable.
 
 #[cfg(feature = "emulator")]
-pub mod lab;
+pub(crate) mod lab;
 mod serve;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -11,7 +11,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
-pub use self::serve::ServeArgs;
+pub(crate) use self::serve::ServeArgs;
 use crate::{model::arn::Region, telemetry::LogFormat};
 
 const AFTER_HELP: &str = "\
@@ -29,11 +29,11 @@ SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, NO_PROXY.";
 pub struct Cli {
     /// `serve` if the arguments name none.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the provider on this node (the default)
     Serve(Box<ServeArgs>),
     /// Read the objects of a SecretProviderClass with your own AWS credentials
@@ -45,34 +45,34 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
-pub struct MountArgs {
+pub(crate) struct MountArgs {
     /// Manifests that contain a SecretProviderClass (other objects are skipped): a file, a folder, or
     /// - for standard input
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// SecretProviderClass to mount if there are several: NAME or NAMESPACE/NAME
     #[arg(long, value_name = "NAME")]
-    pub class: Option<String>,
+    pub(crate) class: Option<String>,
     /// Write the files into this folder; without it, only show a table
     #[arg(long, value_name = "FOLDER")]
-    pub output: Option<PathBuf>,
+    pub(crate) output: Option<PathBuf>,
     /// Region if the class does not name one [default: AWS_REGION, then your profile's Region]
     #[arg(long, value_parser = region)]
-    pub region: Option<Region>,
+    pub(crate) region: Option<Region>,
 }
 
 /// Logs.
 #[derive(Debug, Args)]
-pub struct LogArgs {
+pub(crate) struct LogArgs {
     /// Format of log lines
     #[arg(long, value_enum, default_value = "text", help_heading = "Logs")]
-    pub log_format: LogFormatArg,
+    pub(crate) log_format: LogFormatArg,
     /// Minimum level that is logged
     #[arg(long, default_value = "info", help_heading = "Logs", value_parser = ["error", "warn", "info", "debug", "trace"])]
-    pub log_level: String,
+    pub(crate) log_level: String,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum LogFormatArg {
+pub(crate) enum LogFormatArg {
     /// Plain text
     Text,
     /// One JSON object per line
@@ -153,14 +153,14 @@ fn with_two_dashes(arg: OsString) -> OsString {
 }
 
 impl LogArgs {
-    pub fn format(&self) -> LogFormat {
+    pub(crate) fn format(&self) -> LogFormat {
         match self.log_format {
             LogFormatArg::Text => LogFormat::Text,
             LogFormatArg::Json => LogFormat::Json,
         }
     }
 
-    pub fn level(&self) -> tracing::Level {
+    pub(crate) fn level(&self) -> tracing::Level {
         // clap has checked the text.
         self.log_level.parse().unwrap_or(tracing::Level::INFO)
     }

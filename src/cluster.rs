@@ -26,7 +26,7 @@ use crate::model::{
 };
 
 /// The annotation with a service account's IAM role.
-pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+pub(crate) const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 const REGION_LABEL: &str = "topology.kubernetes.io/region";
 /// The API server's keys. By default, every service account may read them, through
 /// the ClusterRole system:service-account-issuer-discovery:
@@ -104,7 +104,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If the read fails, or the annotation is not the ARN of a role.
-    pub async fn role_of(
+    pub(crate) async fn role_of(
         &self,
         namespace: &str,
         service_account: &str,
@@ -129,7 +129,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If the node cannot be read or has no such label.
-    pub async fn region_of_node(&self) -> Result<Region, ClusterError> {
+    pub(crate) async fn region_of_node(&self) -> Result<Region, ClusterError> {
         self.region.get_or_try_init(|| self.read_region()).await.cloned()
     }
 
@@ -147,7 +147,7 @@ impl Cluster {
     }
 
     /// Returns the cluster's token-signing keys as JSON, at most 256 KiB.
-    pub async fn token_keys(&self) -> Result<Bytes, ClusterError> {
+    pub(crate) async fn token_keys(&self) -> Result<Bytes, ClusterError> {
         let action = "read the cluster's token-signing keys (get on the path /openid/v1/jwks)";
         let remedy = "Bind the ClusterRole system:service-account-issuer-discovery to it (Kubernetes does this by default for all service accounts)";
         let unreadable = |cause: String| ClusterError::Unreachable { action: action.to_owned(), cause };

@@ -1,4 +1,4 @@
-//! What each subcommand does.
+//! Runs the subcommands.
 
 #[cfg(feature = "emulator")]
 mod lab;
@@ -15,16 +15,12 @@ use crate::{
     telemetry,
 };
 
-/// Most threads that work at once; the provider waits far more than it computes.
+/// Maximum number of worker threads. The provider mostly waits for the network.
 const MAX_WORKERS: usize = 4;
-/// Open files that the process allows itself: several times what its connections
-/// and volumes need.
+/// Limit of open files: several times what connections and volumes need.
 const MAX_DESCRIPTORS: u64 = 8192;
 
-/// Carries the command out.
-///
-/// # Errors
-/// Why it failed, for a person.
+/// Runs the command. Errors are meant for people.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(MAX_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -42,9 +38,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Shows an error with all its causes on standard error.
+/// Prints an error and all its causes to standard error.
 pub fn report(error: &anyhow::Error) {
-    // When standard error is closed there is nobody to tell.
+    // If standard error is closed, nobody can read the message.
     let _ = writeln!(std::io::stderr(), "latchkey: {error:#}");
 }
 
@@ -58,20 +54,20 @@ async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The process's memory holds secrets: no core dump, no ptrace by other
-/// processes of the same user.
+/// Forbids core dumps, and ptrace by other processes of the same user, because the
+/// process's memory contains secrets.
 fn protect_memory() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
     let no_core = Rlimit { current: Some(0), maximum: Some(0) };
     let protected = set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .and_then(|()| setrlimit(Resource::Core, no_core));
     if let Err(error) = protected {
-        tracing::warn!("the process's memory is not protected from dumps: {error}");
+        tracing::warn!("cannot protect the process's memory from core dumps: {error}");
     }
 }
 
-/// Container runtimes start a process with as few as 1,024 descriptors, for old
-/// programs' sake, and let it ask for more.
+/// Raises the limit of open files. Container runtimes start a process with as few as
+/// 1,024, for the sake of old programs, and allow it to raise the limit.
 fn allow_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -79,12 +75,15 @@ fn allow_descriptors() {
     if current.is_some_and(|current| current < wanted) {
         let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
         if let Err(error) = raised {
-            tracing::warn!("the limit of open files stays at {}: {error}", current.unwrap_or_default());
+            tracing::warn!(
+                "cannot raise the limit of open files; it stays at {}: {error}",
+                current.unwrap_or_default()
+            );
         }
     }
 }
 
-/// Completes at SIGTERM or Ctrl-C.
+/// Completes on SIGTERM or Ctrl-C.
 fn terminated() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;

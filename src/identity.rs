@@ -58,9 +58,9 @@ pub struct IdentitySettings {
     /// Maximum age of credentials.
     pub max_credential_age: Duration,
     /// How long a service account's role is cached.
-    pub role_age: Duration,
+    pub(crate) role_age: Duration,
     /// How long a cached role is used while Kubernetes does not respond.
-    pub max_stale: Duration,
+    pub(crate) max_stale: Duration,
     /// What tokens and credentials expire by.
     pub clock: Clock,
 }
@@ -112,7 +112,7 @@ pub enum IdentityError {
 /// A principal's credentials.
 #[derive(Clone, Debug)]
 pub struct Session {
-    pub credentials: Credentials,
+    pub(crate) credentials: Credentials,
     /// The account id, if the Pod Identity agent returned it.
     account: Option<String>,
     /// When to renew the credentials.
@@ -153,7 +153,7 @@ impl Identity {
     ///
     /// # Errors
     /// If STS or the agent refuses, or cannot be reached.
-    pub async fn session(
+    pub(crate) async fn session(
         &self,
         principal: &Principal,
         proof: &Proof,
@@ -173,7 +173,7 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::NoToken`] if all tokens have expired; otherwise the error of STS
     /// or the agent.
-    pub async fn session_for_polling(
+    pub(crate) async fn session_for_polling(
         &self,
         principal: &Principal,
         regions: &Regions,
@@ -200,29 +200,29 @@ impl Identity {
     }
 
     /// Reads the cluster's token-signing keys again when they are due.
-    pub async fn keep_keys_fresh(&self) {
+    pub(crate) async fn keep_keys_fresh(&self) {
         self.keys.keep_fresh().await;
     }
 
     /// Why pods' tokens cannot be verified properly; `None` while they are.
-    pub fn key_warning(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn key_warning(&self) -> watch::Receiver<Option<String>> {
         self.keys.warning()
     }
 
     /// Call this when a mount of the service account fails. Somebody may be fixing its
     /// annotation, so the next mount reads it again.
-    pub fn doubt(&self, namespace: &str, service_account: &str) {
+    pub(crate) fn doubt(&self, namespace: &str, service_account: &str) {
         self.roles.doubt(namespace, service_account);
     }
 
     /// The principals whose credentials have run out since the last call. The poller
     /// renews them, so that it notices a revoked trust even if it reads rarely.
-    pub fn run_out(&self) -> Vec<Principal> {
+    pub(crate) fn run_out(&self) -> Vec<Principal> {
         self.accepted.run_out(Instant::now())
     }
 
     /// The principal's AWS account id, if it is known.
-    pub fn account(&self, principal: &Principal) -> Option<String> {
+    pub(crate) fn account(&self, principal: &Principal) -> Option<String> {
         match principal.role().and_then(|role| Arn::parse(role.as_str())) {
             Some(arn) => Some(arn.account.to_owned()),
             None => self.sessions.held(principal)?.account,
@@ -231,19 +231,19 @@ impl Identity {
 
     /// Opens connections to STS in `region`, so that the first mounts do not wait for
     /// them.
-    pub async fn connect_ahead(&self, region: &Region) {
+    pub(crate) async fn connect_ahead(&self, region: &Region) {
         self.sts.connect_ahead(region, STS_CONNECTIONS_AHEAD).await;
     }
 
     /// Forgets credentials that AWS no longer accepts.
-    pub fn discard(&self, principal: &Principal, session: &Session) {
+    pub(crate) fn discard(&self, principal: &Principal, session: &Session) {
         let stale = session.credentials.access_key_id();
         self.sessions.forget(principal, |held| held.credentials.access_key_id() == stale);
     }
 
     /// Forgets the principal's credentials and tokens, because STS or the agent denied
     /// it, or because it was idle for a long time.
-    pub fn forget(&self, principal: &Principal) {
+    pub(crate) fn forget(&self, principal: &Principal) {
         self.sessions.forget(principal, |_| true);
         self.accepted.forget(principal);
     }
@@ -272,14 +272,14 @@ impl IdentityError {
     }
 
     /// Whether STS or the agent gave no real answer.
-    pub fn is_outage(&self) -> bool {
+    pub(crate) fn is_outage(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind.is_outage())
     }
 
     /// Whether every other token of the principal would fail as well: in an outage, or
     /// if the role cannot be assumed although the service account's own credentials
     /// work.
-    pub fn is_no_tokens_fault(&self) -> bool {
+    pub(crate) fn is_no_tokens_fault(&self) -> bool {
         let Self::Refused { principal, failure } = self else { return false };
         // STS may know the signing key of another token.
         let of_token = failure.kind == FailureKind::TokenUnverified;
@@ -297,12 +297,12 @@ impl IdentityError {
     }
 
     /// Whether STS or the agent is throttling.
-    pub fn is_throttled(&self) -> bool {
+    pub(crate) fn is_throttled(&self) -> bool {
         matches!(self, Self::Refused { failure, .. } if failure.kind == FailureKind::Throttled)
     }
 
     /// Whether STS or the agent denied the principal itself, not only a token.
-    pub fn is_denial(&self) -> bool {
+    pub(crate) fn is_denial(&self) -> bool {
         let denied =
             |kind| matches!(kind, FailureKind::Denied | FailureKind::KmsDenied | FailureKind::NotFound);
         matches!(self, Self::Refused { failure, .. } if denied(failure.kind))

@@ -1,8 +1,7 @@
-//! JMESPath: takes a part out of a JSON value. Both the expression and the
-//! value are hostile input, so parsing them is bounded, and evaluating costs
-//! [`Fuel`]. The language is that of the specification (jmespath.org), held to
-//! it by its compliance suite; results are written as AWS's own provider writes
-//! them, a program in Go.
+//! JMESPath: extracts a part of a JSON value. Both the expression and the value are
+//! untrusted, so parsing has limits, and evaluation costs [`Fuel`]. The language
+//! follows the specification (jmespath.org) and passes its compliance suite. The
+//! output is the same as that of AWS's own provider, which is written in Go.
 
 mod advice;
 mod brackets;
@@ -26,7 +25,7 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-pub use self::{
+pub(crate) use self::{
     advice::Advice,
     document::{Document, DocumentError},
     fuel::{Fuel, OutOfFuel},
@@ -40,32 +39,23 @@ use self::{
     write::Spelling,
 };
 
-/// Longest text of an expression, in bytes: the program's tables count in 16 bits.
+/// Maximum size of an expression: the tables of a program use 16-bit indexes.
 const MAX_TEXT: usize = 65_535;
 
-/// A compiled JMESPath expression. Clones share it.
+/// A compiled JMESPath expression. Clones share their memory.
 #[derive(Clone)]
-pub struct Expression(Arc<Program>);
+pub(crate) struct Expression(Arc<Program>);
 
-/// Why an expression gives no result. Names types and places, never a value.
+/// Why an evaluation failed. Names types and places, never values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SearchError {
-    /// A function got something that it does not take.
-    #[error("{function} takes {expected} as argument {argument}, and gets: {found}")]
-    Type {
-        /// The function.
-        function: &'static str,
-        /// Which of its arguments, counted from 1.
-        argument: usize,
-        /// What it takes.
-        expected: &'static str,
-        /// The JMESPath type of what is there.
-        found: &'static str,
-    },
-    /// A function's result is beyond a 64-bit float.
+    /// `argument` counts from 1. `found` is a JMESPath type: of the argument, or of
+    /// something in it.
+    #[error("argument {argument} of {function} must be {expected}; found {found}")]
+    Type { function: &'static str, argument: usize, expected: &'static str, found: &'static str },
+    /// The result of a function exceeds a 64-bit float.
     #[error("the result of {0} is too large for a number")]
     Number(&'static str),
-    /// Too expensive, or stopped.
     #[error("evaluating it {0}")]
     Fuel(OutOfFuel),
 }
@@ -77,31 +67,31 @@ impl From<OutOfFuel> for SearchError {
 }
 
 impl Expression {
-    /// Compiles an expression. Functions, the number of their arguments and
-    /// which of them are expression references are checked here already.
+    /// Compiles an expression. Already checks the names of functions, the number of
+    /// their arguments, and which of these are expression references.
     ///
     /// # Errors
-    /// When it is no JMESPath, or nested too deep.
-    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+    /// If `text` is not JMESPath, or is nested too deeply.
+    pub(crate) fn parse(text: &str) -> Result<Self, SyntaxError> {
         if text.len() > MAX_TEXT {
             return Err(SyntaxError::new(format!("it is longer than {MAX_TEXT} bytes"), text, 0));
         }
         parser::parse(text).map(|program| Self(Arc::new(program)))
     }
 
-    /// Bytes of memory that it holds.
-    pub fn bytes(&self) -> usize {
+    /// The memory it uses.
+    pub(crate) fn bytes(&self) -> usize {
         self.0.bytes()
     }
 
-    /// What the expression finds in `document`, as a file holds it: a string
-    /// verbatim, everything else as JSON. What comes from the document as it is
-    /// keeps its own text; what is computed is written as Go writes it. `None`
-    /// for null, and for the empty list that a filter or a projection leaves.
+    /// Evaluates the expression, and returns the contents of a file: a string as is,
+    /// anything else as JSON. Parts of the document keep their own text; computed values
+    /// are written as Go writes them. Returns `None` for null, and for an empty list from
+    /// a filter or a projection.
     ///
     /// # Errors
-    /// When a function gets what it does not take, or `fuel` ends.
-    pub fn search(
+    /// If a function gets an argument of the wrong type, or `fuel` runs out.
+    pub(crate) fn search(
         &self,
         document: &Document<'_>,
         fuel: &mut Fuel<'_>,
@@ -114,7 +104,7 @@ impl Expression {
 
 #[cfg(test)]
 impl Expression {
-    /// The result as JSON, a string and null too.
+    /// The result as JSON, even a string or null.
     fn search_json(&self, document: &Document<'_>, fuel: &mut Fuel<'_>) -> Result<String, SearchError> {
         let program = &*self.0;
         let value = Evaluation { program, fuel }.run(program.main, &Value::Element(document.root()))?;
@@ -125,12 +115,13 @@ impl Expression {
 }
 
 impl Document<'_> {
-    /// The value of a literal key of the outermost object, as
-    /// [`Expression::search`] gives results.
-    ///
-    /// # Errors
-    /// When `fuel` ends.
-    pub fn member(&self, key: &str, fuel: &mut Fuel<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, OutOfFuel> {
+    /// Returns the value of a literal key of the outermost object, in the same form as
+    /// [`Expression::search`].
+    pub(crate) fn member(
+        &self,
+        key: &str,
+        fuel: &mut Fuel<'_>,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, OutOfFuel> {
         match Value::Element(self.root()).view() {
             View::Object(object) => match object.get(key, fuel)? {
                 Some(value) => written(&value, fuel),
@@ -141,7 +132,7 @@ impl Document<'_> {
     }
 }
 
-/// A result as a file holds it.
+/// A result in the form of a file's contents.
 fn written(value: &Value<'_>, fuel: &mut Fuel<'_>) -> Result<Option<Zeroizing<Vec<u8>>>, OutOfFuel> {
     let mut text = Text::default();
     match (value, value.view()) {

@@ -14,33 +14,33 @@ const MIN_DIVIDED: usize = 16 << 20;
 
 /// Requests being received and parsed. Their bytes count three times: as the
 /// message, as its fields, and as the attributes within.
-pub const RECEIVED: usize = 12 << 20;
+pub(crate) const RECEIVED: usize = 12 << 20;
 /// The container's memory limit in the chart.
-pub const DEFAULT_LIMIT: usize = 128 << 20;
+pub(crate) const DEFAULT_LIMIT: usize = 128 << 20;
 
 /// The budgets in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// The value cache.
-    pub values: usize,
+    pub(crate) values: usize,
     /// Parsed requests of mounts in progress.
     pub requests: usize,
     /// Parsed classes, kept for the next mount.
-    pub classes: usize,
+    pub(crate) classes: usize,
     /// Values that mounts in progress have read.
-    pub reads: usize,
+    pub(crate) reads: usize,
     /// Files of mounts in progress, and the responses that carry them. All namespaces
     /// share the driver's one connection, so one namespace may queue only few.
     pub answers: usize,
     /// Volumes that Latchkey writes: their tmpfs pages, which the kernel charges to
     /// the process that writes them, and the records about them.
-    pub volumes: usize,
+    pub(crate) volumes: usize,
 }
 
 impl Memory {
     /// Divides `limit`, the container's memory limit. With `writes_volumes`, responses
     /// carry no contents, so most of their share goes to the volumes.
-    pub fn of(limit: usize, writes_volumes: bool) -> Self {
+    pub(crate) fn of(limit: usize, writes_volumes: bool) -> Self {
         let divided = limit.saturating_sub(FIXED).max(MIN_DIVIDED);
         let (values, requests, reads, answers, volumes) =
             if writes_volumes { (5, 2, 2, 1, 5) } else { (6, 2, 2, 2, 0) };

@@ -1,4 +1,5 @@
-//! What every room speaks of. Knows no other room, no runtime, no AWS, no Kubernetes.
+//! The types that all rooms share: requests, objects, secrets, tokens, principals.
+//! Does not know any other room, a runtime, AWS or Kubernetes.
 
 pub mod arn;
 mod attributes;

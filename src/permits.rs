@@ -1,10 +1,10 @@
-//! Places for calls: how many calls may be under way at once, and whose turn is
-//! next when all places are taken.
+//! Limits the number of concurrent calls, and decides who is next when all places are
+//! taken.
 //!
-//! Places are shared between namespaces, which is as far as one tenant reaches.
-//! The namespace that holds fewest places is next, and none may take the last
-//! free ones from others: whoever lets calls hang only delays itself. What is
-//! known of a namespace is gone with its last permit and its last waiter.
+//! Namespaces share the places, because a namespace is the boundary of a tenant. The
+//! namespace that holds the fewest places is next, and no namespace may take the last
+//! free ones. So a tenant whose calls hang delays only itself. The state of a namespace
+//! is dropped with its last permit and its last waiter.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,42 +13,42 @@ use std::{
 
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
-/// A namespace with mounts leaves at least a third of what it holds free.
+/// A namespace with mounts must leave at least a third of what it holds free.
 const SHARE_OF_MOUNTS: usize = 3;
-/// A namespace with polls leaves at least as many places free as it holds.
+/// A namespace with polls must leave at least as many places free as it holds.
 const SHARE_OF_POLLS: usize = 1;
-/// So many mounts may be served while a poll waits; then the poll is next.
+/// The number of mounts served while a poll waits, before the poll is next.
 const MOUNTS_BEFORE_A_POLL: usize = 7;
 
-/// Who waits for a call.
+/// Whether somebody waits for a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
-    /// A pod does: it is served before polls.
+pub(crate) enum Urgency {
+    /// A pod waits. Mounts are served before polls.
     Mount,
-    /// Nobody does.
+    /// Nobody waits.
     Poll,
 }
 
-/// A bound on calls at once. Clones share it.
+/// A limit of concurrent calls. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Permits {
+pub(crate) struct Permits {
     board: Arc<Mutex<Board>>,
 }
 
 /// The right to one call at a time, until its last clone is dropped.
 #[derive(Clone, Debug)]
-pub struct Permit {
+pub(crate) struct Permit {
     place: Arc<Place>,
 }
 
-/// A call under way, until it is dropped.
+/// A running call, until it is dropped.
 #[derive(Debug)]
-pub struct Call {
+pub(crate) struct Call {
     _turn: OwnedMutexGuard<()>,
     _permit: Permit,
 }
 
-/// A place, or the wait for it.
+/// A place, or a waiting caller.
 #[derive(Debug)]
 struct Place {
     board: Arc<Mutex<Board>>,
@@ -56,14 +56,14 @@ struct Place {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// One caller that waits or holds a place.
+/// A caller that waits or holds a place.
 #[derive(Debug)]
 struct Ticket {
     /// In the order of arrival.
     number: u64,
     urgency: Urgency,
     namespace: Arc<str>,
-    /// Where it calls: a Region, or another target that may hang by itself.
+    /// The called target: a Region, or something else that may hang on its own.
     target: Arc<str>,
 }
 
@@ -72,13 +72,13 @@ struct Board {
     max: usize,
     mounts: Class,
     polls: Class,
-    /// Mounts served since a poll had to wait for one.
+    /// Mounts served while a poll was waiting.
     served_before_polls: usize,
     /// Counts arrivals and grants.
     now: u64,
 }
 
-/// All calls of one urgency.
+/// The calls of one urgency.
 #[derive(Debug)]
 struct Class {
     max: usize,
@@ -91,7 +91,7 @@ struct Class {
 #[derive(Debug, Default)]
 struct Namespace {
     held: usize,
-    /// When it was last served, or arrived.
+    /// When it was last served or, before that, when it arrived.
     since: u64,
     targets: HashMap<Arc<str>, Target>,
 }
@@ -103,8 +103,8 @@ struct Target {
 }
 
 impl Permits {
-    /// At most `max` calls at once; at most half of them polls.
-    pub fn new(max: usize) -> Self {
+    /// Allows `max` concurrent calls. At most half of them may be polls.
+    pub(crate) fn new(max: usize) -> Self {
         let max = max.max(1);
         let class = |max: usize, of_target: usize, share| Class {
             max,
@@ -123,15 +123,15 @@ impl Permits {
         Self { board: Arc::new(Mutex::new(board)) }
     }
 
-    /// Waits for a place. A caller that gives up leaves nothing behind.
-    pub async fn take(&self, urgency: Urgency, namespace: &str, target: &str) -> Permit {
+    /// Waits for a place. Safe to cancel.
+    pub(crate) async fn take(&self, urgency: Urgency, namespace: &str, target: &str) -> Permit {
         let (permit, served) = self.ask(urgency, namespace, target);
-        // The other half stays on the board until it is served.
+        // The sender stays on the board until this caller is served.
         let _ = served.await;
         permit
     }
 
-    /// The permit, and what tells when it counts.
+    /// Returns the permit, and a receiver that completes when it is valid.
     fn ask(&self, urgency: Urgency, namespace: &str, target: &str) -> (Permit, oneshot::Receiver<()>) {
         let (serve, served) = oneshot::channel();
         let mut board = lock(&self.board);
@@ -147,8 +147,8 @@ impl Permits {
 }
 
 impl Permit {
-    /// Begins a call once the permit's other calls have ended.
-    pub async fn call(self) -> Call {
+    /// Starts a call after the permit's other calls have ended.
+    pub(crate) async fn call(self) -> Call {
         Call { _turn: Arc::clone(&self.place.turn).lock_owned().await, _permit: self }
     }
 }
@@ -169,7 +169,7 @@ impl Board {
         }
     }
 
-    /// Gives away all places that somebody waits for and may have.
+    /// Gives free places to waiting callers until no caller may have one.
     fn serve(&mut self) {
         loop {
             let free = self.max - self.mounts.held - self.polls.held;
@@ -201,14 +201,14 @@ impl Class {
         target.waiting.insert(ticket.number, serve);
     }
 
-    /// The namespace that holds fewest, of several the one that was served
-    /// longest ago; and of its targets the one that holds fewest.
+    /// The namespace that holds the fewest places or, of several, the one that was served
+    /// least recently; and of its targets, the one that holds the fewest.
     fn next(&self, free: usize) -> Option<(Arc<str>, Arc<str>)> {
         let free = free.min(self.max - self.held);
         if free == 0 {
             return None;
         }
-        // The last places are left to namespaces that hold none.
+        // Keep the last places for namespaces that hold none.
         let may_take = |held: usize| held == 0 || held < self.share * (free - 1);
         let ready = self.namespaces.iter().filter(|(_, namespace)| may_take(namespace.held));
         let ready = ready.filter_map(|(name, namespace)| {
@@ -227,7 +227,7 @@ impl Class {
         namespace.held += 1;
         namespace.since = now;
         self.held += 1;
-        // Who has just given up drops its permit, and the place is free again.
+        // A caller that has just given up drops its permit and frees the place.
         let _ = serve.send(());
     }
 

@@ -21,7 +21,7 @@ fn greedy(permits: &Permits, urgency: Urgency, namespace: &str, targets: &[&str]
     held
 }
 
-/// No place is held, and nothing is known of a namespace.
+/// Asserts that no place is held, and that no namespace is remembered.
 #[track_caller]
 fn assert_empty(permits: &Permits) {
     let board = lock(&permits.board);
@@ -135,7 +135,7 @@ async fn calls_with_one_permit_run_one_after_another() {
     assert_empty(&permits);
 }
 
-/// What a random caller does.
+/// An action of a random caller.
 #[derive(Clone, Debug)]
 enum Step {
     Ask { poll: bool, namespace: u8, target: u8 },

@@ -1,11 +1,11 @@
-//! An amount that namespaces share: bytes of memory, or places.
+//! An amount that namespaces share, such as bytes of memory or places.
 //!
-//! The rule is the dynamic threshold of shared-memory switches (Choudhury and
-//! Hahne, 1998): a namespace may hold as much as it leaves free for the others.
-//! One namespace alone gets a half, two get a third each, and a namespace that
-//! comes later still finds room. No list of namespaces has to be known before.
-//! While one that holds nothing waits, none that holds something gets more: many
-//! small takes never keep a large one waiting for ever.
+//! The rule is the dynamic threshold of shared-memory switches (Choudhury and Hahne,
+//! 1998): a namespace may hold as much as remains free for the others. A single
+//! namespace gets half, two get a third each, and a later namespace still gets a share.
+//! The namespaces need not be known in advance. While a namespace that holds nothing is
+//! waiting, no other one gets more, so that many small requests cannot block a large
+//! one forever.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,7 +14,6 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// A bounded amount.
 #[derive(Debug)]
 pub struct Shares {
     max: usize,
@@ -24,7 +23,7 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct State {
     taken: usize,
-    /// What each namespace holds and waits for; one that does neither is not in here.
+    /// The namespaces that hold or wait for something.
     namespaces: HashMap<Arc<str>, Namespace>,
     next_ticket: u64,
 }
@@ -42,7 +41,7 @@ struct Waiter {
     granted: oneshot::Sender<Share>,
 }
 
-/// A part of the amount. It is given back when this is dropped.
+/// A part of the amount. Dropping it gives it back.
 #[derive(Debug)]
 pub struct Share {
     of: Arc<Shares>,
@@ -50,30 +49,26 @@ pub struct Share {
     amount: usize,
 }
 
-/// A namespace asked for more than it may have now.
+/// A namespace requested more than it may have now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// What it asked for.
-    pub asked: usize,
-    /// What it held already.
-    pub held: usize,
+    /// The requested amount.
+    pub(crate) asked: usize,
+    /// What the namespace held already.
+    pub(crate) held: usize,
     /// What all namespaces held.
-    pub taken: usize,
+    pub(crate) taken: usize,
     /// The whole amount.
-    pub max: usize,
+    pub(crate) max: usize,
 }
 
 impl Shares {
-    /// `max` of it in all.
     pub fn new(max: usize) -> Arc<Self> {
         Arc::new(Self { max, state: Mutex::default() })
     }
 
     /// Takes `amount`, if the namespace may have it now.
-    ///
-    /// # Errors
-    /// How much is taken, and by whom.
-    pub fn try_take(self: &Arc<Self>, namespace: &str, amount: usize) -> Result<Share, Refused> {
+    pub(crate) fn try_take(self: &Arc<Self>, namespace: &str, amount: usize) -> Result<Share, Refused> {
         let mut state = self.state();
         let held = state.namespaces.get(namespace).map_or(0, |known| known.held);
         if !self.allows(&state, held, amount) {
@@ -82,9 +77,8 @@ impl Shares {
         Ok(self.grant(&mut state, namespace, amount))
     }
 
-    /// Takes `amount`, and waits until the namespace may have it. Of those who wait,
-    /// the namespace that holds least is served first. A waiter that is dropped
-    /// leaves nothing behind.
+    /// Waits until the namespace may have `amount`, and takes it. The waiting namespace
+    /// that holds the least is served first. Safe to cancel.
     pub async fn take(self: &Arc<Self>, namespace: &str, amount: usize) -> Share {
         let (waiting, granted) = {
             let mut state = self.state();
@@ -106,13 +100,13 @@ impl Shares {
         drop(waiting);
         match share {
             Ok(share) => share,
-            // Nobody drops a waiter but the one who waits.
+            // Only the waiting caller drops its sender.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Takes `amount`, and gives up `turn` where it has to be waited for.
-    pub async fn take_giving_up(
+    /// Takes `amount`. Gives up `turn` before waiting.
+    pub(crate) async fn take_giving_up(
         self: &Arc<Self>,
         turn: &mut Option<Share>,
         namespace: &str,
@@ -125,12 +119,11 @@ impl Shares {
         self.take(namespace, amount).await
     }
 
-    /// Takes `amount` whatever is taken: for what is there already.
-    pub fn take_anyway(self: &Arc<Self>, namespace: &str, amount: usize) -> Share {
+    /// Takes `amount` even if it exceeds the limit, for something that already exists.
+    pub(crate) fn take_anyway(self: &Arc<Self>, namespace: &str, amount: usize) -> Share {
         self.grant(&mut self.state(), namespace, amount)
     }
 
-    /// What is taken by all.
     #[cfg(test)]
     fn taken(&self) -> usize {
         self.state().taken
@@ -140,7 +133,8 @@ impl Shares {
         let after = state.taken.saturating_add(amount);
         let free_after = self.max.saturating_sub(after);
         if state.taken == 0 {
-            // Alone, even what is larger than the whole: it would wait for ever.
+            // Nobody else holds anything, so allow any amount. A larger one than `max`
+            // would otherwise wait forever.
             true
         } else if held == 0 {
             after <= self.max
@@ -172,13 +166,14 @@ impl Shares {
             }
         }
         for (sender, share) in grants {
-            // Whoever went away meanwhile gives it back, now that nothing is locked.
+            // Send without the lock: if the caller has gone, this drops the share,
+            // which takes the lock again.
             let _ = sender.send(share);
         }
     }
 
-    /// Whose first waiter may have what it waits for: of several the namespace
-    /// that holds least, then the one that has waited longest.
+    /// A namespace whose first waiter may be served. Of several, the one that holds the
+    /// least, then the one that has waited longest.
     fn next_served(&self, state: &State) -> Option<Arc<str>> {
         let waiting = state.namespaces.iter().filter_map(|(name, known)| {
             let first = known.waiting.front()?;
@@ -193,7 +188,7 @@ impl Shares {
 }
 
 impl State {
-    /// The namespace's name, shared with what is known of it.
+    /// The namespace's name, shared with its entry if there is one.
     fn name(&self, namespace: &str) -> Arc<str> {
         self.namespaces
             .get_key_value(namespace)
@@ -212,7 +207,7 @@ impl State {
     }
 }
 
-/// Takes the waiter away when the one who waits goes away.
+/// Removes the entry of a caller that stops waiting.
 struct Waiting<'a> {
     of: &'a Shares,
     namespace: Arc<str>,
@@ -231,7 +226,7 @@ impl Drop for Waiting<'_> {
 
 impl Share {
     /// Gives back all but `amount`.
-    pub fn shrink_to(&mut self, amount: usize) {
+    pub(crate) fn shrink_to(&mut self, amount: usize) {
         let surplus = self.amount.saturating_sub(amount);
         if surplus > 0 {
             self.amount -= surplus;
@@ -239,13 +234,12 @@ impl Share {
         }
     }
 
-    /// Becomes one with another share of the same namespace.
-    pub fn merge(&mut self, mut other: Self) {
+    /// Merges with another share of the same namespace.
+    pub(crate) fn merge(&mut self, mut other: Self) {
         self.amount += std::mem::take(&mut other.amount);
     }
 
-    /// How much it is.
-    pub fn amount(&self) -> usize {
+    pub(crate) fn amount(&self) -> usize {
         self.amount
     }
 }
@@ -308,7 +302,7 @@ mod tests {
         small.truncate(3);
         assert!(shares.try_take("small", 1).is_err());
         assert!(shares.take("small", 1).now_or_never().is_none());
-        // A namespace that holds nothing passes those that wait.
+        // A namespace that holds nothing overtakes waiting ones.
         shares.try_take("newcomer", 1).unwrap();
         small.truncate(2);
         let large = large.now_or_never().unwrap();

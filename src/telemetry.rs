@@ -7,7 +7,7 @@ use tracing::{Level, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     #[default]
     Text,
     /// One JSON object per line.
@@ -18,7 +18,7 @@ pub enum LogFormat {
 ///
 /// Libraries log warnings and errors only: at lower levels, the AWS SDK and the
 /// HTTP stack print whole requests.
-pub fn init(format: LogFormat, level: Level) {
+pub(crate) fn init(format: LogFormat, level: Level) {
     let filter = Targets::new().with_default(LevelFilter::WARN).with_target("latchkey", level);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match format {

@@ -1,8 +1,8 @@
-//! Work that computes: reading large manifests, taking fields out of values.
+//! CPU-bound work: parsing large manifests, extracting fields from values.
 //!
-//! A pod author decides how much of it there is, so it never runs on the threads
-//! that answer the driver. A few workers do it step by step, one namespace after
-//! the other, and what nobody waits for any more is not continued.
+//! Pod authors determine its amount, so it never runs on the threads that answer the
+//! driver. A few workers run it step by step and alternate between namespaces. They drop
+//! work that nobody waits for any more.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,34 +16,35 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// Steps at once. The bench's largest classes keep a core busy for milliseconds;
-/// more workers would only take the cores from the threads that answer.
+/// The number of concurrent steps. The largest classes of the bench keep a core busy for
+/// milliseconds; more workers would only take cores from the threads that answer the
+/// driver.
 const WORKERS: usize = 2;
 
-/// Says that nobody waits for the work any more.
+/// Set when nobody waits for the work any more.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
-/// A step of the work panicked: a bug. The panic's own message may quote a value
-/// and is not told.
+/// A step panicked, which is a bug. The panic's own message may quote a value, so it is
+/// not included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Panicked;
 
-/// The workers, and what waits for them.
+/// The workers and their queue.
 #[derive(Debug, Default)]
 pub struct Workers {
     queue: Mutex<Queue>,
 }
 
-/// One piece of work; it says whether there is more to do.
+/// Runs one step, and returns whether there is more to do.
 type Job = Box<dyn FnMut() -> ControlFlow<()> + Send>;
 
 #[derive(Default)]
 struct Queue {
     jobs: HashMap<Arc<str>, VecDeque<Job>>,
-    /// The namespaces that have jobs waiting, the next one first.
+    /// The namespaces with waiting jobs, the next one first.
     order: VecDeque<Arc<str>>,
-    /// Workers that run.
+    /// The number of running workers.
     working: usize,
 }
 
@@ -54,13 +55,12 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Stop {
-    /// Whether nobody waits any more.
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Sets the stop when the one who waits goes away.
+/// Sets the stop when the waiting caller goes away.
 struct StopOnDrop(Stop);
 
 impl Drop for StopOnDrop {
@@ -70,17 +70,13 @@ impl Drop for StopOnDrop {
 }
 
 impl Workers {
-    /// No work yet.
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    /// Runs `step` until it breaks with a result. Between two steps other
-    /// namespaces have their turn. A step that may be long looks at the [`Stop`]
-    /// itself: it is set as soon as the returned future is dropped.
-    ///
-    /// # Errors
-    /// When a step panics.
+    /// Runs `step` until it breaks with a result. Other namespaces have their turn between
+    /// two steps. A long step must check [`Stop`] itself, which is set when the returned
+    /// future is dropped.
     pub async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         namespace: &str,
@@ -97,14 +93,14 @@ impl Workers {
             match step(&stop) {
                 ControlFlow::Continue(()) => ControlFlow::Continue(()),
                 ControlFlow::Break(result) => {
-                    // Whoever waited may be gone.
+                    // The caller may have gone.
                     let _ = sender.take().map(|sender| sender.send(result));
                     ControlFlow::Break(())
                 }
             }
         });
         self.add(namespace, job);
-        // Without a result the job was dropped by a panic.
+        // Only a panic drops the job without a result.
         result.await.map_err(|_| Panicked)
     }
 
@@ -118,10 +114,10 @@ impl Workers {
         }
     }
 
-    /// One worker, until nothing waits.
+    /// Runs one worker until the queue is empty.
     fn work(&self) {
         while let Some((namespace, mut job)) = self.next() {
-            // A panic ends its own job only; the hook has logged the place.
+            // A panic ends only its own job. The hook has logged the location.
             let done = catch_unwind(AssertUnwindSafe(&mut job)).unwrap_or(ControlFlow::Break(()));
             if done.is_continue() {
                 self.queue().push(namespace, job);
@@ -129,7 +125,7 @@ impl Workers {
         }
     }
 
-    /// The next job; without one the worker ends.
+    /// The next job. Without one, the worker ends.
     fn next(&self) -> Option<(Arc<str>, Job)> {
         let mut queue = self.queue();
         let next = queue.pop();

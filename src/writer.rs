@@ -70,7 +70,7 @@ pub enum FileSystem {
 /// The driver skips a republish while that time is more recent than its rotation
 /// interval (`nodeserver.go`, NodePublishVolume).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepMtime {
+pub(crate) enum KeepMtime {
     /// For a mount that the driver requested.
     No,
     /// For a write that the driver does not know about. Restores the time afterwards,
@@ -160,7 +160,7 @@ impl Writer {
     /// Those of [`Writer::check`]; [`WriteError::Duplicate`] and
     /// [`WriteError::FileAndFolder`] for an impossible set; [`WriteError::NoSpace`] and
     /// [`WriteError::Io`].
-    pub fn write(
+    pub(crate) fn write(
         &self,
         target_path: &Path,
         pod_uid: &str,
@@ -191,12 +191,12 @@ impl Writer {
 
     /// The tmpfs volumes on this node and their sizes in bytes, no matter which process
     /// wrote them.
-    pub fn volumes(&self) -> Vec<(PathBuf, usize)> {
+    pub(crate) fn volumes(&self) -> Vec<(PathBuf, usize)> {
         survey::volumes(&self.kubelet_path)
     }
 
     /// Whether something is still mounted at the target path.
-    pub fn is_mounted(&self, target_path: &Path) -> bool {
+    pub(crate) fn is_mounted(&self, target_path: &Path) -> bool {
         survey::is_mounted(target_path, self.file_system)
     }
 

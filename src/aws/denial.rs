@@ -95,17 +95,17 @@ impl Denial {
         })
     }
 
-    pub fn action(&self) -> &str {
+    pub(crate) fn action(&self) -> &str {
         &self.action
     }
 
-    pub fn policy(&self) -> Option<Policy> {
+    pub(crate) fn policy(&self) -> Option<Policy> {
         self.policy
     }
 
     /// Whether a policy denies the action explicitly, so that a grant alone does not
     /// help.
-    pub fn is_explicit(&self) -> bool {
+    pub(crate) fn is_explicit(&self) -> bool {
         self.is_explicit
     }
 
@@ -115,7 +115,7 @@ impl Denial {
 
     /// Says what is missing, or which policy denies it. If AWS names no ARN, the message
     /// uses `requested`, the resource of the called `operation`.
-    pub fn told(&self, operation: &str, requested: &str) -> String {
+    pub(crate) fn told(&self, operation: &str, requested: &str) -> String {
         let action = &self.action;
         let resource = match &self.resource {
             Some(resource) => resource,

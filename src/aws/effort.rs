@@ -15,24 +15,24 @@ pub struct Effort {
 impl Effort {
     /// For mounts: a pod is waiting, so calls are retried, and each takes its own
     /// permit.
-    pub const MOUNT: Self = Self { urgency: Urgency::Mount, permit: None };
+    pub(crate) const MOUNT: Self = Self { urgency: Urgency::Mount, permit: None };
 
     /// For polls: nobody is waiting, so calls are attempted once, which spares a
     /// throttled service. All calls run in sequence under `permit`.
-    pub fn poll(permit: Permit) -> Self {
+    pub(crate) fn poll(permit: Permit) -> Self {
         Self { urgency: Urgency::Poll, permit: Some(permit) }
     }
 
     /// The same effort, with all calls in sequence under `permit`.
-    pub fn within(&self, permit: Permit) -> Self {
+    pub(crate) fn within(&self, permit: Permit) -> Self {
         Self { urgency: self.urgency, permit: Some(permit) }
     }
 
-    pub fn urgency(&self) -> Urgency {
+    pub(crate) fn urgency(&self) -> Urgency {
         self.urgency
     }
 
-    pub fn retries(&self) -> RetryConfig {
+    pub(crate) fn retries(&self) -> RetryConfig {
         match self.urgency {
             Urgency::Mount => retries(),
             Urgency::Poll => RetryConfig::disabled(),

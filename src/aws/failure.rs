@@ -57,14 +57,14 @@ pub enum FailureKind {
 pub struct AwsFailure {
     pub kind: FailureKind,
     /// The IAM action, such as `secretsmanager:GetSecretValue`.
-    pub operation: &'static str,
-    pub region: Region,
+    pub(crate) operation: &'static str,
+    pub(crate) region: Region,
     /// AWS's error code; `None` without a response from AWS.
-    pub code: Option<Box<str>>,
+    pub(crate) code: Option<Box<str>>,
     /// AWS's message, or why there was no response.
-    pub message: String,
+    pub(crate) message: String,
     /// AWS's request id, to find the call in CloudTrail.
-    pub request_id: Option<String>,
+    pub(crate) request_id: Option<String>,
     /// What to do, if AWS's answer makes it clear.
     pub advice: Option<Box<Advice>>,
 }
@@ -86,7 +86,7 @@ impl FailureKind {
 
     /// Whether AWS gave no real answer, so that the failover Region or the last known
     /// good value may be used instead.
-    pub fn is_outage(self) -> bool {
+    pub(crate) fn is_outage(self) -> bool {
         matches!(self, Self::Outage | Self::TimedOut | Self::Throttled | Self::TokenUnverified)
     }
 }
@@ -109,7 +109,7 @@ impl fmt::Display for AwsFailure {
 
 impl AwsFailure {
     /// Classifies an SDK error.
-    pub fn of<E>(operation: &'static str, region: &Region, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn of<E>(operation: &'static str, region: &Region, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -155,12 +155,12 @@ impl AwsFailure {
     }
 
     /// A successful response of STS without credentials.
-    pub fn unreadable(operation: &'static str, region: &Region) -> Self {
+    pub(crate) fn unreadable(operation: &'static str, region: &Region) -> Self {
         Self::outage(operation, region, "the response contains no credentials".to_owned())
     }
 
     /// A call that exceeded the time limit of its Region.
-    pub fn timed_out(operation: &'static str, region: &Region, after: Duration) -> Self {
+    pub(crate) fn timed_out(operation: &'static str, region: &Region, after: Duration) -> Self {
         let message = format!("no response within {} s", after.as_secs());
         Self {
             advice: Some(Box::new(Advice::Known(CHECK_NETWORK))),

@@ -28,7 +28,7 @@ struct Made<C> {
 
 impl<C: Clone> PerRegion<C> {
     /// The Region's client; `make` creates a missing one.
-    pub fn get(&self, region: &Region, make: impl FnOnce() -> C) -> C {
+    pub(crate) fn get(&self, region: &Region, make: impl FnOnce() -> C) -> C {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         made.uses += 1;
         let now = made.uses;

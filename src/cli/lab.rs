@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-pub use self::bench::BenchArgs;
+pub(crate) use self::bench::BenchArgs;
 use super::LogArgs;
 
 /// Subcommands that need no cluster and no AWS account.
 #[derive(Debug, Subcommand)]
-pub enum LabCommand {
+pub(crate) enum LabCommand {
     /// See Latchkey work: an emulated AWS, a real provider, two pods, a rotation
     Demo,
     /// Run an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
@@ -20,16 +20,14 @@ pub enum LabCommand {
     Bench(Box<BenchArgs>),
 }
 
-/// `latchkey emulator`.
 #[derive(Debug, Args)]
-pub struct EmulatorArgs {
+pub(crate) struct EmulatorArgs {
     /// YAML file with the initial secrets, parameters and roles
     #[arg(long, value_name = "FILE")]
-    pub store: PathBuf,
+    pub(crate) store: PathBuf,
     /// Address to listen on; use 0.0.0.0:4566 inside a cluster
     #[arg(long, default_value = "127.0.0.1:4566")]
-    pub address: std::net::SocketAddr,
-    /// Logs.
+    pub(crate) address: std::net::SocketAddr,
     #[command(flatten)]
-    pub log: LogArgs,
+    pub(crate) log: LogArgs,
 }

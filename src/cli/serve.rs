@@ -26,7 +26,7 @@ use crate::{
 
 /// The flags of `latchkey serve`, with their defaults.
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// Folder where the driver looks for providers' sockets
     #[arg(
         long,
@@ -176,7 +176,7 @@ struct AllowedRoles(Option<RolePatterns>);
 struct HttpAddress(Option<SocketAddr>);
 
 impl ServeArgs {
-    pub fn log(&self) -> &LogArgs {
+    pub(crate) fn log(&self) -> &LogArgs {
         &self.log
     }
 
@@ -185,7 +185,7 @@ impl ServeArgs {
     /// # Errors
     /// If `AWS_REGION` or the agent's URL is invalid, or if two flags contradict
     /// each other.
-    pub fn config(&self) -> anyhow::Result<Config> {
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let flag = |region: &Option<OptionalRegion>| region.as_ref().and_then(|region| region.0.clone());
         let aws_region = match variable("AWS_REGION") {

@@ -1,5 +1,5 @@
-//! `latchkey mount`: what a SecretProviderClass would mount, read with the
-//! caller's own AWS credentials.
+//! `latchkey mount`: reads what a SecretProviderClass would mount, with the user's own
+//! AWS credentials.
 
 mod class;
 mod manifests;
@@ -50,16 +50,16 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     if let Some(role) = &class.identity.assumed_role {
         writeln!(
             std::io::stderr(),
-            "warning: assumeRoleArn is not taken on here: what is read is read with the credentials that you give. Give those of {}",
+            "warning: this command does not assume the role in assumeRoleArn: it reads with your own credentials. Use credentials of {}",
             role.arn
         )?;
     }
     let primary =
-        class.region.clone().context("no Region: the class names none; give --region or AWS_REGION")?;
+        class.region.clone().context("no Region: the class does not name one; set --region or AWS_REGION")?;
     let regions = Regions { primary, failover: class.failover_region.clone() };
 
     let provider = caller.credentials_provider().context("you have no AWS credentials")?;
-    let credentials = provider.provide_credentials().await.context("your AWS credentials cannot be used")?;
+    let credentials = provider.provide_credentials().await.context("cannot use your AWS credentials")?;
     let session = Session::of_caller(credentials);
     let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
     let aws = Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }).await?);
@@ -88,7 +88,7 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Replaces the file in one step; its folders are the caller's alone.
+/// Replaces the file atomically. New folders are accessible only to the user.
 fn write_file(folder: &Path, file: &MountFile) -> std::io::Result<()> {
     let path = folder.join(file.path.as_str());
     let parent = path.parent().unwrap_or(folder);
@@ -105,7 +105,7 @@ fn write_file(folder: &Path, file: &MountFile) -> std::io::Result<()> {
     result
 }
 
-/// The files without their contents.
+/// A table of the files, without their contents.
 fn table(files: &[MountFile]) -> String {
     let rows = files.iter().map(|file| {
         [file.path.to_string(), file.mode.to_string(), file.contents.len().to_string(), file.version.clone()]

@@ -69,7 +69,7 @@ impl Identity {
     ///
     /// # Errors
     /// If STS or the agent refuses, or cannot be reached.
-    pub async fn admit(
+    pub(crate) async fn admit(
         &self,
         principal: &Principal,
         proof: &Proof,
@@ -82,7 +82,7 @@ impl Identity {
     }
 
     /// Whether the proof is verified, or AWS has accepted this same token before.
-    pub fn is_known(&self, principal: &Principal, proof: &Proof) -> bool {
+    pub(crate) fn is_known(&self, principal: &Principal, proof: &Proof) -> bool {
         proof.verified || self.accepted.has(principal, proof)
     }
 

@@ -1,5 +1,5 @@
-//! Why a plain path finds nothing although what it names is there: a key with
-//! dots in it, or JSON within a string.
+//! Explains why a plain path finds nothing although its target exists: because of a
+//! key with dots, or JSON inside a string.
 
 use super::{
     document::{Document, Element, Kind},
@@ -7,23 +7,23 @@ use super::{
     value::{Value, View},
 };
 
-/// Names of a path that is looked into.
+/// Maximum number of names in an explained path.
 const MAX_NAMES: usize = 16;
 
-/// How a document has what a path of names with dots does not find.
+/// Where the document has what a dotted path does not find.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// As one key of the outermost object.
+    /// In one key of the outermost object.
     Key,
-    /// Under this path.
+    /// At this path.
     Path(String),
-    /// Within the JSON that the string under this path holds.
+    /// Inside the JSON in the string at this path.
     JsonText(String),
 }
 
 impl Document<'_> {
-    /// How the document has what `path` does not find; `None` where it has not,
-    /// where the path has more than names and dots, or `fuel` ends.
+    /// Finds the target of `path` elsewhere in the document. Returns `None` if it does
+    /// not exist, if the path has more than names and dots, or if `fuel` runs out.
     pub fn advice(&self, path: &str, fuel: &mut Fuel<'_>) -> Option<Advice> {
         let names: Vec<&str> = path.split('.').collect();
         let plain = |name: &&str| {
@@ -37,7 +37,7 @@ impl Document<'_> {
     }
 }
 
-/// Follows all ways to read `names`, some of them joined to one by dots.
+/// Tries all ways to join some of `names` by dots.
 fn find(
     element: Element<'_>,
     names: &[&str],
@@ -49,7 +49,7 @@ fn find(
         return Ok(Some(if whole_key { Advice::Key } else { Advice::Path(spelled(before)) }));
     }
     if let Kind::Plain | Kind::Escaped = element.kind() {
-        // A text that holds no object or list holds nothing to be found.
+        // A string without an object or list contains no target.
         let text = element.content();
         if before.is_empty() || !text.trim_start().starts_with(['{', '[']) {
             return Ok(None);
@@ -73,7 +73,7 @@ fn find(
     Ok(None)
 }
 
-/// A path of these names.
+/// The path of `names`, with quotes where they are needed.
 fn spelled(names: &[String]) -> String {
     let bare = |name: &str| {
         name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

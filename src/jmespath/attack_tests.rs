@@ -1,10 +1,10 @@
-//! Expressions that would fill any memory, take any time or exhaust the stack.
+//! Expressions that try to exhaust memory, time or the stack.
 
 use std::fmt::Write;
 
 use super::{Document, Expression, Fuel, OutOfFuel, SearchError, parser::MAX_NESTING};
 
-/// The largest value that Secrets Manager holds, in bytes.
+/// The maximum size of a value in Secrets Manager.
 const SECRET: usize = 65_536;
 
 /// The worst values of 64 KiB.

@@ -1,4 +1,4 @@
-//! What stands in brackets: indexes, slices, multi-selects and arguments.
+//! Parses brackets: indexes, slices, multi-selects and arguments.
 
 use super::{
     functions::Function,
@@ -9,7 +9,7 @@ use super::{
 };
 
 impl Parser<'_> {
-    /// An index, a slice or `*`, and the closing bracket.
+    /// Parses an index, a slice or `*`, and the closing bracket.
     pub(super) fn bracketed(&mut self, ops: &mut Vec<Op>) -> Result<(), SyntaxError> {
         let star = Kind::Star.power();
         match self.current().clone() {
@@ -19,7 +19,7 @@ impl Parser<'_> {
             }
             Kind::Number(index) if *self.next() == Kind::RightBracket => {
                 self.at += 2;
-                // No list is longer; beyond it nothing is found.
+                // No list is longer, so larger indexes find nothing.
                 let bounded = index.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
                 ops.push(Op::Index(bounded as i32));
                 return Ok(());
@@ -28,7 +28,7 @@ impl Parser<'_> {
                 let slice = self.slice()?;
                 ops.push(self.draft.slice(slice));
             }
-            _ => return Err(self.unexpected("an index, a slice or *, as in a[0], a[1:3] or a[*],")),
+            _ => return Err(self.unexpected("an index, a slice or * (as in a[0], a[1:3] or a[*])")),
         }
         let inner = self.projected(star)?;
         ops.push(Op::Project(inner));
@@ -43,16 +43,16 @@ impl Parser<'_> {
             match self.current() {
                 Kind::Number(number) if parts[part].is_none() => {
                     if part == 2 && *number == 0 {
-                        return Err(self.problem("a slice's step must not be 0"));
+                        return Err(self.problem("the step of a slice must not be 0"));
                     }
                     parts[part] = Some(*number);
                 }
                 Kind::Colon if part < 2 => part += 1,
                 Kind::RightBracket => break,
-                _ => return Err(self.unexpected("a slice, [start:stop:step],")),
+                _ => return Err(self.unexpected("a slice, [start:stop:step]")),
             }
             self.at += 1;
-            // Two numbers have a colon between them.
+            // A colon must separate two numbers.
             if matches!(self.tokens[self.at - 1].kind, Kind::Number(_))
                 && matches!(self.current(), Kind::Number(_))
             {
@@ -90,7 +90,7 @@ impl Parser<'_> {
         let mut members = Vec::new();
         loop {
             if !matches!(self.current(), Kind::Name(_) | Kind::Quoted(_)) {
-                return Err(self.unexpected("a key, as in {key: value},"));
+                return Err(self.unexpected("a key (as in {key: value})"));
             }
             let name = self.name()?;
             self.require(&Kind::Colon)?;
@@ -101,7 +101,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A function and its arguments.
+    /// Parses a function and its arguments.
     pub(super) fn call(&mut self, name: &str) -> Result<Op, SyntaxError> {
         let Some(function) = Function::named(name) else {
             return Err(self.problem(format!("there is no function {name}")));
@@ -119,13 +119,13 @@ impl Parser<'_> {
             let given = *self.current() == Kind::Reference;
             if wanted && !given {
                 let problem = format!(
-                    "argument {} of {name} must be an expression reference, &expression,",
+                    "argument {} of {name} must be an expression reference (&expression)",
                     blocks.len() + 1
                 );
                 return Err(self.problem(problem));
             }
             if given && !wanted {
-                return Err(self.problem(format!("{name} takes no expression reference, &, there")));
+                return Err(self.problem(format!("{name} does not take an expression reference (&) here")));
             }
             self.at += usize::from(given);
             blocks.push(self.block(0)?);
@@ -149,7 +149,7 @@ impl Parser<'_> {
         Ok(Op::Call(function, self.draft.children(&blocks)))
     }
 
-    /// Whether a comma follows, or what closes the list.
+    /// Consumes a comma and returns true, or consumes `close` and returns false.
     fn another(&mut self, close: &Kind<'static>) -> Result<bool, SyntaxError> {
         if *self.current() == Kind::Comma {
             self.at += 1;

@@ -1,4 +1,4 @@
-//! What the functions of the specification do.
+//! The implementation of the specification's functions.
 
 use std::{cmp::Ordering, rc::Rc};
 
@@ -16,7 +16,7 @@ use super::{
     write::{self, Spelling},
 };
 
-/// Calls `function` with `arguments`, which are evaluated on `input`.
+/// Evaluates `arguments` on `input`, and calls `function` with them.
 pub(super) fn call<'d>(
     run: &mut Evaluation<'d, '_, '_>,
     function: Function,
@@ -30,7 +30,7 @@ pub(super) fn call<'d>(
     for (number, block) in program.children(arguments).iter().enumerate() {
         if expression == Some(number) {
             reference = Some(*block);
-            // Keeps the numbers of the arguments.
+            // A placeholder, which keeps the indexes of the arguments.
             run.fuel.push(&mut values, Value::Null)?;
         } else {
             let value = run.run(*block, input)?;
@@ -44,11 +44,11 @@ pub(super) fn call<'d>(
     }
 }
 
-/// What `sort`, `max` and `min` take.
+/// The type that `sort`, `max` and `min` accept.
 const SORTABLE: &str = "an array of only numbers or only strings";
 
-/// A number as AWS's own provider reads it, by Go's ParseFloat: `05`, `+5`, `.5`
-/// and `1_000` are numbers, ` 5` is none.
+/// Parses a number like AWS's own provider, with Go's ParseFloat: `05`, `+5`, `.5`
+/// and `1_000` are numbers, ` 5` is not.
 fn number(text: &str) -> Option<f64> {
     let bytes = text.as_bytes();
     let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
@@ -132,7 +132,7 @@ impl<'d> Call<'d> {
             Function::ToNumber => match self.view(0) {
                 View::Number(_) => Ok(self.values[0].clone()),
                 View::String(text) => {
-                    // Long ones are parsed digit by digit.
+                    // The cost grows with the length.
                     fuel.hold(text.len())?;
                     fuel.spend(text.len() / 4 + 1)?;
                     Ok(number(text).map_or(Value::Null, Value::Number))
@@ -148,7 +148,7 @@ impl<'d> Call<'d> {
                 }
             },
             Function::Type => Ok(Value::Name(self.values[0].type_name())),
-            // Those that take an expression.
+            // The functions that take an expression.
             Function::Map | Function::MaxBy | Function::MinBy | Function::SortBy => Ok(Value::Null),
         }
     }
@@ -169,7 +169,8 @@ impl<'d> Call<'d> {
         if self.function == Function::Map {
             return Ok(if made.is_empty() { self.values[place].clone() } else { Value::list(made) });
         }
-        let keys = self.keys(&made, 1, "an expression that gives only numbers or only strings", run.fuel)?;
+        let keys =
+            self.keys(&made, 1, "an expression that returns only numbers or only strings", run.fuel)?;
         match self.function {
             Function::SortBy => self.arranged(&values, &keys, run.fuel),
             _ => self.extreme(&values, &keys, run.fuel),
@@ -223,7 +224,7 @@ impl<'d> Call<'d> {
         Ok(Value::text(text.finish()))
     }
 
-    /// Of equal keys the last object's stays.
+    /// Of equal keys, the last object's wins.
     fn merge(&self, fuel: &mut Fuel<'_>) -> Result<Value<'d>, SearchError> {
         let mut merged: Vec<(&'d str, Value<'d>)> = Vec::new();
         for place in 0..self.values.len() {
@@ -275,7 +276,7 @@ impl<'d> Call<'d> {
         }
     }
 
-    /// What to order by: all numbers, or all strings.
+    /// The sort keys: all numbers, or all strings.
     fn keys<'v>(
         &self,
         values: &'v [Value<'d>],
@@ -296,7 +297,7 @@ impl<'d> Call<'d> {
         Ok(keys)
     }
 
-    /// The value with the greatest key, or the least; of several the first.
+    /// The first value with the greatest or the least key.
     fn extreme(
         &self,
         values: &[Value<'d>],
@@ -314,7 +315,7 @@ impl<'d> Call<'d> {
         Ok(values.get(best).cloned().unwrap_or(Value::Null))
     }
 
-    /// The values in the order of their keys.
+    /// The values, sorted by their keys.
     fn arranged(
         &self,
         values: &[Value<'d>],
@@ -331,7 +332,6 @@ impl<'d> Call<'d> {
         Ok(Value::list(arranged))
     }
 
-    /// The elements of a list.
     fn collected(&self, argument: usize, fuel: &mut Fuel<'_>) -> Result<Vec<Value<'d>>, SearchError> {
         let mut values = Vec::new();
         for value in self.list(argument)?.iter() {
@@ -341,7 +341,7 @@ impl<'d> Call<'d> {
         Ok(values)
     }
 
-    /// A number, unless no float can hold it.
+    /// A number, if a float can represent it.
     fn result(&self, number: f64) -> Result<Value<'d>, SearchError> {
         if number.is_finite() { Ok(Value::Number(number)) } else { Err(SearchError::Number(self.name())) }
     }
@@ -378,13 +378,13 @@ impl<'d> Call<'d> {
         }
     }
 
-    /// An argument has another type.
+    /// The error for an argument of the wrong type.
     fn mismatch(&self, argument: usize, expected: &'static str) -> SearchError {
         let found = self.values[argument].type_name();
         SearchError::Type { function: self.name(), argument: argument + 1, expected, found }
     }
 
-    /// Something in an argument has another type.
+    /// The error for an argument that contains something of the wrong type.
     fn mismatched(&self, argument: usize, expected: &'static str, found: &Value<'d>) -> SearchError {
         let found = found.type_name();
         SearchError::Type { function: self.name(), argument: argument + 1, expected, found }

@@ -1,4 +1,4 @@
-//! Equality and order of values, paid for by what is looked at.
+//! Compares values for equality and order, and pays for what it reads.
 
 use std::cmp::Ordering;
 
@@ -7,8 +7,7 @@ use super::{
     value::{Value, View},
 };
 
-/// Whether two values are equal, however deep they are. Numbers are compared
-/// as 64-bit floats.
+/// Whether two values are equal, at any depth. Numbers are compared as 64-bit floats.
 pub(super) fn equal<'d>(left: &Value<'d>, right: &Value<'d>, fuel: &mut Fuel<'_>) -> Result<bool, OutOfFuel> {
     let mut pairs = Vec::new();
     let mut first = Some((left.clone(), right.clone()));
@@ -53,14 +52,15 @@ pub(super) fn equal<'d>(left: &Value<'d>, right: &Value<'d>, fuel: &mut Fuel<'_>
     Ok(true)
 }
 
-/// What `sort`, `max` and their kin order by.
+/// The sort key of `sort`, `max` and similar functions.
 pub(super) enum Key<'v> {
     Number(f64),
     String(&'v str),
 }
 
 impl Key<'_> {
-    /// Texts by their code points, numbers by size; a text and a number do not meet.
+    /// Strings are ordered by code points, numbers by size. Strings and numbers are never
+    /// compared with each other.
     pub(super) fn cmp(&self, other: &Self, fuel: &mut Fuel<'_>) -> Result<Ordering, OutOfFuel> {
         match (self, other) {
             (Self::Number(left), Self::Number(right)) => {
@@ -76,8 +76,8 @@ impl Key<'_> {
     }
 }
 
-/// The order of `keys`, as indexes; equal keys stay in theirs. A merge sort of
-/// our own, because the standard library's cannot stop when fuel ends.
+/// The indexes of `keys` in sorted order; the sort is stable. This is a merge sort of
+/// our own, because the standard library's sort cannot stop when fuel runs out.
 pub(super) fn sorted(keys: &[Key<'_>], fuel: &mut Fuel<'_>) -> Result<Vec<u32>, OutOfFuel> {
     fuel.hold(2 * size_of::<u32>() * keys.len())?;
     let mut order: Vec<u32> = (0..).take(keys.len()).collect();

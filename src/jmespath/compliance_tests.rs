@@ -10,7 +10,7 @@ use super::{Document, Expression, Fuel};
 /// How many cases the suite has. With fewer, a part of it is missing.
 const CASES: usize = 700;
 
-/// Where the suite is.
+/// The folder of the suite.
 fn suite() -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--offline", "--manifest-path"])

@@ -1,5 +1,5 @@
-//! A JSON value, parsed once and asked many times. It keeps the value's own
-//! text: a number keeps its digits, an object or a list its spelling.
+//! A parsed JSON value. It keeps the original text: numbers keep their digits,
+//! objects and lists their spelling.
 
 use std::borrow::Cow;
 
@@ -10,48 +10,44 @@ use super::{
     json,
 };
 
-/// A parsed JSON value. Holds what it needs of the text, and is wiped with it.
+/// A parsed JSON value. Everything that it copied from the text is wiped when it is
+/// dropped.
 pub struct Document<'a> {
     pub(super) text: Source<'a>,
-    /// Strings whose text has escapes, without them.
+    /// The decoded strings that have escapes in the text.
     pub(super) decoded: Zeroizing<String>,
     pub(super) nodes: Vec<Node>,
-    /// The elements of lists, and keys and values of objects in turn.
+    /// The elements of lists, and the keys and values of objects in turn.
     pub(super) children: Vec<u32>,
     pub(super) root: u32,
 }
 
-/// Why a value is no JSON. Tells a place, never a text.
+/// Why a value could not be parsed. Contains places, never text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
-    /// Not JSON; both count from 1, the column in characters.
+    /// Both count from 1; the column counts characters.
     #[error("the value is not JSON (line {line}, column {column})")]
-    NotJson {
-        /// The line.
-        line: usize,
-        /// The character of the line.
-        column: usize,
-    },
-    /// Lists and objects within each other, deeper than Go's encoding/json reads.
+    NotJson { line: usize, column: usize },
+    /// The nesting exceeds the maximum of Go's encoding/json.
     #[error("the value's lists and objects are nested more than {} deep", json::MAX_DEPTH)]
     Deep,
-    /// Too large, or stopped.
     #[error("reading the value {0}")]
     Fuel(OutOfFuel),
 }
 
-/// The text of a document: the caller's where it is UTF-8.
+/// The text of a document: borrowed from the caller if it is UTF-8.
 pub(super) struct Source<'a>(Cow<'a, str>);
 
-/// One value of a document; 20 bytes, because a text of 64 KiB can hold 32,000.
+/// One value of a document. It has only 20 bytes, because a text of 64 KiB can
+/// contain 32,000 of them.
 #[derive(Clone, Copy)]
 pub(super) struct Node {
     pub(super) kind: Kind,
-    /// Where its text starts and ends.
+    /// The start and end of its text.
     pub(super) start: u32,
     pub(super) end: u32,
-    /// What depends on the kind: a number's bits, where a string is decoded,
-    /// which children a list or an object has.
+    /// Depends on the kind: the bits of a number, the place of a decoded string, or the
+    /// children of a list or an object.
     pub(super) detail: [u32; 2],
 }
 
@@ -61,17 +57,17 @@ pub(super) enum Kind {
     False,
     True,
     Number,
-    /// A string without escapes: its text between the quotes.
+    /// A string without escapes: the text between the quotes.
     Plain,
-    /// A string that is decoded from `detail[0]` to `detail[1]`.
+    /// A string with escapes; `decoded` has it from `detail[0]` to `detail[1]`.
     Escaped,
-    /// `detail[1]` elements from `detail[0]` on.
+    /// `detail[1]` elements, starting at `detail[0]`.
     List,
-    /// `detail[1]` keys and as many values from `detail[0]` on, sorted by key.
+    /// `detail[1]` keys and as many values, starting at `detail[0]`, sorted by key.
     Object,
 }
 
-/// One value of a document, and the document.
+/// One value, with its document.
 #[derive(Clone, Copy)]
 pub(super) struct Element<'d> {
     document: &'d Document<'d>,
@@ -79,13 +75,12 @@ pub(super) struct Element<'d> {
 }
 
 impl<'a> Document<'a> {
-    /// Parses `json` as Go's encoding/json does: a byte that is not UTF-8 and a
-    /// surrogate without its other half become U+FFFD, the last of equal keys
-    /// wins, 10,000 levels are the deepest.
+    /// Parses `json` like Go's encoding/json: invalid UTF-8 bytes and unpaired surrogates
+    /// become U+FFFD, the last of equal keys wins, and the maximum nesting is 10,000.
     ///
     /// # Errors
-    /// When it is not JSON, or parsing takes more than `fuel`.
-    pub fn parse(json: &'a [u8], fuel: &mut Fuel<'_>) -> Result<Self, DocumentError> {
+    /// If `json` is not JSON, or `fuel` runs out.
+    pub(crate) fn parse(json: &'a [u8], fuel: &mut Fuel<'_>) -> Result<Self, DocumentError> {
         json::parse(Source::new(json, fuel).map_err(DocumentError::Fuel)?, fuel)
     }
 
@@ -93,7 +88,7 @@ impl<'a> Document<'a> {
         Element { document: self, node: self.root }
     }
 
-    /// The content of a string's node.
+    /// The content of a string node.
     pub(super) fn content(&self, node: &Node) -> &str {
         match node.kind {
             Kind::Escaped => &self.decoded[node.detail[0] as usize..node.detail[1] as usize],
@@ -101,7 +96,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Gives back what parsing has reserved and not used.
+    /// Frees the memory that parsing has reserved but not used.
     pub(super) fn shrink(&mut self) {
         self.nodes.shrink_to_fit();
         self.children.shrink_to_fit();
@@ -110,7 +105,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Bytes that it holds, its text among them.
+    /// The memory it uses, including its text.
     pub(super) fn bytes(&self) -> usize {
         self.text.as_str().len()
             + self.decoded.capacity()
@@ -128,33 +123,31 @@ impl<'d> Element<'d> {
         self.get().kind
     }
 
-    /// Its own text.
+    /// The original text.
     pub(super) fn text(self) -> &'d str {
         &self.document.text.as_str()[self.get().start as usize..self.get().end as usize]
     }
 
-    /// The content of a string.
     pub(super) fn content(self) -> &'d str {
         self.document.content(self.get())
     }
 
-    /// A number as 64-bit float.
+    /// The value of a number as a 64-bit float.
     pub(super) fn number(self) -> f64 {
         let [low, high] = self.get().detail;
         f64::from_bits(u64::from(high) << 32 | u64::from(low))
     }
 
-    /// How many elements a list, or members an object has.
+    /// The number of elements of a list, or members of an object.
     pub(super) fn len(self) -> usize {
         self.get().detail[1] as usize
     }
 
-    /// An element of a list.
     pub(super) fn element(self, index: usize) -> Self {
         self.child(index)
     }
 
-    /// A member of an object: its key, and its value.
+    /// The key and value of a member of an object.
     pub(super) fn member(self, index: usize) -> (&'d str, Self) {
         (self.child(2 * index).content(), self.child(2 * index + 1))
     }
@@ -170,7 +163,7 @@ impl<'a> Source<'a> {
         if let Ok(text) = std::str::from_utf8(json) {
             return Ok(Self(Cow::Borrowed(text)));
         }
-        // As Go: one U+FFFD, three bytes, for each byte that belongs to no character.
+        // Like Go, replace each invalid byte by U+FFFD, which takes three bytes.
         fuel.hold(3 * json.len())?;
         let mut text = String::with_capacity(3 * json.len());
         for chunk in json.utf8_chunks() {

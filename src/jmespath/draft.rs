@@ -1,4 +1,4 @@
-//! A program in the making: the tables that the parser fills.
+//! An unfinished program: the tables that the parser fills.
 
 use super::{
     document::{DocumentError, Source},
@@ -7,7 +7,7 @@ use super::{
     program::{Block, Name, Op, Parts, Program, Slice},
 };
 
-/// Tables of a [`Program`] that still grow.
+/// The growing tables of a [`Program`].
 #[derive(Default)]
 pub(super) struct Draft {
     ops: Vec<Op>,
@@ -15,12 +15,12 @@ pub(super) struct Draft {
     members: Vec<(Name, Block)>,
     slices: Vec<Slice>,
     names: String,
-    /// Each a JSON text.
+    /// Each is a JSON text.
     literals: Vec<String>,
 }
 
 impl Draft {
-    /// Adds operations that belong together.
+    /// Adds a block of operations.
     pub(super) fn block(&mut self, ops: &[Op]) -> Block {
         let block = Block { start: self.ops.len() as u32, count: ops.len() as u32 };
         self.ops.extend_from_slice(ops);
@@ -34,7 +34,7 @@ impl Draft {
         parts
     }
 
-    /// Adds the members of a hash. Of equal names the last one stays, as in JSON.
+    /// Adds the members of a hash. Of equal names, the last one wins, as in JSON.
     pub(super) fn members(&mut self, mut members: Vec<(Name, Block)>) -> Parts {
         let text = |name: Name| &self.names[name.start as usize..name.end as usize];
         members.reverse();
@@ -62,7 +62,7 @@ impl Draft {
         Op::Literal(self.literals.len() as u32 - 1)
     }
 
-    /// The program, as small as can be.
+    /// The program, without unused memory.
     pub(super) fn finish(self, main: Block) -> Result<Program, DocumentError> {
         let Self { mut ops, mut children, mut members, mut slices, mut names, literals } = self;
         let literals = Source::owned(format!("[{}]", literals.join(",")));

@@ -1,5 +1,5 @@
-//! Runs a compiled expression over a document. Recurses once for each level of
-//! the expression's nesting, which the parser bounds, and never for the value's.
+//! Evaluates a compiled expression on a document. Recursion is limited by the nesting
+//! of the expression, which the parser bounds; it does not depend on the value.
 
 use std::rc::Rc;
 
@@ -12,14 +12,14 @@ use super::{
     value::{List, Value, View},
 };
 
-/// One run.
+/// One evaluation.
 pub(super) struct Evaluation<'d, 'f, 's> {
     pub(super) program: &'d Program,
     pub(super) fuel: &'f mut Fuel<'s>,
 }
 
 impl<'d> Evaluation<'d, '_, '_> {
-    /// What the block makes of `input`.
+    /// Evaluates a block on `input`.
     pub(super) fn run(&mut self, block: Block, input: &Value<'d>) -> Result<Value<'d>, SearchError> {
         let program = self.program;
         let mut value = input.clone();
@@ -86,7 +86,7 @@ impl<'d> Evaluation<'d, '_, '_> {
                 View::List(list) => self.project(block, list)?,
                 _ => Value::Null,
             },
-            // Selecting from nothing gives nothing.
+            // A multi-select on null is null.
             Op::List(_) | Op::Hash(_) if value.is_null() => Value::Null,
             Op::List(parts) => self.multi_select_list(parts, &value)?,
             Op::Hash(parts) => self.multi_select_hash(parts, &value)?,
@@ -118,7 +118,7 @@ impl<'d> Evaluation<'d, '_, '_> {
     fn slice(&mut self, slice: Slice, list: List<'_, 'd>) -> Result<Value<'d>, SearchError> {
         let length = list.len() as i64;
         let backwards = slice.step < 0;
-        // The places at which nothing is taken any more, before and behind.
+        // The limits of a slice: before the first element, and after the last one.
         let (lowest, highest) = if backwards { (-1, length - 1) } else { (0, length) };
         let bounded = |bound: i64| {
             let bound = if bound < 0 { bound.saturating_add(length) } else { bound };

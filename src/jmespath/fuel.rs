@@ -1,23 +1,24 @@
-//! What one evaluation may cost. Every step and every byte is paid for before
-//! it is spent, so that a hostile expression ends with an error and not with
-//! the node's memory or another pod's time.
+//! The budget of one evaluation. Every step and every byte is paid for in advance, so
+//! that a malicious expression fails instead of exhausting the node's memory or
+//! delaying another pod.
 
-/// Steps of one evaluation. The dearest of the attacks in `attack_tests.rs` takes
-/// some 50 ns of CPU for a step in a release build (sorting, and comparing lists
-/// of lists), so that an evaluation stays below 50 ms on a core of half the speed.
+/// Maximum steps of one evaluation. The most expensive attack in `attack_tests.rs`
+/// (sorting, and comparing lists of lists) takes about 50 ns of CPU per step in a
+/// release build, so an evaluation stays below 50 ms even at half that speed.
 const MAX_STEPS: usize = 500_000;
 
-/// Steps that an allocation costs beside its bytes.
+/// The steps that an allocation costs, in addition to its bytes.
 const STEPS_PER_ALLOCATION: usize = 4;
 
-/// Bytes that one evaluation may allocate, counted without giving any back. A
-/// growing buffer holds its old half for a moment, so 8 MiB are never in use.
+/// Maximum bytes that one evaluation may allocate; freed memory does not count back.
+/// A growing buffer briefly keeps its old half, so less than 8 MiB are in use at a
+/// time.
 const MAX_BYTES: usize = 4 << 20;
 
-/// Bytes that are read or copied for one step.
+/// The bytes that one step may read or copy.
 const BYTES_PER_STEP: usize = 16;
 
-/// After how many steps `stop` is asked again.
+/// The number of steps between two calls of `stop`.
 const STEPS_PER_LOOK: usize = 4096;
 
 /// The budget of one evaluation, or of parsing one value.
@@ -28,27 +29,25 @@ pub struct Fuel<'a> {
     stop: &'a dyn Fn() -> bool,
 }
 
-/// Why an evaluation was given up.
+/// Why an evaluation was aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OutOfFuel {
-    /// It takes more time than one evaluation may.
     #[error(
         "takes too many steps for a value of this size: make it simpler, or split it into several entries"
     )]
     Steps,
-    /// It takes more memory than one evaluation may.
     #[error(
         "takes too much memory for a value of this size: make it simpler, or split it into several entries"
     )]
     Memory,
-    /// Whoever waits for it has stopped it: the mount is over.
-    #[error("was stopped, because the mount's time is over")]
+    /// Nobody waits for the result, because the mount has ended.
+    #[error("was stopped, because the mount timed out")]
     Stopped,
 }
 
 impl<'a> Fuel<'a> {
-    /// A full budget. `stop` is asked now and then; once it says yes, the
-    /// evaluation ends with [`OutOfFuel::Stopped`].
+    /// A full budget. `stop` is called from time to time; when it returns true, the
+    /// evaluation fails with [`OutOfFuel::Stopped`].
     pub fn new(stop: &'a dyn Fn() -> bool) -> Self {
         Self { steps: MAX_STEPS, bytes: MAX_BYTES, next_look: MAX_STEPS, stop }
     }
@@ -70,7 +69,7 @@ impl<'a> Fuel<'a> {
         self.spend(bytes / BYTES_PER_STEP + 1)
     }
 
-    /// Pays for holding and filling `bytes` more.
+    /// Pays for allocating and filling `bytes`.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), OutOfFuel> {
         self.bytes = self.bytes.checked_sub(bytes).ok_or(OutOfFuel::Memory)?;
         self.spend(STEPS_PER_ALLOCATION)?;
@@ -89,7 +88,7 @@ impl<'a> Fuel<'a> {
     }
 }
 
-/// What an allocator keeps beside each allocation, and a counter of its users.
+/// The overhead of an allocation and its reference count.
 const OVERHEAD: usize = 32;
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! The functions of the specification: their names and what they take.
+//! The functions of the specification: their names and arguments.
 
-/// A function of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
     Abs,
@@ -31,15 +30,15 @@ pub(super) enum Function {
     Values,
 }
 
-/// What can be said of a function without a value.
+/// What is known about a function without evaluating it.
 pub(super) struct Signature {
     pub(super) name: &'static str,
     function: Function,
-    /// How many arguments it takes.
+    /// The number of arguments.
     pub(super) arguments: usize,
-    /// Whether it takes more of them, too.
+    /// Whether it accepts more arguments than that.
     pub(super) variadic: bool,
-    /// Which argument is an expression, `&expression`.
+    /// The index of the argument that is an expression, `&expression`.
     pub(super) expression: Option<usize>,
 }
 
@@ -86,7 +85,6 @@ const SIGNATURES: [Signature; 26] = [
 ];
 
 impl Function {
-    /// The function of that name.
     pub(super) fn named(name: &str) -> Option<Self> {
         SIGNATURES.iter().find(|signature| signature.name == name).map(|signature| signature.function)
     }

@@ -1,4 +1,4 @@
-//! Reading JSON as Go's encoding/json does, without recursion.
+//! Parses JSON like Go's encoding/json, without recursion.
 
 use zeroize::Zeroizing;
 
@@ -7,7 +7,7 @@ use super::{
     fuel::{Fuel, OutOfFuel},
 };
 
-/// The deepest nesting that Go's encoding/json reads.
+/// The maximum nesting of Go's encoding/json.
 pub(super) const MAX_DEPTH: usize = 10_000;
 
 /// Parses a whole text.
@@ -38,7 +38,7 @@ pub(super) fn parse<'a>(source: Source<'a>, fuel: &mut Fuel<'_>) -> Result<Docum
 }
 
 fn place(text: &str, at: usize) -> DocumentError {
-    // What is wrong at a byte is wrong at its character.
+    // Report the character that contains the wrong byte.
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
     DocumentError::NotJson {
@@ -53,17 +53,17 @@ struct Reader<'t, 'f, 's> {
     decoded: Zeroizing<String>,
     nodes: Vec<Node>,
     children: Vec<u32>,
-    /// Children of the lists and objects that are still open.
+    /// The children of lists and objects that are still open.
     finished: Vec<u32>,
     open: Vec<Open>,
     fuel: &'f mut Fuel<'s>,
 }
 
-/// A list or an object that has begun.
+/// A list or an object that is still open.
 struct Open {
     kind: Kind,
     start: u32,
-    /// Its first child in `finished`.
+    /// The index of its first child in `finished`.
     first: usize,
 }
 
@@ -83,7 +83,7 @@ impl Reader<'_, '_, '_> {
     fn document(&mut self) -> Result<u32, Problem> {
         loop {
             let Some(mut value) = self.value()? else { continue };
-            // The value may be the last of what encloses it, and so on.
+            // The value may close its list or object, which may close its own, and so on.
             while let Some(open) = self.open.last() {
                 let kind = open.kind;
                 self.fuel.push(&mut self.finished, value)?;
@@ -108,7 +108,7 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// The next value; `None` when it is a list or an object that has only begun.
+    /// The next value; `None` for a list or an object that was only opened.
     fn value(&mut self) -> Result<Option<u32>, Problem> {
         self.skip_space();
         let start = self.position();
@@ -148,7 +148,7 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
-    /// Ends the innermost list or object, whose bracket is next.
+    /// Closes the innermost list or object; its bracket is next.
     fn close(&mut self) -> Result<u32, Problem> {
         let Some(open) = self.open.pop() else { return Err(Problem::Syntax) };
         self.at += 1;
@@ -165,7 +165,7 @@ impl Reader<'_, '_, '_> {
         self.add(open.kind, open.start, [first as u32, length as u32])
     }
 
-    /// Sorts the keys and values from `first` on by key; of equal keys the last stays.
+    /// Sorts the keys and values from `first` on by key. Of equal keys, the last wins.
     fn sort_members(&mut self, first: usize) -> Result<(), Problem> {
         let pairs: &[[u32; 2]] = self.finished[first..].as_chunks().0;
         let Self { text, decoded, nodes, .. } = self;
@@ -183,7 +183,8 @@ impl Reader<'_, '_, '_> {
         self.fuel.read(bytes.saturating_mul(pairs.len().ilog2() as usize + 1))?;
         self.fuel.hold(2 * size_of_val(pairs))?;
         let mut sorted = pairs.to_vec();
-        // Stable, and from the back, so that of equal keys the last comes first.
+        // Use a stable sort on the reversed list, so that the last of equal keys comes
+        // first.
         sorted.reverse();
         sorted.sort_by(|a, b| key(a).cmp(key(b)));
         sorted.dedup_by(|later, kept| key(later) == key(kept));
@@ -192,7 +193,7 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
-    /// A member's key and the colon behind it.
+    /// A key and the colon after it.
     fn key(&mut self) -> Result<(), Problem> {
         self.skip_space();
         let key = self.string()?;
@@ -229,7 +230,7 @@ impl Reader<'_, '_, '_> {
             self.digits()?;
         }
         let digits = &self.text[start as usize..self.at];
-        // Long ones are parsed digit by digit.
+        // The cost grows with the length.
         self.fuel.spend(digits.len() / 4)?;
         let bits = digits.parse::<f64>().map_err(|_| Problem::Syntax)?.to_bits();
         self.add(Kind::Number, start, [bits as u32, (bits >> 32) as u32])
@@ -246,7 +247,7 @@ impl Reader<'_, '_, '_> {
     fn string(&mut self) -> Result<u32, Problem> {
         let start = self.position();
         self.require(b'"')?;
-        // Until there is an escape, the text is the content.
+        // Without an escape, the text is the content.
         let mut copied = self.at;
         let mut from = None;
         loop {
@@ -276,17 +277,17 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// Room for all decoded strings at once: a buffer that moves leaves a copy behind.
+    /// Reserves memory for all decoded strings at once: a buffer that grows leaves a copy
+    /// behind. A decoded string is never longer than its text.
     fn reserve(&mut self) -> Result<(), Problem> {
         if self.decoded.capacity() == 0 {
-            // A decoded string is never longer than its text.
             self.fuel.hold(self.text.len())?;
             self.decoded.reserve_exact(self.text.len());
         }
         Ok(())
     }
 
-    /// One escape, as Go decodes it.
+    /// Decodes one escape like Go.
     fn escape(&mut self) -> Result<char, Problem> {
         self.at += 1;
         let escaped = self.peek().ok_or(Problem::Syntax)?;
@@ -307,7 +308,7 @@ impl Reader<'_, '_, '_> {
         Ok(plain)
     }
 
-    /// Four hexadecimal digits, and their other half if they are one of a pair.
+    /// Decodes four hexadecimal digits, and the second half of a surrogate pair.
     fn unicode(&mut self) -> Result<char, Problem> {
         let unit = self.hex()?;
         if let Some(whole) = char::from_u32(unit.into()) {
@@ -342,7 +343,7 @@ impl Reader<'_, '_, '_> {
         Ok(self.nodes.len() as u32 - 1)
     }
 
-    /// Fits: `parse` has looked at the text's length.
+    /// Cannot overflow: `parse` has checked the length of the text.
     fn position(&self) -> u32 {
         self.at as u32
     }

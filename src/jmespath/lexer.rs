@@ -1,8 +1,8 @@
-//! The words of an expression.
+//! Splits an expression into tokens.
 
 use super::{program::Comparison, syntax::SyntaxError};
 
-/// A word and where it stands.
+/// A token and its position.
 #[derive(Clone, Debug)]
 pub(super) struct Token<'t> {
     pub(super) kind: Kind<'t>,
@@ -13,11 +13,11 @@ pub(super) struct Token<'t> {
 pub(super) enum Kind<'t> {
     /// A bare name.
     Name(&'t str),
-    /// A name in double quotes, with them: a JSON string.
+    /// A name in double quotes, including them: a JSON string.
     Quoted(&'t str),
-    /// The JSON between two backticks, as it is written.
+    /// The raw JSON between two backticks.
     Json(&'t str),
-    /// The text between two single quotes, as it is written.
+    /// The raw text between two single quotes.
     Raw(&'t str),
     Number(i64),
     Dot,
@@ -51,8 +51,8 @@ pub(super) enum Kind<'t> {
 }
 
 impl Kind<'_> {
-    /// How strongly it binds as an operator; 0 where it is none. As in the
-    /// reference implementations.
+    /// The binding power as an operator, as in the reference implementations; 0 for
+    /// other tokens.
     pub(super) fn power(&self) -> u8 {
         match self {
             Self::Pipe => 1,
@@ -76,7 +76,6 @@ impl Kind<'_> {
         }
     }
 
-    /// The comparison that it stands for.
     pub(super) fn comparison(&self) -> Option<Comparison> {
         Some(match self {
             Self::Equal => Comparison::Equal,
@@ -89,13 +88,13 @@ impl Kind<'_> {
         })
     }
 
-    /// As a message names it.
+    /// The name in messages.
     pub(super) fn shown(&self) -> &'static str {
         match self {
             Self::Name(_) => "a name",
             Self::Quoted(_) => "a name in double quotes",
             Self::Json(_) => "a literal",
-            Self::Raw(_) => "a text in single quotes",
+            Self::Raw(_) => "a string in single quotes",
             Self::Number(_) => "a number",
             Self::Dot => ".",
             Self::Star => "*",
@@ -126,7 +125,7 @@ impl Kind<'_> {
     }
 }
 
-/// All words of `text`; the last one is [`Kind::End`].
+/// All tokens of `text`. The last one is [`Kind::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, SyntaxError> {
     let mut tokens = Vec::new();
     let mut at = 0;
@@ -142,7 +141,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, SyntaxError> {
     }
 }
 
-/// The word at `at`, and its length.
+/// The token at `at`, and its length.
 fn first(text: &str, at: usize) -> Result<(Kind<'_>, usize), SyntaxError> {
     let rest = &text[at..];
     let mut bytes = rest.bytes();
@@ -169,23 +168,23 @@ fn first(text: &str, at: usize) -> Result<(Kind<'_>, usize), SyntaxError> {
         b'<' => two(b'=', Kind::LessOrEqual, Kind::Less),
         b'>' => two(b'=', Kind::GreaterOrEqual, Kind::Greater),
         b'=' if next == Some(b'=') => (Kind::Equal, 2),
-        b'=' => return Err(SyntaxError::new("values are compared by ==, not by =", text, at)),
-        b'"' => quoted(text, at, Kind::Quoted, "a name in double quotes has no end: \" is missing")?,
-        b'`' => quoted(text, at, Kind::Json, "a literal has no end: ` is missing")?,
-        b'\'' => quoted(text, at, Kind::Raw, "a text in single quotes has no end: ' is missing")?,
+        b'=' => return Err(SyntaxError::new("use == to compare values, not =", text, at)),
+        b'"' => quoted(text, at, Kind::Quoted, "a name in double quotes is not closed: \" is missing")?,
+        b'`' => quoted(text, at, Kind::Json, "a literal is not closed: ` is missing")?,
+        b'\'' => quoted(text, at, Kind::Raw, "a string in single quotes is not closed: ' is missing")?,
         b'-' | b'0'..=b'9' => number(text, at)?,
         b'_' | b'a'..=b'z' | b'A'..=b'Z' => {
             let length =
                 rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
             (Kind::Name(&rest[..length]), length)
         }
-        b'$' => return Err(SyntaxError::new("there is no $: a path begins with a name", text, at)),
-        _ => return Err(SyntaxError::new("this character needs to stand in quotes", text, at)),
+        b'$' => return Err(SyntaxError::new("$ is not supported: start the path with a name", text, at)),
+        _ => return Err(SyntaxError::new("this character must be in quotes", text, at)),
     };
     Ok(token)
 }
 
-/// Up to the next quote of the kind at `at` that no backslash stands before.
+/// The text up to the next unescaped quote of the kind at `at`.
 fn quoted<'t>(
     text: &'t str,
     at: usize,
@@ -211,7 +210,7 @@ fn number(text: &str, at: usize) -> Result<(Kind<'_>, usize), SyntaxError> {
     let sign = usize::from(rest.starts_with('-'));
     let length = sign + rest[sign..].bytes().take_while(u8::is_ascii_digit).count();
     if length == sign {
-        let problem = "- has no meaning here (a name with a dash in it needs double quotes)";
+        let problem = "- has no meaning here (put a name that contains a dash in double quotes)";
         return Err(SyntaxError::new(problem, text, at));
     }
     let number = rest[..length].parse().map_err(|_| SyntaxError::new("the number is too large", text, at))?;

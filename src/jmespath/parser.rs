@@ -1,4 +1,4 @@
-//! From words to operations, by the grammar of the specification and with the
+//! Compiles tokens to operations, with the grammar of the specification and the
 //! precedence of its reference implementations.
 
 use super::{
@@ -12,11 +12,11 @@ use super::{
     write,
 };
 
-/// Deepest nesting of brackets, arguments, projections and the like. Parsing
-/// and evaluating recurse once for each level; a thread's stack has to hold it.
+/// Maximum nesting of brackets, arguments, projections and the like. Parsing and
+/// evaluating recurse once for each level, and must fit into a thread's stack.
 pub(super) const MAX_NESTING: usize = 128;
 
-/// How strongly a projection holds what is behind it: what binds less ends it.
+/// The binding power of a projection: an operator with less power ends it.
 const PROJECTION_ENDS: u8 = 10;
 
 /// Compiles a whole expression.
@@ -26,7 +26,9 @@ pub(super) fn parse(text: &str) -> Result<Program, SyntaxError> {
     match parser.current() {
         Kind::End => {}
         Kind::RightBracket | Kind::RightBrace | Kind::RightParenthesis => {
-            return Err(parser.problem(format!("{} closes nothing", parser.current().shown())));
+            return Err(
+                parser.problem(format!("{} has no matching opening bracket", parser.current().shown()))
+            );
         }
         _ => return Err(parser.unexpected("an operator or the end")),
     }
@@ -42,7 +44,7 @@ pub(super) struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    /// An expression of its own, with all operators that bind more than `power`.
+    /// Parses an expression, with all operators of more than `power`.
     pub(super) fn block(&mut self, power: u8) -> Result<Block, SyntaxError> {
         let ops = self.expression(power)?;
         Ok(self.draft.block(&ops))
@@ -50,7 +52,7 @@ impl<'t> Parser<'t> {
 
     fn expression(&mut self, power: u8) -> Result<Vec<Op>, SyntaxError> {
         if self.depth == MAX_NESTING {
-            return Err(self.problem(format!("it is nested more than {MAX_NESTING} deep")));
+            return Err(self.problem(format!("the expression is nested more than {MAX_NESTING} deep")));
         }
         self.depth += 1;
         let mut ops = Vec::new();
@@ -62,18 +64,20 @@ impl<'t> Parser<'t> {
         Ok(ops)
     }
 
-    /// What can begin an expression.
+    /// Parses the start of an expression.
     fn prefix(&mut self, ops: &mut Vec<Op>) -> Result<(), SyntaxError> {
         match self.current().clone() {
             Kind::Name(name) if *self.next() == Kind::LeftParenthesis => ops.push(self.call(name)?),
             Kind::Quoted(_) if *self.next() == Kind::LeftParenthesis => {
-                return Err(self.problem("a function's name has no quotes"));
+                return Err(self.problem("the name of a function must not be in quotes"));
             }
             Kind::Name(_) | Kind::Quoted(_) => ops.push(Op::Field(self.name()?)),
             Kind::Json(json) => {
                 let json = json.replace("\\`", "`");
                 Document::parse(json.as_bytes(), &mut Fuel::new(&|| false)).map_err(|_| {
-                    self.problem("a literal between backticks must be JSON (a text: 'text' or `\"text\"`)")
+                    self.problem(
+                        "a literal between backticks must be JSON (write a string as 'text' or `\"text\"`)",
+                    )
                 })?;
                 ops.push(self.literal(json));
             }
@@ -114,7 +118,7 @@ impl<'t> Parser<'t> {
             }
             Kind::Reference => {
                 return Err(self.problem(
-                    "an expression reference, &, is only possible as an argument of map, sort_by, max_by and min_by",
+                    "an expression reference (&) is only allowed as an argument of map, sort_by, max_by and min_by",
                 ));
             }
             _ => return Err(self.unexpected("a name or another value")),
@@ -122,7 +126,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// An operator, and what is behind it; `ops` is what is before it.
+    /// Parses an operator and its right side; `ops` is the left side.
     fn infix(&mut self, ops: &mut Vec<Op>) -> Result<(), SyntaxError> {
         let operator = self.current().clone();
         let power = operator.power();
@@ -135,7 +139,7 @@ impl<'t> Parser<'t> {
             }
             Kind::Dot => {
                 self.at += 1;
-                // It binds so strongly that nothing in it looks back at its input.
+                // Its power is so high that its right side never refers to its input.
                 ops.extend(self.after_dot(power)?);
             }
             Kind::Pipe | Kind::Or | Kind::And => {
@@ -175,7 +179,7 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// What is behind a dot.
+    /// Parses the right side of a dot.
     fn after_dot(&mut self, power: u8) -> Result<Vec<Op>, SyntaxError> {
         match self.current() {
             Kind::Name(_) | Kind::Quoted(_) | Kind::Star => self.expression(power),
@@ -184,11 +188,11 @@ impl<'t> Parser<'t> {
                 self.multi_select(&mut ops)?;
                 Ok(ops)
             }
-            _ => Err(self.unexpected("a name, * or a selection, as in a.b, a.* or a.[b, c],")),
+            _ => Err(self.unexpected("a name, * or a selection (as in a.b, a.* or a.[b, c])")),
         }
     }
 
-    /// What is done to each element of a projection.
+    /// Parses the operations for each element of a projection.
     pub(super) fn projected(&mut self, power: u8) -> Result<Block, SyntaxError> {
         let ops = match self.current() {
             other if other.power() < PROJECTION_ENDS => Vec::new(),
@@ -202,13 +206,13 @@ impl<'t> Parser<'t> {
         Ok(self.draft.block(&ops))
     }
 
-    /// Takes the literal that is next, whose JSON this is.
+    /// Consumes a literal, which has this JSON.
     pub(super) fn literal(&mut self, json: String) -> Op {
         self.at += 1;
         self.draft.literal(json)
     }
 
-    /// Takes the name that is next.
+    /// Consumes a name.
     pub(super) fn name(&mut self) -> Result<Name, SyntaxError> {
         let name = match self.current().clone() {
             Kind::Quoted(json) => {
@@ -248,15 +252,15 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// `expected` is not what is next.
+    /// The error for a token other than the `expected` one.
     pub(super) fn unexpected(&self, expected: &str) -> SyntaxError {
         match self.current() {
-            Kind::End => self.problem(format!("it ends where {expected} is expected")),
-            found => self.problem(format!("{expected} is expected instead of {}", found.shown())),
+            Kind::End => self.problem(format!("expected {expected}, but the expression ends")),
+            found => self.problem(format!("expected {expected}, found {}", found.shown())),
         }
     }
 
-    /// What is next is wrong.
+    /// An error at the current token.
     pub(super) fn problem(&self, problem: impl std::fmt::Display) -> SyntaxError {
         let at = self.tokens.get(self.at).map_or(self.text.len(), |token| token.start);
         SyntaxError::new(problem, self.text, at)

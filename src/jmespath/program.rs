@@ -1,40 +1,39 @@
-//! A compiled expression: few, small operations in order, so that a whole
-//! class of expressions stays small in memory.
+//! A compiled expression: a compact list of operations, so that all expressions of a
+//! class use little memory.
 
 use super::{document::Document, functions::Function};
 
-/// A compiled expression.
 pub(super) struct Program {
     /// The operations of the whole expression.
     pub(super) main: Block,
     pub(super) ops: Vec<Op>,
     /// The expressions of multi-select lists, and the arguments of functions.
     pub(super) children: Vec<Block>,
-    /// The members of multi-select hashes; those of one are sorted by name.
+    /// The members of multi-select hashes. The members of each hash are sorted by name.
     pub(super) members: Vec<(Name, Block)>,
     pub(super) slices: Vec<Slice>,
-    /// All names of the expression, one after the other.
+    /// All names in the expression, concatenated.
     pub(super) names: String,
-    /// A list of all literals.
+    /// The list of all literals.
     pub(super) literals: Document<'static>,
 }
 
-/// Operations in a row. The first of them starts with the block's input, each
-/// next one with what the one before it made. Without any, the input stays.
+/// A sequence of operations. The first one gets the block's input, each further one
+/// the result of the previous one. An empty block returns its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) start: u32,
     pub(super) count: u32,
 }
 
-/// Where a name stands in [`Program::names`].
+/// The position of a name in [`Program::names`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Name {
     pub(super) start: u32,
     pub(super) end: u32,
 }
 
-/// Where the parts of a multi-select or the arguments of a function stand.
+/// The position of the parts of a multi-select or the arguments of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) first: u32,
@@ -50,30 +49,30 @@ pub(super) struct Slice {
     pub(super) step: i64,
 }
 
-/// What is done to a value. "Input" is that of the block.
+/// An operation on a value. "Input" means the input of the block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Op {
-    /// The member of that name.
+    /// The member with this name.
     Field(Name),
-    /// The element at that place; a negative one counts from the end.
+    /// The element with this index; a negative index counts from the end.
     Index(i32),
     Slice(u32),
     Literal(u32),
-    /// A list's lists become part of it.
+    /// Merges nested lists into the list.
     Flatten,
-    /// An object's values.
+    /// The values of an object.
     Values,
-    /// The elements for which the block is true.
+    /// The elements for which the block returns true.
     Filter(Block),
-    /// What the block makes of each element, but for null.
+    /// The block's results for all elements, without null.
     Project(Block),
-    /// What the block makes of the value.
+    /// The block's result for the value.
     Then(Block),
-    /// If the value is not true, what the block makes of the input.
+    /// If the value is not true, the block's result for the input.
     Or(Block),
-    /// If the value is true, what the block makes of the input.
+    /// If the value is true, the block's result for the input.
     And(Block),
-    /// How the value compares with what the block makes of the input.
+    /// Compares the value with the block's result for the input.
     Compare(Comparison, Block),
     Not,
     List(Parts),
@@ -108,7 +107,7 @@ impl Program {
         &self.names[name.start as usize..name.end as usize]
     }
 
-    /// Bytes that it holds.
+    /// The memory it uses.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.ops.capacity() * size_of::<Op>()

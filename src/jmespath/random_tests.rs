@@ -1,12 +1,12 @@
-//! Random expressions on random values: nothing panics, and the `jmespath`
-//! crate agrees wherever it follows the specification.
+//! Random expressions on random values: nothing panics, and the results equal those of
+//! the `jmespath` crate wherever it follows the specification.
 
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::{Document, Expression, Fuel, OutOfFuel, SearchError};
 
-/// Values that the expressions below find something in.
+/// Values that contain something for the expressions below.
 fn json() -> impl Strategy<Value = Json> {
     let leaf = prop_oneof![
         Just(Json::Null),
@@ -104,9 +104,8 @@ fn floats(json: &Json) -> Json {
     }
 }
 
-/// Where the crate is known to differ from the specification: it keeps a
-/// selection within the projection it stands in, lets numbers be read by its
-/// own rules, and has no average of an empty list.
+/// Known differences of the crate from the specification: it keeps a selection inside
+/// its projection, parses numbers by its own rules, and has no average of an empty list.
 fn differs(expression: &str) -> bool {
     ["to_number", "to_string", "}", ".[", "avg"].iter().any(|part| expression.contains(part))
 }
@@ -162,7 +161,7 @@ proptest! {
         let own = Expression::parse("@").unwrap().search_json(&document, fuel).unwrap();
         prop_assert_eq!(&own, &text);
         if json.is_null() {
-            // Selecting from null gives null.
+            // A multi-select on null is null.
             return Ok(());
         }
         let wrapped = Expression::parse("[@]").unwrap().search_json(&document, fuel).unwrap();

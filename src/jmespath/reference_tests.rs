@@ -6,10 +6,10 @@ use super::{Document, Expression, Fuel, SearchError, Spelling, Value, evaluate::
 /// The JSON that the table's expressions are evaluated on.
 const GIVEN: &str = r#"{"s":"ab","t":"","d":"12.50","n":5,"z":-0.0,"f":1.5,"e":1e21,"h":1e-7,"b":true,"x":false,"u":null,"l":[3,1,2],"w":["b","a"],"m":[1,"a"],"k":[],"o":{"a":1},"q":{},"p":[{"n":"a","v":2,"r":[1,2]},{"n":"b","v":1,"r":[3]}]}"#;
 
-/// An expression, a tab, and its value as Go writes it, or `error`.
+/// Each line: an expression, a tab, and its result in Go, or `error`.
 const TABLE: &str = include_str!("reference.tsv");
 
-/// Where the answer differs on purpose, as docs/src/differences.md says.
+/// Intentional differences; docs/src/differences.md lists them.
 const DIFFERENT: [(&str, &str); 7] = [
     ("avg(k)", "null"),
     ("avg(`[]`)", "null"),
@@ -23,7 +23,7 @@ const DIFFERENT: [(&str, &str); 7] = [
 /// Expressions that go-jmespath accepts and Latchkey refuses.
 const REFUSED: [&str; 6] = ["&n", "length(s,)", "[n,]", "contains(w s)", "[n n]", "{a:n b:n}"];
 
-/// The value of an expression, spelled as Go spells it.
+/// The result of an expression, formatted like Go.
 fn value(expression: &str) -> Result<String, String> {
     let fuel = &mut Fuel::new(&|| false);
     let expression = Expression::parse(expression).map_err(|error| error.to_string())?;

@@ -1,12 +1,11 @@
-//! Why a text is no JMESPath expression, in words that need no knowledge of
-//! parsers, and where.
+//! The error for a text that is not a JMESPath expression: what is wrong, and where.
+//! The messages do not use the jargon of parsers.
 
 use std::fmt;
 
-/// How much of the expression is shown on either side of the place.
+/// How much of the expression to show on either side of the position.
 const SHOWN_CHARS: usize = 40;
 
-/// Why a text is no JMESPath expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}, at the ^ in {excerpt}")]
 pub struct SyntaxError {
@@ -15,7 +14,7 @@ pub struct SyntaxError {
 }
 
 impl SyntaxError {
-    /// `at` is a byte of `text`.
+    /// `at` is a byte index in `text`.
     pub(super) fn new(problem: impl fmt::Display, text: &str, at: usize) -> Self {
         let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
         let start = before.char_indices().rev().nth(SHOWN_CHARS - 1).map_or(0, |(start, _)| start);
@@ -30,7 +29,7 @@ impl SyntaxError {
     }
 }
 
-/// One line, whatever is in it.
+/// Appends `text` on one line.
 fn push_printable(excerpt: &mut String, text: &str) {
     for c in text.chars() {
         if c.is_control() {
@@ -47,8 +46,8 @@ mod tests {
 
     #[test]
     fn the_caret_marks_the_place_of_the_error() {
-        let error = SyntaxError::new("a name is expected", "a.\n.b", 3);
-        assert_eq!(error.to_string(), r"a name is expected, at the ^ in a.\n^.b");
+        let error = SyntaxError::new("expected a name", "a.\n.b", 3);
+        assert_eq!(error.to_string(), r"expected a name, at the ^ in a.\n^.b");
         let at_the_end = SyntaxError::new("x", "abc", 3).to_string();
         assert!(at_the_end.ends_with("abc^"), "{at_the_end}");
     }

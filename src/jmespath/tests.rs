@@ -1,6 +1,6 @@
 use super::*;
 
-/// What an expression finds.
+/// The result of an expression.
 pub(super) fn found(expression: &str, json: &str) -> Option<String> {
     search(expression, json.as_bytes()).unwrap()
 }
@@ -164,43 +164,43 @@ fn a_literal_key_is_looked_up_as_it_is() {
 #[test]
 fn an_expression_that_can_never_succeed_is_refused_at_compile_time() {
     for (expression, says) in [
-        ("", "it ends where a name or another value is expected, at the ^ in ^"),
+        ("", "expected a name or another value, but the expression ends, at the ^ in ^"),
         (
             "a.",
-            "it ends where a name, * or a selection, as in a.b, a.* or a.[b, c], is expected, at the ^ in a.^",
+            "expected a name, * or a selection (as in a.b, a.* or a.[b, c]), but the expression ends, at the ^ in a.^",
         ),
-        ("users[?n==].s", "a name or another value is expected instead of ], at the ^ in users[?n==^].s"),
-        ("users[?n='b']", "values are compared by ==, not by =, at the ^ in users[?n^='b']"),
+        ("users[?n==].s", "expected a name or another value, found ], at the ^ in users[?n==^].s"),
+        ("users[?n='b']", "use == to compare values, not =, at the ^ in users[?n^='b']"),
         (
             "db-password",
-            "- has no meaning here (a name with a dash in it needs double quotes), at the ^ in db^-password",
+            "- has no meaning here (put a name that contains a dash in double quotes), at the ^ in db^-password",
         ),
-        ("$.a", "there is no $: a path begins with a name, at the ^ in ^$.a"),
-        ("a b", "an operator or the end is expected instead of a name, at the ^ in a ^b"),
-        ("a]", "] closes nothing, at the ^ in a^]"),
-        ("größe", "this character needs to stand in quotes, at the ^ in gr^öße"),
+        ("$.a", "$ is not supported: start the path with a name, at the ^ in ^$.a"),
+        ("a b", "expected an operator or the end, found a name, at the ^ in a ^b"),
+        ("a]", "] has no matching opening bracket, at the ^ in a^]"),
+        ("größe", "this character must be in quotes, at the ^ in gr^öße"),
         (
             "`{a`",
-            "a literal between backticks must be JSON (a text: 'text' or `\"text\"`), at the ^ in ^`{a`",
+            "a literal between backticks must be JSON (write a string as 'text' or `\"text\"`), at the ^ in ^`{a`",
         ),
-        ("'a", "a text in single quotes has no end: ' is missing, at the ^ in ^'a"),
-        ("\"a", "a name in double quotes has no end: \" is missing, at the ^ in ^\"a"),
+        ("'a", "a string in single quotes is not closed: ' is missing, at the ^ in ^'a"),
+        ("\"a", "a name in double quotes is not closed: \" is missing, at the ^ in ^\"a"),
         ("\"\\x\"", "a name in double quotes must be a JSON string"),
-        ("a[1:2:0]", "a slice's step must not be 0"),
+        ("a[1:2:0]", "the step of a slice must not be 0"),
         ("a[99999999999999999999]", "the number is too large"),
-        ("&a", "an expression reference, &, is only possible as an argument of"),
+        ("&a", "an expression reference (&) is only allowed as an argument of"),
         ("[&a]", "an expression reference"),
-        ("to_string(&a)", "to_string takes no expression reference, &, there"),
-        ("sort_by(a, b)", "argument 2 of sort_by must be an expression reference, &expression"),
+        ("to_string(&a)", "to_string does not take an expression reference (&) here"),
+        ("sort_by(a, b)", "argument 2 of sort_by must be an expression reference (&expression)"),
         ("lenght(a)", "there is no function lenght, at the ^ in ^lenght(a)"),
         ("length()", "length takes 1 argument, not 0"),
         ("join(a)", "join takes 2 arguments, not 1"),
         ("not_null()", "not_null takes at least 1 argument, not 0"),
-        ("\"length\"(a)", "a function's name has no quotes"),
-        ("length(a,)", "a name or another value is expected instead of )"),
-        ("length(a", "it ends where a comma or ) is expected"),
-        ("{a b}", "a colon is expected instead of a name"),
-        ("a[b]", "an index, a slice or *, as in a[0], a[1:3] or a[*], is expected instead of a name"),
+        ("\"length\"(a)", "the name of a function must not be in quotes"),
+        ("length(a,)", "expected a name or another value, found )"),
+        ("length(a", "expected a comma or ), but the expression ends"),
+        ("{a b}", "expected a colon, found a name"),
+        ("a[b]", "expected an index, a slice or * (as in a[0], a[1:3] or a[*]), found a name"),
     ] {
         let error = refused(expression);
         assert!(error.starts_with(says), "{expression}: {error}");
@@ -211,16 +211,16 @@ fn an_expression_that_can_never_succeed_is_refused_at_compile_time() {
 fn a_type_error_of_a_function_names_types_and_no_value() {
     let canary = r#"{"a":"canary","l":["canary",1],"big":1e308}"#;
     for (expression, says) in [
-        ("abs(a)", "abs takes a number as argument 1, and gets: string"),
-        ("length(missing)", "length takes a string, an array or an object as argument 1, and gets: null"),
-        ("join(',', l)", "join takes an array of strings as argument 2, and gets: number"),
-        ("sort(l)", "sort takes an array of only numbers or only strings as argument 1, and gets: number"),
-        ("sum(l)", "sum takes an array of numbers as argument 1, and gets: string"),
+        ("abs(a)", "argument 1 of abs must be a number; found string"),
+        ("length(missing)", "argument 1 of length must be a string, an array or an object; found null"),
+        ("join(',', l)", "argument 2 of join must be an array of strings; found number"),
+        ("sort(l)", "argument 1 of sort must be an array of only numbers or only strings; found number"),
+        ("sum(l)", "argument 1 of sum must be an array of numbers; found string"),
         (
             "sort_by(l, &@)",
-            "sort_by takes an expression that gives only numbers or only strings as argument 2, and gets: number",
+            "argument 2 of sort_by must be an expression that returns only numbers or only strings; found number",
         ),
-        ("map(&@, a)", "map takes an array as argument 2, and gets: string"),
+        ("map(&@, a)", "argument 2 of map must be an array; found string"),
         ("sum([big, big])", "the result of sum is too large for a number"),
     ] {
         assert_eq!(search(expression, canary.as_bytes()), Err(says.to_owned()), "{expression}");

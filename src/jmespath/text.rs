@@ -1,15 +1,14 @@
-//! A text in the making, wiped when it is dropped or grows out of its buffer.
+//! A growing text. Its buffers are wiped when it is dropped or grows.
 
 use zeroize::Zeroizing;
 
 use super::fuel::{Fuel, OutOfFuel};
 
-/// Grows by doubling, and pays for it.
+/// Grows by doubling, and pays for it with fuel.
 #[derive(Default)]
 pub(super) struct Text(Zeroizing<String>);
 
 impl Text {
-    /// Appends `more`.
     pub(super) fn push(&mut self, more: &str, fuel: &mut Fuel<'_>) -> Result<(), OutOfFuel> {
         let needed = self.0.len() + more.len();
         if needed > self.0.capacity() {
@@ -24,7 +23,6 @@ impl Text {
         Ok(())
     }
 
-    /// The finished text.
     pub(super) fn finish(self) -> Zeroizing<String> {
         self.0
     }

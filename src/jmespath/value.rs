@@ -1,5 +1,5 @@
-//! Values on the way through an expression: parts of the document where they
-//! can be, so that nothing is copied, and what the expression makes of them.
+//! The values during an evaluation. They refer to the document where possible, to
+//! avoid copies.
 
 use std::rc::Rc;
 
@@ -10,26 +10,26 @@ use super::{
     fuel::{Fuel, OutOfFuel},
 };
 
-/// What an expression works with. Cheap to clone.
+/// A value during an evaluation. Cheap to clone.
 #[derive(Clone)]
 pub(super) enum Value<'d> {
     Null,
     Bool(bool),
     Number(f64),
-    /// An untouched part of the document, or of a literal.
+    /// An unchanged part of the document or of a literal.
     Element(Element<'d>),
-    /// A name of the expression or a key of the document.
+    /// A name in the expression or a key in the document.
     Name(&'d str),
     Text(Rc<Zeroizing<String>>),
     List(Rc<Vec<Value<'d>>>),
     /// Sorted by key.
     Object(Rc<Vec<(&'d str, Value<'d>)>>),
-    /// The empty list that a filter or a projection leaves. As a result of the
-    /// whole expression it means that nothing was found.
+    /// The empty list from a filter or a projection. As the result of the whole
+    /// expression, it means that nothing was found.
     NoneLeft,
 }
 
-/// A value by its JSON type, wherever it is kept.
+/// A value by its JSON type, for every representation.
 pub(super) enum View<'v, 'd> {
     Null,
     Bool(bool),
@@ -39,14 +39,14 @@ pub(super) enum View<'v, 'd> {
     Object(Object<'v, 'd>),
 }
 
-/// A list, wherever its elements are kept.
+/// A list, for every representation of its elements.
 #[derive(Clone, Copy)]
 pub(super) enum List<'v, 'd> {
     Element(Element<'d>),
     Values(&'v [Value<'d>]),
 }
 
-/// An object, wherever its members are kept; sorted by key.
+/// An object, for every representation of its members; sorted by key.
 #[derive(Clone, Copy)]
 pub(super) enum Object<'v, 'd> {
     Element(Element<'d>),
@@ -88,7 +88,7 @@ impl<'d> Value<'d> {
         matches!(self.view(), View::Null)
     }
 
-    /// JMESPath's truth: neither null, false nor empty.
+    /// Whether it is true in JMESPath: not null, false or empty.
     pub(super) fn is_true(&self) -> bool {
         match self.view() {
             View::Null => false,
@@ -100,7 +100,7 @@ impl<'d> Value<'d> {
         }
     }
 
-    /// JMESPath's name of its type.
+    /// The JMESPath name of its type.
     pub(super) fn type_name(&self) -> &'static str {
         match self.view() {
             View::Null => "null",
@@ -157,7 +157,6 @@ impl<'v, 'd> Object<'v, 'd> {
         (0..self.len()).filter_map(move |index| self.member(index))
     }
 
-    /// The value of a key.
     pub(super) fn get(self, name: &str, fuel: &mut Fuel<'_>) -> Result<Option<Value<'d>>, OutOfFuel> {
         let (mut low, mut high) = (0, self.len());
         while low < high {

@@ -1,4 +1,4 @@
-//! Values as JSON text.
+//! Writes values as JSON.
 
 use super::{
     document::{Element, Kind},
@@ -7,24 +7,24 @@ use super::{
     value::{List, Object, Value, View},
 };
 
-/// How parts of the document are written.
+/// How to write parts of the document.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spelling {
-    /// By their own text.
+    /// With their original text.
     Own,
-    /// As Go's `json.Marshal` writes what it has read, which is what AWS's own
-    /// provider does in `to_string`: numbers as 64-bit floats, no spaces, keys
-    /// sorted.
+    /// Like Go's `json.Marshal`, which AWS's own provider uses for `to_string`: numbers
+    /// as 64-bit floats, no spaces, sorted keys.
     Go,
 }
 
-/// Something that is being written.
+/// A list or an object that is being written.
 enum Part<'v, 'd> {
     List(List<'v, 'd>, usize),
     Object(Object<'v, 'd>, usize),
 }
 
-/// Appends `value` as JSON. Without recursion: a document may be 10,000 deep.
+/// Appends `value` as JSON. Does not recurse, because a document may be nested 10,000
+/// deep.
 pub(super) fn json<'v, 'd>(
     value: &'v Value<'d>,
     spelling: Spelling,
@@ -88,7 +88,7 @@ pub(super) fn json<'v, 'd>(
     Ok(())
 }
 
-/// An element of a list or a member of an object, where it is kept.
+/// A reference to an element of a list or a member of an object.
 enum Item<'v, 'd> {
     Value(&'v Value<'d>),
     Element(Element<'d>),
@@ -115,7 +115,7 @@ impl<'v, 'd> Object<'v, 'd> {
     }
 }
 
-/// Writes all of a value, or the bracket that it begins with.
+/// Writes a whole value, or the opening bracket of a list or an object.
 fn begin<'v, 'd>(
     value: &'v Value<'d>,
     spelling: Spelling,
@@ -152,7 +152,7 @@ fn begin_element<'v, 'd>(
         _ if spelling == Spelling::Own => text.push(element.text(), fuel)?,
         Kind::Null | Kind::False | Kind::True => text.push(element.text(), fuel)?,
         Kind::Number if element.number().is_finite() => number(element.number(), text, fuel)?,
-        // Go does not read a number that no float can hold; its digits are still right.
+        // Go rejects a number that exceeds a float. Its digits are still right.
         Kind::Number => text.push(element.text(), fuel)?,
         Kind::Plain | Kind::Escaped => string(element.content(), text, fuel)?,
         Kind::List => {
@@ -167,13 +167,13 @@ fn begin_element<'v, 'd>(
     Ok(None)
 }
 
-/// A float as Go's encoding/json writes it: the fewest digits that are exact,
-/// with an exponent below 1e-6 and from 1e21 on.
+/// Formats a float like Go's encoding/json: with the fewest exact digits, and with an
+/// exponent below 1e-6 and from 1e21.
 fn number(value: f64, text: &mut Text, fuel: &mut Fuel<'_>) -> Result<(), OutOfFuel> {
     let size = value.abs();
     let written = if size != 0.0 && !(1e-6..1e21).contains(&size) {
         let written = format!("{value:e}");
-        // Rust writes no plus sign.
+        // Rust does not write the plus sign.
         match written.split_once('e') {
             Some((digits, exponent)) if !exponent.starts_with('-') => format!("{digits}e+{exponent}"),
             _ => written,
@@ -185,7 +185,7 @@ fn number(value: f64, text: &mut Text, fuel: &mut Fuel<'_>) -> Result<(), OutOfF
     text.push(&written, fuel)
 }
 
-/// A string as Go's encoding/json writes it, safe to stand in HTML.
+/// Writes a string like Go's encoding/json, which escapes HTML characters.
 pub(super) fn string(content: &str, text: &mut Text, fuel: &mut Fuel<'_>) -> Result<(), OutOfFuel> {
     text.push("\"", fuel)?;
     let mut copied = 0;

@@ -7,20 +7,20 @@ use std::fmt;
 /// The parts of `arn:partition:service:region:account:resource`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arn<'a> {
-    /// `aws`, `aws-cn`, `aws-us-gov`, or an isolated one.
+    /// `aws`, `aws-cn`, `aws-us-gov`, or an isolated partition.
     pub partition: &'a str,
     /// `secretsmanager`, `ssm`, `iam`, …
     pub service: &'a str,
-    /// The Region, empty for global services.
+    /// Empty for global services.
     pub region: &'a str,
-    /// The account's twelve digits.
+    /// Twelve digits.
     pub account: &'a str,
-    /// What follows; may hold colons.
+    /// The rest; may contain colons.
     pub resource: &'a str,
 }
 
 impl<'a> Arn<'a> {
-    /// `None` when `text` has fewer than six parts, another prefix or an empty
+    /// Returns `None` if `text` has fewer than six parts, another prefix, or an empty
     /// partition, service or resource.
     pub fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
@@ -31,16 +31,16 @@ impl<'a> Arn<'a> {
     }
 }
 
-/// A Region's name, such as `eu-central-1`. It becomes part of a host name, so
-/// nothing but lower-case letters, digits and hyphens is one.
+/// The name of a Region, such as `eu-central-1`. It becomes part of a host name, so
+/// only lower-case letters, digits and hyphens are allowed.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Region(String);
 
 impl Region {
-    /// `None` when `text` cannot be a Region's name.
+    /// Returns `None` if `text` cannot be the name of a Region.
     pub fn parse(text: &str) -> Option<Self> {
-        // As every Region of every partition: words of letters, then a number. An
-        // "s3-us-west-2" would name a host that a customer may own.
+        // The form of every Region in every partition: words, then a number.
+        // "s3-us-west-2" would give a host name that a customer may own.
         let shaped = text.len() <= 32
             && text.rsplit_once('-').is_some_and(|(words, number)| {
                 let letters = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
@@ -52,13 +52,11 @@ impl Region {
         shaped.then(|| Self(text.to_owned()))
     }
 
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The partition that the Region belongs to, by the prefixes AWS publishes
-    /// in its SDKs' `partitions.json`.
+    /// The Region's partition, by the prefixes in `partitions.json` of AWS's SDKs.
     pub fn partition(&self) -> &'static str {
         const PREFIXES: [(&str, &str); 8] = [
             ("cn-", "aws-cn"),
@@ -86,12 +84,12 @@ impl fmt::Debug for Region {
     }
 }
 
-/// Where a request reads.
+/// The Regions that a request reads from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Regions {
-    /// Asked first, and alone while it works.
+    /// Always called first.
     pub primary: Region,
-    /// Asked in an outage of the primary.
+    /// Called only during an outage of the primary Region.
     pub failover: Option<Region>,
 }
 
@@ -100,7 +98,7 @@ pub struct Regions {
 pub struct RoleArn(String);
 
 impl RoleArn {
-    /// `None` unless `text` is `arn:<partition>:iam::<12 digits>:role/<name>`.
+    /// Returns `None` unless `text` is `arn:<partition>:iam::<12 digits>:role/<name>`.
     pub fn parse(text: &str) -> Option<Self> {
         let arn = Arn::parse(text)?;
         let named = arn.resource.strip_prefix("role/").is_some_and(|name| !name.is_empty());
@@ -110,7 +108,6 @@ impl RoleArn {
             .then(|| Self(text.to_owned()))
     }
 
-    /// The ARN.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! The driver's `attributes` and `secrets`, taken apart key by key.
+//! Parses the driver's `attributes` and `secrets`, key by key.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,14 +17,13 @@ use super::{
     yaml::is_template,
 };
 
-/// Most keys that are neither parameters nor kubelet's: each is compared with all
-/// parameters.
+/// Maximum number of unknown keys. Each is compared with all parameters.
 const MAX_UNKNOWN_KEYS: usize = 200;
 const KUBELET_PREFIX: &str = "csi.storage.k8s.io/";
-/// Where the driver puts the pod's tokens.
+/// The driver's key for the pod's tokens.
 pub(super) const TOKENS_KEY: &str = "csi.storage.k8s.io/serviceAccount.tokens";
 
-/// The request's attributes that have not been taken yet.
+/// The attributes of the request that have not been taken yet.
 pub(super) struct Attributes {
     texts: BTreeMap<String, String>,
 }
@@ -38,9 +37,9 @@ impl Attributes {
     /// The attributes of a request, and the pod's tokens apart from them.
     pub(super) fn of_request(raw: &RawRequest, mistakes: &mut Mistakes) -> (Self, Tokens) {
         let mut texts = object_of_texts(&raw.attributes, "attributes", mistakes);
-        // kubelet alone fills the secrets. The attributes are a pod author's where
-        // kubelet sends its tokens among the secrets only (Kubernetes 1.35 can), so
-        // they count only where the secrets hold none.
+        // Only kubelet fills the secrets. If kubelet sends its tokens there (as
+        // Kubernetes 1.35 can), a pod author may have written the attributes. So tokens
+        // in the attributes count only if the secrets contain none.
         let mut in_attributes = texts.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty());
         let empty = matches!(raw.secrets.trim(), "" | "null");
         let mut secrets =
@@ -62,28 +61,29 @@ impl Attributes {
         (Self { texts }, parsed)
     }
 
-    /// A parameter; empty counts as missing, as for Go's string maps.
+    /// Takes a parameter. An empty one counts as missing, as for Go's string maps.
     pub(super) fn take(&mut self, key: &str) -> Option<String> {
         self.texts.remove(key).filter(|text| !text.is_empty())
     }
 
-    /// Whether there is such a parameter, empty or not.
+    /// Whether the parameter exists, even if it is empty.
     pub(super) fn names(&self, key: &str) -> bool {
         self.texts.contains_key(key)
     }
 
-    /// A name that kubelet states.
+    /// Takes a name set by kubelet.
     pub(super) fn kubelet(&mut self, key: &str, mistakes: &mut Mistakes) -> String {
         self.name(key, is_kubernetes_name, mistakes)
     }
 
-    /// The namespace that kubelet states: a DNS label, which holds no dot.
+    /// Takes the namespace set by kubelet: a DNS label, without dots.
     pub(super) fn namespace(&mut self, mistakes: &mut Mistakes) -> String {
         let is_label = |text: &str| is_kubernetes_name(text) && text.len() <= 63 && !text.contains('.');
         self.name("pod.namespace", is_label, mistakes)
     }
 
-    /// Empty when it is not there or does not fit: messages quote it.
+    /// Returns an empty text if the name is missing or invalid, because messages quote
+    /// it.
     fn name(&mut self, key: &str, fits: impl Fn(&str) -> bool, mistakes: &mut Mistakes) -> String {
         let key = format!("{KUBELET_PREFIX}{key}");
         let text = self.take(&key).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Attributes {
         text
     }
 
-    /// The SecretProviderClass's name, where the driver tells it.
+    /// Takes the name of the SecretProviderClass, if the driver sent it.
     pub(super) fn class(&mut self, mistakes: &mut Mistakes) -> String {
         let text = self.take("secretProviderClass").unwrap_or_default();
         if text.is_empty() || is_kubernetes_name(&text) {
@@ -110,8 +110,8 @@ impl Attributes {
         let text = self.take(key)?;
         let region = Region::parse(&text);
         if region.is_none() {
-            let template = if is_template(&text) { ": a template (of Helm) was not rendered" } else { "" };
-            mistakes.add(key, format!("{} is not a Region's name{template}", quoted(&text)));
+            let template = if is_template(&text) { ": a (Helm) template was not rendered" } else { "" };
+            mistakes.add(key, format!("{} is not the name of a Region{template}", quoted(&text)));
         }
         region
     }
@@ -145,10 +145,10 @@ impl Attributes {
             "ipv4" => AddressType::Ipv4,
             "ipv6" => AddressType::Ipv6,
             "" | "auto" => AddressType::Auto,
-            // AWS's own provider takes anything else for "auto".
+            // AWS's own provider treats anything else as "auto".
             other => {
                 mistakes.warn(format!(
-                    "preferredAddressType {} is none of ipv4, ipv6, auto; auto is used",
+                    "preferredAddressType {} is not ipv4, ipv6 or auto; using auto",
                     quoted(other)
                 ));
                 AddressType::Auto
@@ -156,17 +156,15 @@ impl Attributes {
         }
     }
 
-    /// `roleArn`.
     pub(super) fn role_arn(&mut self, rules: &Rules, mistakes: &mut Mistakes) -> Option<RoleArn> {
         if !rules.allow_role_arn {
             self.take("roleArn")?;
-            mistakes.add("roleArn", "is not allowed here, because the provider runs without --allow-role-arn; annotate the ServiceAccount with eks.amazonaws.com/role-arn");
+            mistakes.add("roleArn", "is not allowed, because the provider runs without --allow-role-arn; annotate the ServiceAccount with eks.amazonaws.com/role-arn instead");
             return None;
         }
         self.role("roleArn", rules, mistakes)
     }
 
-    /// `assumeRoleArn` and `assumeRoleExternalId`.
     pub(super) fn assumed_role(&mut self, rules: &Rules, mistakes: &mut Mistakes) -> Option<AssumedRole> {
         const EXTERNAL_ID: &str = "assumeRoleExternalId";
         let names_role = self.texts.get("assumeRoleArn").is_some_and(|text| !text.is_empty());
@@ -176,18 +174,18 @@ impl Attributes {
             if id.is_none() {
                 mistakes.add(
                     EXTERNAL_ID,
-                    "is no external id: STS takes 2 to 1224 letters, digits and characters of _+=,.@:/-",
+                    "is not an external id: STS allows 2 to 1224 letters, digits and the characters _+=,.@:/-",
                 );
             }
             if !names_role {
-                mistakes.add(EXTERNAL_ID, "needs assumeRoleArn, the role that asks for the external id");
+                mistakes.add(EXTERNAL_ID, "needs assumeRoleArn, the role that requires the external id");
             }
             id
         });
         Some(AssumedRole { arn: arn?, external_id: external_id.flatten() })
     }
 
-    /// A role's ARN that the operator lets a class name.
+    /// Takes the ARN of a role, if the operator allows classes to name it.
     fn role(&mut self, key: &str, rules: &Rules, mistakes: &mut Mistakes) -> Option<RoleArn> {
         let text = self.take(key)?;
         let Some(role) = RoleArn::parse(&text) else {
@@ -197,9 +195,7 @@ impl Attributes {
         if rules.allowed_roles.as_ref().is_some_and(|patterns| !patterns.allow(&role)) {
             mistakes.add(
                 key,
-                format!(
-                    "{role} is not among the roles that --allowed-roles of the provider lets classes name"
-                ),
+                format!("{role} is not among the roles that the provider allows (--allowed-roles)"),
             );
             return None;
         }
@@ -208,28 +204,28 @@ impl Attributes {
 
     pub(super) fn refresh_interval(
         &mut self,
-        least: Duration,
-        most: Duration,
+        min: Duration,
+        max: Duration,
         mistakes: &mut Mistakes,
     ) -> Option<Duration> {
         let text = self.take("refreshInterval")?;
         let interval = go_text::parse_duration(&text);
-        let fitting = interval.filter(|interval| (least..=most).contains(interval));
+        let fitting = interval.filter(|interval| (min..=max).contains(interval));
         if fitting.is_none() {
-            let (least, most) = (go_text::show_duration(least), go_text::show_duration(most));
-            mistakes.add("refreshInterval", format!("{} is not a duration between {least} (--min-refresh-interval) and {most} (--max-refresh-interval), such as \"1m30s\"", quoted(&text)));
+            let (min, max) = (go_text::show_duration(min), go_text::show_duration(max));
+            mistakes.add("refreshInterval", format!("{} is not a duration such as \"1m30s\" between {min} (--min-refresh-interval) and {max} (--max-refresh-interval)", quoted(&text)));
         }
         fitting
     }
 
-    /// Names every parameter that nothing has asked for; one that looks as if it
-    /// chose an identity is a mistake, unless it is empty.
+    /// Warns about every parameter that was not taken. One that looks as if it chose an
+    /// identity is a mistake, unless it is empty.
     pub(super) fn warn_of_the_rest(&mut self, mistakes: &mut Mistakes) {
         let mut rest = std::mem::take(&mut self.texts);
         if rest.len() > MAX_UNKNOWN_KEYS {
             mistakes.add(
                 "parameters",
-                format!("have {} keys that are unknown here; the maximum is {MAX_UNKNOWN_KEYS}", rest.len()),
+                format!("have {} unknown keys; the maximum is {MAX_UNKNOWN_KEYS}", rest.len()),
             );
             rest.values_mut().for_each(Zeroize::zeroize);
             return;
@@ -253,10 +249,11 @@ fn is_kubernetes_name(text: &str) -> bool {
     text.len() <= 253 && text.bytes().all(allowed) && !text.contains("..")
 }
 
-/// serde_json's own message may quote a token, so only the place is told.
+/// Parses a JSON object of strings. Errors contain only the position, because
+/// serde_json's own message may quote a token.
 fn object_of_texts(json: &str, field: &str, mistakes: &mut Mistakes) -> BTreeMap<String, String> {
     serde_json::from_str(json).unwrap_or_else(|error| {
-        mistakes.add(field, format!("is not a JSON object of texts (column {})", error.column()));
+        mistakes.add(field, format!("is not a JSON object of strings (column {})", error.column()));
         BTreeMap::new()
     })
 }

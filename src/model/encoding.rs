@@ -1,4 +1,4 @@
-//! Decoding a value before it is written.
+//! Decodes a value before it is written.
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 
@@ -7,16 +7,16 @@ use super::secret::SecretValue;
 /// How a value is encoded in AWS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// RFC 4648, section 4; padding and line breaks may be there or not.
+    /// RFC 4648, section 4; padding and line breaks are optional.
     Base64,
-    /// RFC 4648, section 5; padding and line breaks may be there or not.
+    /// RFC 4648, section 5; padding and line breaks are optional.
     Base64Url,
-    /// Two digits a byte, either case.
+    /// Two digits per byte, in upper or lower case.
     Hex,
 }
 
 impl Encoding {
-    /// As the parameter `encoding` names it.
+    /// Parses the parameter `encoding`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "base64" => Some(Self::Base64),
@@ -26,7 +26,6 @@ impl Encoding {
         }
     }
 
-    /// The parameter's text.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Base64 => "base64",
@@ -35,7 +34,7 @@ impl Encoding {
         }
     }
 
-    /// Decodes `value`; `None` when it is not so encoded.
+    /// Decodes `value`; returns `None` if it has another encoding.
     pub fn decode(self, value: &SecretValue) -> Option<SecretValue> {
         let text: zeroize::Zeroizing<Vec<u8>> =
             value.expose().iter().copied().filter(|b| !b.is_ascii_whitespace()).collect::<Vec<_>>().into();

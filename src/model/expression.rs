@@ -1,56 +1,45 @@
-//! Which part of a JSON secret becomes a file of its own: a JMESPath expression
-//! or a literal key.
+//! Selects a field of a JSON secret, by a JMESPath expression or a literal key.
 
 use std::sync::Arc;
 
 use super::{message::shortened, secret::SecretValue};
 use crate::jmespath::{self, Advice, Document, Fuel, SearchError, SyntaxError};
 
-/// How much of an expression a message repeats.
+/// Maximum size of an expression in a message.
 const MAX_SHOWN_BYTES: usize = 200;
 
-/// What to take out of a secret. Clones share it.
+/// A selected field. Clones share their memory.
 #[derive(Clone, Debug)]
 pub struct Expression {
     text: Arc<str>,
-    way: Way,
+    kind: Kind,
 }
 
 #[derive(Clone, Debug)]
-enum Way {
-    /// The text itself is a top-level key.
+enum Kind {
+    /// The text is a top-level key.
     Key,
     Path(jmespath::Expression),
 }
 
-/// Why an expression is refused before anything is fetched.
+/// Why an expression is rejected before anything is fetched.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExpressionError {
-    /// Longer than the limit.
     #[error("has {bytes} bytes; the maximum is {limit}")]
-    Long {
-        /// Its length.
-        bytes: usize,
-        /// The most that is accepted.
-        limit: usize,
-    },
-    /// Not JMESPath.
+    Long { bytes: usize, limit: usize },
     #[error("is not a JMESPath expression: {0}")]
     Syntax(SyntaxError),
-    /// Not JMESPath, but it could be a key.
-    #[error("is not a JMESPath expression: {0}; for a literal top-level key write key: {1} instead of path")]
+    /// Not a JMESPath expression, but it could be a key.
+    #[error("is not a JMESPath expression: {0}; for a literal top-level key, write key: {1} instead of path")]
     Key(SyntaxError, String),
 }
 
 impl Expression {
     /// Compiles a JMESPath expression of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// When it is too long or no JMESPath.
     pub fn jmes_path(text: &str, limit: usize) -> Result<Self, ExpressionError> {
         check_length(text, limit)?;
         match jmespath::Expression::parse(text) {
-            Ok(path) => Ok(Self { text: text.into(), way: Way::Path(path) }),
+            Ok(path) => Ok(Self { text: text.into(), kind: Kind::Path(path) }),
             Err(error) if looks_like_a_key(text) => {
                 Err(ExpressionError::Key(error, shortened(text, MAX_SHOWN_BYTES).to_owned()))
             }
@@ -58,77 +47,74 @@ impl Expression {
         }
     }
 
-    /// A literal top-level key of at most `limit` bytes, whatever characters it has.
-    ///
-    /// # Errors
-    /// When it is too long.
+    /// A literal top-level key of at most `limit` bytes, with any characters.
     pub fn key(name: &str, limit: usize) -> Result<Self, ExpressionError> {
         check_length(name, limit)?;
-        Ok(Self { text: name.into(), way: Way::Key })
+        Ok(Self { text: name.into(), kind: Kind::Key })
     }
 
-    /// The expression or key as it was written.
+    /// The original expression or key.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The key of a `jmesPath` entry that it was written under.
+    /// The name in the `jmesPath` entry: `key` or `path`.
     pub fn kind(&self) -> &'static str {
-        match self.way {
-            Way::Key => "key",
-            Way::Path(_) => "path",
+        match self.kind {
+            Kind::Key => "key",
+            Kind::Path(_) => "path",
         }
     }
 
-    /// Bytes of memory that it holds.
+    /// The memory it uses.
     pub fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.text.len()
-            + match &self.way {
-                Way::Key => 0,
-                Way::Path(path) => path.bytes(),
+            + match &self.kind {
+                Kind::Key => 0,
+                Kind::Path(path) => path.bytes(),
             }
     }
 
-    /// Takes the field out: a string verbatim, everything else as JSON; `None`
-    /// when nothing is found.
+    /// Extracts the field: a string as is, anything else as JSON. Returns `None` if the
+    /// field does not exist.
     ///
     /// # Errors
-    /// When the expression does not fit the value, or `fuel` ends.
+    /// If the expression does not fit the value, or `fuel` runs out.
     pub fn extract(
         &self,
         document: &Document<'_>,
         fuel: &mut Fuel<'_>,
     ) -> Result<Option<SecretValue>, SearchError> {
-        let found = match &self.way {
-            Way::Key => document.member(&self.text, fuel)?,
-            Way::Path(path) => path.search(document, fuel)?,
+        let found = match &self.kind {
+            Kind::Key => document.member(&self.text, fuel)?,
+            Kind::Path(path) => path.search(document, fuel)?,
         };
-        // Taken over, so that no copy is left to be wiped.
+        // Move the bytes, so that no copy needs to be wiped.
         Ok(found.map(|mut bytes| SecretValue::new(std::mem::take(&mut *bytes))))
     }
 }
 
 impl Expression {
-    /// What may help whoever wrote an expression that finds nothing. Tells of
-    /// the document only whether it has what the expression names.
+    /// Advice about an expression that finds nothing. Reveals nothing about the document
+    /// except whether it contains what the expression names.
     pub fn advice(&self, document: &Document<'_>, fuel: &mut Fuel<'_>) -> Option<String> {
         let text = shortened(&self.text, MAX_SHOWN_BYTES);
-        match (&self.way, document.advice(&self.text, fuel)) {
-            (Way::Path(_), Some(Advice::Key)) if text.contains('.') => Some(format!(
-                "the value has a key of that very name: write key: {text} instead of path, or quote it: '\"{text}\"'"
+        match (&self.kind, document.advice(&self.text, fuel)) {
+            (Kind::Path(_), Some(Advice::Key)) if text.contains('.') => Some(format!(
+                "the value has a key with exactly this name: write key: {text} instead of path, or quote the name: '\"{text}\"'"
             )),
-            (Way::Path(_), Some(Advice::Path(path))) if path != *self.text => {
-                Some(format!("the value has it under another spelling: write path: '{path}'"))
+            (Kind::Path(_), Some(Advice::Path(path))) if path != *self.text => {
+                Some(format!("the value has it in a different spelling: write path: '{path}'"))
             }
-            (Way::Key, Some(Advice::Path(path))) => {
-                Some(format!("the value has it within an object: write path: '{path}' instead of key"))
+            (Kind::Key, Some(Advice::Path(path))) => {
+                Some(format!("the value has it inside an object: write path: '{path}' instead of key"))
             }
             (_, Some(Advice::JsonText(path))) => Some(format!(
-                "{path} is a text that holds JSON, and an expression cannot look into a text: store an object there, or mount {path} whole"
+                "{path} is a string that contains JSON, and expressions cannot look into strings: store an object instead, or mount {path} as a whole"
             )),
-            (Way::Path(_), _) if compares_with_a_name(&self.text) => Some(
-                "a text in an expression has single quotes; in double quotes it is the name of a key"
+            (Kind::Path(_), _) if compares_with_a_name(&self.text) => Some(
+                "use single quotes for a string in an expression; double quotes mean the name of a key"
                     .to_owned(),
             ),
             _ => None,
@@ -136,8 +122,8 @@ impl Expression {
     }
 }
 
-/// Whether something is compared with a name in double quotes, which mostly
-/// was meant to be a text.
+/// Whether the expression compares something with a name in double quotes, which
+/// was probably meant to be a string.
 fn compares_with_a_name(text: &str) -> bool {
     ["==", "!="]
         .iter()
@@ -151,7 +137,8 @@ fn check_length(text: &str, limit: usize) -> Result<(), ExpressionError> {
     Ok(())
 }
 
-/// Names with dashes, dots, digits in front and the like; no operator but the dot.
+/// Whether `text` could be a key: names with dashes, dots or leading digits, and no
+/// operator except the dot.
 fn looks_like_a_key(text: &str) -> bool {
     !text.is_empty()
         && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ' | ':' | '+'))
@@ -193,7 +180,7 @@ mod tests {
         let error = Expression::jmes_path("users[?n==].s", 99).unwrap_err().to_string();
         assert_eq!(
             error,
-            "is not a JMESPath expression: a name or another value is expected instead of ], at the ^ in users[?n==^].s"
+            "is not a JMESPath expression: expected a name or another value, found ], at the ^ in users[?n==^].s"
         );
     }
 
@@ -206,11 +193,14 @@ mod tests {
         let path = |text: &str| Expression::jmes_path(text, 99).unwrap();
         let key = |text: &str| Expression::key(text, 99).unwrap();
         for (advice, says) in [
-            (advice(path("a.b"), r#"{"a.b":1}"#), "write key: a.b instead of path, or quote it: '\"a.b\"'"),
+            (
+                advice(path("a.b"), r#"{"a.b":1}"#),
+                "write key: a.b instead of path, or quote the name: '\"a.b\"'",
+            ),
             (advice(path("a.b.c"), r#"{"a":{"b.c":1}}"#), "write path: 'a.\"b.c\"'"),
             (advice(key("a.b"), r#"{"a":{"b":1}}"#), "write path: 'a.b' instead of key"),
-            (advice(path("a.b"), r#"{"a":"{\"b\":1}"}"#), "a is a text that holds JSON"),
-            (advice(path(r#"users[?n=="b"].s"#), "{}"), "a text in an expression has single quotes"),
+            (advice(path("a.b"), r#"{"a":"{\"b\":1}"}"#), "a is a string that contains JSON"),
+            (advice(path(r#"users[?n=="b"].s"#), "{}"), "use single quotes for a string in an expression"),
         ] {
             assert!(advice.contains(says), "{says:?} is not in {advice:?}");
         }

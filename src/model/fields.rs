@@ -1,4 +1,4 @@
-//! Reading the keys of one YAML mapping, as Go's decoder would.
+//! Reads the keys of one YAML mapping with the rules of Go's decoder.
 
 use super::{
     encoding::Encoding,
@@ -9,14 +9,14 @@ use super::{
     yaml::{Content, Node, is_template},
 };
 
-/// The entries of a mapping that have not been asked for yet.
+/// The entries of a mapping that have not been read yet.
 pub(super) struct Fields<'a> {
     place: String,
     entries: Vec<(&'a str, &'a Node)>,
 }
 
 impl<'a> Fields<'a> {
-    /// `None`, with a mistake, when `node` is no mapping.
+    /// Returns `None`, and adds a mistake, if `node` is not a mapping.
     pub(super) fn of(node: &'a Node, place: &str, mistakes: &mut Mistakes) -> Option<Self> {
         match &node.content {
             Content::Map(entries) => Some(Self {
@@ -30,13 +30,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reports what follows under a better place.
+    /// Reports later mistakes under a better place.
     pub(super) fn rename(&mut self, place: String) {
         self.place = place;
     }
 
-    /// Takes a key, written in any case. Two spellings are a mistake: which of them
-    /// counts depends on the decoder.
+    /// Takes a key, in upper or lower case. Two spellings are a mistake, because the
+    /// decoder determines which of them counts.
     pub(super) fn node(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<&'a Node> {
         let mut found = None;
         for (name, node) in self.entries.extract_if(.., |(name, _)| name.eq_ignore_ascii_case(key)) {
@@ -60,18 +60,18 @@ impl<'a> Fields<'a> {
             Content::Scalar { text, .. } if text.is_empty() => None,
             Content::Scalar { text, number, .. } => Some((text, number.as_deref())),
             Content::List(_) | Content::Map(_) => {
-                mistakes.add(&self.place, format!("{key} must be text, not a list or a mapping"));
+                mistakes.add(&self.place, format!("{key} must be a string, not a list or a mapping"));
                 None
             }
         }
     }
 
-    /// A text; missing, null and empty are all `None`, as for Go's string fields.
+    /// A string. Missing, null and empty are all `None`, as for Go's string fields.
     pub(super) fn text(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<String> {
         let (text, _) = self.scalar(key, mistakes)?;
         if is_template(text) {
             mistakes.warn(format!(
-                "{}: {key} {} holds {{{{, as if a template (of Helm) was not rendered",
+                "{}: {key} {} contains {{{{, as if a (Helm) template was not rendered",
                 self.place,
                 quoted(text)
             ));
@@ -79,7 +79,6 @@ impl<'a> Fields<'a> {
         Some(text.to_owned())
     }
 
-    /// A boolean.
     pub(super) fn flag(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<bool> {
         let (text, _) = self.scalar(key, mistakes)?;
         let flag = go_text::parse_bool(text);
@@ -89,7 +88,7 @@ impl<'a> Fields<'a> {
         flag
     }
 
-    /// A file mode: four octal digits, quoted or, like `0644`, not.
+    /// A file mode: four octal digits, with or without quotes.
     pub(super) fn mode(&mut self, key: &str, mistakes: &mut Mistakes) -> Option<FileMode> {
         let (text, number) = self.scalar(key, mistakes)?;
         let written = number.unwrap_or(text);
@@ -107,18 +106,17 @@ impl<'a> Fields<'a> {
         mode
     }
 
-    /// `encoding`.
     pub(super) fn encoding(&mut self, mistakes: &mut Mistakes) -> Option<Encoding> {
         let (text, _) = self.scalar("encoding", mistakes)?;
         let encoding = Encoding::parse(text);
         if encoding.is_none() {
-            mistakes.add(&self.place, format!("encoding {} is none of base64, base64url, hex", quoted(text)));
+            mistakes.add(&self.place, format!("encoding {} is not base64, base64url or hex", quoted(text)));
         }
         encoding
     }
 
-    /// Names every key that nothing has asked for; one that looks as if it chose
-    /// an identity is a mistake.
+    /// Warns about every key that was not read. A key that looks as if it chose an
+    /// identity is a mistake.
     pub(super) fn warn_of_the_rest(self, mistakes: &mut Mistakes) {
         for (key, node) in self.entries {
             let (place, quoted, line) = (&self.place, quoted(key), node.line);

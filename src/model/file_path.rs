@@ -1,49 +1,40 @@
-//! A path inside the mount that cannot leave it.
+//! A path that cannot leave the mount.
 
 use std::fmt;
 
-/// Longest path component that the driver and Linux accept, in bytes.
+/// Maximum length of a path component for the driver and Linux.
 pub const MAX_COMPONENT_BYTES: usize = 255;
-/// Longest relative path that the driver accepts, in bytes.
+/// Maximum length of a relative path for the driver.
 pub const MAX_PATH_BYTES: usize = 4096;
 
-/// A relative, clean path below the mount's root: no empty, `.` or `..`
-/// component, no first component that starts with `..` (the driver keeps those
-/// for itself), no NUL or control character, and within the driver's lengths.
+/// A clean, relative path below the mount's root. It has no empty, `.` or `..`
+/// component, does not start with `..` (reserved for the driver), contains no control
+/// character such as NUL, and stays within the driver's maximum lengths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FilePath(String);
 
 /// Why a text is not a [`FilePath`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilePathError {
-    /// Nothing is left to name a file.
     #[error("is empty")]
     Empty,
-    /// The path starts with `/`.
-    #[error("is absolute; a path inside the mount starts without '/'")]
+    #[error("is absolute; a path inside the mount must not start with '/'")]
     Absolute,
-    /// A component is `..` or `.`, or empty.
+    /// The component is `..`, `.` or empty.
     #[error("has the component {0:?}, which could lead out of the mount")]
     Component(String),
-    /// The first component starts with `..`.
-    #[error("starts with '..', which is kept for the driver's own files")]
+    #[error("starts with '..', which is reserved for the driver's own files")]
     Reserved,
-    /// A component is longer than [`MAX_COMPONENT_BYTES`].
     #[error("has a component of {0} bytes; the maximum is {MAX_COMPONENT_BYTES}")]
     LongComponent(usize),
-    /// The path is longer than [`MAX_PATH_BYTES`].
     #[error("has {0} bytes; the maximum is {MAX_PATH_BYTES}")]
     Long(usize),
-    /// A control character, such as NUL or a line break.
-    #[error("has the control character {0:?}")]
+    #[error("contains the control character {0:?}")]
     Control(char),
 }
 
 impl FilePath {
-    /// Checks `text` against the rules above.
-    ///
-    /// # Errors
-    /// The first rule that it breaks.
+    /// Checks `text`, and returns the first violated rule as an error.
     pub fn parse(text: &str) -> Result<Self, FilePathError> {
         if text.is_empty() {
             return Err(FilePathError::Empty);
@@ -71,12 +62,12 @@ impl FilePath {
         Ok(Self(text.to_owned()))
     }
 
-    /// The path as it stands below the mount's root.
+    /// The path relative to the mount's root.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Its components, outermost first; at least one.
+    /// The components, from the root down. There is at least one.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }

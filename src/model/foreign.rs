@@ -1,18 +1,17 @@
-//! What other people's code and servers say, as far as it can be repeated: an
-//! error of a library may hold a whole request, a token or a configuration.
+//! The texts of libraries and servers that are safe to repeat. An error of a library
+//! may contain a whole request, a token or a configuration.
 
 use std::{error::Error, io};
 
 use super::message::visible;
 
-/// Most bytes of a server's text that are repeated.
+/// Maximum size of a repeated text of a server.
 const MAX_SAID_BYTES: usize = 600;
-/// Least bytes after `eyJ`, the beginning of every JWT, that are taken for one.
+/// Minimum bytes after `eyJ`, the start of every JWT, for a text to count as one.
 const MIN_TOKEN_BYTES: usize = 20;
 
-/// What libraries say of a connection in words that are always the same:
-/// hyper's, hyper-util's and the AWS SDK's.
-const WORDS: [&str; 13] = [
+/// Constant error messages about connections, from hyper, hyper-util and the AWS SDK.
+const SAFE_MESSAGES: [&str; 13] = [
     "dns error",
     "tcp open error",
     "tcp connect error",
@@ -27,9 +26,9 @@ const WORDS: [&str; 13] = [
     "invalid HTTP header parsed",
     "message head is too large",
 ];
-/// Beginnings after which only more of such words come: of the resolver, a
-/// proxy's tunnel, and rustls, which names what a certificate holds.
-const BEGINNINGS: [&str; 5] = [
+/// Prefixes of messages that are safe as a whole: from the resolver, a proxy's
+/// tunnel, and rustls, which quotes only certificates.
+const SAFE_PREFIXES: [&str; 5] = [
     "failed to lookup address information: ",
     "tunnel error: ",
     "invalid peer certificate: ",
@@ -37,13 +36,14 @@ const BEGINNINGS: [&str; 5] = [
     "peer is incompatible: ",
 ];
 
-/// Why something was not reached or not read, as far as the error says it in
-/// words that hold nothing of what it was given.
+/// Why a connection or a read failed, from the parts of the error that contain no
+/// input.
 pub fn reason(error: &(dyn Error + 'static)) -> String {
-    known_reason(error).unwrap_or_else(|| "the reason is not shown, because it may hold secrets".to_owned())
+    known_reason(error)
+        .unwrap_or_else(|| "the reason is not shown, because it may contain secrets".to_owned())
 }
 
-/// As [`reason`]; nothing where the error says nothing in such words.
+/// Like [`reason`], but returns `None` if no part of the error is safe.
 pub fn known_reason(error: &(dyn Error + 'static)) -> Option<String> {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
@@ -54,7 +54,7 @@ pub fn known_reason(error: &(dyn Error + 'static)) -> Option<String> {
         {
             texts.push(text);
         }
-        // What is inside such an error is not its source, but has one.
+        // The inner error of an `io::Error` is not its source, but may have one.
         next = match system.and_then(io::Error::get_ref) {
             Some(inner) => Some(inner),
             None => error.source(),
@@ -63,7 +63,7 @@ pub fn known_reason(error: &(dyn Error + 'static)) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(": "))
 }
 
-/// The system's own words; nothing where it only carries another error.
+/// The message of the operating system; `None` if `error` only wraps another error.
 fn said_by_system(error: &io::Error) -> Option<String> {
     match error.raw_os_error() {
         Some(number) => Some(io::Error::from_raw_os_error(number).to_string()),
@@ -73,12 +73,11 @@ fn said_by_system(error: &io::Error) -> Option<String> {
 
 fn known(error: &dyn Error) -> Option<String> {
     let text = error.to_string();
-    let begins = || BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
-    (WORDS.contains(&text.as_str()) || begins()).then(|| said(&text))
+    let has_safe_prefix = || SAFE_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
+    (SAFE_MESSAGES.contains(&text.as_str()) || has_safe_prefix()).then(|| said(&text))
 }
 
-/// A server's text on one line, of bounded length, and with no token in it,
-/// should it repeat one.
+/// A server's text on one line, with bounded length, and with tokens removed.
 pub fn said(text: &str) -> String {
     let (mut line, mut rest) = (String::new(), text.trim());
     while let Some(c) = rest.chars().next().filter(|_| line.len() < MAX_SAID_BYTES) {
@@ -97,7 +96,7 @@ pub fn said(text: &str) -> String {
     line.trim().to_owned()
 }
 
-/// The length of the JWT that `text` begins with, whole or in part.
+/// The length of the complete or partial JWT that `text` starts with.
 fn token(text: &str) -> Option<usize> {
     let rest = text.strip_prefix("eyJ")?;
     let of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -128,7 +127,7 @@ mod tests {
             "invalid peer certificate: UnknownIssuer"
         );
         let hidden = io::Error::other(Says("canary", Some(Box::new(Says("canary", None)))));
-        assert_eq!(reason(&hidden), "the reason is not shown, because it may hold secrets");
+        assert_eq!(reason(&hidden), "the reason is not shown, because it may contain secrets");
         assert_eq!(reason(&io::Error::from(io::ErrorKind::UnexpectedEof)), "unexpected end of file");
     }
 

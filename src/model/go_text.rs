@@ -1,5 +1,5 @@
-//! Booleans, durations and numbers as Go's standard library reads and prints them:
-//! flags and parameters of AWS's own provider are written that way.
+//! Parses and prints booleans, durations and numbers like Go's standard library, for
+//! compatibility with flags and parameters of AWS's own provider.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ pub fn parse_bool(text: &str) -> Option<bool> {
     }
 }
 
-/// Go's `time.ParseDuration` for durations that are not negative: `250ms`,
-/// `1h30m`, `1.5s`, `0`.
+/// Go's `time.ParseDuration`, without negative durations: `250ms`, `1h30m`, `1.5s`,
+/// `0`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest == "0" {
@@ -43,7 +43,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// `1h`, `2m`, `1m30s`, `250ms`: the shortest text that [`parse_duration`] reads back.
+/// The shortest text that [`parse_duration`] can read: `1h`, `1m30s`, `250ms`.
 pub fn show_duration(duration: Duration) -> String {
     let (seconds, millis) = (duration.as_secs(), duration.subsec_millis());
     let mut text = String::new();
@@ -57,7 +57,7 @@ pub fn show_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// Go prints any integer of 64 bits as decimal and keeps larger ones as written.
+/// Go prints 64-bit integers in decimal, and keeps the spelling of larger ones.
 pub(super) fn show_integer(value: i128, spelling: &str) -> String {
     if value >= i128::from(i64::MIN) && value <= i128::from(u64::MAX) {
         value.to_string()
@@ -66,8 +66,8 @@ pub(super) fn show_integer(value: i128, spelling: &str) -> String {
     }
 }
 
-/// Go prints a float field's text with `FormatFloat(v, 'g', -1, 32)`; integers
-/// that are too long for 64 bits are no floats to Go and stay as written.
+/// Go prints floats with `FormatFloat(v, 'g', -1, 32)`. Integers of more than 64 bits
+/// are not floats in Go, and keep their spelling.
 pub(super) fn show_float(value: f64, spelling: &str) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
@@ -80,7 +80,7 @@ pub(super) fn show_float(value: f64, spelling: &str) -> String {
     let scientific = format!("{single:e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    // Go's shortest 'g' turns to an exponent below 1e-4 and from 1e6 on.
+    // Go's 'g' uses an exponent below 1e-4 and from 1e6.
     if !(-4..6).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         format!("{mantissa}e{sign}{:02}", exponent.abs())

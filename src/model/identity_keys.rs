@@ -1,10 +1,10 @@
-//! Unknown keys that look as if they chose an identity. AWS's own provider
-//! ignores every unknown key; to ignore one of these would read secrets as
-//! another role than the class's author meant.
+//! Detects unknown keys that look as if they chose an identity. AWS's own provider
+//! ignores every unknown key. Ignoring one of these would read secrets with a
+//! different role than the author of the class intended.
 
 /// The parameters that choose an identity.
 const KNOWN: [&str; 4] = ["roleArn", "assumeRoleArn", "assumeRoleExternalId", "usePodIdentity"];
-/// What speaks of an identity anywhere in a key.
+/// Parts that mean an identity anywhere in a key.
 const STEMS: [&str; 14] = [
     "rolearn",
     "rolename",
@@ -21,13 +21,13 @@ const STEMS: [&str; 14] = [
     "sessionname",
     "accesskey",
 ];
-/// What does so only as a word, because it is a part of innocent ones, too.
+/// Words that mean an identity only as a whole, because innocent keys contain them.
 const WORDS: [&str; 4] = ["role", "roles", "iam", "profile"];
-/// Longest key that is compared letter by letter.
+/// Maximum length of a key that is compared letter by letter.
 const MAX_COMPARED: usize = 40;
 
-/// What to say of an unknown key that looks as if it chose an identity; `None`
-/// when it does not.
+/// The error for an unknown key that looks as if it chose an identity; `None` for
+/// other keys.
 pub(super) fn refusal(key: &str) -> Option<String> {
     let plain = plain(key);
     let near = nearest(&plain);
@@ -39,10 +39,10 @@ pub(super) fn refusal(key: &str) -> Option<String> {
     }
     let remedy = match near {
         Some(known) => format!("did you mean {known}?"),
-        None => format!("these parameters of a class choose an identity: {}", KNOWN.join(", ")),
+        None => format!("the parameters of a class that choose an identity are {}", KNOWN.join(", ")),
     };
     Some(format!(
-        "there is no such key here, and it looks as if it chose an identity; ignored, secrets would be read as another one: {remedy}"
+        "this key is unknown, and it looks as if it chose an identity. If it were ignored, secrets would be read with another identity: {remedy}"
     ))
 }
 
@@ -51,8 +51,8 @@ fn plain(key: &str) -> String {
     key.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
-/// Whether `word` stands in `key` by itself, between capitals or separators, or
-/// is a role at one end of a key that has neither.
+/// Whether `word` is a separate word in `key`, between capitals or separators. "role"
+/// also counts at either end of a key without capitals or separators.
 fn is_a_word_of(word: &str, key: &str, plain: &str) -> bool {
     let mut words = vec![String::new()];
     let mut was_lower = false;
@@ -69,25 +69,25 @@ fn is_a_word_of(word: &str, key: &str, plain: &str) -> bool {
     at_an_end || words.iter().any(|found| found == word)
 }
 
-/// The parameter that `plain` is a slip of, or a part of.
+/// The parameter that `plain` is a typo or a part of.
 fn nearest(plain: &str) -> Option<&'static str> {
     if plain.len() > MAX_COMPARED {
         return None;
     }
-    let slips = |known: &str| distance(plain, &known.to_ascii_lowercase());
-    let by_slip = KNOWN.into_iter().map(|known| (slips(known), known)).min()?;
-    if by_slip.0 <= by_slip.1.len() / 3 {
-        return Some(by_slip.1);
+    let typos = |known: &str| distance(plain, &known.to_ascii_lowercase());
+    let by_typo = KNOWN.into_iter().map(|known| (typos(known), known)).min()?;
+    if by_typo.0 <= by_typo.1.len() / 3 {
+        return Some(by_typo.1);
     }
     let part_of = |known: &&str| {
         let known = known.to_ascii_lowercase();
         plain.len() >= "role".len() && (known.contains(plain) || plain.contains(&known))
     };
-    // "assumeRole" is a part of two: the shorter one is the likelier.
+    // "assumeRole" is a part of two parameters. The shorter one is more likely.
     KNOWN.into_iter().filter(part_of).min_by_key(|known| known.len().abs_diff(plain.len()))
 }
 
-/// Letters to add, drop or change, to get from one text to the other.
+/// The number of letters to add, remove or change to turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {

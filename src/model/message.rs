@@ -1,25 +1,25 @@
-//! Messages as a person reads them: bounded while they are made, and on one line,
-//! whatever a pod author or a server has put into them.
+//! Builds messages for people. They are on one line and have a maximum length, no
+//! matter what a pod author or a server has put into them.
 
 use std::{
     error::Error,
     fmt::{self, Write},
 };
 
-/// Most bytes of one message in the log. With its quotes escaped, as JSON has
-/// them, and with the line's other fields it stays below 8 KiB.
+/// Maximum size of a message in the log. With JSON's escapes and the other fields,
+/// the log line stays below 8 KiB.
 pub const MAX_LOGGED_BYTES: usize = 6 << 10;
 
-/// Most bytes of a pod author's text that is quoted, as they are printed.
+/// Maximum printed size of a quoted text of a pod author.
 const MAX_QUOTED_BYTES: usize = 200;
 
-/// An error of our own and its causes, joined once.
+/// Joins one of our own errors and its causes.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string();
-        // Some errors repeat their cause in their own message.
+        // Some errors already repeat their cause in their own message.
         if !texts.iter().any(|known| known.ends_with(&text)) {
             texts.push(text);
         }
@@ -28,16 +28,16 @@ pub fn causes(error: &(dyn Error + 'static)) -> String {
     texts.join(": ")
 }
 
-/// A message as it leaves for the log.
+/// A message for the log.
 pub fn logged(message: &dyn fmt::Display) -> String {
     told(message, MAX_LOGGED_BYTES, " …")
 }
 
-/// A message of at most `max_bytes` on one line; where it is cut, `ending`
-/// stands at its end. What is too much is not even made.
+/// A message of at most `max_bytes` on one line. A message that is too long is never
+/// formatted as a whole: it stops early, and ends with `ending`.
 pub fn told(message: &dyn fmt::Display, max_bytes: usize, ending: &str) -> String {
     let mut line = Line { text: String::new(), left: max_bytes.saturating_sub(ending.len()), cut: false };
-    // The only error is our own: there is no room left.
+    // The only possible error is our own, when the line is full.
     let _ = write!(line, "{message}");
     if line.cut {
         line.text.push_str(ending);
@@ -45,13 +45,13 @@ pub fn told(message: &dyn fmt::Display, max_bytes: usize, ending: &str) -> Strin
     line.text
 }
 
-/// A pod author's text in quotes, escaped as Rust's `Debug` does it and cut to
-/// what a message needs of it.
+/// A pod author's text in quotes, with the escapes of Rust's `Debug`, shortened for
+/// a message.
 pub fn quoted(text: &str) -> Quoted<'_> {
     Quoted(text)
 }
 
-/// A text to be printed in quotes.
+/// A text to print in quotes.
 #[derive(Clone, Copy)]
 pub struct Quoted<'a>(&'a str);
 
@@ -74,17 +74,17 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A text, cut where a character ends, to at most `max_bytes`.
+/// Shortens `text` to at most `max_bytes`, between characters.
 pub fn shortened(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }
 
-/// What is printed for a character: nothing that ends a line, steers a terminal,
-/// turns the order of what follows, or cannot be seen.
+/// Replaces characters that end a line, control a terminal, change the text
+/// direction or are invisible.
 pub(super) fn visible(c: char) -> char {
     match c {
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' => ' ',
-        // Marks of direction, zero widths, separators of lines; "tags".
+        // Direction marks, zero-width characters, line separators; below, tags.
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => ' ',
         '\u{e0000}'..='\u{e0fff}' => ' ',
         c if c.is_control() => ' ',
@@ -92,7 +92,7 @@ pub(super) fn visible(c: char) -> char {
     }
 }
 
-/// Takes text until it is full.
+/// Collects text until it is full.
 struct Line {
     text: String,
     left: usize,
@@ -102,7 +102,7 @@ struct Line {
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars().map(visible) {
-            // A log in JSON needs two bytes for these.
+            // These take two bytes in a JSON log.
             let bytes = if matches!(c, '"' | '\\') { 2 } else { c.len_utf8() };
             let Some(left) = self.left.checked_sub(bytes) else {
                 self.cut = true;

@@ -1,25 +1,25 @@
-//! What is wrong with a class or a request: all of it, bounded.
+//! Collects the mistakes in a class or a request, up to a maximum size.
 
 use std::fmt;
 
 use super::message::told;
 
-/// Most bytes of one mistake or warning.
+/// Maximum size of one mistake or warning.
 const MAX_MISTAKE_BYTES: usize = 500;
-/// Most bytes of all mistakes, and of all warnings, that one answer spells out.
+/// Maximum total size of the mistakes, and of the warnings, in one response.
 const MAX_MISTAKES_BYTES: usize = 3000;
 const MAX_WARNINGS_BYTES: usize = 1000;
 
-/// Collects mistakes and warnings, so that one answer names them all.
+/// Collects mistakes and warnings, so that one response reports all of them.
 #[derive(Debug)]
 pub struct Mistakes {
     pub(super) found: Told,
-    /// What is odd and not wrong.
+    /// Things that are odd, but not wrong.
     pub(super) warnings: Told,
 }
 
-/// The first of many texts, and how many there are. What nobody will read is only
-/// counted: a manifest must not become a thousand times its own size in messages.
+/// The first of many texts, and their number. The rest is only counted: the messages
+/// must not become a thousand times as large as the manifest.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) count: usize,
@@ -70,17 +70,16 @@ impl Default for Mistakes {
 }
 
 impl Mistakes {
-    /// Something that makes the request invalid.
+    /// Adds a mistake, which makes the request invalid.
     pub fn add(&mut self, place: &str, problem: impl fmt::Display) {
         self.found.push(format_args!("{place}: {problem}"));
     }
 
-    /// Whether there is a mistake.
     pub(super) fn any(&self) -> bool {
         self.found.count > 0
     }
 
-    /// The warnings, if there is no mistake. `heading` opens the error.
+    /// Returns the warnings, or an error that starts with `heading`.
     pub(super) fn check(self, heading: impl FnOnce() -> String) -> Result<Vec<String>, Invalid> {
         let warnings = self.warnings.into_texts();
         match self.found.count {
@@ -89,13 +88,13 @@ impl Mistakes {
         }
     }
 
-    /// All that others are.
+    /// Adds all mistakes and warnings of `others`.
     pub(super) fn append(&mut self, others: Self) {
         self.found.append(others.found);
         self.warnings.append(others.warnings);
     }
 
-    /// Something that is only odd.
+    /// Adds a warning about something that is odd, but not wrong.
     pub fn warn(&mut self, warning: impl fmt::Display) {
         self.warnings.push(format_args!("{warning}"));
     }
@@ -117,7 +116,7 @@ impl Told {
                 self.left = left;
                 self.texts.push(text);
             }
-            // Nor is a shorter one from behind: these are the first ones.
+            // Do not add a shorter one later: keep the first ones.
             None => self.left = 0,
         }
     }
@@ -127,7 +126,7 @@ impl Told {
         others.texts.iter().for_each(|text| self.push(format_args!("{text}")));
     }
 
-    /// The texts, and how many more there are.
+    /// The texts; the last one counts the rest.
     pub(super) fn into_texts(mut self) -> Vec<String> {
         match self.count - self.texts.len() {
             0 => {}

@@ -1,4 +1,4 @@
-//! One entry of a SecretProviderClass's `objects`, checked.
+//! Parses and checks one entry of `objects` in a SecretProviderClass.
 //!
 //! Keys, defaults and file names are those of AWS's own provider:
 //! <https://github.com/aws/secrets-store-csi-driver-provider-aws#secretproviderclass-options>
@@ -22,57 +22,50 @@ use super::{
 /// One object to mount.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// What to ask the primary Region for.
+    /// The object in the primary Region.
     pub reference: Reference,
-    /// What to ask the failover Region for, where it differs.
+    /// The object in the failover Region, if it differs.
     pub failover: Option<Reference>,
-    /// The file that holds the whole value.
+    /// The file with the whole value, and its mode.
     pub path: FilePath,
-    /// That file's mode.
     pub mode: FileMode,
-    /// How to decode the value before anything else is done with it.
+    /// How to decode the value before anything else.
     pub encoding: Option<Encoding>,
-    /// Whether the object may be absent.
+    /// Whether the object may not exist.
     pub optional: bool,
-    /// Fields of a JSON value that become files of their own (`jmesPath`).
+    /// Fields of a JSON value that become separate files (`jmesPath`).
     pub fields: Vec<Field>,
 }
 
 /// One `jmesPath` entry.
 #[derive(Clone, Debug)]
 pub struct Field {
-    /// What to take out.
     pub expression: Expression,
-    /// The file that holds it.
     pub path: FilePath,
-    /// That file's mode.
     pub mode: FileMode,
     /// How to decode the field before it is written.
     pub encoding: Option<Encoding>,
-    /// Whether the field may be missing or null.
+    /// Whether the field may not exist or be null.
     pub optional: bool,
 }
 
-/// Tells one way of taking a value apart from every other: a SHA-256 of it.
+/// A SHA-256 of the way that an object splits its value into files.
 pub type PartsKey = [u8; 32];
 
-/// What the class as a whole says about its objects.
+/// The settings of the class that apply to all objects.
 #[derive(Clone, Copy, Debug)]
 pub struct ObjectsContext<'a> {
-    /// The primary Region, where it is known before asking Kubernetes.
+    /// The primary Region, if it is known without asking Kubernetes.
     pub region: Option<&'a Region>,
-    /// The failover Region, where the class has one.
     pub failover_region: Option<&'a Region>,
-    /// What replaces `/` in file names; `None` leaves it.
+    /// The character that replaces `/` in file names; `None` keeps `/`.
     pub translation: Option<char>,
-    /// The mode of a file whose object names none.
     pub default_mode: FileMode,
-    /// Bounds.
     pub limits: &'a Limits,
 }
 
 impl Object {
-    /// Checks one entry. `None` when it has mistakes, which are then in `mistakes`.
+    /// Parses one entry. Returns `None`, and adds to `mistakes`, if it is invalid.
     pub fn parse(
         node: &Node,
         index: usize,
@@ -114,14 +107,14 @@ impl Object {
         Some(Self { reference: reference?, failover, path: path?, mode, encoding, optional, fields })
     }
 
-    /// Tells its way of taking a value apart; `None` where the value is mounted as
-    /// it is.
+    /// The key for the way that the object splits its value; `None` if it mounts the
+    /// value as it is.
     pub(super) fn parts_key(&self) -> Option<PartsKey> {
         if self.encoding.is_none() && self.fields.is_empty() {
             return None;
         }
         let mut hash = Sha256::new();
-        // Every text with its length: no two ways read the same.
+        // Hash each text with its length, so that different ways have different keys.
         let mut add = |text: &str| {
             hash.update(text.len().to_be_bytes());
             hash.update(text);
@@ -137,7 +130,7 @@ impl Object {
         Some(hash.finalize().into())
     }
 
-    /// The memory that it takes, about.
+    /// The approximate memory it uses.
     pub(super) fn bytes(&self) -> usize {
         let fields = self.fields.iter().map(|field| size_of::<Field>() + field.expression.bytes());
         let paths = self.file_paths().map(|path| path.as_str().len());
@@ -146,12 +139,12 @@ impl Object {
         size_of::<Self>() + fields.sum::<usize>() + paths.sum::<usize>() + references.sum::<usize>()
     }
 
-    /// Every file that the object may bring.
+    /// All files that the object may create.
     pub fn file_paths(&self) -> impl Iterator<Item = &FilePath> {
         std::iter::once(&self.path).chain(self.fields.iter().map(|field| &field.path))
     }
 
-    /// Every file that the object may bring, with the name to report it by.
+    /// All files that the object may create, each with a name for messages.
     pub fn paths(&self) -> impl Iterator<Item = (&FilePath, String)> {
         let id = quoted(&self.reference.id);
         let whole = (&self.path, id.to_string());
@@ -162,7 +155,7 @@ impl Object {
     }
 }
 
-/// `failoverObject`: what the failover Region is asked for, where it differs.
+/// Parses `failoverObject`, the object in the failover Region, if it differs.
 fn failover_reference(
     place: &str,
     node: Option<&Node>,
@@ -185,20 +178,19 @@ fn failover_reference(
         own_place = format!("{own_place} {}", quoted(name));
     }
     let same_version = selector.version == primary.selector.version;
-    // As in AWS's own provider: without a name only a version may still differ.
+    // As in AWS's own provider: without a name, only the version may differ.
     selector.version = selector.version.or_else(|| primary.selector.version.clone());
     selector.label = selector.label.or_else(|| primary.selector.label.clone());
     let Some(name) = name else {
         if let Some(region) = class.failover_region
             && primary.is_arn()
         {
-            mistakes.add(place, format!("objectName is an ARN, and an ARN is of one Region: failoverRegion {region} needs a failoverObject with an objectName of its own"));
+            mistakes.add(place, format!("objectName is an ARN, which belongs to one Region: failoverRegion {region} needs a failoverObject with its own objectName"));
         }
         return (selector != primary.selector).then(|| Reference { selector, ..primary.clone() });
     };
     if !has_alias {
-        mistakes
-            .add(&own_place, "objectAlias is needed on the object, so that both Regions mount the same file");
+        mistakes.add(&own_place, "the object needs an objectAlias, so that both Regions mount the same file");
     }
     if class.failover_region.is_none() {
         mistakes.add(&own_place, "the class has no failoverRegion");
@@ -266,7 +258,7 @@ fn json_field(
             None
         }
         (Some(_), Some(_)) => {
-            mistakes.add(&place, "path and key exclude each other");
+            mistakes.add(&place, "set either path or key, not both");
             None
         }
     };
@@ -280,7 +272,7 @@ fn json_field(
     Some(Field { expression: expression?, path: path?, mode, encoding, optional })
 }
 
-/// The file name of an object: alias or name, with `/` translated.
+/// The file name of an object: its alias or name, with `/` translated.
 fn file_path(
     place: &str,
     key: &str,
@@ -297,15 +289,18 @@ fn file_path(
         Some(replacement) if replacement != '/' => name.replace('/', &replacement.to_string()),
         Some(_) | None => name.trim_start_matches('/').to_owned(),
     };
-    // A block scalar has a line's end that its author does not see.
+    // A block scalar ends with a newline that its author does not see.
     let advice =
-        if name.ends_with('\n') { "; write it on one line, or after |- instead of | or >" } else { "" };
+        if name.ends_with('\n') { "; write it on one line, or use |- instead of | or >" } else { "" };
     FilePath::parse(&translated)
         .map_err(|error| {
             let translated = quoted(&translated);
             mistakes.add(
                 place,
-                format!("{key} {} gives the file name {translated}, which {error}{advice}", quoted(name)),
+                format!(
+                    "{key} {} results in the file name {translated}, which {error}{advice}",
+                    quoted(name)
+                ),
             )
         })
         .ok()

@@ -1,4 +1,4 @@
-//! A class's `objects`, read and checked as a whole.
+//! Parses and checks the `objects` of a class as a whole.
 
 use std::ops::Deref;
 #[cfg(test)]
@@ -18,16 +18,16 @@ use super::{
     yaml::{self, Content, Node},
 };
 
-/// Longest `objects`: about 500 bytes for each of 500 objects.
+/// Maximum size of `objects`: about 500 bytes for each of 500 objects.
 const MAX_OBJECTS_BYTES: usize = 256 << 10;
-/// Most bytes of the expressions of one class. Each byte becomes at most one
-/// node of a compiled expression, so this bounds what a parsed class holds.
+/// Maximum total size of the expressions in one class. Each byte becomes at most one
+/// node of a compiled expression, so this bounds the memory of a parsed class.
 const MAX_CLASS_EXPRESSION_BYTES: usize = 64 << 10;
 
-/// Longest text that is quick to read.
+/// Maximum size of a text that is quick to parse.
 const MAX_QUICK_BYTES: usize = 8 << 10;
 
-/// The objects of a class, without a mistake.
+/// The valid objects of a class.
 #[derive(Debug, Default)]
 pub struct Objects {
     list: Vec<Object>,
@@ -37,8 +37,8 @@ pub struct Objects {
     bytes: usize,
 }
 
-/// What decides about the objects: the text, and what else the request says of
-/// them. The operator's limits are the same for every request.
+/// The input that determines the objects: their text and the other parameters of the
+/// request. The operator's limits are the same for every request.
 pub struct ObjectsText {
     pub(super) text: String,
     pub(super) region: Option<Region>,
@@ -47,7 +47,7 @@ pub struct ObjectsText {
     pub(super) default_mode: FileMode,
 }
 
-/// A SHA-256 of all that decides about the objects: where it is the same, so are they.
+/// A SHA-256 of all the input. Equal digests mean equal objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectsDigest([u8; 32]);
 
@@ -68,34 +68,32 @@ impl From<Vec<Object>> for Objects {
 }
 
 impl Objects {
-    /// What is read for them.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// For each object what tells its way of taking a value apart; `None` where the
-    /// value is mounted as it is.
+    /// For each object, the key for the way that it splits its value; `None` if it mounts
+    /// the value as it is.
     pub fn parts_keys(&self) -> &[Option<PartsKey>] {
         &self.parts_keys
     }
 
-    /// What is odd about them and not wrong.
+    /// Things that are odd, but not wrong.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The memory that they take, about.
+    /// The approximate memory they use.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
 impl ObjectsText {
-    /// Tells these objects from others.
     pub fn digest(&self) -> ObjectsDigest {
         let Self { text, region, failover_region, translation, default_mode } = self;
         let mut digest = Sha256::new();
-        // None of these contains a line's end, so no two requests look the same.
+        // None of these contains a newline, so different input has different digests.
         let [region, failover_region] =
             [region, failover_region].map(|region| region.as_ref().map_or("", Region::as_str));
         let translation = translation.map_or(String::new(), |character| u32::from(character).to_string());
@@ -105,16 +103,13 @@ impl ObjectsText {
         ObjectsDigest(digest.finalize().into())
     }
 
-    /// Whether reading it is less than a millisecond's work. An alias multiplies
-    /// what is read, so a text with any is not.
+    /// Whether parsing takes less than a millisecond. Aliases multiply the work, so a
+    /// text with an alias is never quick.
     pub fn is_quick(&self) -> bool {
         self.text.len() <= MAX_QUICK_BYTES && !self.text.contains('&')
     }
 
-    /// The objects.
-    ///
-    /// # Errors
-    /// Every mistake, with its place.
+    /// Parses the objects. The error lists all mistakes with their places.
     pub(super) fn read(&self, limits: &Limits) -> Result<Objects, Mistakes> {
         let mut mistakes = Mistakes::default();
         let context = ObjectsContext {
@@ -143,7 +138,7 @@ fn parse_objects(text: &str, class: &ObjectsContext<'_>, mistakes: &mut Mistakes
         Ok(document) => document,
         Err(error) => {
             let template = yaml::template_line(text).map_or_else(String::new, |line| {
-                format!("; line {line} holds {{{{: a template (of Helm) was not rendered")
+                format!("; line {line} contains {{{{: a (Helm) template was not rendered")
             });
             mistakes.add("objects", format!("is not YAML: {error}{template}"));
             return Vec::new();
@@ -151,14 +146,14 @@ fn parse_objects(text: &str, class: &ObjectsContext<'_>, mistakes: &mut Mistakes
     };
     if let Some(line) = document.lost {
         mistakes.warn(format!(
-            "objects: nothing from line {line} on is mounted, because the list ends before it: at a ---, or at a line that is indented less than its first entry"
+            "objects: nothing from line {line} on is mounted, because the list ends before that line: at a ---, or at a line with less indentation than the first entry"
         ));
     }
     let Some(node) = document.root else { return Vec::new() };
     match &node.content {
         Content::Null => Vec::new(),
         Content::List(entries) => {
-            // Counted first: what is too much is not even looked at.
+            // Count first, so that too many entries are not even parsed.
             if !counts_fit(entries, class.limits, mistakes) {
                 return Vec::new();
             }
@@ -172,8 +167,7 @@ fn parse_objects(text: &str, class: &ObjectsContext<'_>, mistakes: &mut Mistakes
     }
 }
 
-/// Whether what the entries ask for in all, files and bytes of expressions, is no
-/// more than a class may have.
+/// Checks the total numbers of files and bytes of expressions against the limits.
 fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> bool {
     let (mut files, mut expression_bytes) = (0, 0);
     for entry in entries {
@@ -192,7 +186,9 @@ fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> boo
     if files > max_files {
         mistakes.add(
             "objects",
-            format!("asks for {files} files; the maximum is {max_files} (--max-objects), jmesPath entries included"),
+            format!(
+                "has {files} files, including jmesPath entries; the maximum is {max_files} (--max-objects)"
+            ),
         );
     }
     if expression_bytes > MAX_CLASS_EXPRESSION_BYTES {
@@ -206,11 +202,12 @@ fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> boo
     files <= max_files && expression_bytes <= MAX_CLASS_EXPRESSION_BYTES
 }
 
-/// Two objects must not share a file, nor one's file be another's folder.
+/// Two objects must not have the same file, and a file must not be a folder of
+/// another one.
 fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
     let mut paths: Vec<(&FilePath, String)> = objects.iter().flat_map(Object::paths).collect();
-    // In this order a path stands right before the paths below it, so that
-    // neighbours tell everything, however long and deep the paths are.
+    // In this order, a path comes right before the paths below it, so comparing
+    // neighbours is enough, no matter how long and deep the paths are.
     paths.sort_by(|(one, _), (other, _)| one.as_str().split('/').cmp(other.as_str().split('/')));
     for pair in paths.windows(2) {
         let [(path, owner), (next, next_owner)] = pair else { continue };
@@ -234,7 +231,6 @@ fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
 
 #[cfg(test)]
 impl ObjectsText {
-    /// A class's, for tests.
     pub(crate) fn example(text: &str) -> Self {
         Self {
             text: text.to_owned(),
@@ -245,7 +241,6 @@ impl ObjectsText {
         }
     }
 
-    /// Its objects.
     pub(crate) fn objects(&self) -> Arc<Objects> {
         Arc::new(self.read(&Limits::default()).unwrap())
     }

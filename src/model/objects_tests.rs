@@ -146,11 +146,11 @@ fn failover_objects_follow_the_rules_of_awss_own_provider() {
         ),
         (
             "- {objectName: 'arn:aws:secretsmanager:us-east-1:111122223333:secret:a'}",
-            "is of one Region: failoverRegion us-west-2 needs a failoverObject",
+            "belongs to one Region: failoverRegion us-west-2 needs a failoverObject",
         ),
         (
             "- {objectName: 'arn:aws:secretsmanager:us-east-1:111122223333:secret:a', failoverObject: {objectVersionLabel: L}}",
-            "is of one Region",
+            "belongs to one Region",
         ),
     ] {
         let error = class(entry).expect_err(entry);
@@ -224,7 +224,7 @@ fn versions_and_labels_of_one_object_are_limited_in_both_regions() {
         parse(20).expect(says);
         let error = parse(500).unwrap_err().to_string();
         assert!(
-            error.contains(&format!("{says} is asked for in 500 versions and labels; the maximum is 20")),
+            error.contains(&format!("{says} is requested with 500 versions and labels; the maximum is 20")),
             "{error}"
         );
     }
@@ -274,12 +274,15 @@ fn a_template_that_was_not_rendered_is_a_mistake_or_in_an_alias_a_warning() {
     for (yaml, says) in [
         (
             "- objectName: a\n  {{- if .Values.x }}\n  objectType: secretsmanager",
-            "line 2 holds {{: a template",
+            "line 2 contains {{: a (Helm) template",
         ),
-        ("- objectName: {{ .Values.name }}\n  objectType: secretsmanager", "line 1 holds {{: a template"),
+        (
+            "- objectName: {{ .Values.name }}\n  objectType: secretsmanager",
+            "line 1 contains {{: a (Helm) template",
+        ),
         (
             "- objectName: \"{{ .Values.name }}\"\n  objectType: secretsmanager",
-            "a template (of Helm) was not rendered",
+            "a (Helm) template was not rendered",
         ),
     ] {
         let mistakes = objects(yaml).unwrap_err();
@@ -287,7 +290,11 @@ fn a_template_that_was_not_rendered_is_a_mistake_or_in_an_alias_a_warning() {
     }
     let alias = "- {objectName: a, objectType: secretsmanager, objectAlias: 'x-{{ env }}'}";
     let request = parse(&[("objects", alias)]).unwrap();
-    assert!(request.warnings[0].contains("objectAlias \"x-{{ env }}\" holds {{"), "{:?}", request.warnings);
+    assert!(
+        request.warnings[0].contains("objectAlias \"x-{{ env }}\" contains {{"),
+        "{:?}",
+        request.warnings
+    );
 }
 
 #[test]
@@ -296,7 +303,7 @@ fn a_file_name_from_a_block_scalar_says_how_to_write_it() {
         let yaml = format!("- objectName: a\n  objectType: secretsmanager\n  objectAlias: {block}");
         let mistakes = objects(&yaml).unwrap_err();
         assert!(mistakes[0].contains("control character"), "{mistakes:?}");
-        assert!(mistakes[0].contains("after |-"), "{mistakes:?}");
+        assert!(mistakes[0].contains("use |- instead of | or >"), "{mistakes:?}");
     }
 }
 
@@ -325,7 +332,7 @@ fn a_failover_region_must_be_another_region() {
     let error = parse(&[("failoverRegion", "us-east-1")]).unwrap_err().to_string();
     assert!(error.contains("failoverRegion: us-east-1 is also the primary Region"), "{error}");
     let error = parse(&[("failoverRegion", "{{ .Values.region }}")]).unwrap_err().to_string();
-    assert!(error.contains("is not a Region's name: a template"), "{error}");
+    assert!(error.contains("is not the name of a Region: a (Helm) template"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who credentials stand for.
+//! The identity that credentials belong to.
 
 use std::fmt;
 
@@ -7,60 +7,53 @@ use sha2::{Digest, Sha256};
 
 use super::arn::RoleArn;
 
-/// Longest role session name that STS accepts.
+/// STS's maximum length of a role session name.
 const MAX_SESSION_NAME: usize = 64;
-/// What a cut name has of its SHA-256: two names of the same hash take 2^80 tries.
+/// How much of its SHA-256 a shortened name has. Finding two names with the same hash
+/// takes 2^80 tries.
 const HASH_BYTES: usize = 20;
 
-/// The identity that AWS sees. Every cache is keyed by it, so nothing read as
-/// one principal is ever served to another.
+/// The identity that AWS sees. It is the key of every cache, so nothing read as one
+/// principal is ever served to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Principal {
-    /// The service account's namespace.
     pub namespace: String,
-    /// The service account's name.
     pub service_account: String,
     /// How the service account gets its own credentials.
     pub means: Means,
-    /// The role that these credentials take on; everything is read as that one.
+    /// The role to assume with these credentials. If set, everything is read as this
+    /// role.
     pub assumed: Option<AssumedRole>,
 }
 
 /// How a service account's token becomes credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Means {
-    /// IAM Roles for Service Accounts: any pod of the service account.
-    Irsa {
-        /// The role that the service account takes on.
-        role: RoleArn,
-    },
-    /// EKS Pod Identity. The agent does not tell the role.
+    /// IAM Roles for Service Accounts. All pods of the service account share it.
+    Irsa { role: RoleArn },
+    /// EKS Pod Identity. The agent does not return the role.
     PodIdentity {
-        /// The pod, whose uid is in the session tags and so may matter to a
-        /// policy, where the operator says that it does
-        /// (`--pod-identity-cache-scope=pod`). `None`: the service account's pods
-        /// share.
+        /// Set with `--pod-identity-cache-scope=pod`, for policies that use the pod's uid
+        /// in the session tags. `None` means that the service account's pods share.
         pod_uid: Option<String>,
     },
 }
 
-/// A role that is taken on with the service account's own credentials
-/// (`assumeRoleArn`).
+/// A role to assume with the service account's own credentials (`assumeRoleArn`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AssumedRole {
-    /// The role.
     pub arn: RoleArn,
-    /// What the role's trust policy may ask for.
+    /// Set if the trust policy of the role requires it.
     pub external_id: Option<ExternalId>,
 }
 
-/// An external id of a trust policy (`sts:ExternalId`). AWS counts it among the
-/// things that need no secrecy; it is shown nowhere all the same.
+/// The external id of a trust policy (`sts:ExternalId`). AWS does not treat it as a
+/// secret, but it is never shown.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExternalId(String);
 
 impl Principal {
-    /// The role that values are read as, where it is known.
+    /// The role that reads values, if it is known.
     pub fn role(&self) -> Option<&RoleArn> {
         match (&self.assumed, &self.means) {
             (Some(assumed), _) => Some(&assumed.arn),
@@ -69,13 +62,12 @@ impl Principal {
         }
     }
 
-    /// The service account's namespace and name.
+    /// The namespace and name of the service account.
     pub fn service_account(&self) -> (&str, &str) {
         (&self.namespace, &self.service_account)
     }
 
-    /// The memory that its texts take: a pod author chooses the roles' and the
-    /// external id's.
+    /// The memory of its texts. A pod author chooses some of them.
     pub fn bytes(&self) -> usize {
         let own = match &self.means {
             Means::Irsa { role } => role.as_str().len(),
@@ -87,7 +79,7 @@ impl Principal {
         self.namespace.len() + self.service_account.len() + own + assumed
     }
 
-    /// The same service account with its own credentials.
+    /// The same service account, without the assumed role.
     pub fn base(&self) -> Self {
         Self { assumed: None, ..self.clone() }
     }
@@ -108,14 +100,13 @@ impl fmt::Display for Principal {
 }
 
 impl ExternalId {
-    /// `None` unless `text` has 2 to 1224 letters, digits and `_ + = , . @ : / -`
+    /// Returns `None` unless `text` has 2 to 1224 letters, digits and `_+=,.@:/-`
     /// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>).
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b);
         ((2..=1224).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.to_owned()))
     }
 
-    /// The id.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -127,10 +118,10 @@ impl fmt::Debug for ExternalId {
     }
 }
 
-/// `latchkey-<namespace>.<service account>`, so that CloudTrail names the
-/// workload. No two workloads share a name: a namespace holds no dot, so that
-/// the first one ends it; what is too long is cut, and gets `=`, which no name of
-/// Kubernetes holds, and a hash that nobody can aim at.
+/// `latchkey-<namespace>.<service account>`, so that CloudTrail names the workload.
+/// The name is unique to the workload: a namespace contains no dot, so the first dot
+/// ends it. A long name is shortened and ends with `=`, which Kubernetes names cannot
+/// contain, and a hash that nobody can forge.
 pub fn role_session_name(namespace: &str, service_account: &str) -> String {
     let name = format!("latchkey-{namespace}.{service_account}");
     if name.len() <= MAX_SESSION_NAME {

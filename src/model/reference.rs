@@ -1,4 +1,4 @@
-//! What to ask AWS for: a secret or a parameter, in which version.
+//! A reference to a secret or parameter in AWS, with its version.
 
 use std::fmt;
 
@@ -9,17 +9,14 @@ use super::{
     yaml::is_template,
 };
 
-/// The AWS service that holds an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Service {
-    /// AWS Secrets Manager.
     SecretsManager,
-    /// AWS Systems Manager Parameter Store.
     ParameterStore,
 }
 
 impl Service {
-    /// As an ARN names the service.
+    /// Parses the service in an ARN.
     fn of_arn(service: &str) -> Option<Self> {
         match service {
             "secretsmanager" => Some(Self::SecretsManager),
@@ -28,7 +25,7 @@ impl Service {
         }
     }
 
-    /// As `objectType` names it.
+    /// Parses `objectType`.
     fn of_type(object_type: &str) -> Option<Self> {
         match object_type {
             "secretsmanager" => Some(Self::SecretsManager),
@@ -47,23 +44,20 @@ impl fmt::Display for Service {
     }
 }
 
-/// Which version of an object; neither set means the current one.
+/// The version of an object. Without both fields, the current one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Selector {
-    /// Secrets Manager VersionId, or a parameter's version number.
+    /// A Secrets Manager VersionId or the version number of a parameter.
     pub version: Option<String>,
-    /// Secrets Manager staging label, or a parameter's label.
+    /// A Secrets Manager staging label or a label of a parameter.
     pub label: Option<String>,
 }
 
-/// What to ask AWS for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
-    /// The service that holds it.
     pub service: Service,
-    /// Name or ARN, without a parameter's version selector.
+    /// The name or ARN, without the version selector of a parameter.
     pub id: String,
-    /// Which version.
     pub selector: Selector,
 }
 
@@ -81,18 +75,18 @@ impl fmt::Display for Reference {
 }
 
 impl Reference {
-    /// Whether the id is an ARN. A name cannot hold a colon, so it never looks like one.
+    /// Whether the id is an ARN. Names cannot contain a colon.
     pub fn is_arn(&self) -> bool {
         self.id.starts_with("arn:")
     }
 
-    /// The memory that it takes.
+    /// The memory it uses.
     pub fn bytes(&self) -> usize {
         let texts = [Some(&self.id), self.selector.version.as_ref(), self.selector.label.as_ref()];
         size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
     }
 
-    /// Checks `objectName` against `objectType`, its ARN's service and the Region.
+    /// Parses `objectName`, and compares it with `objectType` and the Region.
     pub(super) fn parse(
         place: &str,
         name: &str,
@@ -108,7 +102,7 @@ impl Reference {
         if is_template(name) {
             mistakes.add(
                 place,
-                format!("objectName {} holds {{{{: a template (of Helm) was not rendered", quoted(name)),
+                format!("objectName {} contains {{{{: a (Helm) template was not rendered", quoted(name)),
             );
             return None;
         }
@@ -118,8 +112,10 @@ impl Reference {
         }
         let arn = name.starts_with("arn:").then(|| Arn::parse(name));
         if arn == Some(None) {
-            mistakes
-                .add(place, "objectName is not a whole ARN: arn:partition:service:region:account:resource");
+            mistakes.add(
+                place,
+                "objectName is not a complete ARN: arn:partition:service:region:account:resource",
+            );
             return None;
         }
         let arn = arn.flatten();
@@ -127,24 +123,28 @@ impl Reference {
             && arn.region != region.as_str()
         {
             let of = quoted(arn.region);
-            mistakes.add(place, format!("the ARN is of Region {of}, but Region {region} is asked"));
+            mistakes.add(
+                place,
+                format!("the ARN belongs to Region {of}, but the object is read from Region {region}"),
+            );
         }
         let by_arn = arn.map(|arn| (arn.service, Service::of_arn(arn.service)));
         let service = match (object_type, by_arn) {
             ("", None) => {
-                Err("objectType is missing: secretsmanager or ssmparameter (only an ARN needs none)"
+                Err("objectType is missing: set secretsmanager or ssmparameter (optional for an ARN)"
                     .to_owned())
             }
-            ("", Some((other, None))) => {
-                Err(format!("the ARN is of service {}; secretsmanager and ssm are read", quoted(other)))
-            }
+            ("", Some((other, None))) => Err(format!(
+                "the ARN belongs to service {}; only secretsmanager and ssm are supported",
+                quoted(other)
+            )),
             ("", Some((_, Some(service)))) => Ok(service),
             (text, by_arn) => match Service::of_type(text) {
                 None => {
                     Err(format!("objectType {} is neither secretsmanager nor ssmparameter", quoted(text)))
                 }
                 Some(service) if by_arn.is_some_and(|(_, of_arn)| of_arn != Some(service)) => {
-                    Err(format!("objectType {} does not agree with the ARN's service", quoted(text)))
+                    Err(format!("objectType {} does not match the service of the ARN", quoted(text)))
                 }
                 Some(service) => Ok(service),
             },
@@ -154,7 +154,13 @@ impl Reference {
         if service == Service::ParameterStore {
             if let Some((bare, inline)) = inline_selector(name, arn) {
                 if selector != Selector::default() {
-                    mistakes.add(place, format!("objectName already selects {}; objectVersion or objectVersionLabel cannot select again", quoted(inline)));
+                    mistakes.add(
+                        place,
+                        format!(
+                            "objectName already selects {}; remove objectVersion and objectVersionLabel",
+                            quoted(inline)
+                        ),
+                    );
                 }
                 let number = inline.bytes().all(|b| b.is_ascii_digit());
                 let (version, label) = if number { (Some(inline), None) } else { (None, Some(inline)) };
@@ -162,15 +168,15 @@ impl Reference {
                 id = bare.to_owned();
             }
             if selector.version.is_some() && selector.label.is_some() {
-                mistakes.add(place, "a parameter takes objectVersion or objectVersionLabel, not both");
+                mistakes.add(place, "a parameter can have objectVersion or objectVersionLabel, not both");
             }
         }
         Some(Self { service, id, selector })
     }
 }
 
-/// `/name:selector` and `arn:…:parameter/name:selector`: no parameter's own
-/// name may hold a colon.
+/// Splits `/name:selector` and `arn:…:parameter/name:selector`. Names of parameters
+/// cannot contain a colon.
 fn inline_selector<'a>(name: &'a str, arn: Option<Arn<'a>>) -> Option<(&'a str, &'a str)> {
     let (bare, selector) = name.rsplit_once(':')?;
     let within = arn.is_none_or(|arn| arn.resource.contains(':'));

@@ -1,23 +1,23 @@
-//! The Regions that may be read from (`--allowed-regions`).
+//! The Regions that may be read (`--allowed-regions`).
 
 use std::fmt;
 
 use super::arn::Region;
 
-/// Longest pattern; no Region's name is longer.
+/// Maximum length of a pattern, and of the name of a Region.
 const MAX_PATTERN_BYTES: usize = 32;
 
-/// Patterns over a Region's whole name: `*` stands for any text.
+/// Patterns that match the whole name of a Region. `*` matches any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionPatterns(Vec<String>);
 
 impl RegionPatterns {
-    /// Patterns separated by commas; `Ok(None)` when there is none, and every
+    /// Parses comma-separated patterns. `Ok(None)` means that there are none, and every
     /// Region is allowed.
     ///
     /// # Errors
-    /// When a pattern could match no Region, so that a slip does not forbid
-    /// everything unseen.
+    /// If a pattern cannot match any Region, so that a typo does not silently forbid
+    /// everything.
     pub fn parse(text: &str) -> Result<Option<Self>, String> {
         let patterns = text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
         let patterns: Vec<String> = patterns.map(str::to_owned).collect();
@@ -29,14 +29,13 @@ impl RegionPatterns {
         };
         match patterns.iter().find(|pattern| !possible(pattern)) {
             Some(pattern) => Err(format!(
-                "{pattern:?} matches no Region; a Region's name or a pattern such as eu-* is expected"
+                "{pattern:?} matches no Region; expected the name of a Region or a pattern such as eu-*"
             )),
             None if patterns.is_empty() => Ok(None),
             None => Ok(Some(Self(patterns))),
         }
     }
 
-    /// Whether one of the patterns matches the Region.
     pub fn allow(&self, region: &Region) -> bool {
         self.0.iter().any(|pattern| matches(pattern, region.as_str()))
     }
@@ -48,8 +47,8 @@ impl fmt::Display for RegionPatterns {
     }
 }
 
-/// The first piece begins the text, the last one ends it, and those between
-/// follow each other as early as they can.
+/// The first piece must start the text, the last must end it, and each piece in
+/// between matches as early as possible.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(first) else { return false };

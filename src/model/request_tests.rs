@@ -157,7 +157,7 @@ fn a_class_has_at_most_200_unknown_keys() {
     let unknown: Vec<(&str, &str)> = unknown.iter().map(|key| (key.as_str(), "x")).collect();
     parse(&unknown[..200]).unwrap();
     let error = parse(&unknown).unwrap_err();
-    assert_eq!(error.mistakes, ["parameters: have 201 keys that are unknown here; the maximum is 200"]);
+    assert_eq!(error.mistakes, ["parameters: have 201 unknown keys; the maximum is 200"]);
     assert_eq!(error.warnings, [""; 0]);
 }
 
@@ -186,7 +186,7 @@ fn an_assumed_role_and_its_external_id_are_taken_only_as_given() {
         ),
         (
             [("assumeRoleArn", ROLE), ("assumeRoleExternalId", "a b")],
-            "assumeRoleExternalId: is no external id",
+            "assumeRoleExternalId: is not an external id",
         ),
         ([("assumeRoleArn", ""), ("assumeRoleExternalId", "ab")], "needs assumeRoleArn"),
     ] {

@@ -2,20 +2,20 @@
 
 use super::arn::RoleArn;
 
-/// Longest pattern, as long as the longest ARN.
+/// Maximum length of a pattern, and of an ARN.
 const MAX_PATTERN_BYTES: usize = 2048;
 
-/// Patterns over the whole ARN of a role: `*` stands for any text, an empty one
-/// included, `?` for one character. Case counts, as in IAM.
+/// Patterns that match the whole ARN of a role. `*` matches any text, even an empty
+/// one; `?` matches one character. Patterns are case-sensitive, as in IAM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolePatterns(Vec<String>);
 
 impl RolePatterns {
-    /// Patterns separated by commas; `Ok(None)` when there is none.
+    /// Parses comma-separated patterns. `Ok(None)` means that there are none.
     ///
     /// # Errors
-    /// When a pattern could match no role, so that a slip does not forbid
-    /// everything unseen.
+    /// If a pattern cannot match any role, so that a typo does not silently forbid
+    /// everything.
     pub fn parse(text: &str) -> Result<Option<Self>, String> {
         let patterns = text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
         let patterns: Vec<String> = patterns.map(str::to_owned).collect();
@@ -27,23 +27,22 @@ impl RolePatterns {
         };
         match patterns.iter().find(|pattern| !possible(pattern)) {
             Some(pattern) => Err(format!(
-                "{pattern:?} matches no role; a pattern is compared with the whole ARN, such as arn:aws:iam::111122223333:role/shop-*"
+                "{pattern:?} matches no role; a pattern must match the whole ARN, such as arn:aws:iam::111122223333:role/shop-*"
             )),
             None if patterns.is_empty() => Ok(None),
             None => Ok(Some(Self(patterns))),
         }
     }
 
-    /// Whether one of the patterns matches the role.
     pub fn allow(&self, role: &RoleArn) -> bool {
         self.0.iter().any(|pattern| matches(pattern.as_bytes(), role.as_str().as_bytes()))
     }
 }
 
-/// At most pattern × text steps: only the last `*` is ever tried again.
+/// Takes at most pattern × text steps, because only the last `*` is tried again.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
-    // The last star, and how far it reaches.
+    // The position of the last star, and the end of the text it matches.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         match pattern.get(p) {

@@ -5,38 +5,36 @@ use std::fmt;
 use bytes::Bytes;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The bytes of a secret. Clones share one buffer, which is zeroized when the
-/// last of them is dropped. Neither `Debug` nor any other formatting shows it.
+/// The bytes of a secret. Clones share one buffer, which is zeroized when the last
+/// clone is dropped. No formatting shows it, not even `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(Bytes);
 
 impl SecretValue {
-    /// Takes the bytes over; no copy of them is left behind.
+    /// Takes ownership of the bytes, without leaving a copy.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self::owned_by(bytes)
     }
 
-    /// Wipes the owner when the last clone is dropped.
+    /// Zeroizes `owner` when the last clone is dropped.
     fn owned_by(owner: impl Zeroize + AsRef<[u8]> + Send + 'static) -> Self {
         Self(Bytes::from_owner(Zeroizing::new(owner)))
     }
 
-    /// The bytes, for the one who delivers or decodes them.
+    /// The bytes. Only for delivery and decoding.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// The shared buffer itself, so that an answer can carry it without a copy.
+    /// The shared buffer itself, so that a response can carry it without a copy.
     pub fn to_shared_bytes(&self) -> Bytes {
         self.0.clone()
     }
 
-    /// Number of bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

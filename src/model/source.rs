@@ -1,4 +1,4 @@
-//! What is read together: one object, or one secret under several labels.
+//! Groups the objects that are read together: several labels of one secret.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,30 +12,29 @@ use super::{
     reference::{Reference, Selector, Service},
 };
 
-/// The label that a secret is read by when none is named.
+/// The default label of a secret.
 const CURRENT_LABEL: &str = "AWSCURRENT";
-/// Most versions and labels of one object that a class may ask for. A version of a
-/// secret has at most 20 labels:
+/// Maximum versions and labels of one object in a class. A version of a secret has at
+/// most 20 labels:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>
 const MAX_VERSIONS: usize = 20;
 
-/// References that must be of one moment: a single one, or a secret's labels
-/// that one class asks for together.
+/// References that must be read at the same moment: a single one, or several labels
+/// of one secret in one class.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Source {
-    /// What the primary Region is asked for: one service, one id, distinct
-    /// selectors.
+    /// The references in the primary Region. They have the same service and id, and
+    /// distinct selectors.
     pub primary: Vec<Reference>,
-    /// What the failover Region is asked for, in the same order.
+    /// The references in the failover Region, in the same order.
     pub failover: Vec<Reference>,
 }
 
-/// Which sources a class reads, and where each object is in them.
+/// The sources that a class needs, and the position of each object in them.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// Distinct sources.
     pub sources: Vec<Planned>,
-    /// For each object, its source and its place in it.
+    /// The source of each object, and its position there.
     places: Vec<(usize, usize)>,
 }
 
@@ -48,7 +47,6 @@ pub struct Planned {
 }
 
 impl Source {
-    /// The service that holds it.
     pub fn service(&self) -> Service {
         // A source is never empty.
         self.primary.first().map_or(Service::SecretsManager, |reference| reference.service)
@@ -63,7 +61,7 @@ impl fmt::Display for Source {
 }
 
 impl Plan {
-    /// Groups the labels of each secret; everything else stands alone.
+    /// Groups the labels of each secret. Everything else is a source of its own.
     pub fn of(objects: &[Object]) -> Self {
         let mut plan = Self::default();
         let mut known = Known::default();
@@ -81,21 +79,21 @@ impl Plan {
         plan
     }
 
-    /// For each object, what was `read` of its source, and its place in that. `read`
-    /// has one element for each source.
+    /// For each object, the result of its source and the object's position there. `read`
+    /// has one element per source.
     pub fn of_objects<'a, T>(&'a self, read: &'a [T]) -> impl Iterator<Item = (&'a T, usize)> {
         self.places.iter().map(|(source, place)| (&read[*source], *place))
     }
 
-    /// A new reference: beside the other labels of its secret, or alone.
+    /// Adds a reference to the source of its secret's other labels, or to a new one.
     fn add(&mut self, pair: (Reference, Reference), known: &mut Known) -> (usize, usize) {
         let (primary, failover) = pair.clone();
         let mut group = is_labelled_secret(&primary)
             .then(|| known.labelled.entry((primary.id.clone(), failover.id.clone())).or_default());
-        let beside = group.iter().flat_map(|sources| sources.iter()).copied().find(|index| {
+        let existing = group.iter().flat_map(|sources| sources.iter()).copied().find(|index| {
             self.sources[*index].source.primary.iter().all(|other| other.selector != primary.selector)
         });
-        let index = beside.unwrap_or_else(|| {
+        let index = existing.unwrap_or_else(|| {
             let index = self.sources.len();
             let source = Source { primary: Vec::new(), failover: Vec::new() };
             self.sources.push(Planned { source, required: Vec::new() });
@@ -114,17 +112,16 @@ impl Plan {
     }
 }
 
-/// What a plan holds so far, so that 500 objects are placed without comparing
-/// each with all others.
+/// An index of the plan, so that 500 objects need not be compared with each other.
 #[derive(Default)]
 struct Known {
     places: HashMap<(Reference, Reference), (usize, usize)>,
-    /// Sources of labels by the ids that they read.
+    /// Sources of labels by their ids.
     labelled: HashMap<(String, String), Vec<usize>>,
 }
 
-/// Each version and label of an object, in either Region, is a read of its own; and
-/// all labels of one secret are read together, one after another.
+/// Limits the versions and labels of one object. Each is a separate read in either
+/// Region, and all labels of one secret are read in sequence.
 pub(super) fn check_versions(objects: &[Object], mistakes: &mut Mistakes) {
     let mut asked: BTreeMap<(&str, &str), BTreeSet<(&Reference, &Reference)>> = BTreeMap::new();
     for object in objects {
@@ -140,18 +137,18 @@ pub(super) fn check_versions(objects: &[Object], mistakes: &mut Mistakes) {
         if count > MAX_VERSIONS {
             mistakes.add(
                 place,
-                format!("{id} is asked for in {count} versions and labels; the maximum is {MAX_VERSIONS}"),
+                format!("{id} is requested with {count} versions and labels; the maximum is {MAX_VERSIONS}"),
             );
         }
     }
 }
 
-/// Labels move between versions; version ids and parameters' versions do not.
+/// Labels move between versions. Version ids and parameter versions do not.
 fn is_labelled_secret(reference: &Reference) -> bool {
     reference.service == Service::SecretsManager && reference.selector.version.is_none()
 }
 
-/// One spelling for the current version.
+/// Gives the current version a single spelling.
 fn normal(reference: &Reference) -> Reference {
     let mut reference = reference.clone();
     let Selector { version, label } = &reference.selector;

@@ -1,4 +1,4 @@
-//! Projected service account tokens that the driver hands on.
+//! Projected service account tokens from the driver.
 
 use std::{collections::HashMap, fmt, sync::OnceLock};
 
@@ -19,50 +19,48 @@ pub type Tokens = HashMap<String, Token>;
 #[derive(Clone)]
 pub struct Token {
     text: SecretString,
-    /// Read once: a mount looks at them several times.
+    /// Cached, because a mount reads them several times.
     claims: OnceLock<Option<Claims>>,
     digest: OnceLock<TokenDigest>,
 }
 
-/// The three parts of a JWT in its compact form (RFC 7515, section 7.1).
+/// The three parts of a JWT in compact form (RFC 7515, section 7.1).
 pub struct Parts<'a> {
     header: &'a str,
     payload: &'a str,
-    /// What the signature is over: header and payload, as they are written.
+    /// The signed text: header and payload, still encoded.
     pub signed: &'a str,
-    /// The signature, in base64url.
+    /// In base64url.
     pub signature: &'a str,
 }
 
 impl Parts<'_> {
-    /// The header's JSON.
+    /// The decoded JSON of the header.
     pub fn header(&self) -> Option<Vec<u8>> {
         BASE64URL_NOPAD.decode(self.header.as_bytes()).ok()
     }
 }
 
-/// What a token says of itself, whether or not it is true.
+/// The claims of a token. They are not verified.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Claims {
     /// `system:serviceaccount:<namespace>:<name>`.
     #[serde(rename = "sub", default)]
     pub subject: String,
-    /// Whom it is for; a single text in old tokens.
+    /// A single string in old tokens.
     #[serde(rename = "aud", default)]
     audience: Audience,
-    /// Seconds since 1970 after which the token is void.
+    /// When the token expires, in seconds since 1970.
     #[serde(rename = "exp", default)]
     pub expires_at: u64,
-    /// Seconds since 1970 before which it does not count yet.
+    /// When the token becomes valid, in seconds since 1970.
     #[serde(rename = "nbf", default)]
     pub not_before: u64,
-    /// What Kubernetes binds it to.
     #[serde(rename = "kubernetes.io", default)]
     pub bound_to: Binding,
 }
 
 impl Claims {
-    /// Whether the token is for `audience`.
     pub fn is_for(&self, audience: &str) -> bool {
         match &self.audience {
             Audience::One(one) => one == audience,
@@ -84,48 +82,43 @@ impl Default for Audience {
     }
 }
 
-/// The objects that a token is bound to.
+/// The objects to which Kubernetes binds a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Binding {
-    /// The pod.
     #[serde(default)]
     pub pod: Option<BoundObject>,
-    /// The service account.
     #[serde(default)]
     pub serviceaccount: Option<BoundObject>,
 }
 
-/// An object in a token's claims.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct BoundObject {
-    /// Its uid.
     #[serde(default)]
     pub uid: String,
 }
 
-/// A SHA-256 of a token, to tell tokens apart without keeping them.
+/// The SHA-256 of a token, to compare tokens without keeping them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 
 impl Token {
-    /// Wraps the token.
     pub fn new(token: String) -> Self {
         Self { text: token.into(), claims: OnceLock::new(), digest: OnceLock::new() }
     }
 
-    /// The token itself, for the one who sends it.
+    /// The token itself. Only for sending and verifying it.
     pub fn expose(&self) -> &str {
         self.text.expose_secret()
     }
 
-    /// The parts of the token; `None` when it has not exactly three.
+    /// The parts of the token; `None` unless there are exactly three.
     pub fn parts(&self) -> Option<Parts<'_>> {
         let (signed, signature) = self.expose().rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
         (!payload.contains('.')).then_some(Parts { header, payload, signed, signature })
     }
 
-    /// What the token says of itself; `None` when it is no JWT.
+    /// The claims; `None` if the token is not a JWT.
     pub fn claims(&self) -> Option<&Claims> {
         let read = || {
             let json = BASE64URL_NOPAD.decode(self.parts()?.payload.as_bytes()).ok()?;
@@ -134,7 +127,6 @@ impl Token {
         self.claims.get_or_init(read).as_ref()
     }
 
-    /// Tells this token from another.
     pub fn digest(&self) -> TokenDigest {
         *self.digest.get_or_init(|| TokenDigest(Sha256::digest(self.expose()).into()))
     }
@@ -152,9 +144,9 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-/// Reads `csi.storage.k8s.io/serviceAccount.tokens`: JSON of audience to
-/// `{token, expirationTimestamp}`. `None` when it is not of that form; the
-/// reason is left out because it could quote a token.
+/// Parses `csi.storage.k8s.io/serviceAccount.tokens`, a JSON object of audience to
+/// `{token, expirationTimestamp}`. Returns `None` for anything else, without a
+/// reason, because the reason could quote a token.
 pub fn parse_tokens(json: &str) -> Option<Tokens> {
     #[derive(Deserialize)]
     struct Entry {

@@ -1,9 +1,9 @@
-//! YAML as Go's `sigs.k8s.io/yaml` reads it into string fields: what users'
-//! manifests rely on, with budgets, because pod authors write the text.
+//! Reads YAML like Go's `sigs.k8s.io/yaml` with string fields, because users'
+//! manifests rely on that. Has budgets, because pod authors write the text.
 //!
-//! A document becomes a tree of [`Node`]s. Every node knows its line, and a
-//! scalar that stands unquoted knows how it was written, so that `0644` can be
-//! told from `420` and a thirty-digit number keeps its digits.
+//! A document becomes a tree of [`Node`]s. Every node has its line, and an unquoted
+//! number keeps its spelling, so that `0644` differs from `420` and a thirty-digit
+//! number keeps its digits.
 
 use std::{collections::HashMap, fmt};
 
@@ -15,49 +15,45 @@ use serde_yaml::{
 
 use super::go_text::{show_float, show_integer};
 
-/// Deepest nesting that is read; a SecretProviderClass needs 7. The parser and
-/// this file recurse, and an exhausted stack would end the process: a debug build
-/// takes up to 60 KiB a level, and a thread has 2 MiB.
+/// Maximum nesting; a SecretProviderClass needs 7. The parser and this file recurse,
+/// and a stack overflow would end the process: a debug build uses up to 60 KiB per
+/// level, and a thread has 2 MiB.
 const MAX_DEPTH: usize = 12;
-/// Deepest nesting of a manifest of a person at the command line.
+/// Maximum nesting of a manifest on the command line.
 const MAX_MANIFEST_DEPTH: usize = 32;
-/// Most nodes that are read, aliases expanded: 500 objects with every key that
-/// there is have about 15,000.
+/// Maximum number of nodes, with aliases expanded. 500 objects with every possible
+/// key have about 15,000.
 const MAX_NODES: usize = 16_000;
-/// Most bytes of scalars, aliases expanded: twice the longest text.
+/// Maximum bytes of scalars, with aliases expanded: twice the longest text.
 const MAX_SCALAR_BYTES: usize = 512 << 10;
 
-/// A place in the document and what stands there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// 1-based line of the document.
+    /// 1-based line in the document.
     pub line: u64,
-    /// What stands there.
     pub content: Content,
 }
 
-/// What a node holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// Nothing, `~` or `null`.
+    /// Empty, `~` or `null`.
     Null,
-    /// A scalar as Go turns it into a string field.
+    /// A scalar, as Go converts it for a string field.
     Scalar {
-        /// The text that Go's decoder would hand on.
+        /// The text that Go's decoder returns.
         text: String,
-        /// The unquoted number's own spelling, such as `0644`.
+        /// The spelling of an unquoted number, such as `0644`.
         number: Option<String>,
         /// Whether it is an unquoted boolean, such as `true` or `yes`.
         boolean: bool,
     },
-    /// A list.
     List(Vec<Node>),
-    /// A mapping in document order; of equal keys only the last is kept.
+    /// A mapping in document order. Of equal keys, only the last is kept.
     Map(Vec<(String, Node)>),
 }
 
 impl Node {
-    /// What a mapping holds under `key`, written in any case.
+    /// The values of `key`, in upper or lower case, in a mapping.
     pub(super) fn values_of(&self, key: &str) -> impl Iterator<Item = &Self> {
         let entries = match &self.content {
             Content::Map(entries) => entries.as_slice(),
@@ -66,7 +62,7 @@ impl Node {
         entries.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, node)| node)
     }
 
-    /// The length of a scalar; everything else has none.
+    /// The length of a scalar; 0 for everything else.
     pub(super) fn text_bytes(&self) -> usize {
         match &self.content {
             Content::Scalar { text, .. } => text.len(),
@@ -75,31 +71,27 @@ impl Node {
     }
 }
 
-/// A document that cannot be read. The message holds a place, no content.
+/// A document that cannot be parsed. The message contains a place and no content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}: {problem}")]
 pub struct YamlError {
-    /// 1-based line, 0 when the parser names none.
+    /// 1-based; 0 if the parser reports none.
     pub line: u64,
-    /// 1-based column, in characters.
+    /// 1-based, in characters.
     pub column: u64,
-    /// What the parser refused.
     pub problem: String,
 }
 
-/// The first document of a text, which is all that Go's `yaml.Unmarshal` reads.
+/// The first document of a text. Go's `yaml.Unmarshal` reads no more than that.
 #[derive(Debug, PartialEq)]
 pub struct Document {
-    /// What it holds; an empty one is `None`.
+    /// `None` for an empty document.
     pub root: Option<Node>,
-    /// 1-based line of what stands behind its end and is not read.
+    /// The 1-based line after the document's end, if there is text that is not read.
     pub lost: Option<u64>,
 }
 
-/// Reads one document of a manifest, of whatever kind, that its reader trusts.
-///
-/// # Errors
-/// The place where the text is no YAML.
+/// Reads one document of a trusted manifest of any kind.
 pub fn read_manifest(text: &str) -> Result<Option<Node>, YamlError> {
     let trusted = options(serde_yaml::budget! { max_depth: MAX_MANIFEST_DEPTH });
     let mut bytes = text.as_bytes();
@@ -111,7 +103,7 @@ pub fn read_manifest(text: &str) -> Result<Option<Node>, YamlError> {
 /// Reads the first document of `text`.
 ///
 /// # Errors
-/// The place where the text is no YAML, or where it passes a budget.
+/// The place where `text` is not YAML or exceeds a budget.
 pub fn read(text: &str) -> Result<Document, YamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match read_in_place(text) {
@@ -120,32 +112,32 @@ pub fn read(text: &str) -> Result<Document, YamlError> {
     }
 }
 
-/// The line in which `text` holds a template's `{{`, 1-based.
+/// The 1-based line where `text` contains a template's `{{`.
 pub fn template_line(text: &str) -> Option<usize> {
     text.lines().position(is_template).map(|index| index + 1)
 }
 
-/// Whether `text` holds a template that nobody has rendered. No name of a secret, a
-/// parameter or a Region has two braces.
+/// Whether `text` contains an unrendered template. No name of a secret, parameter or
+/// Region contains two braces.
 pub(super) fn is_template(text: &str) -> bool {
     text.contains("{{")
 }
 
-/// Reads a text of one document that is good and not empty, as nearly all are.
+/// Reads a text with one valid, non-empty document, as nearly all are.
 fn read_in_place(text: &str) -> Option<Node> {
-    let raw = serde_yaml::from_str_with_options::<Spanned<Raw>>(text, hostile()).ok()?;
+    let raw = serde_yaml::from_str_with_options::<Spanned<Raw>>(text, untrusted()).ok()?;
     let empty = matches!(raw.value, Raw::Null);
     (!empty).then(|| Resolver { text: text.chars().collect() }.node(raw))
 }
 
-/// Reads the first of any documents; slower, and with the last word.
+/// Reads the first of any number of documents. Slower, but its result is final.
 fn read_first(text: &str) -> Result<Document, YamlError> {
     let mut bytes = text.as_bytes();
-    let mut documents = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, hostile());
+    let mut documents = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, untrusted());
     let Some(first) = documents.next() else { return Ok(Document { root: None, lost: None }) };
     let first = first.map_err(|error| unreadable(&error, text))?;
-    // A list that continues with less indentation has ended, and what follows is no
-    // document of its own: then there is an error at its place.
+    // If a list continues with less indentation, it has ended, and the rest is not a
+    // valid document. In that case, this is an error at that place.
     let lost = documents.next().and_then(|next| match next {
         Ok(raw) => Some(raw.defined.line()),
         Err(error) => error.location().map(|location| location.line()),
@@ -161,15 +153,15 @@ fn unreadable(error: &serde_yaml::Error, text: &str) -> YamlError {
     if message.contains("tab")
         && let Some(line) = indented_by_tab(text, line)
     {
-        let problem = "a tab indents this line; YAML takes spaces only".to_owned();
+        let problem = "this line is indented by a tab; YAML allows only spaces".to_owned();
         return YamlError { line, column: 1, problem };
     }
     let place = format!(" at line {line}, column {column}");
     YamlError { line, column, problem: message.strip_suffix(&place).unwrap_or(message).to_owned() }
 }
 
-/// The first line from the 1-based `from` on that a tab indents: the parser
-/// complains of it at the end of the line before.
+/// The first line indented by a tab, starting at the 1-based line `from`: the parser
+/// reports it at the end of the previous line.
 fn indented_by_tab(text: &str, from: u64) -> Option<u64> {
     let indented = |line: &str| {
         let content = line.trim_start_matches([' ', '\t']);
@@ -179,7 +171,7 @@ fn indented_by_tab(text: &str, from: u64) -> Option<u64> {
     lines.filter(|(_, line)| indented(line)).map(|(number, _)| number).next()
 }
 
-fn hostile() -> serde_yaml::Options {
+fn untrusted() -> serde_yaml::Options {
     options(serde_yaml::budget! {
         max_depth: MAX_DEPTH,
         max_nodes: MAX_NODES,
@@ -198,7 +190,7 @@ fn options(budget: Option<serde_yaml::Budget>) -> serde_yaml::Options {
     }
 }
 
-/// What the parser takes a scalar for, before Go's rules are applied.
+/// The parser's types, before Go's rules are applied.
 enum Raw {
     Null,
     Bool(bool),
@@ -281,7 +273,7 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
-/// Applies Go's rules to what the parser found.
+/// Applies Go's rules to the parser's result.
 struct Resolver {
     text: Vec<char>,
 }
@@ -312,8 +304,8 @@ impl Resolver {
         Content::Scalar { text: text(&spelling), number: Some(spelling), boolean: false }
     }
 
-    /// Go resolves some words that the parser leaves as text; quoted text is
-    /// never touched.
+    /// Go resolves some words that the parser leaves as text. Quoted text stays as it
+    /// is.
     fn text(&self, span: &serde_yaml::Span, text: String) -> Content {
         let plain = self.spelling(span) == text;
         let resolved = match (plain, text.to_ascii_lowercase().as_str()) {
@@ -336,17 +328,17 @@ impl Resolver {
     }
 }
 
-/// A mapping while it is read.
+/// A mapping while it is being read.
 #[derive(Default)]
 struct Mapping {
     entries: Vec<(String, Node)>,
-    /// Where each key stands.
+    /// The index of each key.
     places: HashMap<String, usize>,
 }
 
 impl Mapping {
-    /// Puts an entry in as Go does: the last of equal keys wins, and a `<<`
-    /// overrides what stands before it. In a list of merged mappings the first wins.
+    /// Adds an entry as Go does: the last of equal keys wins, and `<<` overrides the
+    /// entries before it. In a list of merged mappings, the first wins.
     fn put(&mut self, key: String, value: Node) {
         match (key.as_str(), value.content) {
             ("<<", Content::Map(entries)) => {

@@ -1,8 +1,8 @@
 //! `/healthz` and `/readyz` for kubelet's probes.
 //!
-//! Any pod of the cluster can connect. So a connection costs little, lasts
-//! seconds, and never keeps another one out: a probe is answered beside any
-//! number of idle, slow and half-open connections.
+//! Every pod in the cluster can connect. So a connection is cheap, lasts a few seconds
+//! and never blocks another one: probes get a response despite any number of idle,
+//! slow and half-open connections.
 
 mod connections;
 
@@ -26,27 +26,23 @@ use tokio::{
 use self::connections::Connections;
 use super::socket::SocketState;
 
-/// Most connections at once. Each takes a descriptor, and 11 KiB from its first
-/// byte on.
+/// Maximum number of connections. Each takes a file descriptor, and 11 KiB after its
+/// first byte.
 const MAX_CONNECTIONS: usize = 256;
-/// Longest wait for the rest of a request's header, and longest life of a
-/// connection. kubelet sends its request in one piece as soon as it is connected.
+/// Timeouts for the header and for the whole connection. kubelet sends its request in
+/// one piece, immediately after it connects.
 const HEADER_TIME: Duration = Duration::from_secs(2);
 const CONNECTION_TIME: Duration = Duration::from_secs(5);
-/// Most bytes of a header.
 const MAX_HEADER_BYTES: usize = 8 << 10;
-/// Pause after a connection could not be accepted.
+/// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Connections that may wait to be accepted, if the kernel's `somaxconn` is no
-/// less. One more is not answered, and tries again after a second: too late for a probe.
+/// Connections that may wait to be accepted, unless the kernel's `somaxconn` is lower.
+/// A client beyond that retries after a second, which is too late for a probe.
 const BACKLOG: u32 = 4096;
 
-/// Listens; where the node has no IPv6, every IPv4 address stands for `[::]`.
-///
-/// # Errors
-/// When the address cannot be had.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens on `address`. On a node without IPv6, `[::]` means all IPv4 addresses.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match listen(address) {
         Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
             listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
@@ -57,14 +53,14 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // As the standard library does: the address of the process before may linger.
+    // Like the standard library: the previous process's address may linger.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
 /// Serves the probes until `shutdown` completes.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     socket: watch::Receiver<SocketState>,
     warning: watch::Receiver<Option<String>>,
@@ -83,8 +79,8 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => connections.open(address.ip(), answer(stream, router.clone())),
                 Err(_) => {
-                    // Out of file descriptors, most likely: one of ours is given
-                    // back, and trying at once would only spin.
+                    // Probably out of file descriptors. Free one; an immediate retry
+                    // would only spin.
                     connections.drop_oldest();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -93,10 +89,10 @@ pub async fn serve(
     }
 }
 
-/// Answers one request.
+/// Responds to one request.
 async fn answer(stream: TcpStream, router: Router) {
     let answered = async {
-        // Buffers are made for those only who say something.
+        // Allocate buffers only for clients that send something.
         stream.readable().await?;
         let mut server = http1::Builder::new();
         server
@@ -105,15 +101,15 @@ async fn answer(stream: TcpStream, router: Router) {
             .max_buf_size(MAX_HEADER_BYTES)
             .keep_alive(false);
         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-        // On the heap, so that a connection that is idle stays small.
+        // Boxed, so that an idle connection uses little memory.
         Box::pin(connection).await.map_err(io::Error::other)
     };
-    // A client that hangs up or sends nonsense is its own affair.
+    // Ignore errors: clients may disconnect or send garbage.
     let _ = tokio::time::timeout(CONNECTION_TIME, answered).await;
 }
 
-/// Ready means that the driver's calls arrive here. What is wrong and does not
-/// stop that is told beside it.
+/// Ready means that the driver's calls arrive here. Other problems are only warnings in
+/// the response.
 async fn ready(
     State((socket, warning)): State<(watch::Receiver<SocketState>, watch::Receiver<Option<String>>)>,
 ) -> (StatusCode, String) {
@@ -127,10 +123,10 @@ async fn ready(
             (StatusCode::SERVICE_UNAVAILABLE, "the socket is not bound yet\n".to_owned())
         }
         SocketState::Succeeded => {
-            (StatusCode::SERVICE_UNAVAILABLE, "a newer Latchkey has taken the socket over\n".to_owned())
+            (StatusCode::SERVICE_UNAVAILABLE, "a newer Latchkey has taken over the socket\n".to_owned())
         }
         SocketState::Foreign(name) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("another live provider holds the socket: {name}\n"))
+            (StatusCode::SERVICE_UNAVAILABLE, format!("another running provider holds the socket: {name}\n"))
         }
     }
 }

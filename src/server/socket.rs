@@ -1,9 +1,9 @@
-//! The life of the socket that the driver calls.
+//! Keeps the socket that the driver calls.
 //!
-//! It is bound under another name and renamed into place, so there is never a
-//! moment without one in a rolling update. It is bound again when another
-//! program deletes it (AWS's own provider does, when it starts and when it
-//! stops). What is not ours is never deleted and never fought over.
+//! The socket is bound under a temporary name and renamed, so that it stays available
+//! during a rolling update. It is bound again if another program deletes it, as AWS's
+//! own provider does when it starts and stops. A socket that is not ours is never
+//! deleted or replaced.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -25,29 +25,27 @@ use super::{
     protocol::{VersionRequest, csi_driver_provider_client::CsiDriverProviderClient},
 };
 
-/// How often the socket is looked at.
+/// How often the socket is checked.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// How long a live socket may take to say whose it is.
+/// Timeout for another provider to identify itself.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Pause after a connection could not be accepted.
+/// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections that may wait to be taken over by the server.
+/// Accepted connections that may wait for the server.
 const BACKLOG: usize = 64;
 
-/// Whose the socket is.
+/// Who owns the socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketState {
+pub(crate) enum SocketState {
     /// Nothing is bound yet.
     Starting,
-    /// Ours.
     Ours,
-    /// A newer Latchkey's, after a rolling update.
+    /// A newer Latchkey owns it, after a rolling update.
     Succeeded,
-    /// Another, live provider's, by its runtime name.
+    /// Another running provider, with this runtime name, owns it.
     Foreign(String),
 }
 
-/// Why the socket cannot be served at all.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}")]
 pub struct SocketError {
@@ -56,8 +54,8 @@ pub struct SocketError {
     source: io::Error,
 }
 
-/// Keeps the socket until it is shut down.
-pub struct Socket {
+/// Keeps the socket until shutdown.
+pub(crate) struct Socket {
     path: PathBuf,
     bound: Option<Bound>,
     state: watch::Sender<SocketState>,
@@ -68,39 +66,38 @@ struct Bound {
     inode: Inode,
 }
 
-/// What a look at the path finds.
+/// The result of checking the path.
 enum Found {
     Ours,
     /// There is no socket, or nobody listens on it.
-    Nobodys,
-    /// A live provider's, by its runtime name.
+    Unowned,
+    /// A running provider with this runtime name owns it.
     Held(String),
 }
 
-/// Device and number; they stay taken as long as the listener lives.
+/// Device and inode number. They are not reused while the listener is open.
 type Inode = (u64, u64);
 
 impl Socket {
-    /// Binds `path`, unless another live provider holds it: then it is looked at
-    /// again later.
+    /// Binds `path`. If another running provider holds it, checks again later.
     ///
     /// # Errors
-    /// When the folder does not take a socket.
-    pub async fn open(path: PathBuf) -> Result<Self, SocketError> {
+    /// If the socket cannot be created in the folder.
+    pub(crate) async fn open(path: PathBuf) -> Result<Self, SocketError> {
         let mut socket = Self { path, bound: None, state: watch::Sender::new(SocketState::Starting) };
         let found = look(&socket.path, None).await?;
         socket.settle(found, true)?;
         Ok(socket)
     }
 
-    /// Tells whose the socket is, now and later.
-    pub fn state(&self) -> watch::Receiver<SocketState> {
+    /// Reports who owns the socket, and every change.
+    pub(crate) fn state(&self) -> watch::Receiver<SocketState> {
         self.state.subscribe()
     }
 
-    /// Hands connections to the returned receiver until `shutdown` completes;
-    /// then the socket is removed, if it is still ours.
-    pub fn run(
+    /// Sends connections to the returned receiver until `shutdown` completes. Then removes
+    /// the socket, if it is still ours.
+    pub(crate) fn run(
         mut self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (mpsc::Receiver<io::Result<UnixStream>>, tokio::task::JoinHandle<()>) {
@@ -128,8 +125,8 @@ impl Socket {
         (receiver, task)
     }
 
-    /// Looks at the socket after a while. Whoever waits for it may serve
-    /// meanwhile: another provider may take its time to say who it is.
+    /// Checks the socket after [`LOOK_INTERVAL`]. Runs in the background, because another
+    /// provider may take a while to identify itself.
     fn look_later(&self) -> Pin<Box<dyn Future<Output = Result<Found, SocketError>> + Send>> {
         let (path, ours) = (self.path.clone(), self.inode());
         Box::pin(async move {
@@ -138,12 +135,12 @@ impl Socket {
         })
     }
 
-    /// Binds the socket where it is missing, dead, or at the start another
-    /// Latchkey's; else reports whose it is.
+    /// Binds the socket if it is missing or dead, or, at startup, if another Latchkey owns
+    /// it. Otherwise reports the owner.
     fn settle(&mut self, found: Found, starting: bool) -> Result<(), SocketError> {
         let state = match found {
             Found::Ours => SocketState::Ours,
-            Found::Nobodys => self.bind()?,
+            Found::Unowned => self.bind()?,
             Found::Held(name) if name == RUNTIME_NAME && starting => self.bind()?,
             Found::Held(name) if name == RUNTIME_NAME => SocketState::Succeeded,
             Found::Held(name) => SocketState::Foreign(name),
@@ -157,9 +154,9 @@ impl Socket {
 
     fn bind(&mut self) -> Result<SocketState, SocketError> {
         if self.bound.is_some() {
-            tracing::warn!(socket = %self.path.display(), "another program removed our socket; it is bound again");
+            tracing::warn!(socket = %self.path.display(), "another program removed our socket; binding it again");
         }
-        // The process id would not do: in its container, every Latchkey has the same.
+        // Not the process id, because it is the same in every Latchkey container.
         let unique = RandomState::new().hash_one(std::process::id());
         let temporary = self.path.with_extension(format!("sock.{unique:x}"));
         let failed = |action| {
@@ -173,7 +170,7 @@ impl Socket {
                 std::fs::rename(&temporary, &self.path).map(|()| (metadata.dev(), metadata.ino()))
             });
         let inode = renamed.map_err(|source| {
-            // Whatever happened, no half-made socket may be left to be found.
+            // Do not leave an unfinished socket behind.
             let _ = std::fs::remove_file(&temporary);
             failed("put in place")(source)
         })?;
@@ -181,15 +178,15 @@ impl Socket {
         Ok(SocketState::Ours)
     }
 
-    /// Removes the socket, if it is still ours: during a rolling update the
-    /// path already belongs to the new process.
+    /// Removes the socket, if it is still ours. During a rolling update, the path already
+    /// belongs to the new process.
     fn remove(self) {
         let ours = self.inode();
         if ours.is_some()
             && inode_of(&self.path).ok().flatten() == ours
             && let Err(error) = std::fs::remove_file(&self.path)
         {
-            tracing::warn!(socket = %self.path.display(), "the socket was not removed: {error}");
+            tracing::warn!(socket = %self.path.display(), "cannot remove the socket: {error}");
         }
     }
 
@@ -202,65 +199,67 @@ impl Socket {
         match state {
             SocketState::Starting => {}
             SocketState::Ours => tracing::info!(%socket, "serving the Secrets Store CSI Driver"),
-            SocketState::Succeeded => tracing::info!(%socket, "a newer Latchkey has taken the socket over"),
+            SocketState::Succeeded => tracing::info!(%socket, "a newer Latchkey has taken over the socket"),
             SocketState::Foreign(name) => tracing::error!(
                 %socket,
                 provider = name,
-                "another live provider holds the socket: remove that provider, or give one of the two another socket name (--socket-name); looking again every {} s",
+                "another running provider holds the socket: remove that provider, or give one of them another socket name (--socket-name); checking again every {} s",
                 LOOK_INTERVAL.as_secs()
             ),
         }
     }
 }
 
-/// The next connection and a place to put it; nothing when nobody takes
-/// connections any more. It never comes while nothing is bound.
+/// Accepts a connection, and reserves a place in the channel for it. Returns `None` if
+/// the receiver is closed. Never completes while nothing is bound.
 async fn accept<'a>(
     sender: &'a mpsc::Sender<io::Result<UnixStream>>,
     bound: Option<&Bound>,
 ) -> Option<(mpsc::Permit<'a, io::Result<UnixStream>>, io::Result<UnixStream>)> {
     let Some(bound) = bound else { return std::future::pending().await };
-    // The place comes first: what was accepted is never lost for want of one.
+    // Reserve first, so that an accepted connection is never lost.
     let place = sender.reserve().await.ok()?;
     let accepted = bound.listener.accept().await;
     if accepted.is_err() {
-        // Out of file descriptors, most likely: trying at once would only spin.
+        // Probably out of file descriptors. An immediate retry would only spin.
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
     Some((place, accepted.map(|(stream, _)| stream)))
 }
 
-/// Whose the socket at `path` is, when `ours` is our own.
+/// Checks who owns the socket at `path`; `ours` is our own inode.
 async fn look(path: &Path, ours: Option<Inode>) -> Result<Found, SocketError> {
     Ok(match inode_of(path)? {
-        None => Found::Nobodys,
+        None => Found::Unowned,
         found if found == ours => Found::Ours,
-        Some(_) => runtime_name(path).await.map_or(Found::Nobodys, Found::Held),
+        Some(_) => runtime_name(path).await.map_or(Found::Unowned, Found::Held),
     })
 }
 
-/// The socket at `path`, if there is one.
+/// The inode of the socket at `path`, if there is one.
 fn inode_of(path: &Path) -> Result<Option<Inode>, SocketError> {
     let failed = |action, source| Err(SocketError { action, path: path.to_owned(), source });
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => Ok(Some((metadata.dev(), metadata.ino()))),
-        Ok(_) => failed("use, because it is there and no socket,", io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {
+            failed("create the socket, because another file exists at", io::ErrorKind::AlreadyExists.into())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => failed("look at", error),
+        Err(error) => failed("check the socket", error),
     }
 }
 
-/// Who answers on the socket; `None` when nobody does.
+/// The name of the provider behind the socket; `None` if nobody listens.
 async fn runtime_name(path: &Path) -> Option<String> {
-    // Any other error, such as a full backlog, comes from somebody who lives.
+    // Any other error, such as a full backlog, means that somebody listens.
     if let Ok(Err(error)) = tokio::time::timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await
         && matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
     {
         return None;
     }
-    // Somebody listens. Whoever does not say a name is somebody else.
+    // A listener that does not identify itself is not ours.
     let name = tokio::time::timeout(PROBE_TIMEOUT, ask_version(path)).await.ok().flatten();
-    Some(name.unwrap_or_else(|| "unknown: it did not answer Version".to_owned()))
+    Some(name.unwrap_or_else(|| "unknown, because it did not respond to Version".to_owned()))
 }
 
 async fn ask_version(path: &Path) -> Option<String> {
@@ -270,7 +269,7 @@ async fn ask_version(path: &Path) -> Option<String> {
     let answer = CsiDriverProviderClient::new(channel).version(request).await;
     match answer {
         Ok(answer) => Some(answer.into_inner().runtime_name),
-        // Only Latchkey tells callers apart, and only root may ask it.
+        // A Latchkey answers only root.
         Err(_) => None,
     }
 }

@@ -66,8 +66,8 @@ fn file(path: &str, mode: u32, contents: impl Into<Vec<u8>>) -> MountFile {
     }
 }
 
-/// What a reader sees below a folder: path, mode and contents of every file
-/// that can be reached by names that do not start with `..`.
+/// What a reader sees below a folder: the path, mode and contents of every file that
+/// can be reached by names without a leading `..`.
 type Shown = BTreeMap<String, (u32, Vec<u8>)>;
 
 fn shown(mount: &Path) -> Shown {
@@ -111,8 +111,8 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Asserts that the mount shows exactly these files, and consists of nothing
-/// but what AtomicWriter's layout needs for them.
+/// Asserts that the mount shows exactly these files, and contains nothing else except
+/// AtomicWriter's layout for them.
 #[track_caller]
 fn assert_holds(mount: &Path, files: &[MountFile]) {
     assert_eq!(shown(mount), shown_of(files));
@@ -151,7 +151,7 @@ fn again(test: &str, shell: &[&str], prepare: &str, kubelet: &Path) {
 
 const KUBELET_OF_CHILD: &str = "LATCHKEY_TEST_KUBELET";
 
-/// The kubelet folder, in a process that was started by [`again`].
+/// The kubelet folder, in a process started by [`again`].
 fn kubelet_of_child() -> Option<PathBuf> {
     env::var_os(KUBELET_OF_CHILD).map(PathBuf::from)
 }
@@ -336,7 +336,7 @@ fn errors_name_the_path_and_step_but_no_value() {
     let text = format!("{error} {error:?}");
     assert!(text.starts_with("cannot create the folder /"), "{text}");
     assert!(!text.contains("canary"), "{text}");
-    // The cause is not part of the message: it is the error's source.
+    // The cause is the error's source, and not part of its message.
     assert!(!error.to_string().contains("os error"), "{error}");
     assert!(std::error::Error::source(&error).is_some(), "{error:?}");
 }

@@ -180,7 +180,7 @@ async fn an_expression_that_does_not_fit_is_named_without_showing_the_value() {
         (
             "shop/db",
             "{path: 'abs(user)', objectAlias: a}",
-            "abs takes a number as argument 1, and gets: string",
+            "argument 1 of abs must be a number; found string",
         ),
         ("shop/text", "{path: user, objectAlias: a}", "the value is not JSON (line 1, column 1)"),
         ("shop/binary", "{path: user, objectAlias: a}", "the value is not JSON (line 1, column 1)"),
@@ -234,8 +234,8 @@ async fn an_expression_that_finds_nothing_or_costs_too_much_says_what_to_do() {
     let many = format!("length([{}@]|[])", "@,".repeat(250));
     for (object, path, says) in [
         ("shop/db", "spring.datasource.password", "write key: spring.datasource.password instead of path"),
-        ("shop/db", "config.user", "config is a text that holds JSON"),
-        ("shop/db", r#"users[?n=="b"].n"#, "a text in an expression has single quotes"),
+        ("shop/db", "config.user", "config is a string that contains JSON"),
+        ("shop/db", r#"users[?n=="b"].n"#, "use single quotes for a string in an expression"),
         ("shop/db", "users[?n==`\"z\"`]", "finds nothing in the value"),
         (
             "shop/large",

@@ -42,7 +42,7 @@ async fn all_mistakes_are_in_one_answer_with_their_places() {
         &[
             "SecretProviderClass shop/class",
             "15 mistakes",
-            r#"region: "Frankfurt" is not a Region's name"#,
+            r#"region: "Frankfurt" is not the name of a Region"#,
             r#"pathTranslation: "__" is neither a single character nor "False""#,
             r#"usePodIdentity: "maybe" is neither "true" nor "false""#,
             r#"roleArn: "role/web" is not arn:<partition>:iam::<account>:role/<name>"#,
@@ -50,13 +50,13 @@ async fn all_mistakes_are_in_one_answer_with_their_places() {
             "objects[0] (line 2): objectName is missing",
             r#"objects[1] (line 3) "a": objectType "secretmanager" is neither secretsmanager nor ssmparameter"#,
             r#"objects[2] (line 4) "b": filePermission "rw-r--r--" is not four octal digits"#,
-            r#"encoding "base32" is none of base64, base64url, hex"#,
+            r#"encoding "base32" is not base64, base64url or hex"#,
             r#"optional "perhaps" is neither true nor false"#,
             r#"objects[2] (line 4) "b" jmesPath[0] (line 10): path is not a JMESPath expression"#,
-            "jmesPath[1] (line 11): path and key exclude each other",
+            "jmesPath[1] (line 11): set either path or key, not both",
             "jmesPath[2] (line 12): path (a JMESPath expression) or key (a literal top-level key) is missing",
             "jmesPath[3] (line 13): objectAlias is missing",
-            r#"objects[3] (line 14) "c": a parameter takes objectVersion or objectVersionLabel, not both"#,
+            r#"objects[3] (line 14) "c": a parameter can have objectVersion or objectVersionLabel, not both"#,
         ],
     )
     .await;
@@ -69,7 +69,7 @@ async fn objects_must_be_a_list_of_valid_entries() {
         ("objectName: a", "must be a list"),
         ("- a", "objects[0] (line 1): must be a mapping"),
         ("- [", "objects: is not YAML"),
-        ("- {objectName: [a], objectType: secretsmanager}", "objectName must be text"),
+        ("- {objectName: [a], objectType: secretsmanager}", "objectName must be a string"),
         ("- {objectName: a, objectType: secretsmanager, jmesPath: {path: a}}", "jmesPath must be a list"),
         ("- {objectName: a}", "objectType is missing"),
         ("- {objectName: \"a\\nb\", objectType: secretsmanager}", "no control characters"),
@@ -84,14 +84,14 @@ async fn an_arn_must_agree_with_type_and_region() {
     for (object, says) in [
         (
             "{objectName: 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf'}",
-            r#"the ARN is of Region "eu-west-1", but Region us-east-1 is asked"#,
+            r#"the ARN belongs to Region "eu-west-1", but the object is read from Region us-east-1"#,
         ),
         (
             "{objectName: 'arn:aws:ssm:us-east-1:111122223333:parameter/a', objectType: secretsmanager}",
-            r#"objectType "secretsmanager" does not agree with the ARN's service"#,
+            r#"objectType "secretsmanager" does not match the service of the ARN"#,
         ),
-        ("{objectName: 'arn:aws:s3:us-east-1:111122223333:x'}", r#"the ARN is of service "s3""#),
-        ("{objectName: 'arn:aws:ssm', objectType: ssmparameter}", "is not a whole ARN"),
+        ("{objectName: 'arn:aws:s3:us-east-1:111122223333:x'}", r#"the ARN belongs to service "s3""#),
+        ("{objectName: 'arn:aws:ssm', objectType: ssmparameter}", "is not a complete ARN"),
     ] {
         refused(&world, &Request::new(&format!("- {object}")), &[says]).await;
     }
@@ -110,7 +110,7 @@ async fn the_same_objects_are_checked_again_in_another_region() {
     }
     let elsewhere = request.clone().parameter("region", "eu-west-1");
     let status = world.refusal(&elsewhere).await;
-    let says = ["the ARN is of Region \"us-east-1\", but Region eu-west-1 is asked"];
+    let says = ["the ARN belongs to Region \"us-east-1\", but the object is read from Region eu-west-1"];
     assert_says(&status, Code::InvalidArgument, &says);
     assert_eq!(world.mount(&request).await.text("db"), "value");
 }
@@ -147,13 +147,13 @@ async fn traversal_through_objectAlias_and_jmesPath_alias_is_refused() {
             format!("- {{objectName: '{alias}', objectType: secretsmanager}}"),
         ] {
             let request = Request::new(&objects).parameter("pathTranslation", "False");
-            refused(&world, &request, &["gives the file name"]).await;
+            refused(&world, &request, &["results in the file name"]).await;
         }
     }
     for escape in ["../x", "../../../../etc/cron.d/x", ".."] {
         let objects = format!("- {{objectName: '{escape}', objectType: secretsmanager}}");
         // Translated, `../x` is the harmless file `.._x`, a name that the driver reserves.
-        refused(&world, &Request::new(&objects), &["gives the file name"]).await;
+        refused(&world, &Request::new(&objects), &["results in the file name"]).await;
     }
 }
 
@@ -191,14 +191,17 @@ async fn an_impossible_failover_object_is_refused() {
         |object: &str| Request::new(&format!("- {{objectName: a, objectType: secretsmanager, {object}}}"));
     let both = |object: &str| class(object).parameter("failoverRegion", "us-west-2");
     for (request, says) in [
-        (both("failoverObject: {objectName: b}"), "objectAlias is needed on the object"),
+        (both("failoverObject: {objectName: b}"), "the object needs an objectAlias"),
         (class("objectAlias: x, failoverObject: {objectName: b}"), "the class has no failoverRegion"),
         (
             both("objectAlias: x, objectVersion: v1, failoverObject: {objectName: b, objectVersion: v2}"),
             "objectVersion must be the same for both Regions",
         ),
         (class("objectAlias: x").parameter("failoverRegion", REGION), "us-east-1 is also the primary Region"),
-        (class("objectAlias: x").parameter("failoverRegion", "moon"), r#""moon" is not a Region's name"#),
+        (
+            class("objectAlias: x").parameter("failoverRegion", "moon"),
+            r#""moon" is not the name of a Region"#,
+        ),
     ] {
         refused(&world, &request, &[says]).await;
     }
@@ -208,7 +211,12 @@ async fn an_impossible_failover_object_is_refused() {
 async fn limits_on_files_and_expressions_hold() {
     let world = World::with(|config| config.rules.limits.max_objects = 2).await;
     let three = "- {objectName: a, objectType: secretsmanager}\n".repeat(3);
-    refused(&world, &Request::new(&three), &["asks for 3 files; the maximum is 2 (--max-objects)"]).await;
+    refused(
+        &world,
+        &Request::new(&three),
+        &["has 3 files, including jmesPath entries; the maximum is 2 (--max-objects)"],
+    )
+    .await;
     let expression = "a".repeat(1025);
     let long = format!(
         "- {{objectName: a, objectType: secretsmanager, jmesPath: [{{path: {expression}, objectAlias: b}}]}}"
@@ -219,7 +227,7 @@ async fn limits_on_files_and_expressions_hold() {
         "(".repeat(400),
         ")".repeat(400)
     );
-    refused(&world, &Request::new(&deep), &["it is nested more than 128 deep"]).await;
+    refused(&world, &Request::new(&deep), &["the expression is nested more than 128 deep"]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,7 +235,7 @@ async fn role_arn_is_refused_by_default() {
     let world = World::with(|config| config.rules = Rules::default()).await;
     let request = Request::new("- {objectName: a, objectType: secretsmanager}")
         .parameter("roleArn", "arn:aws:iam::111122223333:role/web");
-    let says = "roleArn: is not allowed here, because the provider runs without --allow-role-arn";
+    let says = "roleArn: is not allowed, because the provider runs without --allow-role-arn";
     refused(&world, &request, &[says]).await;
 }
 
@@ -248,8 +256,9 @@ async fn a_role_that_no_allowed_pattern_matches_is_refused() {
     world.emulator.reset_calls();
     for key in ["roleArn", "assumeRoleArn"] {
         let request = request.clone().parameter(key, "arn:aws:iam::222233334444:role/web");
-        let says =
-            format!("{key}: arn:aws:iam::222233334444:role/web is not among the roles that --allowed-roles");
+        let says = format!(
+            "{key}: arn:aws:iam::222233334444:role/web is not among the roles that the provider allows (--allowed-roles)"
+        );
         refused(&world, &request, &[&says]).await;
     }
 }
@@ -259,11 +268,11 @@ async fn an_unknown_key_that_resembles_an_identity_key_is_refused() {
     let world = World::start().await;
     world.secret("a", "x");
     for (key, says) in [
-        ("assumerolearn", r#""assumerolearn": there is no such key here"#),
+        ("assumerolearn", r#""assumerolearn": this key is unknown"#),
         ("assume_role_arn", "did you mean assumeRoleArn?"),
         ("ExternalId", "did you mean assumeRoleExternalId?"),
         ("UsePodIdentity", "did you mean usePodIdentity?"),
-        ("iamRole", "these parameters of a class choose an identity: roleArn, assumeRoleArn"),
+        ("iamRole", "the parameters of a class that choose an identity are roleArn, assumeRoleArn"),
     ] {
         let request = Request::new("- {objectName: a, objectType: secretsmanager}").parameter(key, "x");
         refused(&world, &request, &[says]).await;
@@ -299,7 +308,7 @@ async fn an_unreadable_request_is_refused_without_quoting_it() {
     let mut message = Request::new("").message(&world.emulator);
     message.attributes = r#"{"csi.storage.k8s.io/serviceAccount.tokens": {"hunter2": 1}}"#.to_owned();
     let status = world.driver.mount(message).await.unwrap_err();
-    assert_says(&status, Code::InvalidArgument, &["attributes: is not a JSON object of texts (column 45)"]);
+    assert_says(&status, Code::InvalidArgument, &["attributes: is not a JSON object of strings (column 45)"]);
     assert_lacks(status.message(), "hunter2");
     let status = world.refusal(&Request::new("").raw_tokens("hunter2")).await;
     assert_says(&status, Code::InvalidArgument, &["serviceAccount.tokens: is not a JSON object of audience"]);

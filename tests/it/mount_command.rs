@@ -154,7 +154,7 @@ async fn one_of_several_classes_is_chosen_by_name() {
     let other = class("vault").replace("provider: aws", "provider: vault");
     let said = desk.mount_text(&format!("{other}---\n{}", class("web"))).await;
     said.assert_mounted("shop_web");
-    desk.mount_text(OTHERS).await.assert_refused("no SecretProviderClass; it has ServiceAccount");
+    desk.mount_text(OTHERS).await.assert_refused("no SecretProviderClass; it contains ServiceAccount");
 }
 
 #[tokio::test]
@@ -164,13 +164,13 @@ async fn a_manifest_that_the_api_server_would_refuse_is_refused() {
     for (text, says) in [
         (
             with("usePodIdentity: true"),
-            r#"spec.parameters.usePodIdentity (line 7) must be text, so write it in quotes: "true""#,
+            r#"spec.parameters.usePodIdentity (line 7) must be a string; write it in quotes: "true""#,
         ),
-        (with("usePodIdentity: yes"), "spec.parameters.usePodIdentity (line 7) must be text"),
-        (with("pathTranslation: False"), "spec.parameters.pathTranslation (line 7) must be text"),
+        (with("usePodIdentity: yes"), "spec.parameters.usePodIdentity (line 7) must be a string"),
+        (with("pathTranslation: False"), "spec.parameters.pathTranslation (line 7) must be a string"),
         (with("refreshInterval: 60"), r#"write it in quotes: "60""#),
-        (with("failoverRegion:"), "spec.parameters.failoverRegion (line 7) must be text"),
-        (class("web").replace("objects: |", "objects:"), "spec.parameters.objects (line 9) must be text"),
+        (with("failoverRegion:"), "spec.parameters.failoverRegion (line 7) must be a string"),
+        (class("web").replace("objects: |", "objects:"), "spec.parameters.objects (line 9) must be a string"),
         (
             class("web").replace("kind: Secret", "kind: secret"),
             r#"kind "secretProviderClass" must be "SecretProviderClass""#,
@@ -193,9 +193,12 @@ async fn an_ignored_part_of_a_manifest_is_a_warning() {
     for (text, says) in [
         (
             class("web").replace("  provider", "  pathTranslation: \"False\"\n  provider"),
-            "spec.pathTranslation (line 5) is no field",
+            "spec.pathTranslation (line 5) is not a field of a SecretProviderClass",
         ),
-        (class("web").replace("  provider", "  secretobjects: []\n  provider"), "it is spelt secretObjects"),
+        (
+            class("web").replace("  provider", "  secretobjects: []\n  provider"),
+            "the correct spelling is secretObjects",
+        ),
         (class("web").replace("k8s.io/v1", "k8s.io/v1alpha1"), "deprecated"),
         (
             class("web") + "      ---\n      - objectName: shop/worker\n        objectType: secretsmanager\n",
@@ -218,7 +221,7 @@ async fn secret_objects_must_name_mounted_files() {
         ("Shop_Web", Some("did you mean \"shop_web\"?")),
         ("web", Some("did you mean \"shop_web\"?")),
         ("username", Some("did you mean \"user.txt\"?")),
-        ("password", Some("mounted are \"shop_web\", \"user.txt\"")),
+        ("password", Some("the mounted files are \"shop_web\", \"user.txt\"")),
         ("shop_web", None),
         (" user.txt ", None),
     ] {

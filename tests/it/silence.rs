@@ -324,7 +324,7 @@ async fn an_unknown_key_is_named_in_the_log() {
     for warning in [
         r#"unknown parameter "regionTypo" is ignored"#,
         r#"unknown key "objectTypo" (line 1) is ignored"#,
-        r#"preferredAddressType "ipv5" is none of ipv4, ipv6, auto"#,
+        r#"preferredAddressType "ipv5" is not ipv4, ipv6 or auto; using auto"#,
     ] {
         assert_contains(&logs.text(), warning);
     }

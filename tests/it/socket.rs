@@ -129,7 +129,7 @@ async fn an_old_process_does_not_remove_the_new_ones_socket() {
     let _new = Provider::start(Config { http_address: None, ..world.config.clone() });
     let taken = async || (inode(&socket).is_some() && inode(&socket) != old).then_some(());
     eventually("the new process has the socket", taken).await;
-    probe_says(address, "503", "a newer Latchkey has taken the socket over").await;
+    probe_says(address, "503", "a newer Latchkey has taken over the socket").await;
     let new = inode(&socket);
     // The driver's old connection is still served.
     world.mount(&Request::new(SECRET)).await;
@@ -187,7 +187,7 @@ async fn a_live_foreign_provider_is_left_alone_and_reported_until_it_ends() {
     probe_says(
         address,
         "503",
-        "another live provider holds the socket: secrets-store-csi-driver-provider-aws",
+        "another running provider holds the socket: secrets-store-csi-driver-provider-aws",
     )
     .await;
     let alive = probe(address, "/healthz").await.unwrap();
@@ -211,7 +211,7 @@ async fn a_foreign_socket_is_not_removed() {
     let theirs = inode(&socket);
     let address = free_address([127, 77, 0, 3]).await;
     let mut provider = Provider::start(Config { http_address: Some(address), ..Config::new(folder.path()) });
-    probe_says(address, "503", "another live provider").await;
+    probe_says(address, "503", "another running provider").await;
     provider.stop().await.unwrap();
     assert_eq!(inode(&socket), theirs);
 }
@@ -224,7 +224,7 @@ async fn a_socket_that_never_answers_is_foreign_too() {
     let theirs = inode(&socket);
     let address = free_address([127, 77, 0, 4]).await;
     let _provider = Provider::start(Config { http_address: Some(address), ..Config::new(folder.path()) });
-    probe_says(address, "503", "it did not answer Version").await;
+    probe_says(address, "503", "it did not respond to Version").await;
     assert_eq!(inode(&socket), theirs);
 }
 

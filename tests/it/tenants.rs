@@ -29,7 +29,7 @@ fn aliased_entries() -> String {
 async fn entries_are_counted_before_any_is_compiled() {
     let world = World::start().await;
     let status = world.refusal(&Request::new(&aliased_entries())).await;
-    let says = ["asks for 2828 files; the maximum is 500 (--max-objects), jmesPath entries included"];
+    let says = ["has 2828 files, including jmesPath entries; the maximum is 500 (--max-objects)"];
     assert_says(&status, Code::InvalidArgument, &says);
     // Without a valid token, too.
     let status = world.refusal(&Request::new(&aliased_entries()).raw_tokens("{}")).await;

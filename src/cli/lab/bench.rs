@@ -9,7 +9,7 @@ use crate::cli::serve::{AnyDuration, any_duration, poll_interval, positive_durat
 
 /// `latchkey bench`.
 #[derive(Debug, Args)]
-pub struct BenchArgs {
+pub(crate) struct BenchArgs {
     /// Scenarios to play [default: all]
     #[arg(value_name = "SCENARIO", value_parser = scenario)]
     scenarios: Vec<Scenario>,
@@ -80,12 +80,12 @@ pub struct BenchArgs {
 
 impl BenchArgs {
     /// Whether to list the scenarios and do nothing else.
-    pub fn list(&self) -> bool {
+    pub(crate) fn list(&self) -> bool {
         self.list
     }
 
     /// What to measure.
-    pub fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> Settings {
         let subject = match &self.socket {
             Some(socket) => Subject::Running { socket: socket.clone(), pid: self.pid },
             None => Subject::Program { path: self.provider.clone(), args: self.provider_flag.clone() },

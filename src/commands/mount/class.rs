@@ -1,4 +1,4 @@
-//! One SecretProviderClass object, and what the API server would say of it.
+//! One SecretProviderClass object, and the API server's checks of it.
 
 use std::fmt;
 
@@ -19,14 +19,14 @@ const VERSIONS: [&str; 2] = ["secrets-store.csi.x-k8s.io/v1", "secrets-store.csi
 /// The driver's default file mode.
 const DEFAULT_MODE: u32 = 0o644;
 
-/// The fields of the object, of its spec, and of what is below `secretObjects`:
+/// The fields of the object, its spec and its `secretObjects`:
 /// <https://github.com/kubernetes-sigs/secrets-store-csi-driver/blob/main/apis/v1/secretproviderclass_types.go>
 const FIELDS: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 const SPEC_FIELDS: [&str; 3] = ["provider", "parameters", "secretObjects"];
 const SECRET_FIELDS: [&str; 5] = ["secretName", "type", "labels", "annotations", "data"];
 const DATA_FIELDS: [&str; 2] = ["objectName", "key"];
 
-/// A SecretProviderClass object, as far as a mount needs it.
+/// The parts of a SecretProviderClass that a mount needs.
 pub(super) struct SecretProviderClass {
     name: String,
     namespace: String,
@@ -51,20 +51,18 @@ impl SecretProviderClass {
         }
     }
 
-    /// Whether `wanted` is its name, or its namespace and name.
+    /// Whether `wanted` is its name or `namespace/name`.
     pub(super) fn is_named(&self, wanted: &str) -> bool {
         wanted == self.name || wanted.split_once('/') == Some((&self.namespace, &self.name))
     }
 
-    /// Whether its provider is this one.
+    /// Whether it names this provider.
     pub(super) fn is_ours(&self) -> bool {
         matches!(text_at(&self.root, &["spec", "provider"]).as_deref(), Some("aws" | "latchkey"))
     }
 
-    /// Whether the API server would take it, and the driver call this provider.
-    ///
-    /// # Errors
-    /// All that is wrong.
+    /// Checks that the API server would accept it, and that the driver would call this
+    /// provider. The error lists all mistakes.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let mut mistakes = Vec::new();
         let kind = text_at(&self.root, &["kind"]).unwrap_or_default();
@@ -82,7 +80,7 @@ impl SecretProviderClass {
         match at(&self.root, &["spec", "parameters"]) {
             None => mistakes.push("spec.parameters is missing".to_owned()),
             Some(Node { content: Content::Map(entries), .. }) => {
-                mistakes.extend(entries.iter().filter_map(|(key, node)| no_text(key, node)));
+                mistakes.extend(entries.iter().filter_map(|(key, node)| not_a_string(key, node)));
             }
             Some(node) => mistakes.push(format!("spec.parameters (line {}) must be a mapping", node.line)),
         }
@@ -92,7 +90,7 @@ impl SecretProviderClass {
         }
     }
 
-    /// What the API server would refuse or drop, depending on who asks it.
+    /// Fields that the API server would reject or drop, depending on the client.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut unknown = Unknown { warnings: Vec::new() };
         unknown.fields("", &self.root, &FIELDS);
@@ -112,7 +110,7 @@ impl SecretProviderClass {
         unknown.warnings
     }
 
-    /// What the driver makes Kubernetes Secrets of.
+    /// The entries that the driver copies into Kubernetes Secrets.
     pub(super) fn secret_objects(&self) -> Vec<Synced> {
         let mut synced = Vec::new();
         for (index, secret) in self.secrets().iter().enumerate() {
@@ -145,10 +143,7 @@ impl SecretProviderClass {
         at(&self.root, &["spec"]).map_or(&[], |spec| list_at(spec, "secretObjects"))
     }
 
-    /// The class as a mount of it would read it.
-    ///
-    /// # Errors
-    /// Every mistake in its parameters.
+    /// Parses the class like a mount does. The error lists all mistakes in its parameters.
     pub(super) fn read(self, rules: &Rules) -> anyhow::Result<Class> {
         let parameters = match at(&self.root, &["spec", "parameters"]).map(|node| &node.content) {
             Some(Content::Map(entries)) => entries.as_slice(),
@@ -163,15 +158,15 @@ impl SecretProviderClass {
     }
 }
 
-/// Why the API server takes no such parameter: all of them are texts.
-fn no_text(key: &str, node: &Node) -> Option<String> {
+/// Why the API server would reject a parameter: each must be a string.
+fn not_a_string(key: &str, node: &Node) -> Option<String> {
     let problem = match &node.content {
         Content::Scalar { text, number, boolean } => {
             let unquoted = number.as_ref().or(boolean.then_some(text))?;
-            format!("must be text, so write it in quotes: {}", quoted(unquoted))
+            format!("must be a string; write it in quotes: {}", quoted(unquoted))
         }
-        Content::List(_) | Content::Map(_) => "must be text, so write it as a block after a |".to_owned(),
-        Content::Null => "must be text, and is nothing: write \"\" or leave the key out".to_owned(),
+        Content::List(_) | Content::Map(_) => "must be a string; write it as a block after a |".to_owned(),
+        Content::Null => "must be a string, but is empty; write \"\" or remove the key".to_owned(),
     };
     Some(format!("spec.parameters.{key} (line {}) {problem}", node.line))
 }
@@ -186,12 +181,12 @@ impl Unknown {
         for (field, node) in entries.iter().filter(|(field, _)| !known.contains(&field.as_str())) {
             let near = known.iter().find(|known| known.eq_ignore_ascii_case(field));
             let advice = match near {
-                Some(near) => format!(": it is spelt {near}"),
-                None if place == "spec." => ": parameters belong below spec.parameters".to_owned(),
+                Some(near) => format!(": the correct spelling is {near}"),
+                None if place == "spec." => ": put parameters below spec.parameters".to_owned(),
                 None => String::new(),
             };
             self.warnings.push(format!(
-                "{place}{field} (line {}) is no field of a SecretProviderClass; the API server refuses or drops it{advice}",
+                "{place}{field} (line {}) is not a field of a SecretProviderClass; the API server rejects or drops it{advice}",
                 node.line
             ));
         }

@@ -1,4 +1,4 @@
-//! The SecretProviderClasses of a person's manifests, among whatever else is there.
+//! Finds the SecretProviderClasses in a user's manifests; skips everything else.
 
 use std::{
     io::Read,
@@ -13,13 +13,13 @@ use crate::model::{
     yaml::{self, Content, Node},
 };
 
-/// What a folder's manifests end in, as `kubectl apply -f` has it.
-const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+/// The extensions of manifests in a folder, as in `kubectl apply -f`.
+const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// The class to mount: the only one, or the one that is `wanted`.
+/// The class to mount: the only one, or the `wanted` one.
 ///
 /// # Errors
-/// When there is none, when there are several to choose from, and what is wrong with it.
+/// If there is none, if there are several, or if the class is invalid.
 pub(super) fn class(
     path: &Path,
     wanted: Option<&str>,
@@ -41,14 +41,14 @@ pub(super) fn class(
             let (named, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|class| class.is_named(wanted));
             if named.is_empty() {
                 bail!(
-                    "{path} has no SecretProviderClass {} (--class); it has these:{}",
+                    "{path} has no SecretProviderClass {} (--class); it contains:{}",
                     quoted(wanted),
                     names(&others)
                 );
             }
             named
         }
-        // A class of another provider is no choice where there is one of this.
+        // Skip classes of other providers if there is one of ours.
         None if all.iter().any(SecretProviderClass::is_ours) => {
             all.into_iter().filter(SecretProviderClass::is_ours).collect()
         }
@@ -58,14 +58,14 @@ pub(super) fn class(
         bail!("{path} has several SecretProviderClasses; choose one with --class:{}", names(&chosen));
     }
     let Some(class) = chosen.pop() else {
-        let kinds = if found.kinds.is_empty() { "no object" } else { &found.kinds.join(", ") };
-        bail!("{path} has no SecretProviderClass; it has {kinds}");
+        let kinds = if found.kinds.is_empty() { "no objects" } else { &found.kinds.join(", ") };
+        bail!("{path} has no SecretProviderClass; it contains {kinds}");
     };
     class.check().with_context(|| format!("{class} cannot be mounted"))?;
     Ok(class)
 }
 
-/// Every manifest's name and text.
+/// The name and text of each manifest.
 fn texts(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
     if path == Path::new("-") {
         let mut text = String::new();
@@ -80,7 +80,7 @@ fn texts(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
         let mut files: Vec<PathBuf> = files.into_iter().filter(|file| is_manifest(file)).collect();
         files.sort();
         if files.is_empty() {
-            bail!("{} has no file that ends in .yaml, .yml or .json", path.display());
+            bail!("{} contains no .yaml, .yml or .json file", path.display());
         }
         files
     } else {
@@ -94,14 +94,14 @@ fn texts(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
 }
 
 fn is_manifest(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending))
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    path.is_file() && extension.is_some_and(|extension| EXTENSIONS.contains(&extension))
 }
 
 #[derive(Default)]
 struct Found {
     classes: Vec<SecretProviderClass>,
-    /// The kinds of everything else.
+    /// The kinds of other objects.
     kinds: Vec<String>,
     warnings: Vec<String>,
 }
@@ -114,12 +114,12 @@ impl Found {
                 Ok(Some(node)) => self.object(file, &node),
                 Err(error) => {
                     let template = yaml::template_line(&document).map_or_else(String::new, |line| {
-                        format!("; line {line} holds {{{{: render the chart first (helm template)")
+                        format!("; line {line} contains {{{{: render the chart first (helm template)")
                     });
                     if document.contains(KIND) {
                         bail!("{file} is not YAML: {error}{template}");
                     }
-                    self.warnings.push(format!("{file} is not YAML, and passed over: {error}{template}"));
+                    self.warnings.push(format!("skipped {file}, which is not YAML: {error}{template}"));
                 }
             }
         }
@@ -141,8 +141,8 @@ impl Found {
     }
 }
 
-/// The documents of a manifest. Each begins with as many empty lines as stand
-/// before it, so that the lines of its nodes are those of the file.
+/// Splits a manifest into documents. Each starts with empty lines in place of the
+/// previous ones, so that its line numbers are those of the file.
 fn documents(text: &str) -> Vec<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = vec![String::new()];
@@ -153,7 +153,7 @@ fn documents(text: &str) -> Vec<String> {
             documents.push("\n".repeat(index));
         }
         if let Some(document) = documents.last_mut() {
-            // A document may begin on the line of its separator.
+            // A document may start on the line of its separator.
             document.push_str(if separator { line[3..].trim_start() } else { line });
             document.push('\n');
         }

@@ -1,18 +1,18 @@
-//! `secretObjects`: what the driver copies into Kubernetes Secrets. It takes the
-//! files that are mounted, by their names, and nothing else.
+//! `secretObjects`: the driver copies mounted files, by their names, into Kubernetes
+//! Secrets.
 
 use crate::model::{message::quoted, object::Object, objects::Objects};
 
-/// One entry of `secretObjects`, or a part of it.
+/// One entry of `secretObjects` or a part of it.
 pub(super) struct Synced {
     place: String,
     entry: Entry,
 }
 
 enum Entry {
-    /// A file that it copies.
+    /// The file to copy.
     File(String),
-    /// A field that it lacks.
+    /// The field that is missing.
     Without(&'static str),
 }
 
@@ -26,7 +26,7 @@ impl Synced {
         Self { place: place.to_owned(), entry: Entry::Without(field) }
     }
 
-    /// Why the driver makes no Secret of it.
+    /// Why the driver would not create a Secret from it.
     pub(super) fn problem(&self, objects: &Objects) -> Option<String> {
         let place = &self.place;
         let name = match &self.entry {
@@ -41,22 +41,22 @@ impl Synced {
         let advice = match near(name, objects, &files) {
             Some(near) => format!("did you mean {}?", quoted(near)),
             None => match files.as_slice() {
-                [] => "the class mounts none".to_owned(),
+                [] => "the class mounts no files".to_owned(),
                 files => {
                     let files: Vec<String> = files.iter().map(|file| quoted(file).to_string()).collect();
-                    format!("mounted are {}", files.join(", "))
+                    format!("the mounted files are {}", files.join(", "))
                 }
             },
         };
         Some(format!(
-            "{place}: objectName {} names no mounted file, so the driver makes no Secret of it; {advice}",
+            "{place}: objectName {} is not a mounted file, so the driver does not create the Secret; {advice}",
             quoted(name)
         ))
     }
 }
 
-/// The file that is meant: the one of the object of that name or expression, or one
-/// that is written alike.
+/// The file that was probably meant: the file of the object with this name or
+/// expression, or a file with a similar name.
 fn near<'a>(name: &str, objects: &'a Objects, files: &[&'a str]) -> Option<&'a str> {
     let of_object = objects.iter().find(|object| object.reference.id == name).map(|object| &object.path);
     let of_field = || {

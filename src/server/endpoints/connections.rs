@@ -1,5 +1,5 @@
-//! The probes' connections, few and fairly shared: a full port takes the newest
-//! connection and gives up the oldest one of whoever holds the most.
+//! The connections of the probes' port, with a fair limit: when the port is full, a new
+//! connection replaces the oldest one of the address that holds the most.
 
 use std::{
     cmp::Reverse,
@@ -9,7 +9,6 @@ use std::{
 
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-/// Connections that are served now.
 pub(super) struct Connections {
     tasks: JoinSet<()>,
     held: HashMap<IpAddr, VecDeque<Held>>,
@@ -17,21 +16,21 @@ pub(super) struct Connections {
     max: usize,
 }
 
-/// One connection, of the address under which it is held.
+/// One connection of an address.
 struct Held {
-    /// Grows from one to the next.
+    /// In the order of arrival.
     number: u64,
     task: AbortHandle,
 }
 
 impl Connections {
-    /// None yet, and never more than `max`, which is at least 1.
+    /// Allows `max` connections; `max` must be at least 1.
     pub(super) fn new(max: usize) -> Self {
         Self { tasks: JoinSet::new(), held: HashMap::new(), opened: 0, max }
     }
 
-    /// Serves one more. Where that is one too many, another one ends: kubelet
-    /// speaks at once and is answered at once, so the oldest is none of its own.
+    /// Serves a connection. If there are too many, ends another one. kubelet sends its
+    /// request and gets its response immediately, so the oldest connection is not its own.
     pub(super) fn open(&mut self, address: IpAddr, connection: impl Future<Output = ()> + Send + 'static) {
         let task = self.tasks.spawn(connection);
         self.opened += 1;
@@ -40,7 +39,7 @@ impl Connections {
         while self.len() > self.max && self.drop_oldest() {}
     }
 
-    /// Ends the oldest connection of the address that holds most. `false` when
+    /// Ends the oldest connection of the address that holds the most. Returns false if
     /// there is none.
     pub(super) fn drop_oldest(&mut self) -> bool {
         let oldest = |held: &VecDeque<Held>| Reverse(held.front().map_or(0, |held| held.number));
@@ -54,8 +53,8 @@ impl Connections {
         true
     }
 
-    /// Waits until a connection has ended, and makes its place free; for ever
-    /// while there is none.
+    /// Waits until a connection ends, and frees its place. Never completes while there is
+    /// no connection.
     pub(super) async fn ended(&mut self) {
         let ended = match self.tasks.join_next_with_id().await {
             None => std::future::pending().await,

@@ -1,5 +1,5 @@
-//! The protocol's codec: prost's, with room for the whole message at once. A buffer
-//! that grows as it is written would be up to twice as large as the answer.
+//! prost's codec with an exact buffer. A buffer that grows during encoding would be up
+//! to twice as large as the response.
 
 use std::marker::PhantomData;
 
@@ -12,11 +12,11 @@ use tonic_prost::ProstCodec;
 
 /// Encodes `T` and decodes `U`.
 #[derive(Debug)]
-pub struct ExactCodec<T, U>(ProstCodec<T, U>);
+pub(crate) struct ExactCodec<T, U>(ProstCodec<T, U>);
 
 /// Encodes `T`.
 #[derive(Debug)]
-pub struct ExactEncoder<T>(PhantomData<T>);
+pub(crate) struct ExactEncoder<T>(PhantomData<T>);
 
 impl<T, U> Default for ExactCodec<T, U>
 where
@@ -53,6 +53,6 @@ impl<T: Message> Encoder for ExactEncoder<T> {
 
     fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         buffer.reserve(item.encoded_len());
-        item.encode(buffer).map_err(|_| Status::internal("the answer could not be encoded"))
+        item.encode(buffer).map_err(|_| Status::internal("cannot encode the response"))
     }
 }

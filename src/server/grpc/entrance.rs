@@ -1,10 +1,9 @@
-//! The way in for requests and the way out for answers: how much of either may be
-//! in memory at once.
+//! Limits the memory of requests and responses in transit.
 //!
-//! A request waits here before its body is read; the message's length, its first
-//! five bytes, says what it will take. Small requests have a lane of their own, so
-//! that large ones, which take longest to read, never stand before them. An
-//! answer's memory stays taken until its last byte is sent.
+//! A request waits here before its body is read. The first five bytes of a message
+//! contain its length, and so the memory it needs. Small requests have a lane of
+//! their own, so that they never wait behind large ones, which take longer to read.
+//! The memory of a response is reserved until its last byte is sent.
 
 use std::{
     convert::Infallible,
@@ -23,20 +22,20 @@ use tower::{Service, ServiceExt};
 use super::lane::{Lane, Passage};
 use crate::{delivery::AnswerMemory, memory::RECEIVED};
 
-/// Largest request that is read: `objects` has 256 KiB at most, and an API server
-/// keeps no object of more than 1.5 MiB.
+/// Maximum size of a request. `objects` has at most 256 KiB, and the API server
+/// stores no object larger than 1.5 MiB.
 pub(super) const MAX_REQUEST_BYTES: usize = 2 << 20;
-/// Largest request that counts as small.
+/// Maximum size of a small request.
 const SMALL_BYTES: usize = 64 << 10;
-/// Every request is held three times while it is read.
+/// A request is in memory three times while it is read.
 const COPIES: usize = 3;
-/// The compression flag and the length of a gRPC message.
+/// The size of a gRPC message's prefix: compression flag and length.
 const PREFIX: usize = 5;
-/// The memory that a request takes until it is read; clones share it.
+/// The memory reserved for a request until it is read. Clones share it.
 #[derive(Clone)]
 pub(super) struct Received(#[expect(dead_code, reason = "held, not read")] Arc<Passage>);
 
-/// The memory that an answer takes until it is sent; clones share it.
+/// The memory reserved for a response until it is sent. Clones share it.
 #[derive(Clone)]
 pub(super) struct Answered(#[expect(dead_code, reason = "held, not read")] pub(super) Arc<AnswerMemory>);
 
@@ -49,7 +48,6 @@ pub struct Entrance<S> {
 }
 
 impl<S> Entrance<S> {
-    /// Nobody waits yet.
     pub(super) fn new(inner: S) -> Self {
         let half = || Lane::new((RECEIVED / 2 / COPIES).max(MAX_REQUEST_BYTES));
         Self { inner, small: half(), large: half() }
@@ -78,7 +76,7 @@ where
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let (body, length) = begin(body).await;
-            // A longer one is refused by its length alone.
+            // A longer request is rejected without reading it, so it needs no memory.
             let length = length.filter(|length| *length <= MAX_REQUEST_BYTES).unwrap_or(0);
             let lane = if length <= SMALL_BYTES { small } else { large };
             parts.extensions.insert(Received(Arc::new(lane.enter(length).await)));
@@ -91,7 +89,7 @@ where
     }
 }
 
-/// Reads until the message's length is known; `None` when it never is.
+/// Reads until the length of the message is known; `None` if it never is.
 async fn begin(mut body: Body) -> (Begun, Option<usize>) {
     let mut first: Vec<Result<Frame<Bytes>, tonic::Status>> = Vec::new();
     let mut prefix: Vec<u8> = Vec::with_capacity(PREFIX);
@@ -110,7 +108,7 @@ async fn begin(mut body: Body) -> (Begun, Option<usize>) {
     (Begun { first, rest: body }, length.and_then(|length| usize::try_from(length).ok()))
 }
 
-/// A body whose first frames were read already; the last of them comes first.
+/// A body whose first frames were already read. They are in reverse order.
 struct Begun {
     first: Vec<Result<Frame<Bytes>, tonic::Status>>,
     rest: Body,
@@ -131,13 +129,13 @@ impl http_body::Body for Begun {
     }
 }
 
-/// A body whose bytes keep their memory until the last of them is gone.
+/// A body whose bytes keep their memory reserved until the last one is sent.
 struct Sending {
     body: Body,
     memory: Answered,
 }
 
-/// Bytes with their memory.
+/// Bytes with their reserved memory.
 struct Counted {
     bytes: Bytes,
     _memory: Answered,

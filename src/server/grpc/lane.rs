@@ -1,6 +1,6 @@
-//! A bound on the bytes of requests that are read at once. Of those that wait the
-//! smallest is next: it is read soonest, so that however many large ones one
-//! tenant's pods bring, another's small one hardly waits.
+//! Limits the total size of the requests that are being read. The smallest waiting
+//! request is next, because it takes the least time. So a small request of one tenant
+//! hardly waits, no matter how many large ones another tenant sends.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// The bound. Clones share it.
+/// The limit. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Lane(Arc<Mutex<State>>);
 
@@ -17,30 +17,29 @@ pub(super) struct Lane(Arc<Mutex<State>>);
 struct State {
     free: usize,
     arrivals: u64,
-    /// Who waits, by how much and since when.
+    /// The waiting requests, by size and order of arrival.
     waiting: BTreeMap<(usize, u64), oneshot::Sender<Passage>>,
 }
 
-/// Bytes in the lane, until this is dropped.
+/// Reserved bytes, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Passage {
     lane: Lane,
     bytes: usize,
 }
 
-/// Takes the waiter away when the one who waits goes away.
+/// Removes the entry of a caller that stops waiting.
 struct Waiting<'a> {
     lane: &'a Lane,
     key: (usize, u64),
 }
 
 impl Lane {
-    /// A lane of `bytes`.
     pub(super) fn new(bytes: usize) -> Self {
         Self(Arc::new(Mutex::new(State { free: bytes, arrivals: 0, waiting: BTreeMap::new() })))
     }
 
-    /// Waits for room; `bytes` are at most the whole lane.
+    /// Waits until `bytes` are free. They must not exceed the whole lane.
     pub(super) async fn enter(&self, bytes: usize) -> Passage {
         let (waiting, passage) = {
             let mut state = self.state();
@@ -59,7 +58,7 @@ impl Lane {
         drop(waiting);
         match passage {
             Ok(passage) => passage,
-            // Nobody drops a waiter but the one who waits.
+            // Only the waiting caller drops its sender.
             Err(_) => std::future::pending().await,
         }
     }
@@ -85,7 +84,8 @@ impl Drop for Passage {
             }
         }
         for (sender, passage) in admitted {
-            // Whoever went away meanwhile gives it back, now that nothing is locked.
+            // Send without the lock: if the caller has gone, this drops the passage,
+            // which takes the lock again.
             let _ = sender.send(passage);
         }
     }

@@ -6,7 +6,7 @@ use std::thread;
 use super::*;
 
 const TMPFS: &str = "mount -t tmpfs -o mode=0755";
-/// Uid 0 without any capability, as the DaemonSet runs.
+/// Uid 0 without any capability, like the DaemonSet.
 const WITHOUT_CAPABILITIES: &str =
     r#"test=$0; shift; exec setpriv --bounding-set=-all --inh-caps=-all -- "$test" "$@""#;
 const WITH_CAPABILITIES: &str = r#"test=$0; shift; exec "$test" "$@""#;

@@ -8,20 +8,20 @@ use std::{
 
 use super::*;
 
-/// Long enough that a half file would show.
+/// Long enough to detect a partial file.
 fn contents(generation: usize) -> String {
     format!("{generation:04}").repeat(5_000)
 }
 
-/// The generation of a file, which must be whole.
+/// The generation of a file, which must be complete.
 fn generation(text: &str) -> usize {
     let generation = text[..4].parse().unwrap();
     assert!(text == contents(generation), "half of generation {generation}: {} bytes", text.len());
     generation
 }
 
-/// Reads, and fails where a file is missing. Only a reader that itself took
-/// longer than replaced files stay may try again.
+/// Reads, and fails if a file is missing. A reader may only retry if it took longer
+/// than replaced files stay.
 fn read(path: &Path) -> String {
     loop {
         let started = Instant::now();
@@ -55,8 +55,8 @@ fn beside(look: impl Fn() + Send + Sync, write: impl FnOnce()) -> usize {
     })
 }
 
-/// Reads two files by the names that pods use, one after the other. A set that
-/// appears at once cannot show its first file before its second.
+/// Reads two files in sequence, by the names that pods use. If a set appears at once, a
+/// new first file cannot come with an old second one.
 fn look_in_order(first: &Path, second: &Path) {
     let before = generation(&read(first));
     let after = generation(&read(second));

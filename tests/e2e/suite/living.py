@@ -134,7 +134,7 @@ def deleted_socket_is_bound_again(t, ns):
     t.note(f"the socket is back after {watch():.1f} s")
     pod.ready()
     same(t.latchkey.restarts(), restarts, "restarts of the provider")
-    has(t.latchkey.log(), "is bound again")
+    has(t.latchkey.log(), "binding it again")
 
 
 @case(company=ALONE)
