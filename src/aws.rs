@@ -15,9 +15,9 @@ mod proxy;
 
 use std::{path::PathBuf, time::Duration};
 
-pub(crate) use self::advice::judge;
+pub(crate) use self::advice::{about_object, about_principal, judge};
 pub use self::{
-    advice::{ABSENT_PARAMETER, Advice, absent_secret},
+    advice::Advice,
     ahead::Greeting,
     denial::{Denial, Policy},
     effort::Effort,

@@ -2,7 +2,6 @@
 //! that principal's AWS credentials.
 
 mod accepted;
-mod advice;
 mod asking;
 mod chain;
 mod irsa;
@@ -30,7 +29,7 @@ pub use self::{
     proof::Proof,
 };
 use crate::{
-    aws::{Aws, AwsFailure, Effort, FailureKind},
+    aws::{Aws, AwsFailure, Effort, FailureKind, about_principal},
     clock::{Clock, unix_seconds},
     cluster::{Cluster, ClusterError, ROLE_ANNOTATION},
     model::{
@@ -105,7 +104,7 @@ pub enum IdentityError {
     #[error("all tokens of the service account have expired; the next mount will send a new one")]
     NoToken,
     /// STS or the agent did not return credentials.
-    #[error("no AWS credentials for {principal}: {failure}{advice}", advice = advice::of(principal, failure))]
+    #[error("no AWS credentials for {principal}: {failure}{advice}", advice = about_principal(principal, failure))]
     Refused { principal: Box<Principal>, failure: Box<AwsFailure> },
 }
 

@@ -1,7 +1,11 @@
-//! What AWS's error codes and messages mean, and what a person should do about
-//! them, in one table. Where AWS's message gives no hint, the code that shows the
-//! failure adds its own advice.
+//! What AWS's error codes and messages mean, and what a person should do about them, in
+//! one table. If AWS's message gives no hint, the advice depends on what failed: an
+//! object (`object`), or a principal's credentials (`principal`).
 
+mod object;
+mod principal;
+
+pub(crate) use self::{object::about_object, principal::about_principal};
 use super::{Denial, FailureKind};
 
 /// What a person should do about a failure, as far as AWS's message says.
@@ -302,26 +306,6 @@ pub(crate) fn judge(status: u16, code: Option<&str>, message: &str) -> (FailureK
         None if status >= 500 => (FailureKind::Outage, None),
         None => (FailureKind::Invalid, None),
     }
-}
-
-/// What to do about a secret that does not exist, depending on how it was named.
-pub fn absent_secret(id: &str) -> &'static str {
-    if id.starts_with("arn:") {
-        "the Region and account of this ARN have no such secret; also check the six characters at its end, which change when a secret is deleted and created again"
-    } else if has_suffix(id) {
-        "use either the secret's name without the random suffix of its ARN, or the full ARN, and check the Region and the account"
-    } else {
-        "check the name, the Region and the account; a secret in another account needs its full ARN"
-    }
-}
-
-/// What to do about a parameter that does not exist.
-pub const ABSENT_PARAMETER: &str = "check the name (including its leading slash, if it has one), the Region and the account; a parameter in another account needs its full ARN";
-
-/// Whether a name ends like a secret's ARN: a hyphen and six letters or digits.
-fn has_suffix(id: &str) -> bool {
-    let suffix = id.rsplit_once('-').map(|(_, suffix)| suffix);
-    suffix.is_some_and(|suffix| suffix.len() == 6 && suffix.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Each of AWS's messages leads to matching advice.
 
-use super::*;
+use super::{object::absent_secret, *};
 
 const SESSION: &str = "arn:aws:sts::111122223333:assumed-role/web/latchkey-shop.web";
 const SECRET: &str = "arn:aws:secretsmanager:us-east-1:111122223333:secret:shop/db-AbCdEf";

@@ -24,6 +24,9 @@ use crate::{
     writer::{FileSystem, Writer},
 };
 
+/// Where the driver's chart puts the providers' sockets.
+const PROVIDER_VOLUME: &str = "/var/run/secrets-store-csi-providers";
+
 /// The flags of `latchkey serve`, with their defaults.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -31,12 +34,12 @@ pub(crate) struct ServeArgs {
     #[arg(
         long,
         value_name = "FOLDER",
-        default_value = "/var/run/secrets-store-csi-providers",
+        default_value = PROVIDER_VOLUME,
         help_heading = "Driver"
     )]
     provider_volume: PathBuf,
     /// File name of the socket; `<name>.sock` serves SecretProviderClasses with `provider: <name>`
-    #[arg(long, value_name = "NAME", default_value = "aws.sock", value_parser = socket_name, help_heading = "Driver")]
+    #[arg(long, value_name = "NAME", default_value_t = defaults().socket_name, value_parser = socket_name, help_heading = "Driver")]
     socket_name: String,
     /// User ids that may call the socket; the driver runs as root (0)
     #[arg(long, value_name = "UID", default_value = "0", value_delimiter = ',', help_heading = "Driver")]
@@ -48,7 +51,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/kubelet", help_heading = "Driver")]
     kubelet_path: PathBuf,
     /// Maximum time for one mount; keep it well below kubelet's two minutes
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = positive_duration, help_heading = "Driver")]
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().mount_timeout), value_parser = positive_duration, help_heading = "Driver")]
     mount_timeout: Duration,
 
     /// Region for classes that do not name one [env: AWS_REGION]
@@ -61,33 +64,33 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "PATTERNS", value_parser = allowed_regions, help_heading = "AWS")]
     allowed_regions: Option<AllowedRegions>,
     /// Maximum number of concurrent AWS calls
-    #[arg(long, value_name = "COUNT", default_value = "96", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "AWS")]
+    #[arg(long, value_name = "COUNT", default_value_t = defaults().aws.max_calls, value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "AWS")]
     max_aws_calls: usize,
     /// Maximum time for a read in one Region, including retries
-    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = positive_duration, help_heading = "AWS")]
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().aws.region_timeout), value_parser = positive_duration, help_heading = "AWS")]
     region_timeout: Duration,
 
     /// Maximum age of a served value; each value is read again once per interval
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = poll_interval, help_heading = "Rotation and outages")]
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().values.interval), value_parser = poll_interval, help_heading = "Rotation and outages")]
     rotation_poll_interval: Duration,
     /// Minimum refreshInterval of a SecretProviderClass
-    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = poll_interval, help_heading = "Rotation and outages")]
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().rules.min_refresh_interval), value_parser = poll_interval, help_heading = "Rotation and outages")]
     min_refresh_interval: Duration,
     /// Maximum refreshInterval of a SecretProviderClass
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = positive_duration, help_heading = "Rotation and outages")]
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().rules.max_refresh_interval), value_parser = positive_duration, help_heading = "Rotation and outages")]
     max_refresh_interval: Duration,
     /// Maximum age of a value while AWS is failing; 0 serves no stale values
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = any_duration, help_heading = "Rotation and outages")]
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().values.max_stale), value_parser = any_duration, help_heading = "Rotation and outages")]
     max_stale: AnyDuration,
     /// Stop polling a value, and drop it, when no mount has used it for this long
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = positive_duration, help_heading = "Rotation and outages")]
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().values.idle_after), value_parser = positive_duration, help_heading = "Rotation and outages")]
     idle_after: Duration,
     /// Maximum memory for cached values [default: a share of --memory-limit, 30 MiB of 128 MiB]
     #[arg(long, value_name = "BYTES", value_parser = optional_bytes, help_heading = "Rotation and outages")]
     cache_max_bytes: Option<OptionalBytes>,
 
     /// Maximum age of credentials; a revoked trust takes effect within this time. STS sessions last 15 minutes to 1 hour
-    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = positive_duration, help_heading = "Identity")]
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().identity.max_credential_age), value_parser = positive_duration, help_heading = "Identity")]
     max_credential_age: Duration,
     /// Allow a SecretProviderClass to name its own IRSA role (roleArn)
     #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Identity")]
@@ -118,19 +121,19 @@ pub(crate) struct ServeArgs {
     kubeconfig: Option<PathBuf>,
 
     /// Memory limit of the container; divided among values, mounts and volumes
-    #[arg(long, value_name = "BYTES", default_value = "134217728", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
+    #[arg(long, value_name = "BYTES", default_value_t = defaults().memory_limit, value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
     memory_limit: usize,
     /// Maximum number of concurrent mounts; one namespace may use at most half of them
-    #[arg(long, value_name = "COUNT", default_value = "256", value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
+    #[arg(long, value_name = "COUNT", default_value_t = defaults().max_mounts, value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
     max_mounts: usize,
     /// Maximum number of files in one SecretProviderClass
-    #[arg(long, value_name = "COUNT", default_value = "500", help_heading = "Limits")]
+    #[arg(long, value_name = "COUNT", default_value_t = defaults().rules.limits.max_objects, help_heading = "Limits")]
     max_objects: usize,
     /// Maximum length of a JMESPath expression, up to 1024
-    #[arg(long, value_name = "BYTES", default_value = "1024", value_parser = expression_bytes, help_heading = "Limits")]
+    #[arg(long, value_name = "BYTES", default_value_t = defaults().rules.limits.max_expression_bytes, value_parser = expression_bytes, help_heading = "Limits")]
     max_expression_bytes: usize,
     /// Maximum total size of one mount's files; the driver has its own limit, --max-call-recv-msg-size (4 MiB)
-    #[arg(long, value_name = "BYTES", default_value = "4194304", help_heading = "Limits")]
+    #[arg(long, value_name = "BYTES", default_value_t = defaults().rules.limits.max_response_bytes, help_heading = "Limits")]
     max_response_bytes: usize,
 
     /// Address that serves /healthz and /readyz; "off" disables them
@@ -174,6 +177,11 @@ pub(super) struct AnyDuration(pub(super) Duration);
 struct AllowedRoles(Option<RolePatterns>);
 #[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
+
+/// The defaults of a provider, which are those of the flags.
+fn defaults() -> Config {
+    Config::new(PROVIDER_VOLUME)
+}
 
 impl ServeArgs {
     pub(crate) fn log(&self) -> &LogArgs {

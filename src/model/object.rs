@@ -14,7 +14,7 @@ use super::{
     file_path::FilePath,
     message::quoted,
     mistakes::Mistakes,
-    reference::{Reference, Selector},
+    reference::{Named, Reference, Selector},
     rules::Limits,
     yaml::{Content, Node},
 };
@@ -90,19 +90,17 @@ impl Object {
         let entries = fields.node("jmesPath", mistakes).cloned();
         fields.warn_of_the_rest(mistakes);
 
-        let reference = Reference::parse(
-            &place,
-            &name,
-            &object_type,
-            Selector { version, label },
-            class.region,
-            mistakes,
-        );
+        let named = Named { name: &name, object_type: &object_type, selector: Selector { version, label } };
+        let reference = Reference::parse(&place, named, class.region, mistakes);
         let failover = reference.as_ref().and_then(|primary| {
-            let node = failover.as_ref();
-            failover_reference(&place, node, primary, alias.is_some(), &object_type, class, mistakes)
+            let (node, has_alias, object_type) = (failover.as_ref(), alias.is_some(), object_type.as_str());
+            Failover { node, primary, has_alias, object_type }.reference(&place, class, mistakes)
         });
-        let path = file_path(&place, "objectName", alias.as_deref(), &name, class.translation, mistakes);
+        let (key, named) = match &alias {
+            Some(alias) => ("objectAlias", alias),
+            None => ("objectName", &name),
+        };
+        let path = file_path(&place, key, named, class.translation, mistakes);
         let fields = entries.map_or_else(Vec::new, |node| json_fields(&place, &node, mode, class, mistakes));
         Some(Self { reference: reference?, failover, path: path?, mode, encoding, optional, fields })
     }
@@ -155,50 +153,65 @@ impl Object {
     }
 }
 
-/// Parses `failoverObject`, the object in the failover Region, if it differs.
-fn failover_reference(
-    place: &str,
-    node: Option<&Node>,
-    primary: &Reference,
+/// How an object is read from the failover Region.
+struct Failover<'a> {
+    /// `failoverObject`.
+    node: Option<&'a Node>,
+    primary: &'a Reference,
     has_alias: bool,
-    object_type: &str,
-    class: &ObjectsContext<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<Reference> {
-    let mut own_place = format!("{place} failoverObject");
-    let (mut name, mut selector) = (None, Selector::default());
-    if let Some(node) = node {
-        let mut fields = Fields::of(node, &own_place, mistakes)?;
-        name = fields.text("objectName", mistakes);
-        selector.version = fields.text("objectVersion", mistakes);
-        selector.label = fields.text("objectVersionLabel", mistakes);
-        fields.warn_of_the_rest(mistakes);
-    }
-    if let Some(name) = &name {
-        own_place = format!("{own_place} {}", quoted(name));
-    }
-    let same_version = selector.version == primary.selector.version;
-    // As in AWS's own provider: without a name, only the version may differ.
-    selector.version = selector.version.or_else(|| primary.selector.version.clone());
-    selector.label = selector.label.or_else(|| primary.selector.label.clone());
-    let Some(name) = name else {
-        if let Some(region) = class.failover_region
-            && primary.is_arn()
-        {
-            mistakes.add(place, format!("objectName is an ARN, which belongs to one Region: failoverRegion {region} needs a failoverObject with its own objectName"));
+    object_type: &'a str,
+}
+
+impl Failover<'_> {
+    /// The failover Region's reference; `None` if it is the primary one's.
+    fn reference(
+        self,
+        place: &str,
+        class: &ObjectsContext<'_>,
+        mistakes: &mut Mistakes,
+    ) -> Option<Reference> {
+        let Self { node, primary, has_alias, object_type } = self;
+        let mut own_place = format!("{place} failoverObject");
+        let (mut name, mut selector) = (None, Selector::default());
+        if let Some(node) = node {
+            let mut fields = Fields::of(node, &own_place, mistakes)?;
+            name = fields.text("objectName", mistakes);
+            selector.version = fields.text("objectVersion", mistakes);
+            selector.label = fields.text("objectVersionLabel", mistakes);
+            fields.warn_of_the_rest(mistakes);
         }
-        return (selector != primary.selector).then(|| Reference { selector, ..primary.clone() });
-    };
-    if !has_alias {
-        mistakes.add(&own_place, "the object needs an objectAlias, so that both Regions mount the same file");
+        if let Some(name) = &name {
+            own_place = format!("{own_place} {}", quoted(name));
+        }
+        let same_version = selector.version == primary.selector.version;
+        // As in AWS's own provider: without a name, only the version may differ.
+        selector.version = selector.version.or_else(|| primary.selector.version.clone());
+        selector.label = selector.label.or_else(|| primary.selector.label.clone());
+        let Some(name) = name else {
+            if let Some(region) = class.failover_region
+                && primary.is_arn()
+            {
+                mistakes.add(place, format!("objectName is an ARN, which belongs to one Region: failoverRegion {region} needs a failoverObject with its own objectName"));
+            }
+            return (selector != primary.selector).then(|| Reference { selector, ..primary.clone() });
+        };
+        if !has_alias {
+            mistakes
+                .add(&own_place, "the object needs an objectAlias, so that both Regions mount the same file");
+        }
+        if class.failover_region.is_none() {
+            mistakes.add(&own_place, "the class has no failoverRegion");
+        }
+        if !same_version {
+            mistakes.add(&own_place, "objectVersion must be the same for both Regions");
+        }
+        Reference::parse(
+            &own_place,
+            Named { name: &name, object_type, selector },
+            class.failover_region,
+            mistakes,
+        )
     }
-    if class.failover_region.is_none() {
-        mistakes.add(&own_place, "the class has no failoverRegion");
-    }
-    if !same_version {
-        mistakes.add(&own_place, "objectVersion must be the same for both Regions");
-    }
-    Reference::parse(&own_place, &name, object_type, selector, class.failover_region, mistakes)
 }
 
 fn json_fields(
@@ -267,21 +280,19 @@ fn json_field(
             mistakes.add(&place, "objectAlias is missing");
             None
         }
-        Some(alias) => file_path(&place, "objectAlias", Some(&alias), "", class.translation, mistakes),
+        Some(alias) => file_path(&place, "objectAlias", &alias, class.translation, mistakes),
     };
     Some(Field { expression: expression?, path: path?, mode, encoding, optional })
 }
 
-/// The file name of an object: its alias or name, with `/` translated.
+/// The file of an object: its alias or name, which stands at `key`, with `/` translated.
 fn file_path(
     place: &str,
     key: &str,
-    alias: Option<&str>,
     name: &str,
     translation: Option<char>,
     mistakes: &mut Mistakes,
 ) -> Option<FilePath> {
-    let (key, name) = alias.map_or((key, name), |alias| ("objectAlias", alias));
     if name.is_empty() {
         return None; // Reported as missing already.
     }

@@ -61,6 +61,16 @@ pub struct Reference {
     pub selector: Selector,
 }
 
+/// A reference as a class writes it.
+pub(super) struct Named<'a> {
+    /// `objectName`.
+    pub(super) name: &'a str,
+    /// `objectType`; empty if there is none.
+    pub(super) object_type: &'a str,
+    /// `objectVersion` and `objectVersionLabel`.
+    pub(super) selector: Selector,
+}
+
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.id)?;
@@ -89,12 +99,11 @@ impl Reference {
     /// Parses `objectName`, and compares it with `objectType` and the Region.
     pub(super) fn parse(
         place: &str,
-        name: &str,
-        object_type: &str,
-        mut selector: Selector,
+        named: Named<'_>,
         region: Option<&Region>,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
+        let Named { name, object_type, mut selector } = named;
         if name.is_empty() {
             mistakes.add(place, "objectName is missing");
             return None;

@@ -1,26 +1,20 @@
-//! Objects that failed: each of them, with what a person must do.
+//! The message of a mount whose objects failed: each of them, with what to do.
 
 use std::fmt;
 
 use super::ShapeError;
 use crate::{
-    aws::{ABSENT_PARAMETER, Advice, AwsFailure, FailureKind, absent_secret},
+    aws::{AwsFailure, about_object},
     backend::ReadFailure,
-    model::{
-        arn::Region,
-        iam,
-        message::quoted,
-        reason::Reason,
-        reference::{Reference, Service},
-    },
+    model::{message::quoted, reason::Reason, reference::Reference},
 };
 
-/// Most objects that one message spells out.
+/// Maximum number of objects that one message names.
 const MAX_SHOWN: usize = 20;
+
 /// Objects that failed, and for whom.
 #[derive(Debug, thiserror::Error)]
 pub struct FailedObjects {
-    /// Each of them.
     pub failures: Vec<ObjectFailure>,
     pub(super) objects: usize,
     pub(super) class: String,
@@ -32,7 +26,6 @@ pub struct FailedObjects {
 #[derive(Debug)]
 pub struct ObjectFailure {
     pub(super) reference: Reference,
-    /// Why.
     pub cause: Cause,
 }
 
@@ -41,7 +34,7 @@ pub struct ObjectFailure {
 pub enum Cause {
     /// It could not be read.
     Read(ReadFailure),
-    /// Its value has another form than the class says.
+    /// Its value does not have the form that the class asks for.
     Shape(Vec<ShapeError>),
 }
 
@@ -60,38 +53,9 @@ impl FailedObjects {
         self.failures.iter().map(|failure| failure.cause.reason()).min().unwrap_or(Reason::Bug)
     }
 
-    fn write_failure(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        failure: &AwsFailure,
-        reference: &Reference,
-    ) -> fmt::Result {
-        write!(f, "{failure}")?;
-        match (failure.advice.as_deref(), failure.kind) {
-            (Some(Advice::Known(advice)), _) => write!(f, "; {advice}"),
-            (Some(Advice::Denial(denial)), _) => {
-                let asked = self.resource(reference, &failure.region);
-                write!(f, "; {}", denial.told(failure.operation, &asked))
-            }
-            (None, FailureKind::Denied) => {
-                write!(f, "; missing: {} on {}", failure.operation, self.resource(reference, &failure.region))
-            }
-            (None, FailureKind::KmsDenied) => {
-                f.write_str("; missing: kms:Decrypt on the KMS key that encrypts it")
-            }
-            (None, FailureKind::NotFound) => {
-                f.write_str("; ")?;
-                f.write_str(match reference.service {
-                    Service::SecretsManager => absent_secret(&reference.id),
-                    Service::ParameterStore => ABSENT_PARAMETER,
-                })
-            }
-            (None, _) => Ok(()),
-        }
-    }
-
-    fn resource(&self, reference: &Reference, region: &Region) -> String {
-        iam::resource(reference, region, self.account.as_deref())
+    /// The failure with what to do about it.
+    fn told(&self, failure: &AwsFailure, reference: &Reference) -> String {
+        format!("{failure}{}", about_object(failure, reference, self.account.as_deref()))
     }
 }
 
@@ -112,10 +76,9 @@ impl fmt::Display for FailedObjects {
             )?;
             match &failure.cause {
                 Cause::Read(read) => {
-                    self.write_failure(f, &read.primary, reference)?;
+                    f.write_str(&self.told(&read.primary, reference))?;
                     if let Some(failover) = &read.failover {
-                        f.write_str("; then the failover Region: ")?;
-                        self.write_failure(f, failover, reference)?;
+                        write!(f, "; then the failover Region: {}", self.told(failover, reference))?;
                     }
                 }
                 Cause::Shape(errors) => {

@@ -2,16 +2,18 @@
 //! AWS's message or, if that does not help, lists the policies that this kind of
 //! identity needs.
 
+use super::Advice;
 use crate::{
-    aws::{Advice, AwsFailure, Denial, FailureKind, Policy},
+    aws::{AwsFailure, Denial, FailureKind, Policy},
     model::{
         arn::{Arn, RoleArn},
         principal::{AssumedRole, Means, Principal},
     },
 };
 
-/// The advice about `failure`, to append to its message.
-pub(super) fn of(principal: &Principal, failure: &AwsFailure) -> String {
+/// The advice about `failure` to get credentials of `principal`, to append to its
+/// message; empty if there is none.
+pub(crate) fn about_principal(principal: &Principal, failure: &AwsFailure) -> String {
     let denial = match failure.advice.as_deref() {
         Some(Advice::Known(advice)) => return format!("; {advice}"),
         Some(Advice::Denial(denial)) => Some(denial),
