@@ -28,11 +28,11 @@ use crate::{
     writer::Writer,
 };
 
-/// Folder of an older driver, which the driver still searches first.
+/// The folder of older drivers, which the driver still searches first.
 const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
 
-/// Mounts that are computed at once: enough for all cores, and so few that another
-/// namespace's mount never stands behind hundreds.
+/// Mounts that are computed at once: enough for all cores, and few enough that another
+/// namespace's mount never queues behind hundreds.
 const MOUNTS_COMPUTED_AT_ONCE: usize = 4;
 
 /// Everything that the operator decides.
@@ -42,27 +42,22 @@ pub struct Config {
     pub provider_volume: PathBuf,
     /// The socket's file name.
     pub socket_name: String,
-    /// Who may call the socket.
+    /// User ids that may call the socket.
     pub allowed_uids: Vec<u32>,
-    /// Where the probes are served.
+    /// Address of the HTTP endpoints; `None` serves none.
     pub http_address: Option<SocketAddr>,
-    /// Writes the files; without one, the driver does.
+    /// Writes the files; `None` leaves that to the driver.
     pub writer: Option<Writer>,
-    /// Rules for every request.
     pub rules: Rules,
-    /// How AWS is reached.
     pub aws: AwsSettings,
-    /// How credentials are got.
     pub identity: IdentitySettings,
-    /// How long values count.
     pub values: ValueSettings,
-    /// How Kubernetes is reached.
     pub cluster: ClusterSettings,
-    /// The most that one mount may take.
+    /// Maximum duration of a mount.
     pub mount_timeout: Duration,
-    /// Most mounts under way at once.
+    /// Maximum number of mounts that run at once.
     pub max_mounts: usize,
-    /// Most bytes of memory of the whole process.
+    /// Memory of the whole process, in bytes.
     pub memory_limit: usize,
 }
 
@@ -90,24 +85,15 @@ impl Config {
 /// Why the provider does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The socket.
     #[error("the driver's socket cannot be served")]
     Socket(#[from] SocketError),
-    /// AWS.
     #[error("AWS cannot be set up")]
     Aws(#[from] AwsSetupError),
-    /// The probes.
     #[error("the probes cannot be served on {address} (--http-address)")]
-    Http {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The rotation poller, which never ends by itself.
-    #[error("the rotation poller ended by a bug")]
+    Http { address: SocketAddr, source: io::Error },
+    /// The poller never ends by itself.
+    #[error("the rotation poller ended (a bug in Latchkey; its log has the location)")]
     Poller,
-    /// The gRPC server.
     #[error("the gRPC server failed")]
     Grpc(#[from] tonic::transport::Error),
 }
@@ -116,13 +102,13 @@ pub enum ServeError {
 /// that run.
 ///
 /// # Errors
-/// When something that is needed for serving fails.
+/// When something that serving needs fails.
 pub async fn serve(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    // What needs no network is checked before the socket is taken: a process that
-    // cannot serve must not take it from one that does.
+    // Everything that needs no network is checked before the socket is taken: a process
+    // that cannot serve must not take the socket from one that does.
     let (mounter, poller) = rooms(&config).await?;
     connect_ahead(&config, &poller);
     let probes = match config.http_address {
@@ -145,7 +131,7 @@ pub async fn serve(
     let server = server::serve(provider, connections, stop.wait());
     let served = tokio::select! {
         served = server => served.map_err(ServeError::Grpc),
-        // Without it values would grow old unseen: better to start anew.
+        // Without it values would become stale unnoticed: a restart is better.
         _ = &mut poller => Err(ServeError::Poller),
     };
     stop.now();
@@ -155,7 +141,7 @@ pub async fn serve(
     served
 }
 
-/// Builds the rooms of a mount and the poller that works beside them.
+/// Builds the mounter, and the poller that runs next to it.
 pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetupError> {
     let aws = Arc::new(Aws::load(&config.aws).await?);
     let cluster = Arc::new(Cluster::new(config.cluster.clone()));
@@ -203,22 +189,21 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
     Ok((mounter, Poller { aws, identity, reader, delivery, classes, report }))
 }
 
-/// Most bytes of values for one mount: hexadecimal ones become half as large.
+/// Maximum bytes of values for one mount. Decoding halves hexadecimal values.
 fn max_value_bytes(rules: &Rules) -> usize {
     2 * rules.limits.max_response_bytes
 }
 
-/// Opens a few connections beside the start, where the Region is known; where
-/// it is not, so is AWS's address. Nobody waits for them, and those that nobody
-/// uses end by themselves.
+/// Opens a few connections during the start, if the Region is known. Nothing waits for
+/// them, and unused ones end by themselves.
 fn connect_ahead(config: &Config, poller: &Poller) {
     let Some(region) = config.rules.default_region.clone() else { return };
     let reader = Arc::clone(&poller.reader);
     tokio::spawn(async move { reader.connect_ahead(&region).await });
 }
 
-/// The driver looks into the old folder first, so a dead socket there hides
-/// ours. It can be seen only where that folder is mounted too.
+/// The driver looks into the old folder first, so a dead socket there hides ours. It is
+/// visible only if that folder is mounted, too.
 fn warn_of_a_shadowing_socket(name: &str) {
     let shadow = PathBuf::from(LEGACY_VOLUME).join(name);
     if shadow.exists() {
@@ -226,7 +211,7 @@ fn warn_of_a_shadowing_socket(name: &str) {
     }
 }
 
-/// One shutdown that several tasks wait for.
+/// A shutdown that several tasks wait for.
 struct Stop(watch::Receiver<bool>, Arc<watch::Sender<bool>>);
 
 impl Stop {
@@ -244,7 +229,7 @@ impl Stop {
     fn wait(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut receiver = self.0.clone();
         async move {
-            // A closed channel means that everything stops as well.
+            // A closed channel also means that everything stops.
             let _ = receiver.wait_for(|stopped| *stopped).await;
         }
     }

@@ -1,5 +1,5 @@
-//! Classes that were read before. All pods of a Deployment name the same one, and
-//! each of them at every republish: their manifest is read once.
+//! SecretProviderClasses that were parsed before. All pods of a Deployment name the same
+//! class, at every republish; it is parsed once.
 
 use std::{
     collections::HashMap,
@@ -14,10 +14,10 @@ use crate::{
     shares::{Share, Shares},
 };
 
-/// What an entry takes beside its objects.
+/// Memory of an entry in addition to its objects.
 const ENTRY_BYTES: usize = 256;
 
-/// The objects of classes, by what they were made of.
+/// The objects of classes, by the digest of what they were made of.
 pub struct Classes {
     memory: Arc<Shares>,
     known: Mutex<HashMap<String, HashMap<ObjectsDigest, Known>>>,
@@ -30,7 +30,7 @@ struct Known {
 }
 
 impl Classes {
-    /// Knows none; `memory` bytes for all.
+    /// Knows no class yet, and holds `memory` bytes of them at most.
     pub fn new(memory: usize) -> Self {
         Self { memory: Shares::new(memory), known: Mutex::default() }
     }
@@ -43,7 +43,8 @@ impl Classes {
         Some(Arc::clone(&known.objects))
     }
 
-    /// Keeps the objects. Where the namespace has no room for them, it starts anew.
+    /// Keeps the objects. If the namespace has no room for them, its other classes are
+    /// forgotten first.
     pub fn keep(&self, namespace: &str, digest: ObjectsDigest, objects: &Arc<Objects>) {
         let bytes = ENTRY_BYTES + namespace.len() + objects.bytes();
         let share = self.memory.try_take(namespace, bytes).or_else(|_| {
@@ -55,7 +56,7 @@ impl Classes {
         self.known().entry(namespace.to_owned()).or_default().insert(digest, known);
     }
 
-    /// Forgets what nobody has mounted for so long.
+    /// Forgets classes that nobody has mounted for so long.
     pub fn drop_idle(&self, idle_after: Duration) {
         self.known().retain(|_, classes| {
             classes.retain(|_, known| known.used_at.elapsed() <= idle_after);

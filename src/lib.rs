@@ -1,10 +1,9 @@
 //! Latchkey: the AWS provider for the Kubernetes Secrets Store CSI Driver.
 //!
-//! The way of a mount is [`mount`]; the rooms around it:
-//! [`server`] answers the driver, [`identity`] says who is asking and gets
-//! credentials, [`values`] and [`backend`] read from AWS, [`shape`] turns values
-//! into files, [`writer`] puts them into a pod, [`cluster`] asks Kubernetes,
-//! [`single_flight`] lets many share one fetch, [`permits`] bounds calls, [`model`] holds what all of them speak of.
+//! [`mount`] is the whole path of a mount, in order. [`server`] answers the driver,
+//! [`identity`] finds out who asks and gets credentials, [`values`] and [`backend`] read
+//! from AWS, [`shape`] makes files of values, [`delivery`] delivers them, and [`rotation`]
+//! reads them again. ARCHITECTURE.md describes every room.
 
 pub mod app;
 pub mod aws;

@@ -1,7 +1,7 @@
-//! The rotation poller: reads again, once an interval, what pods still ask for.
+//! The rotation poller: once an interval, it reads again what pods still mount.
 //!
-//! Every poll is the very read that a mount makes, so it proves the permission
-//! anew and needs none that a mount does not.
+//! A poll is the same read that a mount makes, so it proves the permission again and
+//! needs no other permission.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -22,13 +22,13 @@ use crate::{
     values::{Due, Entry, Reader, Refresh, Refreshed, Settled, Values},
 };
 
-/// Longest time between two looks at what is due.
+/// Maximum time between two looks at what is due.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Shortest time, however many entries come due one after the other.
+/// Minimum time, no matter how many entries come due one after the other.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Most units of one principal and place that are read, or wait for a place, at
-/// once: thousands of entries must not become thousands of waiters.
+/// Units of one principal that are read, or wait for a permit, at once: thousands of
+/// entries must not become thousands of waiters.
 const UNITS_AT_ONCE: usize = 8;
 /// How long a change waits for others of its principal, so that they are written
 /// together.
@@ -36,15 +36,12 @@ const WRITE_DELAY: Duration = Duration::from_millis(500);
 
 /// Polls until it is dropped.
 pub struct Poller {
-    /// Has the places for calls.
+    /// Gives permits for calls.
     pub aws: Arc<Aws>,
-    /// Gives credentials.
     pub identity: Arc<Identity>,
     /// Reads what is due.
     pub reader: Arc<Reader>,
-    /// Where changes are delivered.
     pub delivery: Arc<Delivery>,
-    /// Classes that mounts have read.
     pub classes: Arc<Classes>,
     pub report: Arc<Report>,
 }
@@ -59,7 +56,7 @@ impl Poller {
             tokio::select! {
                 () = &mut look => {}
                 Some(ended) = polls.join_next() => {
-                    // The panic's own words may quote a value; the hook has logged its place.
+                    // The panic's message may quote a value; the hook has logged its location.
                     if ended.is_err() {
                         tracing::error!("internal error in a poll (a bug in Latchkey; the log has its location)");
                     }
@@ -88,7 +85,7 @@ impl Poller {
         self.values().next_due().map_or(latest, |due| due.clamp(now + LOOK_PAUSE, latest))
     }
 
-    /// Forgets what no pod asks for any more.
+    /// Forgets what no pod mounts any more.
     fn drop_idle(&self) {
         for principal in self.values().drop_idle() {
             self.identity.forget(&principal);
@@ -99,8 +96,8 @@ impl Poller {
         self.delivery.drop_idle(idle_after);
     }
 
-    /// Renews credentials that have run out, so that a revoked trust is seen then
-    /// and not at the next read. After an outage the next read tries again.
+    /// Renews expired credentials, so that a revoked trust is noticed then and not at the
+    /// next read. After an outage, the next read tries again.
     async fn renew(&self, principal: &Principal) {
         let Some(regions) = self.values().regions_of(principal) else {
             return self.identity.forget(principal);
@@ -113,8 +110,8 @@ impl Poller {
         }
     }
 
-    /// Reads what is due of one principal and place, each unit as soon as there is
-    /// a place for its call.
+    /// Reads what is due of one principal, each unit as soon as there is a permit for its
+    /// call.
     async fn poll(&self, due: Vec<Due>) {
         let Some(first) = due.first().map(|due| Arc::clone(due.entry())) else { return };
         // One session for all: without credentials none of them is read.
@@ -130,7 +127,7 @@ impl Poller {
         let mut polls = stream::iter(units).buffer_unordered(UNITS_AT_ONCE);
         let mut changed = Vec::new();
         loop {
-            // What changed at once is written at once, and waits for no call that hangs.
+            // Changes that come together are written together, and wait for no call that hangs.
             let next = match changed.is_empty() {
                 true => Ok(polls.next().await),
                 false => timeout(WRITE_DELAY, polls.next()).await,
@@ -149,7 +146,7 @@ impl Poller {
         self.identity.session_for_polling(principal, regions, &Effort::poll(permit)).await.map(drop)
     }
 
-    /// Reads a unit, and gives what has changed.
+    /// Reads a unit, and returns what has changed.
     async fn read(&self, unit: Vec<Due>) -> Vec<Arc<Entry>> {
         let Some(first) = unit.first().map(|due| Arc::clone(due.entry())) else { return Vec::new() };
         let (principal, regions) = (&first.principal, &first.regions);
@@ -186,7 +183,7 @@ impl Poller {
     }
 }
 
-/// Entries of each principal and place.
+/// Entries by principal and Regions.
 fn groups(due: Vec<Due>) -> impl Iterator<Item = Vec<Due>> {
     let mut groups: HashMap<(Principal, Regions), Vec<Due>> = HashMap::new();
     for due in due {
@@ -196,7 +193,7 @@ fn groups(due: Vec<Due>) -> impl Iterator<Item = Vec<Due>> {
     groups.into_values()
 }
 
-/// What one place is enough for: ten parameters, or one secret.
+/// What one permit is enough for: ten parameters, or one secret.
 fn units(due: Vec<Due>) -> Vec<Vec<Due>> {
     let mut units = Vec::new();
     let mut parameters = Vec::new();

@@ -1,4 +1,4 @@
-//! AWS Systems Manager Parameter Store: GetParameters in tens.
+//! AWS Systems Manager Parameter Store: GetParameters, ten names a call.
 //!
 //! <https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html>
 
@@ -20,7 +20,7 @@ use crate::{
 };
 
 const OPERATION: &str = iam::action(Service::ParameterStore);
-/// Most names in one call.
+/// Maximum number of names in one call.
 pub const BATCH: usize = 10;
 
 #[derive(Debug, Default)]
@@ -49,9 +49,9 @@ struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// Reads a batch. One parameter that is denied, or whose key is, fails the
-    /// whole call; asked one by one, the healthy ones come and the error names
-    /// the right one. So are those whose answers cannot be told apart.
+    /// Reads a batch. One parameter that is denied, or whose key is, fails the whole call.
+    /// Then each is read alone, so that the others succeed and the error names the right
+    /// one. Parameters whose answers are ambiguous are read alone, too.
     async fn read_batch(&self, batch: &[&Reference]) -> Vec<Answer> {
         match self.get_parameters(batch).await {
             Ok(answers) => {
@@ -85,7 +85,7 @@ impl Caller<'_> {
         AwsFailure::own(FailureKind::Outage, OPERATION, self.call.region, message.to_owned())
     }
 
-    /// One call; `None` for a reference that nothing in the answer belongs to.
+    /// One call; `None` for a reference that the answer does not mention.
     async fn get_parameters(&self, batch: &[&Reference]) -> Result<Vec<Option<Answer>>, AwsFailure> {
         let call = self.call;
         let mut answer = within(call, OPERATION, async {
@@ -126,7 +126,7 @@ impl Caller<'_> {
     }
 }
 
-/// Whether a failed batch may be the fault of one of its parameters.
+/// Whether one parameter alone may have failed the batch.
 fn blames_one(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Outage
@@ -155,10 +155,10 @@ fn selector(reference: &Reference) -> Option<&str> {
     reference.selector.version.as_deref().or(reference.selector.label.as_deref())
 }
 
-/// Which parameter answers which reference. Answers come in alphabetical order,
-/// and two versions of one parameter under the same name: only name and selector
-/// together tell which was asked. AWS always answers the selector; some other
-/// implementations do not, and are understood only where one thing was asked.
+/// Matches parameters to references. Answers come in alphabetical order, and two versions
+/// of one parameter have the same name, so only name and selector together identify one.
+/// AWS always answers the selector. Some other implementations do not; without it, an
+/// answer counts only if one reference was asked for.
 fn matched(batch: &[&Reference], mut found: Vec<Parameter>) -> Vec<Option<Parameter>> {
     let alone = batch.len() == 1;
     let answers = |parameter: &Parameter, reference: &Reference| {
@@ -175,7 +175,7 @@ fn matched(batch: &[&Reference], mut found: Vec<Parameter>) -> Vec<Option<Parame
     batch.iter().copied().map(&mut take).collect()
 }
 
-/// A shared parameter is asked by its ARN.
+/// A shared parameter is read by its ARN.
 fn is_of(parameter: &Parameter, reference: &Reference) -> bool {
     [parameter.name(), parameter.arn()].contains(&Some(reference.id.as_str()))
 }
@@ -186,8 +186,8 @@ fn answered_selector(parameter: &Parameter) -> Option<&str> {
 
 fn reading(mut parameter: Parameter, region: &Region, request_id: Option<String>) -> Reading {
     let version = match parameter.version() {
-        // A reference to a secret (/aws/reference/secretsmanager/…) has no
-        // version of its own; without the secret's, a change would go unseen.
+        // A reference to a secret (/aws/reference/secretsmanager/…) has no version of its
+        // own. Without the secret's, a change would go unnoticed.
         0 => parameter.source_result().and_then(secret_version).unwrap_or_else(|| "0".to_owned()),
         number => number.to_string(),
     };

@@ -21,7 +21,7 @@ use crate::{
 
 const OPERATION: &str = iam::action(Service::SecretsManager);
 const PREVIOUS_LABEL: &str = "AWSPREVIOUS";
-/// How often labels are read again when they move meanwhile.
+/// How often labels are read that move during the read.
 const MAX_TRIES: u32 = 3;
 
 #[derive(Debug, Default)]
@@ -38,10 +38,10 @@ impl SecretsManager {
         join_all(groups.iter().map(|group| read_group(call, &client, group))).await
     }
 
-    /// Opens connections to the Region's endpoint, unless it is not to be reached.
+    /// Opens connections to the Region's endpoint; ignores failures.
     pub(super) async fn connect_ahead(&self, aws: &Aws, region: &Region, connections: usize) {
         let client = self.client(aws, region);
-        // The SDK wants to sign what it sends; of the signature nothing is sent.
+        // The SDK insists on signing; the signature is not sent.
         let nobody = || Credentials::new("", "", None, None, "latchkey-greeting");
         let overrides = || {
             Builder::new()
@@ -62,8 +62,8 @@ impl SecretsManager {
     }
 }
 
-/// Reads one secret's labels so that they are of one moment, as far as AWS's
-/// own reads allow: one label, the others, and the first again.
+/// Reads one secret's labels consistently, as far as AWS's own reads allow: one label, the
+/// others, and the first one again.
 async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec<Answer> {
     if let [single] = group {
         return vec![read_one(call, client, single).await];
@@ -74,7 +74,7 @@ async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec
         if let Err(failure) = &before
             && failure.kind != FailureKind::NotFound
         {
-            // Every other label of the secret would meet the same.
+            // Every other label of the secret would fail the same way.
             return vec![Err(failure.clone()); group.len()];
         }
         let others = group.iter().enumerate().filter(|(at, _)| *at != first);
@@ -94,15 +94,14 @@ async fn read_group(call: Call<'_>, client: &Client, group: &[Reference]) -> Vec
     vec![Err(moved); group.len()]
 }
 
-/// The label whose standing still shows that AWSCURRENT and AWSPREVIOUS have
-/// not moved: one of these two, which every rotation moves.
+/// The label to read twice: AWSCURRENT or AWSPREVIOUS, because every rotation moves them.
 fn most_moved(group: &[Reference]) -> Option<usize> {
     let at =
         |label: Option<&str>| group.iter().position(|reference| reference.selector.label.as_deref() == label);
     at(None).or_else(|| at(Some(PREVIOUS_LABEL))).or(if group.is_empty() { None } else { Some(0) })
 }
 
-/// One version under both AWSCURRENT and AWSPREVIOUS was read while they moved.
+/// Whether both AWSCURRENT and AWSPREVIOUS gave one version: they moved in between.
 fn is_torn(group: &[Reference], results: &[Answer]) -> bool {
     let version_under = |label: Option<&str>| {
         let at = group.iter().position(|reference| reference.selector.label.as_deref() == label)?;
@@ -134,10 +133,10 @@ async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Ans
     .await
 }
 
-/// `None` when the version holds no value.
+/// `None` if the version holds no value.
 fn reading(mut answer: GetSecretValueOutput, region: &Region) -> Option<Reading> {
     let request_id = answer.request_id().map(str::to_owned);
-    // Moved out, not copied: the SDK's own type would keep its text unwiped.
+    // Moved out, not copied: the SDK's own type does not wipe its text.
     let value = match (answer.secret_string.take(), answer.secret_binary.take()) {
         (Some(text), _) => SecretValue::from(text),
         (None, Some(binary)) => SecretValue::new(binary.into_inner()),

@@ -26,7 +26,7 @@ use crate::{
 /// Bytes that are written at once: while a set is replaced, the old and the new one
 /// both take memory.
 const MAX_WRITTEN_AT_ONCE: usize = 8 << 20;
-/// The smallest piece of a tmpfs.
+/// The page size of a tmpfs.
 const PAGE: usize = 4096;
 /// Kernel memory of a file or a link in addition to its pages.
 const INODE: usize = 1024;

@@ -26,9 +26,9 @@ use crate::{
     mount::{MountError, Mounted, Mounter},
 };
 
-/// What an answer needs of the time that the driver waits.
+/// Time reserved for the answer while the driver waits.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
-/// Stands for a mount without files, because the driver refuses an empty list.
+/// Stands for a mount without files, because the driver rejects an empty list.
 const NOTHING_MOUNTED: &str = "latchkey-nothing-to-mount";
 
 /// Answers the driver.
@@ -47,12 +47,12 @@ impl Provider {
     /// The service to put behind a socket.
     pub fn into_server(self) -> Entrance<CsiDriverProviderServer<Self>> {
         let server = CsiDriverProviderServer::new(self).max_decoding_message_size(MAX_REQUEST_BYTES);
-        // An answer's size is the mount's own affair, and the driver's.
+        // The mount bounds its answer, and so does the driver.
         Entrance::new(server.max_encoding_message_size(usize::MAX))
     }
 
-    /// Whoever may call is given secrets of any pod's service account whose
-    /// token it holds: only the driver, which is root, may.
+    /// A caller gets the secrets of any service account whose token it holds. Only the
+    /// driver, which runs as root, may call.
     fn check_caller<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
         let uid = peer.map(|peer| peer.uid());
@@ -93,17 +93,17 @@ impl CsiDriverProvider for Provider {
     }
 }
 
-/// A panic ends the task, not the connection, and a caller that goes away does
-/// not leave a mount half done.
+/// A panic ends the task, not the connection. A mount is finished even if its caller goes
+/// away.
 async fn in_a_task_of_its_own(
     mount: impl Future<Output = Result<Mounted, MountError>> + Send + 'static,
 ) -> Result<Mounted, MountError> {
     tokio::spawn(mount).await.unwrap_or(Err(MountError::Bug))
 }
 
-/// How long the driver still waits, less what an answer needs. Were its time to
-/// run out first, the answer would be Canceled, which kubelet takes for "not
-/// final": the pod may then start with an empty volume.
+/// How long the driver still waits, less the time for the answer. If its time ran out
+/// first, the answer would be Canceled, which kubelet takes for "not final": the pod may
+/// then start with an empty volume.
 fn caller_patience<T>(request: &Request<T>) -> Option<Duration> {
     let text = request.metadata().get("grpc-timeout")?.to_str().ok()?;
     let (value, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;

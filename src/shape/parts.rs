@@ -1,4 +1,4 @@
-//! What one object takes out of its value: the decoded whole and its fields.
+//! Splits one object's value into its parts: the decoded whole, and its fields.
 
 use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
@@ -14,26 +14,24 @@ use crate::{
     workers::Stop,
 };
 
-/// Why a value does not become the files that were asked for. Never shows it.
+/// Why a value does not become files. It never contains the value.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
-    /// `encoding` does not fit.
+    /// The value does not have the `encoding`.
     #[error("the value{of} is not {encoding}", of = field.as_ref().map(|f| format!(" of jmesPath {}", quoted(f))).unwrap_or_default(), encoding = encoding.as_str())]
     Encoding {
         /// The jmesPath entry; `None` for the whole value.
         field: Option<String>,
-        /// What was expected.
         encoding: Encoding,
     },
-    /// There are fields to take out, and the value is no JSON.
+    /// The class extracts fields, but the value is not JSON.
     #[error("jmesPath: {0}")]
     NotJson(DocumentError),
-    /// The expression does not fit the value, or costs too much.
+    /// The expression does not fit the value, or takes too much work.
     #[error("jmesPath {}: {problem}", quoted(expression))]
     Extract {
         /// The entry's expression or key.
         expression: String,
-        /// What is wrong.
         problem: SearchError,
     },
     /// The expression finds nothing.
@@ -41,12 +39,12 @@ pub enum ShapeError {
     Missing {
         /// The entry's expression or key.
         expression: String,
-        /// Where it is instead, perhaps.
+        /// Where it may be instead.
         advice: Option<String>,
     },
 }
 
-/// An object's parts while they are taken.
+/// An object's parts while they are extracted.
 pub(super) struct Taking {
     key: Option<PartsKey>,
     found: Found,
@@ -54,14 +52,14 @@ pub(super) struct Taking {
 }
 
 enum State {
-    /// Taken before.
+    /// Kept from before.
     Known(Parts),
     /// The parts so far: the whole value first, then the fields.
     Under { parts: Vec<Option<SecretValue>>, errors: Vec<ShapeError>, bytes: usize },
 }
 
 impl Taking {
-    /// Nothing is taken yet, unless it was taken before.
+    /// Starts with the parts kept from before, if there are any.
     pub(super) fn of(key: Option<PartsKey>, found: &Found) -> Self {
         let known = match &key {
             None => Some(Parts::from([None])),
@@ -76,8 +74,8 @@ impl Taking {
         matches!(self.state, State::Under { .. })
     }
 
-    /// Takes parts until `until`, but at least one. With more than `room` bytes
-    /// the rest is not even made: the mount is too large already.
+    /// Extracts parts until `until`, but at least one. Beyond `room` bytes the rest is not
+    /// extracted: the mount is too large already.
     pub(super) fn go_on(
         &mut self,
         object: &Object,
@@ -101,7 +99,7 @@ impl Taking {
         }
         let whole = parts[0].clone().unwrap_or_else(|| value.clone());
         let stops = || stop.is_set();
-        // Once for all fields of this step.
+        // Parsed once for all fields of this step.
         let document =
             match object.fields.first().map(|_| Document::parse(whole.expose(), &mut Fuel::new(&stops))) {
                 None => None,
@@ -134,7 +132,7 @@ impl Taking {
     }
 }
 
-/// `None` when the entry is optional and finds nothing.
+/// `None` if the entry is optional and finds nothing.
 fn extract(
     field: &Field,
     document: &Document<'_>,

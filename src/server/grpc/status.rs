@@ -1,8 +1,8 @@
-//! From an error to a gRPC status: the only place that knows codes.
+//! From a reason to a gRPC code: the only place that knows codes.
 //!
-//! kubelet takes Canceled, DeadlineExceeded, Unavailable, ResourceExhausted and
-//! Aborted for "not final": it keeps the folder, and the pod may then start with
-//! an empty volume. None of them is ever used.
+//! kubelet takes Canceled, DeadlineExceeded, Unavailable, ResourceExhausted, and Aborted
+//! for "not final": it keeps the folder, and the pod may then start with an empty volume.
+//! None of them is ever used.
 
 use tonic::{Code, Status};
 
@@ -11,9 +11,9 @@ use crate::{
     mount::MountError,
 };
 
-/// Longest message of a status. HTTP/2 headers carry it, and percent-encoded.
+/// Longest message of a status. HTTP/2 headers carry it, percent-encoded.
 const MAX_MESSAGE_BYTES: usize = 4000;
-/// Stands where it is cut.
+/// Marks where a message is cut.
 const CUT: &str = " … (the provider's log has the rest)";
 
 /// The status that the driver shows in the pod's event.
