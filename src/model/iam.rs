@@ -6,8 +6,8 @@ use super::{
     reference::{Reference, Service},
 };
 
-/// Longest name or ARN in a resource. A secret's name has at most 512 characters, and
-/// a parameter's at most 1,011:
+/// Maximum length of a name or ARN in a resource. The name of a secret has at most 512
+/// characters, the name of a parameter at most 1,011:
 /// <https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html>
 const MAX_ID_BYTES: usize = 1100;
 

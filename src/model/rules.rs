@@ -1,37 +1,36 @@
-//! What the operator allows: bounds, roles, Regions, and intervals.
+//! What the operator allows: limits, roles, Regions and intervals.
 
 use std::time::Duration;
 
 use super::{arn::Region, mistakes::Mistakes, region_patterns::RegionPatterns, role_patterns::RolePatterns};
 
-/// What the operator allows every SecretProviderClass.
+/// The operator's rules for every SecretProviderClass.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Bounds.
     pub limits: Limits,
-    /// Whether a class may name its IRSA role itself (`roleArn`).
+    /// Whether a class may name its own IRSA role (`roleArn`).
     pub allow_role_arn: bool,
     /// The roles that a class may name, as `roleArn` or `assumeRoleArn`; `None`
     /// leaves the decision to IAM.
     pub allowed_roles: Option<RolePatterns>,
-    /// The Region of classes that name none; `None` when it is unknown.
+    /// The Region for classes that do not name one; `None` if it is unknown.
     pub default_region: Option<Region>,
     /// Regions that a class may read from; `None` allows every Region.
     pub allowed_regions: Option<RegionPatterns>,
-    /// Shortest `refreshInterval`.
+    /// Minimum `refreshInterval`.
     pub min_refresh_interval: Duration,
-    /// Longest `refreshInterval`.
+    /// Maximum `refreshInterval`.
     pub max_refresh_interval: Duration,
 }
 
-/// Bounds on what one SecretProviderClass may ask for.
+/// Limits of one SecretProviderClass.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Maximum number of files: entries of `objects` and of their `jmesPath`.
     pub max_objects: usize,
-    /// Longest JMESPath expression, in bytes.
+    /// Maximum length of a JMESPath expression.
     pub max_expression_bytes: usize,
-    /// Largest answer, in bytes. The driver's default maximum is 4 MiB.
+    /// Maximum total size of a mount's files. The driver's default maximum is 4 MiB.
     pub max_response_bytes: usize,
 }
 
