@@ -93,11 +93,11 @@ pub enum MountError {
     Delivery(#[from] NotDelivered),
     /// The namespace has more mounts running than it may.
     #[error(
-        "namespace {namespace} has too much under way on this node: the requests of its mounts hold {held} bytes, and {asked} more do not fit (all namespaces hold {taken} of {max}). kubelet tries again",
+        "namespace {namespace} has too many mounts running on this node: their requests hold {held} bytes, and {asked} more do not fit (all namespaces hold {taken} of {max}). kubelet will retry",
         held = refused.held, asked = refused.asked, taken = refused.taken, max = refused.max
     )]
     Busy { namespace: String, refused: Refused },
-    #[error("the mount was given up after {} s (--mount-timeout); kubelet tries again", .0.as_secs())]
+    #[error("the mount was aborted after {} s (--mount-timeout); kubelet will retry", .0.as_secs())]
     Deadline(Duration),
     #[error("internal error (a bug in Latchkey; its log has the location). The next mount is not affected")]
     Bug,

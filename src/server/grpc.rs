@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use tonic::{Request, Response, Status, transport::server::UdsConnectInfo};
 
-pub use self::entrance::Entrance;
+pub use self::{entrance::Entrance, status::code_of};
 use self::{
     entrance::{Answered, MAX_REQUEST_BYTES, Received},
     status::status_of,

@@ -9,6 +9,7 @@ mod generated;
 mod links;
 mod markdown;
 mod options;
+mod reasons;
 
 use std::path::Path;
 

@@ -126,7 +126,7 @@ async fn a_hang_ends_at_the_mount_timeout_with_a_final_code() {
     world.fault("GetSecretValue", FaultKind::Hang);
     let started = Instant::now();
     let status = world.refusal(&Request::new(OBJECTS)).await;
-    assert_says(&status, Code::Internal, &["the mount was given up after 5 s (--mount-timeout)"]);
+    assert_says(&status, Code::Internal, &["the mount was aborted after 5 s (--mount-timeout)"]);
     assert_eq!(started.elapsed().as_secs(), 5);
     // Its resources are free again.
     world.emulator.clear_faults();

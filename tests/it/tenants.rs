@@ -125,7 +125,7 @@ async fn a_namespace_with_too_many_mounts_is_refused_and_another_mounts() {
     };
     let (results, _) = tokio::join!(mounts, other);
     world.emulator.remove_fault(fault);
-    let told = "namespace shop has too much under way on this node";
+    let told = "namespace shop has too many mounts running on this node";
     let refused = results.iter().filter_map(|result| result.as_ref().err());
     let refused: Vec<_> = refused.filter(|status| status.message().contains(told)).collect();
     assert!((1..20).contains(&refused.len()), "{} of 20 were refused", refused.len());

@@ -21,7 +21,8 @@ pub(super) fn status_of(error: &MountError) -> Status {
     Status::new(code_of(error.reason()), told(error, MAX_MESSAGE_BYTES, CUT))
 }
 
-fn code_of(reason: Reason) -> Code {
+/// The code of every failure for that reason.
+pub fn code_of(reason: Reason) -> Code {
     match reason {
         Reason::Denied | Reason::KmsDenied | Reason::KubernetesForbidden => Code::PermissionDenied,
         Reason::TokenMissing | Reason::TokenRefused | Reason::NoIdentity | Reason::CredentialsRefused => {
