@@ -1,5 +1,5 @@
 //! JMESPath: extracts a part of a JSON value. Both the expression and the value are
-//! untrusted, so parsing has limits, and evaluation costs [`Fuel`]. The language
+//! untrusted, so parsing has limits, and evaluation costs `Fuel`. The language
 //! follows the specification (jmespath.org) and passes its compliance suite. The
 //! output is the same as that of AWS's own provider, which is written in Go.
 

@@ -23,7 +23,7 @@ pub(super) struct Asking<'a> {
 
 impl Identity {
     /// Returns the principal that the request's pod acts as, and the proof. The proof
-    /// is worth nothing until it is [admitted](Self::admit).
+    /// is worth nothing until it is admitted (`Identity::admit`).
     ///
     /// # Errors
     /// If the pod has no identity, or its token does not belong to it.
