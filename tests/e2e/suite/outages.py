@@ -46,7 +46,7 @@ def aws_down_for_a_while(t, ns):
     # A class whose secret this node has never read: no last known good can stand in for it.
     ns.secret_class("unread", [{"objectName": f"{ns.name}/login", "objectType": "secretsmanager"}])
     waiting = ns.pod("waiting", of="unread", reads=[f"{ns.name}_login"])
-    text = waiting.mount_failure("Internal", "was not reached", within=100)
+    text = waiting.mount_failure("Internal", "cannot reach the endpoint", within=100)
     t.note(text)
     has(text, f"{ns.name}/login", READ, "Connection refused")
     waiting_for_the_agent = ns.pod("waits-for-the-agent", of="by-pod-identity", account="unread-pod-identity")
