@@ -245,7 +245,7 @@ impl Volumes {
     }
 
     /// Takes memory that stays taken. If there is none, looks for volumes that still
-    /// count and are gone; `turn` is released before.
+    /// count and are gone.
     async fn keep(
         &self,
         namespace: &str,
@@ -255,20 +255,21 @@ impl Volumes {
         if let Ok(share) = self.kept.try_take(namespace, bytes) {
             return Ok(share);
         }
-        *turn = None;
-        self.forget_gone().await;
+        self.forget_gone(turn).await;
         let refused = |refused| NotDelivered::Memory { namespace: namespace.to_owned(), refused };
         self.kept.try_take(namespace, bytes).map_err(refused)
     }
 
     /// Looks at every volume, for a small fraction of the time however many mounts are
     /// refused. In between, the last result counts.
-    async fn forget_gone(&self) {
+    async fn forget_gone(&self, turn: &mut Option<Share>) {
         let mut next_look = self.next_look.lock().await;
         let began = Instant::now();
         if began < *next_look {
             return;
         }
+        // Only by the mount that looks: without turns, refused mounts would crowd out others.
+        *turn = None;
         self.look().await;
         *next_look = began + began.elapsed() * LOOK_SHARE;
     }
