@@ -242,7 +242,7 @@ impl Entry {
         freshness.origin_of(&readings).map(|origin| Served { readings, origin })
     }
 
-    /// What a mount has before AWS has answered.
+    /// What a mount is given if its read ended without an answer.
     pub(super) fn unanswered(&self) -> Lost {
         let failure = |operation| {
             let message = "the read ended without an answer".to_owned();

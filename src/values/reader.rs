@@ -88,7 +88,8 @@ pub struct Refreshed {
 struct Wanted<'a> {
     entry: Arc<Entry>,
     required: &'a [bool],
-    found: Result<Served, Lost>,
+    /// `None` until it was read.
+    found: Option<Result<Served, Lost>>,
     /// Whether the mount had to ask AWS, or wait for another that asks.
     missing: bool,
     /// What this mount's own read meant for the entry, if an outage began with it.
@@ -99,11 +100,12 @@ impl Wanted<'_> {
     fn take(&mut self, refreshed: Refreshed) {
         let began = matches!(refreshed.settled, Settled::Kept { began: true, .. });
         self.outage = began.then(|| refreshed.clone());
-        self.found = refreshed.settled.served();
+        self.found = Some(refreshed.settled.served());
     }
 
     fn bytes(&self) -> usize {
-        self.found.as_ref().map_or(0, |served| served.readings.bytes())
+        let served = self.found.iter().flatten();
+        served.map(|served| served.readings.bytes()).sum()
     }
 }
 
@@ -145,7 +147,7 @@ impl Reader {
         let (mut readings, mut entries, mut outages) = (Vec::new(), Vec::new(), Vec::new());
         for Wanted { entry, found, outage, .. } in wanted {
             outages.extend(outage);
-            let served = match found {
+            let served = match found.unwrap_or_else(|| Err(entry.unanswered())) {
                 Ok(served) => served,
                 Err(Lost::Read(readings)) => Served { readings, origin: Origin::Aws },
                 Err(Lost::Session(error)) => return Err(error.into()),
@@ -192,9 +194,8 @@ impl Reader {
     fn look_up<'a>(&self, asker: &PodAsker<'_>, planned: &'a Planned) -> Wanted<'a> {
         let interval = asker.interval.unwrap_or(self.values.settings().interval);
         let entry = self.values.entry(asker.principal, asker.regions, planned, interval);
-        let served = self.serve(&entry, &planned.required);
-        let missing = served.is_none();
-        let found = served.ok_or_else(|| entry.unanswered());
+        let found = self.serve(&entry, &planned.required).map(Ok);
+        let missing = found.is_none();
         Wanted { entry, required: &planned.required, found, missing, outage: None }
     }
 
@@ -225,7 +226,7 @@ impl Reader {
                 None => others.push(wanted),
                 // Another read may have ended meanwhile.
                 Some(refresh) => match self.serve(&wanted.entry, wanted.required) {
-                    Some(served) => wanted.found = Ok(served),
+                    Some(served) => wanted.found = Some(Ok(served)),
                     None => mine.push((wanted, refresh)),
                 },
             }
@@ -280,13 +281,13 @@ impl Reader {
             // An AWS that does not answer the poller is an outage before it is known as one.
             Err(_) => match entry.serve_while_waiting(wanted.required, settings) {
                 Some(served) => {
-                    wanted.found = Ok(served);
+                    wanted.found = Some(Ok(served));
                     return;
                 }
                 None => waited.await,
             },
         };
-        wanted.found = match waited {
+        wanted.found = Some(match waited {
             Ok(Ok(readings)) => {
                 let origin = freshness.origin_of(&readings).unwrap_or(Origin::Cache);
                 Ok(Served { readings, origin })
@@ -298,7 +299,7 @@ impl Reader {
                 }
                 return;
             }
-        };
+        });
     }
 
     fn asker<'a>(&'a self, asker: &PodAsker<'a>) -> Asker<'a> {
