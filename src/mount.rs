@@ -18,15 +18,14 @@ use crate::{
         objects::Objects,
         principal::Principal,
         reason::Reason,
-        reference::Reference,
         request::{MountRequest, Opened, RawRequest},
         rules::Rules,
         token::Tokens,
     },
-    report::{Failure, MountReport, ObjectReport, Report, Success},
+    report::{Failure, MountReport, Report, Success},
     shape::{NotShaped, Subject, TooLarge},
     shares::{Refused, Share, Shares},
-    values::{Found, NotRead, Origin, PodAsker, Reader},
+    values::{NotRead, Origin, PodAsker, Reader},
     workers::{Panicked, Workers},
 };
 
@@ -282,19 +281,12 @@ impl Mounter {
 
 impl Done {
     fn success(&self) -> Success<'_> {
-        let found = self.objects.iter().zip(&self.delivered.found);
         Success {
             principal: &self.principal,
             origin: self.origin,
-            objects: found.filter_map(|(object, found)| reported(&object.reference, found)).collect(),
+            objects: &self.objects,
+            found: &self.delivered.found,
             files: self.delivered.files.len(),
         }
     }
-}
-
-/// `None` for an optional object that does not exist.
-fn reported<'a>(reference: &'a Reference, found: &'a Found) -> Option<ObjectReport<'a>> {
-    let reading = found.result().as_ref().ok()?;
-    let (arn, version) = (reading.arn.as_str(), reading.version.as_str());
-    Some(ObjectReport { reference, arn, version, request_id: reading.request_id.as_deref() })
 }

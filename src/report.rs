@@ -7,15 +7,16 @@ use std::{fmt, time::Duration};
 
 use self::refusals::Refusals;
 use crate::{
+    backend::Reading,
     delivery::Rewritten,
     model::{
         message::{logged, quoted},
+        object::Object,
         principal::Principal,
         reason::Reason,
-        reference::Reference,
         request::Pod,
     },
-    values::{Origin, Refreshed, Settled},
+    values::{Found, Origin, Refreshed, Settled},
 };
 
 /// The namespace of callers that are refused; no Kubernetes namespace has this name.
@@ -44,19 +45,11 @@ pub struct Success<'a> {
     pub principal: &'a Principal,
     /// The least fresh origin of the objects.
     pub origin: Origin,
-    pub objects: Vec<ObjectReport<'a>>,
+    pub objects: &'a [Object],
+    /// What was read for each object.
+    pub found: &'a [Found],
     /// Number of files.
     pub files: usize,
-}
-
-/// One object that was delivered.
-pub struct ObjectReport<'a> {
-    pub reference: &'a Reference,
-    /// The ARN; empty if the service answered none.
-    pub arn: &'a str,
-    pub version: &'a str,
-    /// AWS's id of the request that read the value.
-    pub request_id: Option<&'a str>,
 }
 
 /// Why a mount delivered nothing.
@@ -93,7 +86,7 @@ impl Report {
                 tracing::warn!(%pod, class, "{warnings}{untold}");
             }
         }
-        let Success { principal, origin, objects, files } = match result {
+        let Success { principal, origin, objects, found, files } = match result {
             Ok(success) => success,
             Err(Failure { reason, error }) => {
                 let (text, reason) = (logged(error), reason.as_str());
@@ -112,8 +105,11 @@ impl Report {
                 "mounted from last known good values (stale), because AWS fails"
             ),
         }
-        for ObjectReport { reference, arn, version, request_id } in objects {
-            let (object, request_id) = (quoted(&reference.id), request_id.unwrap_or_default());
+        for (object, found) in objects.iter().zip(*found) {
+            // An optional object that does not exist has no reading.
+            let Ok(Reading { arn, version, request_id, .. }) = found.result() else { continue };
+            let (object, request_id) =
+                (quoted(&object.reference.id), request_id.as_deref().unwrap_or_default());
             tracing::debug!(%pod, class, %object, arn, version, request_id, "delivered");
         }
     }
