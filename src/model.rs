@@ -1,6 +1,7 @@
 //! The types that all rooms share: requests, objects, secrets, tokens, principals.
 //! Does not know any other room, a runtime, AWS or Kubernetes.
 
+pub mod address_type;
 pub mod arn;
 mod attributes;
 pub mod class;

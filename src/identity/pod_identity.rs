@@ -25,7 +25,7 @@ use serde::Deserialize;
 use super::Fetched;
 use crate::{
     aws::{Advice, Aws, AwsFailure, Denial, FailureKind, retries, retry_partition, timeouts, unreached},
-    model::{arn::Region, class::AddressType, foreign::said, token::Token},
+    model::{address_type::AddressType, arn::Region, foreign::said, token::Token},
     permits::{Permit, Permits, Urgency},
 };
 

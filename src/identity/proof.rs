@@ -7,7 +7,7 @@ use super::{IdentityError, asking::Asking};
 use crate::{
     clock::unix_seconds,
     model::{
-        class::AddressType,
+        address_type::AddressType,
         message::{quoted, shortened},
         token::Token,
     },

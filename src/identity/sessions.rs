@@ -8,8 +8,8 @@ use crate::{
     aws::Effort,
     clock::unix_seconds,
     model::{
+        address_type::AddressType,
         arn::Regions,
-        class::AddressType,
         principal::{AssumedRole, Means, Principal},
         token::TokenDigest,
     },

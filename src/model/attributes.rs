@@ -5,13 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use zeroize::Zeroize;
 
 use super::{
+    address_type::AddressType,
     arn::{Region, RoleArn},
-    class::AddressType,
     go_text, identity_keys,
     message::quoted,
     mistakes::Mistakes,
     principal::{AssumedRole, ExternalId},
-    request::RawRequest,
     rules::Rules,
     token::{Tokens, parse_tokens},
     yaml::is_template,
@@ -34,16 +33,16 @@ impl Attributes {
         Self { texts: parameters.into_iter().collect() }
     }
 
-    /// The attributes of a request, and the pod's tokens apart from them.
-    pub(super) fn of_request(raw: &RawRequest, mistakes: &mut Mistakes) -> (Self, Tokens) {
-        let mut texts = object_of_texts(&raw.attributes, "attributes", mistakes);
+    /// The attributes of a request, and the pod's tokens apart from them. Both arguments
+    /// are JSON; the secrets may be empty.
+    pub(super) fn of_request(attributes: &str, secrets: &str, mistakes: &mut Mistakes) -> (Self, Tokens) {
+        let mut texts = object_of_texts(attributes, "attributes", mistakes);
         // Only kubelet fills the secrets. If kubelet sends its tokens there (as
         // Kubernetes 1.35 can), a pod author may have written the attributes. So tokens
         // in the attributes count only if the secrets contain none.
         let mut in_attributes = texts.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty());
-        let empty = matches!(raw.secrets.trim(), "" | "null");
-        let mut secrets =
-            if empty { BTreeMap::new() } else { object_of_texts(&raw.secrets, "secrets", mistakes) };
+        let empty = matches!(secrets.trim(), "" | "null");
+        let mut secrets = if empty { BTreeMap::new() } else { object_of_texts(secrets, "secrets", mistakes) };
         let in_secrets = secrets.remove(TOKENS_KEY).filter(|tokens| !tokens.is_empty());
         secrets.values_mut().for_each(Zeroize::zeroize);
         if in_secrets.is_some() {

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    address_type::AddressType,
     arn::{Arn, Region, RoleArn},
     attributes::Attributes,
     file::FileMode,
@@ -39,16 +40,6 @@ pub struct IdentityHints {
     pub role_arn: Option<RoleArn>,
     /// `assumeRoleArn` with `assumeRoleExternalId`: the role that the pod's own role assumes.
     pub assumed_role: Option<AssumedRole>,
-}
-
-/// `preferredAddressType`: which address of the Pod Identity agent to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum AddressType {
-    /// IPv4, then IPv6 if IPv4 does not answer.
-    #[default]
-    Auto,
-    Ipv4,
-    Ipv6,
 }
 
 /// A class whose objects are not parsed yet.

@@ -81,7 +81,7 @@ impl Opened {
     /// Parses everything but the objects, and zeroizes the raw texts.
     pub fn open(mut raw: RawRequest, rules: &Rules) -> Self {
         let mut mistakes = Mistakes::default();
-        let (mut attributes, tokens) = Attributes::of_request(&raw, &mut mistakes);
+        let (mut attributes, tokens) = Attributes::of_request(&raw.attributes, &raw.secrets, &mut mistakes);
         raw.attributes.zeroize();
         raw.secrets.zeroize();
         let pod = Pod {
