@@ -75,9 +75,13 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             () = &mut shutdown => return,
-            () = connections.ended() => {}
-            accepted = listener.accept() => match accepted {
+            accepted = async {
+                connections.place().await;
+                listener.accept().await
+            } => match accepted {
                 Ok((stream, address)) => connections.open(address.ip(), answer(stream, router.clone())),
+                // The client gave up before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(_) => {
                     // Probably out of file descriptors. Free one; an immediate retry
                     // would only spin.
