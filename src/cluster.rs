@@ -112,7 +112,7 @@ impl Cluster {
         let action = format!("get service account {namespace}/{service_account}");
         let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set usePodIdentity or roleArn (requires --allow-role-arn) in the SecretProviderClass";
         let account = self.ask(&action, remedy, async |client| {
-            Api::<ServiceAccount>::namespaced(client, namespace).get(service_account).await
+            Api::<ServiceAccount>::namespaced(client, namespace).get_metadata(service_account).await
         });
         let account = account.await?;
         let annotations = account.metadata.annotations.unwrap_or_default();
@@ -139,7 +139,8 @@ impl Cluster {
         })?;
         let action = format!("get node {name} for its Region");
         let remedy = "Grant get on nodes, or set AWS_REGION on Latchkey (chart value awsRegion)";
-        let node = self.ask(&action, remedy, async |client| Api::<Node>::all(client).get(name).await).await?;
+        let node = self.ask(&action, remedy, async |client| Api::<Node>::all(client).get_metadata(name).await);
+        let node = node.await?;
         let label = node.metadata.labels.unwrap_or_default().remove(REGION_LABEL).unwrap_or_default();
         Region::parse(&label).ok_or_else(|| {
             ClusterError::NoRegion(format!("the label {REGION_LABEL} of node {name} is {}", quoted(&label)))
