@@ -19,6 +19,7 @@ pub mod demo;
 pub mod identity;
 pub mod jmespath;
 pub mod memory;
+pub mod metrics;
 pub mod model;
 pub mod mount;
 pub mod permits;
