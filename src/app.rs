@@ -1,9 +1,18 @@
 //! The wiring: from a configuration to a provider that serves.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+mod gauges;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
+use self::gauges::{Gauges, SharedMemory};
 use crate::{
     aws::{Aws, AwsSettings, AwsSetupError},
     backend::Backend,
@@ -12,6 +21,7 @@ use crate::{
     delivery::{Answers, Delivery, Means, Volumes},
     identity::{Identity, IdentitySettings},
     memory::{self, Memory},
+    metrics::Metrics,
     model::rules::Rules,
     mount::Mounter,
     report::Report,
@@ -59,6 +69,10 @@ pub struct Config {
     pub max_mounts: usize,
     /// Memory of the whole process, in bytes.
     pub memory_limit: usize,
+    /// Whether mounts are counted for each namespace.
+    pub namespace_label: bool,
+    /// Counts the panics of the process (`telemetry`).
+    pub panics: Arc<AtomicU64>,
 }
 
 impl Config {
@@ -78,6 +92,8 @@ impl Config {
             mount_timeout: Duration::from_secs(60),
             max_mounts: 256,
             memory_limit: memory::DEFAULT_LIMIT,
+            namespace_label: false,
+            panics: Arc::default(),
         }
     }
 }
@@ -109,7 +125,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     // Everything that needs no network is checked before the socket is taken: a process
     // that cannot serve must not take the socket from one that does.
-    let (mounter, poller) = rooms(&config).await?;
+    let Rooms { mounter, poller, gauges } = rooms(&config).await?;
     connect_ahead(&config, &poller);
     let probes = match config.http_address {
         Some(address) => {
@@ -126,7 +142,13 @@ pub async fn serve(
     let provider = Provider::new(Arc::new(mounter), &config.allowed_uids);
     let mut poller = tokio::spawn(poller.run());
     if let Some(listener) = probes {
-        tokio::spawn(endpoints::serve(listener, state, warning, stop.wait()));
+        let sockets = state.clone();
+        let shown = endpoints::Shown {
+            socket: state,
+            warning,
+            metrics: Box::new(move |format| gauges.render(&sockets, format)),
+        };
+        tokio::spawn(endpoints::serve(listener, shown, stop.wait()));
     }
     let server = server::serve(provider, connections, stop.wait());
     let served = tokio::select! {
@@ -141,26 +163,35 @@ pub async fn serve(
     served
 }
 
-/// Builds the mounter, and the poller that runs next to it.
-pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetupError> {
-    let aws = Arc::new(Aws::load(&config.aws).await?);
-    let cluster = Arc::new(Cluster::new(config.cluster.clone()));
+/// What runs.
+struct Rooms {
+    mounter: Mounter,
+    poller: Poller,
+    gauges: Gauges,
+}
+
+/// Builds the mounter, the poller that runs next to it, and what shows both.
+async fn rooms(config: &Config) -> Result<Rooms, AwsSetupError> {
+    let metrics = Arc::new(Metrics::new(config.namespace_label));
+    let aws = Arc::new(Aws::load(&config.aws, Arc::clone(&metrics)).await?);
+    let cluster = Arc::new(Cluster::new(config.cluster.clone(), Arc::clone(&metrics)));
     let identity = Arc::new(Identity::new(Arc::clone(&aws), Arc::clone(&cluster), config.identity.clone()));
     let backend = Arc::new(Backend::new(Arc::clone(&aws)));
     let memory = Memory::of(config.memory_limit, config.writer.is_some());
-    let values = Arc::new(Values::new(config.values.clone()));
+    let values = Arc::new(Values::new(config.values.clone(), Arc::clone(&metrics)));
+    let (reads, answers) = (Shares::new(memory.reads), Shares::new(memory.answers));
     let reader = Arc::new(Reader::new(
         Arc::clone(&identity),
         backend,
         Arc::clone(&values),
-        Shares::new(memory.reads),
+        Arc::clone(&reads),
         max_value_bytes(&config.rules),
     ));
     let workers = Workers::new();
     let shaper = Shaper {
         workers: Arc::clone(&workers),
-        memory: Shares::new(memory.answers),
-        values,
+        memory: Arc::clone(&answers),
+        values: Arc::clone(&values),
         max_bytes: config.rules.limits.max_response_bytes,
     };
     let delivery = Arc::new(match config.writer.clone() {
@@ -170,7 +201,7 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
             Delivery::ProviderWrites(Box::new(Volumes::new(means)))
         }
     });
-    let report = Arc::new(Report::default());
+    let report = Arc::new(Report::new(Arc::clone(&metrics)));
     let classes = Arc::new(Classes::new(memory.classes));
     let mounter = Mounter {
         rules: Arc::new(config.rules.clone()),
@@ -186,7 +217,24 @@ pub(crate) async fn rooms(config: &Config) -> Result<(Mounter, Poller), AwsSetup
         report: Arc::clone(&report),
         deadline: config.mount_timeout,
     };
-    Ok((mounter, Poller { aws, identity, reader, delivery, classes, report }))
+    let memory = SharedMemory {
+        requests: Arc::clone(&mounter.requests),
+        classes: Arc::clone(classes.memory()),
+        reads,
+        answers,
+        volumes: delivery.memory().cloned(),
+    };
+    let gauges = Gauges {
+        metrics,
+        aws: Arc::clone(&aws),
+        identity: Arc::clone(&identity),
+        values,
+        report: Arc::clone(&report),
+        places: Arc::clone(&mounter.places),
+        memory,
+        panics: Arc::clone(&config.panics),
+    };
+    Ok(Rooms { mounter, poller: Poller { aws, identity, reader, delivery, classes, report }, gauges })
 }
 
 /// Maximum bytes of values for one mount. Decoding halves hexadecimal values.

@@ -12,8 +12,9 @@ mod failure;
 mod https;
 mod per_region;
 mod proxy;
+mod retries_counted;
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub(crate) use self::advice::{about_object, about_principal, judge};
 pub use self::{
@@ -24,8 +25,10 @@ pub use self::{
     endpoint::{UrlError, check_endpoint},
     failure::{AwsFailure, FailureKind, unreached},
     per_region::PerRegion,
+    retries_counted::RetriesCounted,
 };
 use crate::{
+    metrics::{Metrics, Place},
     model::arn::Region,
     permits::{Call, Permit, Permits, Urgency},
 };
@@ -36,6 +39,7 @@ use aws_config::{
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use tokio::time::Instant;
 
 /// Timeout for the TCP and TLS handshakes of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -99,6 +103,7 @@ pub struct Aws {
     direct: SharedHttpClient,
     permits: Permits,
     region_timeout: Duration,
+    metrics: Arc<Metrics>,
 }
 
 impl Aws {
@@ -107,7 +112,7 @@ impl Aws {
     ///
     /// # Errors
     /// If an endpoint, a proxy, the CA bundle or the user agent is invalid.
-    pub async fn load(settings: &AwsSettings) -> Result<Self, AwsSetupError> {
+    pub async fn load(settings: &AwsSettings, metrics: Arc<Metrics>) -> Result<Self, AwsSetupError> {
         let variable = |name: &str| std::env::var_os(name).map(|url| url.to_string_lossy().into_owned());
         environment::check(variable)?;
         let proxies = proxy::Proxies::from_variables(variable)
@@ -138,6 +143,7 @@ impl Aws {
             direct,
             permits: Permits::new(settings.max_calls),
             region_timeout: settings.region_timeout,
+            metrics,
         })
     }
 
@@ -154,6 +160,32 @@ impl Aws {
         self.region_timeout
     }
 
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Calls that run, and their maximum.
+    pub(crate) fn calls(&self) -> (usize, usize) {
+        self.permits.running()
+    }
+
+    /// Makes one call within the Region's time-out, and counts it. The caller holds its
+    /// permit: waiting for that is not AWS's failure.
+    pub(crate) async fn call<T>(
+        &self,
+        operation: &'static str,
+        (region, place): (&Region, Place),
+        work: impl Future<Output = Result<T, AwsFailure>>,
+    ) -> Result<T, AwsFailure> {
+        let (began, limit) = (Instant::now(), self.region_timeout);
+        let result = tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(AwsFailure::timed_out(operation, region, limit)));
+        let outcome = result.as_ref().err().map(|failure| failure.kind.reason());
+        self.metrics.aws.called(operation, place, outcome, began.elapsed());
+        result
+    }
+
     /// Waits for a permit for one call of `namespace` to `region`. Callers take it
     /// before they call the SDK, because calls that queue inside the SDK use far more
     /// memory.
@@ -165,13 +197,24 @@ impl Aws {
     pub(crate) async fn admit(&self, effort: &Effort, region: &Region, namespace: &str) -> Permit {
         match effort.permit() {
             Some(permit) => permit.clone(),
-            None => self.permits.take(effort.urgency(), namespace, region.as_str()).await,
+            None => self.take(effort.urgency(), namespace, region).await,
         }
     }
 
     /// Waits for a permit for one poll of `namespace` ([`Effort::poll`]).
     pub(crate) async fn admit_poll(&self, region: &Region, namespace: &str) -> Permit {
-        self.permits.take(Urgency::Poll, namespace, region.as_str()).await
+        self.take(Urgency::Poll, namespace, region).await
+    }
+
+    async fn take(&self, urgency: Urgency, namespace: &str, region: &Region) -> Permit {
+        let began = Instant::now();
+        let permit = self.permits.take(urgency, namespace, region.as_str()).await;
+        let urgency = match urgency {
+            Urgency::Mount => "mount",
+            Urgency::Poll => "poll",
+        };
+        self.metrics.aws.waited(urgency, began.elapsed());
+        permit
     }
 }
 

@@ -17,6 +17,7 @@ pub use self::{
 };
 use crate::{
     aws::{Aws, AwsFailure, Effort},
+    metrics::Place,
     model::{
         arn::Region,
         reference::{Reference, Service},
@@ -64,6 +65,7 @@ struct Call<'a> {
     region: &'a Region,
     namespace: &'a str,
     effort: &'a Effort,
+    place: Place,
 }
 
 impl Backend {
@@ -88,8 +90,9 @@ impl Backend {
         region: &Region,
         groups: &[&[Reference]],
     ) -> Vec<Vec<Answer>> {
-        let call =
-            Call { aws: &self.aws, credentials, region, namespace: asker.namespace(), effort: &asker.effort };
+        let place = if *region == asker.regions.primary { Place::Primary } else { Place::Failover };
+        let (aws, namespace, effort) = (&*self.aws, asker.namespace(), &asker.effort);
+        let call = Call { aws, credentials, region, namespace, effort, place };
         let parameters: Vec<&Reference> =
             groups.iter().copied().flatten().filter(|reference| is_parameter(reference)).collect();
         let secrets: Vec<&[Reference]> =
@@ -112,16 +115,12 @@ fn is_parameter(reference: &Reference) -> bool {
     reference.service == Service::ParameterStore
 }
 
-/// Runs one AWS call once it has a permit. The Region's time-out begins then: waiting
-/// for a permit is not AWS's failure.
+/// Runs one AWS call once it has a permit.
 async fn within<T>(
     call: Call<'_>,
     operation: &'static str,
     work: impl Future<Output = Result<T, AwsFailure>>,
 ) -> Result<T, AwsFailure> {
-    let limit = call.aws.region_timeout();
     let _call = call.aws.permit(call.effort, call.region, call.namespace).await;
-    tokio::time::timeout(limit, work)
-        .await
-        .unwrap_or_else(|_| Err(AwsFailure::timed_out(operation, call.region, limit)))
+    call.aws.call(operation, (call.region, call.place), work).await
 }

@@ -35,6 +35,11 @@ impl Classes {
         Self { memory: Shares::new(memory), known: Mutex::default() }
     }
 
+    /// The memory that namespaces share.
+    pub(crate) fn memory(&self) -> &Arc<Shares> {
+        &self.memory
+    }
+
     /// The objects, if the namespace has mounted them before.
     pub fn get(&self, namespace: &str, digest: ObjectsDigest) -> Option<Arc<Objects>> {
         let mut known = self.known();

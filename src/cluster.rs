@@ -3,7 +3,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -15,14 +15,18 @@ use kube::{
     Api, Client, Config,
     client::Body,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
+    core::Status,
 };
 use tokio::sync::OnceCell;
 
-use crate::model::{
-    arn::{Region, RoleArn},
-    foreign::{reason, said},
-    message::quoted,
-    reason::Reason,
+use crate::{
+    metrics::{KubernetesOutcome, KubernetesRequest, Metrics},
+    model::{
+        arn::{Region, RoleArn},
+        foreign::{reason, said},
+        message::quoted,
+        reason::Reason,
+    },
 };
 
 /// The annotation with a service account's IAM role.
@@ -91,12 +95,13 @@ pub struct Cluster {
     /// Dropped after a read without a response: its settings may be the cause.
     client: Mutex<Option<Client>>,
     region: OnceCell<Region>,
+    metrics: Arc<Metrics>,
 }
 
 impl Cluster {
     /// Does not use the network.
-    pub fn new(settings: ClusterSettings) -> Self {
-        Self { settings, client: Mutex::new(None), region: OnceCell::new() }
+    pub fn new(settings: ClusterSettings, metrics: Arc<Metrics>) -> Self {
+        Self { settings, client: Mutex::new(None), region: OnceCell::new(), metrics }
     }
 
     /// Returns the role in the service account's annotation. `Ok(None)` means that the
@@ -111,7 +116,7 @@ impl Cluster {
     ) -> Result<Option<RoleArn>, ClusterError> {
         let action = format!("get service account {namespace}/{service_account}");
         let remedy = "Grant get on serviceaccounts (chart value rbac.serviceAccounts), or set usePodIdentity or roleArn (requires --allow-role-arn) in the SecretProviderClass";
-        let account = self.ask(&action, remedy, async |client| {
+        let account = self.ask(KubernetesRequest::ServiceAccount, &action, remedy, async |client| {
             Api::<ServiceAccount>::namespaced(client, namespace).get_metadata(service_account).await
         });
         let account = account.await?;
@@ -139,7 +144,9 @@ impl Cluster {
         })?;
         let action = format!("get node {name} for its Region");
         let remedy = "Grant get on nodes, or set AWS_REGION on Latchkey (chart value awsRegion)";
-        let node = self.ask(&action, remedy, async |client| Api::<Node>::all(client).get_metadata(name).await);
+        let node = self.ask(KubernetesRequest::Node, &action, remedy, async |client| {
+            Api::<Node>::all(client).get_metadata(name).await
+        });
         let node = node.await?;
         let label = node.metadata.labels.unwrap_or_default().remove(REGION_LABEL).unwrap_or_default();
         Region::parse(&label).ok_or_else(|| {
@@ -152,26 +159,18 @@ impl Cluster {
         let action = "read the cluster's token-signing keys (get on the path /openid/v1/jwks)";
         let remedy = "Bind the ClusterRole system:service-account-issuer-discovery to it (Kubernetes does this by default for all service accounts)";
         let unreadable = |cause: String| ClusterError::Unreachable { action: action.to_owned(), cause };
-        let answer = self.ask(action, remedy, async |client| {
+        let answer = self.ask(KubernetesRequest::TokenKeys, action, remedy, async |client| {
             let request =
                 http::Request::get(KEYS_PATH).body(Body::empty()).map_err(kube::Error::HttpError)?;
             let (head, body) = client.send(request).await?.into_parts();
-            Ok((head.status, Limited::new(body, MAX_KEYS_BYTES).collect().await))
-        });
-        let (status, body) = answer.await?;
-        match status.as_u16() {
-            200 => {}
-            403 => {
-                return Err(ClusterError::Forbidden {
-                    action: action.to_owned(),
-                    message: "HTTP 403".to_owned(),
-                    remedy,
-                });
+            if !head.status.is_success() {
+                let status = head.status.as_u16();
+                let refused = Status::failure(&format!("HTTP {status}"), "").with_code(status);
+                return Err(kube::Error::Api(refused.boxed()));
             }
-            404 => return Err(ClusterError::NotFound { action: action.to_owned() }),
-            status => return Err(unreadable(format!("HTTP {status}"))),
-        }
-        match body {
+            Ok(Limited::new(body, MAX_KEYS_BYTES).collect().await)
+        });
+        match answer.await? {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => {
                 Err(unreadable(format!("the response has more than {MAX_KEYS_BYTES} bytes")))
@@ -184,12 +183,24 @@ impl Cluster {
     /// so that the next one sees a fixed kubeconfig or a renewed CA.
     async fn ask<T>(
         &self,
+        request: KubernetesRequest,
         action: &str,
         remedy: &'static str,
         read: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
     ) -> Result<T, ClusterError> {
-        let client = self.client(action).await?;
-        let result = within(action, remedy, read(client)).await;
+        let result = match self.client(action).await {
+            Ok(client) => within(action, remedy, read(client)).await,
+            Err(error) => Err(error),
+        };
+        let outcome = match &result {
+            Ok(_) | Err(ClusterError::BadAnnotation { .. } | ClusterError::NoRegion(_)) => {
+                KubernetesOutcome::Ok
+            }
+            Err(ClusterError::Forbidden { .. }) => KubernetesOutcome::Forbidden,
+            Err(ClusterError::NotFound { .. }) => KubernetesOutcome::NotFound,
+            Err(ClusterError::Setup { .. } | ClusterError::Unreachable { .. }) => KubernetesOutcome::Outage,
+        };
+        self.metrics.kubernetes.count((request, outcome));
         if matches!(result, Err(ClusterError::Unreachable { .. })) {
             *self.made() = None;
         }
@@ -269,6 +280,7 @@ fn unusable(error: &KubeconfigError) -> String {
 /// the response.
 fn cause_of(error: &kube::Error) -> String {
     match error {
+        kube::Error::Api(status) if status.reason.is_empty() => said(&status.message),
         kube::Error::Api(status) => format!("HTTP {} {}", status.code, said(&status.message)),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "its response could not be read".to_owned(),
         kube::Error::Auth(_) => {

@@ -10,7 +10,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    app,
+    app::{self, Config},
     cli::{Cli, Command, ServeArgs},
     telemetry,
 };
@@ -45,11 +45,11 @@ pub fn report(error: &anyhow::Error) {
 }
 
 async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
-    telemetry::init(args.log().format(), args.log().level());
+    let panics = telemetry::init(args.log().format(), args.log().level());
     protect_memory();
     allow_descriptors();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
-    app::serve(args.config()?, terminated()?).await?;
+    app::serve(Config { panics, ..args.config()? }, terminated()?).await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,7 @@ use crate::{
         request::{MountRequest, Pod},
     },
     shape::{NotShaped, Subject},
-    shares::Refused,
+    shares::{Refused, Shares},
     values::{Entry, Found, Read},
     writer::{WriteError, Written},
 };
@@ -102,6 +102,14 @@ impl Delivery {
         match self {
             Self::DriverWrites(answers) => answers.deliver(&request, read, &subject).await,
             Self::ProviderWrites(volumes) => volumes.mount(request, read, subject).await,
+        }
+    }
+
+    /// The memory of volumes that namespaces share, where Latchkey writes.
+    pub(crate) fn memory(&self) -> Option<&Arc<Shares>> {
+        match self {
+            Self::DriverWrites(_) => None,
+            Self::ProviderWrites(volumes) => Some(volumes.memory()),
         }
     }
 

@@ -208,6 +208,18 @@ impl Identity {
         self.keys.warning()
     }
 
+    /// When the cluster's keys were read last.
+    pub(crate) fn keys_read_at(&self) -> Option<Instant> {
+        self.keys.read_at()
+    }
+
+    /// When the next credentials end.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let ends = self.sessions.held_now().into_iter().map(|session| session.usable_until);
+        ends.filter(|end| *end > now).min()
+    }
+
     /// Call this when a mount of the service account fails. Somebody may be fixing its
     /// annotation, so the next mount reads it again.
     pub(crate) fn doubt(&self, namespace: &str, service_account: &str) {

@@ -90,17 +90,41 @@ impl Metrics {
         let metrics = |registry: &mut Registry| Self {
             mounts: MountMetrics::new(registry, of_namespaces),
             aws: AwsMetrics::new(registry),
-            lookups: Counted::new(registry, "value_lookups", "What mounts found for a value: fresh in memory (hit), read from AWS (miss), read by another mount (shared), or last known good (stale)"),
+            lookups: Counted::new(
+                registry,
+                "value_lookups",
+                "What mounts found for a value: fresh in memory (hit), read from AWS (miss), read by another mount (shared), or last known good (stale)",
+            ),
             evictions: Counted::new(registry, "value_evictions", "Values dropped from memory, by cause"),
             lost: Counted::new(registry, "values_lost", "Values that AWS took access from, by reason"),
             changes: counter(registry, "value_changes", "Changed values that were read"),
             rewrites: Counted::new(registry, "rewrites", "Volumes rewritten because a value changed"),
-            polls: Counted::new(registry, "polls", "Values that the poller read again: read, kept because AWS fails, or lost"),
-            credentials: Counted::new(registry, "credentials", "Requests for credentials: given, refused (a person must act), or failed (outage, throttling)"),
+            polls: Counted::new(
+                registry,
+                "polls",
+                "Values that the poller read again: read, kept because AWS fails, or lost",
+            ),
+            credentials: Counted::new(
+                registry,
+                "credentials",
+                "Requests for credentials: given, refused (a person must act), or failed (outage, throttling)",
+            ),
             kubernetes: Counted::new(registry, "kubernetes_requests", "Requests to the Kubernetes API"),
-            token_checks: Counted::new(registry, "token_checks", "Checks of pods' tokens against the cluster's keys"),
-            refused_callers: counter(registry, "refused_callers", "Calls to the driver's socket by somebody else"),
-            log_lines_dropped: counter(registry, "log_lines_dropped", "Refusals that were counted and not logged"),
+            token_checks: Counted::new(
+                registry,
+                "token_checks",
+                "Checks of pods' tokens against the cluster's keys",
+            ),
+            refused_callers: counter(
+                registry,
+                "refused_callers",
+                "Calls to the driver's socket by somebody else",
+            ),
+            log_lines_dropped: counter(
+                registry,
+                "log_lines_dropped",
+                "Refusals that were counted and not logged",
+            ),
             gauges: Mutex::new(Gauges::new(registry)),
             registry: Registry::default(),
         };

@@ -22,7 +22,7 @@ use crate::{
         rules::Rules,
         token::Tokens,
     },
-    report::{Failure, MountReport, Report, Success},
+    report::{self, Failure, MountReport, Report, Success},
     shape::{NotShaped, Subject, TooLarge},
     shares::{Refused, Share, Shares},
     values::{NotRead, Origin, PodAsker, Reader},
@@ -148,7 +148,13 @@ impl Mounter {
                     MountError::Request(error) => error.heading.as_str(),
                     _ => "",
                 };
-                self.report.refused(&namespace, class, &target_path, &error.failure());
+                self.report.refused(&report::Refused {
+                    namespace: &namespace,
+                    class,
+                    target_path: &target_path,
+                    took: started.elapsed(),
+                    failure: error.failure(),
+                });
             })?;
         let (pod, class) = (request.pod.clone(), request.class.name.clone());
         let warnings = request.class.warnings.clone();
@@ -286,7 +292,7 @@ impl Done {
             origin: self.origin,
             objects: &self.objects,
             found: &self.delivered.found,
-            files: self.delivered.files.len(),
+            files: &self.delivered.files,
         }
     }
 }

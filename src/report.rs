@@ -1,15 +1,29 @@
 //! Everything that a person should hear of: mounts, refusals, outages, lost access, and
-//! changes. Today it becomes log lines.
+//! changes. It becomes log lines and metrics.
 
+mod pods;
 mod refusals;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
 
-use self::refusals::Refusals;
+use self::{
+    pods::{Health, Pods},
+    refusals::{Refusals, Untold},
+};
 use crate::{
     backend::Reading,
+    clock::unix_seconds,
     delivery::Rewritten,
+    metrics::{Metrics, MountOrigin, Polled, Rewrite},
     model::{
+        file::MountFile,
         message::{logged, quoted},
         object::Object,
         principal::Principal,
@@ -25,7 +39,11 @@ const CALLERS: &str = "(callers)";
 /// Receives what a person should hear of.
 #[derive(Debug, Default)]
 pub struct Report {
+    metrics: Arc<Metrics>,
     refusals: Refusals,
+    pods: Pods,
+    /// Seconds since 1970 of the last poll that AWS answered; 0 before the first one.
+    last_poll: AtomicU64,
 }
 
 /// A mount of a valid request.
@@ -48,8 +66,19 @@ pub struct Success<'a> {
     pub objects: &'a [Object],
     /// What was read for each object.
     pub found: &'a [Found],
-    /// Number of files.
-    pub files: usize,
+    pub files: &'a [MountFile],
+}
+
+/// A request of which no pod and class could be made.
+pub struct Refused<'a> {
+    /// As the request says.
+    pub namespace: &'a str,
+    /// Tells the request from others of the namespace.
+    pub class: &'a str,
+    pub target_path: &'a str,
+    /// From the driver's call to the answer.
+    pub took: Duration,
+    pub failure: Failure<'a>,
 }
 
 /// Why a mount delivered nothing.
@@ -59,17 +88,24 @@ pub struct Failure<'a> {
 }
 
 impl Report {
-    /// A request that is invalid, or cannot be parsed. `class` tells it from others.
-    pub fn refused(&self, namespace: &str, class: &str, target_path: &str, failure: &Failure<'_>) {
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
+    /// A request that is invalid, or cannot be parsed.
+    pub fn refused(&self, refused: &Refused<'_>) {
+        let Refused { namespace, class, target_path, took, failure } = refused;
+        self.metrics.mounts.failed(namespace, failure.reason, *took);
         let (text, reason) = (logged(&failure.error), failure.reason.as_str());
-        if let Some(untold) = self.refusals.tell(namespace, class, &text) {
-            tracing::error!(%target_path, reason, "mount refused: {text}{untold}");
+        if let Some(untold) = self.tell(namespace, class, &text) {
+            tracing::error!(target_path, reason, "mount refused: {text}{untold}");
         }
     }
 
     /// A caller that is not the driver.
     pub fn refused_caller(&self, caller: &str, allowed_uids: &[u32]) {
-        if let Some(untold) = self.refusals.tell(CALLERS, "", caller) {
+        self.metrics.refused_callers.inc();
+        if let Some(untold) = self.tell(CALLERS, "", caller) {
             tracing::warn!(allowed = ?allowed_uids, "refused a caller with {caller}{untold}");
         }
     }
@@ -77,12 +113,13 @@ impl Report {
     /// A mount that succeeded or failed.
     pub fn mount(&self, mount: &MountReport<'_>) {
         let MountReport { pod, class, warnings, took, result } = mount;
+        self.count(mount);
         let millis = took.as_millis();
         // Once, and not at every republish that AWS is not asked for.
         let warm = result.as_ref().is_ok_and(|success| success.origin == Origin::Cache);
         if !warnings.is_empty() && !warm {
             let warnings = warnings.join("; ");
-            if let Some(untold) = self.refusals.tell(&pod.namespace, class, &warnings) {
+            if let Some(untold) = self.tell(&pod.namespace, class, &warnings) {
                 tracing::warn!(%pod, class, "{warnings}{untold}");
             }
         }
@@ -90,12 +127,13 @@ impl Report {
             Ok(success) => success,
             Err(Failure { reason, error }) => {
                 let (text, reason) = (logged(error), reason.as_str());
-                if let Some(untold) = self.refusals.tell(&pod.namespace, class, &text) {
+                if let Some(untold) = self.tell(&pod.namespace, class, &text) {
                     tracing::error!(%pod, class, reason, millis, "mount failed: {text}{untold}");
                 }
                 return;
             }
         };
+        let files = files.len();
         match origin {
             // Every pod at every republish: too many lines.
             Origin::Cache => tracing::debug!(%pod, class, %principal, files, millis, "mounted"),
@@ -114,6 +152,41 @@ impl Report {
         }
     }
 
+    fn count(&self, mount: &MountReport<'_>) {
+        let MountReport { pod, class, took, result, .. } = mount;
+        let health = match result {
+            Ok(Success { origin, files, .. }) => {
+                let bytes = files.iter().map(|file| file.contents.len() as u64).sum();
+                let (from, health) = match origin {
+                    Origin::Cache => (MountOrigin::Memory, Health::Fresh),
+                    Origin::Aws => (MountOrigin::Aws, Health::Fresh),
+                    Origin::LastKnownGood => (MountOrigin::LastKnownGood, Health::Stale),
+                };
+                self.metrics.mounts.mounted(&pod.namespace, from, *took, files.len() as u64, bytes);
+                health
+            }
+            Err(Failure { reason, .. }) => {
+                self.metrics.mounts.failed(&pod.namespace, *reason, *took);
+                Health::of_failure(*reason)
+            }
+        };
+        let _news = self.pods.saw(pod, class, health);
+    }
+
+    /// An entry that the poller has read again.
+    pub fn polled(&self, refreshed: &Refreshed) {
+        let polled = match &refreshed.settled {
+            Settled::Read { .. } => Polled::Read,
+            Settled::Kept { .. } => Polled::Kept,
+            Settled::Lost { .. } => Polled::Lost,
+        };
+        if polled == Polled::Read {
+            self.last_poll.store(unix_seconds(SystemTime::now()), Ordering::Relaxed);
+        }
+        self.metrics.polls.count(polled);
+        self.refreshed(refreshed);
+    }
+
     /// An entry that was read again, by the poller or for a mount: once when AWS begins
     /// to fail, and when access is lost.
     pub fn refreshed(&self, Refreshed { entry, settled }: &Refreshed) {
@@ -128,7 +201,7 @@ impl Report {
         };
         let id = entry.source.to_string();
         let (object, principal, reason) = (quoted(&id), &entry.principal, reason.as_str());
-        if let Some(untold) = self.refusals.tell(principal.service_account().0, &id, &text) {
+        if let Some(untold) = self.tell(principal.service_account().0, &id, &text) {
             tracing::warn!(%object, %principal, reason, "{text}{untold}");
         }
     }
@@ -141,6 +214,12 @@ impl Report {
 
     /// A volume whose files changed between mounts, or should have.
     pub fn rewritten(&self, Rewritten { pod, class, result }: &Rewritten) {
+        let (rewrite, health) = match result {
+            Ok(_) => (Rewrite::Written, Health::Fresh),
+            Err(error) => (Rewrite::Failed, Health::of_failure(error.reason())),
+        };
+        self.metrics.rewrites.count(rewrite);
+        let _news = self.pods.saw(pod, class, health);
         match result {
             Ok(written) => tracing::info!(%pod, class, ?written, "rotation written"),
             Err(error) => {
@@ -148,5 +227,28 @@ impl Report {
                 tracing::error!(%pod, class, reason, "a changed value was not written: {text}");
             }
         }
+    }
+
+    /// Volumes of pods that are fresh, stale, and failing.
+    pub(crate) fn pods(&self) -> [usize; 3] {
+        self.pods.count()
+    }
+
+    /// Seconds since 1970 of the last poll that AWS answered.
+    pub(crate) fn last_poll(&self) -> Option<u64> {
+        Some(self.last_poll.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+    }
+
+    /// Forgets volumes that nobody has mounted for so long.
+    pub(crate) fn drop_idle(&self, idle_after: Duration) {
+        self.pods.drop_idle(idle_after);
+    }
+
+    fn tell(&self, namespace: &str, subject: &str, text: &str) -> Option<Untold> {
+        let untold = self.refusals.tell(namespace, subject, text);
+        if untold.is_none() {
+            self.metrics.log_lines_dropped.inc();
+        }
+        untold
     }
 }

@@ -94,6 +94,7 @@ impl Poller {
         let idle_after = settings.idle_after.max(settings.interval * 2);
         self.classes.drop_idle(idle_after);
         self.delivery.drop_idle(idle_after);
+        self.report.drop_idle(idle_after);
     }
 
     /// Renews expired credentials, so that a revoked trust is noticed then and not at the
@@ -119,7 +120,7 @@ impl Poller {
             for refresh in due.into_iter().filter_map(Due::refresh) {
                 let entry = Arc::clone(refresh.entry());
                 let settled = refresh.without_credentials(self.values(), error.clone());
-                self.report.refreshed(&Refreshed { entry, settled });
+                self.report.polled(&Refreshed { entry, settled });
             }
             return;
         }
@@ -164,7 +165,7 @@ impl Poller {
         };
         let mut changed = Vec::new();
         for refreshed in self.reader.refresh(&asker, unit).await {
-            self.report.refreshed(&refreshed);
+            self.report.polled(&refreshed);
             if matches!(refreshed.settled, Settled::Read { changed: true, .. }) {
                 changed.push(refreshed.entry);
             }

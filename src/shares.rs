@@ -67,6 +67,11 @@ impl Shares {
         Arc::new(Self { max, state: Mutex::default() })
     }
 
+    /// What is taken now, and the whole amount.
+    pub fn used(&self) -> (usize, usize) {
+        (self.state().taken, self.max)
+    }
+
     /// Takes `amount`, if the namespace may have it now.
     pub(crate) fn try_take(self: &Arc<Self>, namespace: &str, amount: usize) -> Result<Share, Refused> {
         let mut state = self.state();

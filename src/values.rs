@@ -17,7 +17,7 @@ pub use self::{
     reader::{NotRead, PodAsker, Read, Reader, Refreshed},
     readings::{Found, Parts, Readings},
     refresh::{Refresh, Settled},
-    table::Values,
+    table::{Overview, Values},
 };
 
 /// How long values count.

@@ -70,6 +70,8 @@ pub(super) fn tls_context(settings: &AwsSettings) -> Result<TlsContext, AwsSetup
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::{super::Aws, *};
 
     #[tokio::test]
@@ -77,7 +79,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
         let settings = AwsSettings { ca_bundle: Some(path.clone()), ..AwsSettings::default() };
-        let error = Aws::load(&settings).await.err().unwrap();
+        let error = Aws::load(&settings, Arc::default()).await.err().unwrap();
         assert!(matches!(error, AwsSetupError::ReadBundle { .. }), "{error:?}");
         for bad in [
             "",
@@ -85,13 +87,16 @@ mod tests {
             "-----BEGIN CERTIFICATE-----\n",
         ] {
             std::fs::write(&path, bad).unwrap();
-            assert!(matches!(Aws::load(&settings).await, Err(AwsSetupError::BadBundle { .. })), "{bad:?}");
+            assert!(
+                matches!(Aws::load(&settings, Arc::default()).await, Err(AwsSetupError::BadBundle { .. })),
+                "{bad:?}"
+            );
         }
     }
 
     /// A CONNECT proxy and the number of tunnels it has opened.
-    async fn proxy() -> (String, std::sync::Arc<std::sync::atomic::AtomicU32>) {
-        use std::sync::{Arc, atomic::AtomicU32};
+    async fn proxy() -> (String, Arc<std::sync::atomic::AtomicU32>) {
+        use std::sync::atomic::AtomicU32;
         use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::{Answer, Call, Reading, within};
 use crate::{
-    aws::{AwsFailure, FailureKind, PerRegion, retry_partition},
+    aws::{AwsFailure, FailureKind, PerRegion, RetriesCounted, retry_partition},
     model::{
         arn::Region,
         iam,
@@ -90,8 +90,10 @@ impl Caller<'_> {
         let call = self.call;
         let mut answer = within(call, OPERATION, async {
             let credentials = call.credentials.clone();
-            let overrides =
-                Builder::new().credentials_provider(credentials).retry_config(call.effort.retries());
+            let overrides = Builder::new()
+                .credentials_provider(credentials)
+                .retry_config(call.effort.retries())
+                .interceptor(RetriesCounted::new(OPERATION, call.aws.metrics()));
             self.client
                 .get_parameters()
                 .set_names(Some(batch.iter().copied().map(asked_name).collect()))

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::{Answer, Call, Reading, within};
 use crate::{
-    aws::{Aws, AwsFailure, FailureKind, Greeting, PerRegion, retry_partition},
+    aws::{Aws, AwsFailure, FailureKind, Greeting, PerRegion, RetriesCounted, retry_partition},
     model::{
         arn::Region,
         iam,
@@ -113,8 +113,10 @@ fn is_torn(group: &[Reference], results: &[Answer]) -> bool {
 
 async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Answer {
     within(call, OPERATION, async {
-        let overrides =
-            Builder::new().credentials_provider(call.credentials.clone()).retry_config(call.effort.retries());
+        let overrides = Builder::new()
+            .credentials_provider(call.credentials.clone())
+            .retry_config(call.effort.retries())
+            .interceptor(RetriesCounted::new(OPERATION, call.aws.metrics()));
         let answer = client
             .get_secret_value()
             .secret_id(&reference.id)

@@ -1,6 +1,6 @@
 //! The flags of `latchkey serve`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
@@ -136,9 +136,12 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value_t = defaults().rules.limits.max_response_bytes, help_heading = "Limits")]
     max_response_bytes: usize,
 
-    /// Address that serves /healthz and /readyz; "off" disables them
-    #[arg(long, value_name = "ADDRESS", default_value = ":8989", value_parser = http_address, help_heading = "Probes")]
+    /// Address that serves /healthz, /readyz and /metrics; "off" disables them
+    #[arg(long, value_name = "ADDRESS", default_value = ":8989", value_parser = http_address, help_heading = "Probes and metrics")]
     http_address: HttpAddress,
+    /// Count mounts for each namespace (label namespace of latchkey_mounts_total, at most 256 namespaces)
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Probes and metrics")]
+    metrics_namespace_label: bool,
     #[command(flatten)]
     log: LogArgs,
 
@@ -276,6 +279,8 @@ impl ServeArgs {
             mount_timeout: self.mount_timeout,
             max_mounts: self.max_mounts,
             memory_limit: self.memory_limit,
+            namespace_label: self.metrics_namespace_label,
+            panics: Arc::default(),
         })
     }
 }

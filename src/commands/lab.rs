@@ -22,7 +22,7 @@ pub(super) async fn run(command: LabCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn emulate(args: &EmulatorArgs) -> anyhow::Result<ExitCode> {
-    telemetry::init(args.log.format(), args.log.level());
+    let _panics = telemetry::init(args.log.format(), args.log.level());
     let store = Store::from_file(&args.store)
         .with_context(|| format!("cannot use {} as a store", args.store.display()))?;
     let listener = tokio::net::TcpListener::bind(args.address)

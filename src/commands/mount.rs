@@ -62,7 +62,8 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let credentials = provider.provide_credentials().await.context("cannot use your AWS credentials")?;
     let session = Session::of_caller(credentials);
     let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(Into::into);
-    let aws = Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }).await?);
+    let aws =
+        Arc::new(Aws::load(&AwsSettings { ca_bundle, ..AwsSettings::default() }, Arc::default()).await?);
     let asker = Asker { who: Who::Caller(&session), regions: &regions, effort: Effort::MOUNT };
     let plan = class.objects.plan();
     let sources: Vec<&Source> = plan.sources.iter().map(|planned| &planned.source).collect();

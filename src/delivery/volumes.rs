@@ -147,6 +147,11 @@ impl Volumes {
         });
     }
 
+    /// The memory that namespaces share.
+    pub(super) fn memory(&self) -> &Arc<Shares> {
+        &self.kept
+    }
+
     /// Number of volumes.
     pub fn len(&self) -> usize {
         self.state().mounted.len()

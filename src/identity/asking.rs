@@ -5,6 +5,7 @@ use super::{Identity, IdentityError, Proof, keys::Verdict};
 use crate::{
     aws::Effort,
     clock::unix_seconds,
+    metrics::TokenCheck,
     model::{
         arn::{Regions, RoleArn},
         class::IdentityHints,
@@ -55,7 +56,13 @@ impl Identity {
     async fn proof(&self, asking: &Asking<'_>, audience: &'static str) -> Result<Proof, IdentityError> {
         let now = self.clock.now();
         let proof = Proof::of(asking, audience, now)?;
-        match self.keys.check(&proof.token, unix_seconds(now)).await {
+        let verdict = self.keys.check(&proof.token, unix_seconds(now)).await;
+        self.aws.metrics().token_checks.count(match verdict {
+            Verdict::Signed => TokenCheck::Signed,
+            Verdict::Unknown => TokenCheck::Unknown,
+            Verdict::Refused(_) => TokenCheck::Refused,
+        });
+        match verdict {
             Verdict::Signed => Ok(Proof { verified: true, ..proof }),
             Verdict::Unknown => Ok(proof),
             Verdict::Refused(problem) => {

@@ -28,9 +28,12 @@ pub(super) async fn assume(
 ) -> Result<Fetched, AwsFailure> {
     let (namespace, service_account) = principal.service_account();
     let question = Question { operation: OPERATION, namespace, terms };
+    let counted = &sts.retries_counted(OPERATION);
     sts.ask(&question, move |client: Client| async move {
-        let overrides =
-            Builder::new().credentials_provider(base.clone()).retry_config(terms.effort.retries());
+        let overrides = Builder::new()
+            .credentials_provider(base.clone())
+            .retry_config(terms.effort.retries())
+            .interceptor(counted.clone());
         let answer = client
             .assume_role()
             .role_arn(role.arn.as_str())

@@ -29,6 +29,7 @@ pub(super) async fn assume(
     terms: Terms<'_>,
 ) -> Result<Fetched, AwsFailure> {
     let question = Question { operation: OPERATION, namespace: who.namespace, terms };
+    let counted = &sts.retries_counted(OPERATION);
     sts.ask(&question, move |client: Client| async move {
         let answer = client
             .assume_role_with_web_identity()
@@ -37,7 +38,7 @@ pub(super) async fn assume(
             .web_identity_token(token.expose())
             .duration_seconds(session_seconds(terms.age))
             .customize()
-            .config_override(Builder::new().retry_config(terms.effort.retries()))
+            .config_override(Builder::new().retry_config(terms.effort.retries()).interceptor(counted.clone()))
             .send()
             .await?;
         Ok(answer.credentials)

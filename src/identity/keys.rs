@@ -93,6 +93,11 @@ impl Keys {
         self.warning.subscribe()
     }
 
+    /// When the keys held were read.
+    pub(super) fn read_at(&self) -> Option<Instant> {
+        self.state().held.as_ref().map(|held| held.read_at)
+    }
+
     /// Checks whether the cluster signed the token. If the token names an unknown key,
     /// reads the keys again first: during a key rotation, the key is new.
     pub(super) async fn check(&self, token: &Token, now: u64) -> Verdict {

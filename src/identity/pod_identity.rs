@@ -5,6 +5,7 @@
 use std::{
     convert::Infallible,
     fmt,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -21,10 +22,15 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::{body::SdkBody, config_bag::Layer, date_time::Format};
 use http::HeaderValue;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::Fetched;
 use crate::{
-    aws::{Advice, Aws, AwsFailure, Denial, FailureKind, retries, retry_partition, timeouts, unreached},
+    aws::{
+        Advice, Aws, AwsFailure, Denial, FailureKind, RetriesCounted, retries, retry_partition, timeouts,
+        unreached,
+    },
+    metrics::{Metrics, Place},
     model::{address_type::AddressType, arn::Region, foreign::said, token::Token},
     permits::{Permit, Permits, Urgency},
 };
@@ -74,6 +80,7 @@ pub(super) struct Agent {
     ipv6: Endpoint,
     same: bool,
     permits: Permits,
+    metrics: Arc<Metrics>,
 }
 
 impl Agent {
@@ -83,6 +90,7 @@ impl Agent {
             ipv6: Endpoint::new(aws, &settings.ipv6, settings.timeout),
             same: settings.ipv4 == settings.ipv6,
             permits: Permits::new(MAX_CALLS),
+            metrics: Arc::clone(aws.metrics()),
         }
     }
 
@@ -104,12 +112,15 @@ impl Agent {
         address_type: AddressType,
         region: &Region,
     ) -> Result<Fetched, AwsFailure> {
+        let began = Instant::now();
         let answer = match address_type {
             AddressType::Ipv4 => self.ipv4.ask(token).await,
             AddressType::Ipv6 => self.ipv6.ask(token).await,
             AddressType::Auto if self.same => self.ipv4.ask(token).await,
             AddressType::Auto => self.ask_both(token).await,
         };
+        let outcome = answer.as_ref().err().map(|refusal| refusal.kind.reason());
+        self.metrics.aws.called(OPERATION, Place::Primary, outcome, began.elapsed());
         answer.map_err(|refusal| refusal.into_failure(region))
     }
 
@@ -166,6 +177,7 @@ impl Endpoint {
             .behavior_version(aws_config::BehaviorVersion::v2026_01_12())
             .http_client(aws.direct_client())
             .endpoint_url(url.trim_end_matches('/').trim_end_matches(PATH))
+            .interceptor(RetriesCounted::new(OPERATION, aws.metrics()))
             .no_auth()
             .standard_retry(&retries())
             .runtime_plugin(StaticRuntimePlugin::new().with_config(quota.freeze()))

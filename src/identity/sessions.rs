@@ -7,6 +7,7 @@ use super::{Fetched, Identity, IdentityError, Proof, RENEWAL_MARGIN, Session, ch
 use crate::{
     aws::Effort,
     clock::unix_seconds,
+    metrics::{CredentialKind, CredentialResult},
     model::{
         address_type::AddressType,
         arn::Regions,
@@ -137,7 +138,9 @@ impl Identity {
         };
         let fetch = async |permit: Permit| {
             self.sessions.sweep(|session| session.usable_until > now);
-            let session = fetch(effort.within(permit)).await.map_err(|error| Failed {
+            let fetched = fetch(effort.within(permit)).await;
+            self.count(principal, &fetched);
+            let session = fetched.map_err(|error| Failed {
                 error,
                 token: digest,
                 regions: regions.clone(),
@@ -152,6 +155,20 @@ impl Identity {
         let usable = |session: &Session| session.usable_until > now && self.is_known(principal, proof);
         let session = self.sessions.get_or_fetch(principal, usable, shared, admit, fetch);
         session.await.map_err(|failed| failed.error)
+    }
+
+    fn count(&self, principal: &Principal, fetched: &Result<Session, IdentityError>) {
+        let kind = match (&principal.means, &principal.assumed) {
+            (_, Some(_)) => CredentialKind::AssumedRole,
+            (Means::Irsa { .. }, None) => CredentialKind::Irsa,
+            (Means::PodIdentity { .. }, None) => CredentialKind::PodIdentity,
+        };
+        let result = match fetched {
+            Ok(_) => CredentialResult::Ok,
+            Err(error) if error.is_outage() => CredentialResult::Failed,
+            Err(_) => CredentialResult::Refused,
+        };
+        self.aws.metrics().credentials.count((kind, result));
     }
 
     fn session_of(&self, fetched: Fetched) -> Session {

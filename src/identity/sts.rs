@@ -22,7 +22,10 @@ use futures_util::future::join_all;
 
 use super::Fetched;
 use crate::{
-    aws::{Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion, judge, retry_partition},
+    aws::{
+        Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion, RetriesCounted, judge, retry_partition,
+    },
+    metrics::Place,
     model::arn::{Region, Regions},
 };
 
@@ -76,6 +79,11 @@ impl Sts {
             .await;
     }
 
+    /// Counts the retries of a call.
+    pub(super) fn retries_counted(&self, operation: &'static str) -> RetriesCounted {
+        RetriesCounted::new(operation, self.aws.metrics())
+    }
+
     fn client(&self, region: &Region) -> Client {
         self.clients.get(region, || {
             let config = Builder::from(&self.aws.config_for(region)).retry_partition(retry_partition());
@@ -93,12 +101,13 @@ impl Sts {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         F: Future<Output = Answer<E>>,
     {
-        let result = self.ask_in(&question.terms.regions.primary, question, &call).await;
+        let primary = (&question.terms.regions.primary, Place::Primary);
+        let result = self.ask_in(primary, question, &call).await;
         let Some(failover) = &question.terms.regions.failover else { return result };
         if !result.as_ref().is_err_and(|failure| failure.kind.is_outage()) {
             return result;
         }
-        match self.ask_in(failover, question, &call).await {
+        match self.ask_in((failover, Place::Failover), question, &call).await {
             // STS may be inactive in the failover Region. This says nothing about the
             // role, so report the outage of the primary Region.
             Err(failure) if failure.kind == FailureKind::Invalid => result,
@@ -108,7 +117,7 @@ impl Sts {
 
     async fn ask_in<E, F>(
         &self,
-        region: &Region,
+        (region, place): (&Region, Place),
         question: &Question<'_>,
         call: &impl Fn(Client) -> F,
     ) -> Result<Fetched, AwsFailure>
@@ -117,13 +126,13 @@ impl Sts {
         F: Future<Output = Answer<E>>,
     {
         let client = self.client(region);
-        let (operation, limit) = (question.operation, self.aws.region_timeout());
+        let operation = question.operation;
         let _call = self.aws.permit(question.terms.effort, region, question.namespace).await;
-        let given = tokio::time::timeout(limit, call(client))
-            .await
-            .map_err(|_| AwsFailure::timed_out(operation, region, limit))?
-            .map_err(|error| AwsFailure::of(operation, region, &error))?
-            .ok_or_else(|| AwsFailure::unreadable(operation, region))?;
+        let work = async {
+            let given = call(client).await.map_err(|error| AwsFailure::of(operation, region, &error))?;
+            given.ok_or_else(|| AwsFailure::unreadable(operation, region))
+        };
+        let given = self.aws.call(operation, (region, place), work).await?;
         let credentials = Credentials::new(
             given.access_key_id,
             given.secret_access_key,

@@ -71,19 +71,39 @@ impl AwsMetrics {
         };
         for (action, service, name) in OPERATIONS {
             // The Pod Identity agent is on the node.
-            let places = if service == "eks_auth" { &[Place::Primary][..] } else { &[Place::Primary, Place::Failover] };
-            for (place, outcome) in places.iter().flat_map(|place| OUTCOMES.map(|outcome| (*place, outcome))) {
+            let places = if service == "eks_auth" {
+                &[Place::Primary][..]
+            } else {
+                &[Place::Primary, Place::Failover]
+            };
+            for (place, outcome) in places.iter().flat_map(|place| OUTCOMES.map(|outcome| (*place, outcome)))
+            {
                 let _at_zero = this.requests.get_or_create(&labels(action, place, outcome));
             }
-            let _at_zero = (this.duration.get_or_create(&[("operation", name)]), this.retries.get_or_create(&[("operation", name)]));
+            let _at_zero = (
+                this.duration.get_or_create(&[("operation", name)]),
+                this.retries.get_or_create(&[("operation", name)]),
+            );
         }
         for urgency in ["mount", "poll"] {
             let _at_zero = this.waits.get_or_create(&[("urgency", urgency)]);
         }
-        registry.register("aws_requests", "Calls to AWS and to the Pod Identity agent; their retries are not counted", this.requests.clone());
-        registry.register("aws_request_duration_seconds", "Duration of a call, including its retries", this.duration.clone());
+        registry.register(
+            "aws_requests",
+            "Calls to AWS and to the Pod Identity agent; their retries are not counted",
+            this.requests.clone(),
+        );
+        registry.register(
+            "aws_request_duration_seconds",
+            "Duration of a call, including its retries",
+            this.duration.clone(),
+        );
         registry.register("aws_retries", "Attempts beyond a call's first one", this.retries.clone());
-        registry.register("aws_permit_wait_seconds", "Time until a call got a place among the concurrent calls", this.waits.clone());
+        registry.register(
+            "aws_permit_wait_seconds",
+            "Time until a call got a place among the concurrent calls",
+            this.waits.clone(),
+        );
         this
     }
 
@@ -112,6 +132,8 @@ fn labels(action: &str, place: Place, outcome: Option<Reason>) -> [Pair; 4] {
 
 /// The service and the operation of an action.
 fn operation(action: &str) -> (&'static str, &'static str) {
-    let known = OPERATIONS.iter().find(|(known, ..)| action.starts_with(known) && !action[known.len()..].starts_with("With"));
+    let known = OPERATIONS
+        .iter()
+        .find(|(known, ..)| action.starts_with(known) && !action[known.len()..].starts_with("With"));
     known.map_or(("other", "other"), |(_, service, name)| (service, name))
 }

@@ -98,12 +98,21 @@ impl Gauges {
             value_bytes: registered!("value_bytes", "Bytes of the values in memory"),
             value_max_bytes: registered!("value_max_bytes", "Maximum bytes of the values in memory"),
             values_stale: registered!("values_stale", "Values whose last read met an outage"),
-            oldest_value: registered!("oldest_value_timestamp_seconds", "When the oldest value in memory was read"),
+            oldest_value: registered!(
+                "oldest_value_timestamp_seconds",
+                "When the oldest value in memory was read"
+            ),
             last_poll: registered!("last_poll_timestamp_seconds", "Last successful poll"),
             poll_lag: registered!("poll_lag_seconds", "How late the most overdue poll is"),
             poll_interval: registered!("poll_interval_seconds", "Interval of polling"),
-            next_expiry: registered!("credentials_next_expiry_timestamp_seconds", "When the next credentials end"),
-            keys_read: registered!("token_keys_read_timestamp_seconds", "When the cluster's token-signing keys were read"),
+            next_expiry: registered!(
+                "credentials_next_expiry_timestamp_seconds",
+                "When the next credentials end"
+            ),
+            keys_read: registered!(
+                "token_keys_read_timestamp_seconds",
+                "When the cluster's token-signing keys were read"
+            ),
             socket: registered!("socket", "Who owns the driver's socket: 1 for the current state"),
             memory_used: registered!("memory_used_bytes", "Memory that namespaces share: used"),
             memory_max: registered!("memory_max_bytes", "Memory that namespaces share: maximum"),

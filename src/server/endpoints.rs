@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz` for kubelet's probes.
+//! `/healthz` and `/readyz` for kubelet's probes, and `/metrics`.
 //!
 //! Every pod in the cluster can connect. So a connection is cheap, lasts a few seconds
 //! and never blocks another one: probes get a response despite any number of idle,
@@ -9,10 +9,16 @@ mod connections;
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Router, extract,
+    http::{HeaderMap, StatusCode, header},
+    routing::get,
+};
+use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -21,10 +27,12 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
+    time::Instant,
 };
 
 use self::connections::Connections;
 use super::socket::SocketState;
+use crate::metrics::Format;
 
 /// Maximum number of connections. Each takes a file descriptor, and 11 KiB after its
 /// first byte.
@@ -34,6 +42,8 @@ const MAX_CONNECTIONS: usize = 256;
 const HEADER_TIME: Duration = Duration::from_secs(2);
 const CONNECTION_TIME: Duration = Duration::from_secs(5);
 const MAX_HEADER_BYTES: usize = 8 << 10;
+/// How long a rendered scrape is served. Every pod may scrape, as often as it likes.
+const SCRAPE_AGE: Duration = Duration::from_secs(1);
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -59,17 +69,39 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves the probes until `shutdown` completes.
+/// What the endpoints show.
+pub(crate) struct Shown {
+    pub(crate) socket: watch::Receiver<SocketState>,
+    pub(crate) warning: watch::Receiver<Option<String>>,
+    /// Renders the metrics.
+    pub(crate) metrics: Box<dyn Fn(Format) -> String + Send + Sync>,
+}
+
+struct State {
+    shown: Shown,
+    /// The last scrape of each format.
+    scrapes: Mutex<Vec<Scrape>>,
+}
+
+/// A rendered scrape. Clones share the text.
+#[derive(Clone)]
+struct Scrape {
+    format: Format,
+    at: Instant,
+    text: Bytes,
+}
+
+/// Serves the probes and the metrics until `shutdown` completes.
 pub(crate) async fn serve(
     listener: TcpListener,
-    socket: watch::Receiver<SocketState>,
-    warning: watch::Receiver<Option<String>>,
+    shown: Shown,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .with_state((socket, warning));
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(State { shown, scrapes: Mutex::default() }));
     let mut connections = Connections::new(MAX_CONNECTIONS);
     tokio::pin!(shutdown);
     loop {
@@ -114,9 +146,8 @@ async fn answer(stream: TcpStream, router: Router) {
 
 /// Ready means that the driver's calls arrive here. Other problems are only warnings in
 /// the response.
-async fn ready(
-    State((socket, warning)): State<(watch::Receiver<SocketState>, watch::Receiver<Option<String>>)>,
-) -> (StatusCode, String) {
+async fn ready(extract::State(state): extract::State<Arc<State>>) -> (StatusCode, String) {
+    let Shown { socket, warning, .. } = &state.shown;
     let state = socket.borrow().clone();
     match state {
         SocketState::Ours => {
@@ -133,4 +164,23 @@ async fn ready(
             (StatusCode::SERVICE_UNAVAILABLE, format!("another running provider holds the socket: {name}\n"))
         }
     }
+}
+
+/// The metrics, in the format that the scraper accepts.
+async fn metrics(
+    extract::State(state): extract::State<Arc<State>>,
+    headers: HeaderMap,
+) -> ([(header::HeaderName, &'static str); 1], Bytes) {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = Format::accepted(accept.unwrap_or_default());
+    let mut scrapes = state.scrapes.lock().unwrap_or_else(PoisonError::into_inner);
+    scrapes.retain(|scrape| scrape.at.elapsed() < SCRAPE_AGE);
+    let known = scrapes.iter().find(|scrape| scrape.format == format).cloned();
+    let scrape = known.unwrap_or_else(|| {
+        let text = (state.shown.metrics)(format).into();
+        let scrape = Scrape { format, at: Instant::now(), text };
+        scrapes.push(scrape.clone());
+        scrape
+    });
+    ([(header::CONTENT_TYPE, format.content_type())], scrape.text)
 }

@@ -11,6 +11,7 @@ use crate::{
     aws::Effort,
     backend::{Asker, Backend, Who},
     identity::{Identity, IdentityError, Proof},
+    metrics::Lookup,
     model::{
         arn::{Region, Regions},
         objects::Objects,
@@ -92,6 +93,8 @@ struct Wanted<'a> {
     found: Option<Result<Served, Lost>>,
     /// Whether the mount had to ask AWS, or wait for another that asks.
     missing: bool,
+    /// Whether the mount asked AWS itself.
+    asked: bool,
     /// What this mount's own read meant for the entry, if an outage began with it.
     outage: Option<Refreshed>,
 }
@@ -99,6 +102,7 @@ struct Wanted<'a> {
 impl Wanted<'_> {
     fn take(&mut self, refreshed: Refreshed) {
         let began = matches!(refreshed.settled, Settled::Kept { began: true, .. });
+        self.asked = true;
         self.outage = began.then(|| refreshed.clone());
         self.found = Some(refreshed.settled.served());
     }
@@ -142,6 +146,7 @@ impl Reader {
         let mut wanted: Vec<Wanted<'_>> =
             plan.sources.iter().map(|planned| self.look_up(asker, planned)).collect();
         let memory = self.read_missing(asker, &mut wanted, &mut turn).await?;
+        self.count(&wanted);
 
         let mut origin = Origin::Cache;
         let (mut readings, mut entries, mut outages) = (Vec::new(), Vec::new(), Vec::new());
@@ -191,12 +196,30 @@ impl Reader {
         &self.values
     }
 
+    fn count(&self, wanted: &[Wanted<'_>]) {
+        let (mut hits, mut misses, mut shared, mut stale) = (0, 0, 0, 0);
+        for wanted in wanted {
+            let is_stale = matches!(&wanted.found, Some(Ok(Served { origin: Origin::LastKnownGood, .. })));
+            *match (wanted.missing, wanted.asked) {
+                _ if is_stale => &mut stale,
+                (false, _) => &mut hits,
+                (true, true) => &mut misses,
+                (true, false) => &mut shared,
+            } += 1;
+        }
+        for (lookup, number) in
+            [(Lookup::Hit, hits), (Lookup::Miss, misses), (Lookup::Shared, shared), (Lookup::Stale, stale)]
+        {
+            self.values.metrics.lookups.add(lookup, number);
+        }
+    }
+
     fn look_up<'a>(&self, asker: &PodAsker<'_>, planned: &'a Planned) -> Wanted<'a> {
         let interval = asker.interval.unwrap_or(self.values.settings().interval);
         let entry = self.values.entry(asker.principal, asker.regions, planned, interval);
         let found = self.serve(&entry, &planned.required).map(Ok);
         let missing = found.is_none();
-        Wanted { entry, required: &planned.required, found, missing, outage: None }
+        Wanted { entry, required: &planned.required, found, missing, asked: false, outage: None }
     }
 
     fn serve(&self, entry: &Entry, required: &[bool]) -> Option<Served> {

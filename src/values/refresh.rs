@@ -10,6 +10,7 @@ use crate::{
     aws::FailureKind,
     backend::{ReadResult, met_outage},
     identity::IdentityError,
+    metrics::Eviction,
     single_flight::Turn,
 };
 
@@ -91,7 +92,10 @@ impl Refresh {
         });
         if lost {
             values.remove(&self.entry);
-            return self.lose(Lost::Read(readings), true);
+            let lost = Lost::Read(readings);
+            values.metrics.evictions.count(Eviction::Lost);
+            values.metrics.lost.count(lost.reason());
+            return self.lose(lost, true);
         }
         if met_outage(&readings) {
             let throttled = readings
@@ -114,6 +118,7 @@ impl Refresh {
         if error.is_denial() {
             values.forget(&self.entry.principal);
         }
+        values.metrics.lost.count(error.reason());
         values.remove_empty(&self.entry);
         self.lose(Lost::Session(error), true)
     }
@@ -140,6 +145,9 @@ impl Refresh {
             });
         }
         values.count(&entry, bytes);
+        if changed {
+            values.metrics.changes.inc();
+        }
         Settled::Read { readings, changed }
     }
 

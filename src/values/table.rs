@@ -11,10 +11,13 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Due, Entry, ValueSettings, entry::Pace};
-use crate::model::{
-    arn::Regions,
-    principal::Principal,
-    source::{Planned, Source},
+use crate::{
+    metrics::{Eviction, Metrics},
+    model::{
+        arn::Regions,
+        principal::Principal,
+        source::{Planned, Source},
+    },
 };
 
 /// Memory of an entry in addition to its references and values, about.
@@ -25,9 +28,23 @@ const RESULT_BYTES: usize = 320;
 /// All entries.
 pub struct Values {
     settings: ValueSettings,
+    pub(super) metrics: Arc<Metrics>,
     table: Mutex<Table>,
     /// Gives each principal its phase.
     phases: RandomState,
+}
+
+/// What the table holds, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Overview {
+    pub entries: usize,
+    pub bytes: usize,
+    /// Entries whose last read met an outage.
+    pub stale: usize,
+    /// When the oldest value was read.
+    pub oldest: Option<Instant>,
+    /// How late the most overdue poll is.
+    pub lag: Duration,
 }
 
 /// Entries by where and what they read.
@@ -40,8 +57,8 @@ struct Table {
 }
 
 impl Values {
-    pub fn new(settings: ValueSettings) -> Self {
-        Self { settings, table: Mutex::default(), phases: RandomState::new() }
+    pub fn new(settings: ValueSettings, metrics: Arc<Metrics>) -> Self {
+        Self { settings, metrics, table: Mutex::default(), phases: RandomState::new() }
     }
 
     pub fn settings(&self) -> &ValueSettings {
@@ -75,7 +92,7 @@ impl Values {
         let pace = Pace::new(interval, now, required, empty_bytes(principal, source));
         let entry = Arc::new(Entry::new(principal, regions, source, pace));
         table.insert(&entry);
-        table.evict(&entry, self.settings.max_bytes);
+        self.evict(&mut table, &entry);
         entry
     }
 
@@ -101,6 +118,7 @@ impl Values {
         };
         let idle: Vec<Arc<Entry>> = table.entries().filter(idle).cloned().collect();
         idle.iter().for_each(|entry| table.remove(entry));
+        self.metrics.evictions.add(Eviction::Idle, idle.len() as u64);
         let mut gone: Vec<Principal> = idle.iter().map(|entry| entry.principal.clone()).collect();
         gone.retain(|principal| !table.principals.contains_key(principal));
         gone
@@ -113,12 +131,30 @@ impl Values {
         let entries: Vec<Arc<Entry>> =
             sources.into_iter().flat_map(HashMap::values).flat_map(HashMap::values).cloned().collect();
         entries.iter().for_each(|entry| table.remove(entry));
+        self.metrics.evictions.add(Eviction::Lost, entries.len() as u64);
     }
 
     /// Number of entries, and the bytes that they count for.
     pub fn size(&self) -> (usize, usize) {
         let table = self.table();
         (table.entries().count(), table.bytes)
+    }
+
+    /// What an operator wants to know of all entries.
+    pub fn overview(&self) -> Overview {
+        let (now, table) = (Instant::now(), self.table());
+        let mut overview = Overview { bytes: table.bytes, ..Overview::default() };
+        for entry in table.entries() {
+            overview.entries += 1;
+            let pace = entry.pace();
+            overview.stale += usize::from(pace.outages > 0);
+            let lag = pace.next_poll.map(|due| now.saturating_duration_since(due));
+            drop(pace);
+            overview.lag = overview.lag.max(lag.unwrap_or_default());
+            let read_at = entry.held().map(|held| held.read_at);
+            overview.oldest = overview.oldest.into_iter().chain(read_at).min();
+        }
+        overview
     }
 
     /// Removes the entry and what it holds.
@@ -157,7 +193,7 @@ impl Values {
         }
         let before = std::mem::replace(&mut newest.pace().bytes, bytes);
         table.bytes = table.bytes.saturating_sub(before) + bytes;
-        table.evict(newest, self.settings.max_bytes);
+        self.evict(&mut table, newest);
     }
 
     /// Between a half and one interval, the same for all entries of a principal, so
@@ -165,6 +201,11 @@ impl Values {
     pub(super) fn phase(&self, principal: &Principal) -> f64 {
         let spread = self.phases.hash_one(principal) % 1000;
         0.5 + spread as f64 / 2000.0
+    }
+
+    fn evict(&self, table: &mut Table, newest: &Arc<Entry>) {
+        let evicted = table.evict(newest, self.settings.max_bytes);
+        self.metrics.evictions.add(Eviction::Full, evicted);
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -208,9 +249,11 @@ impl Table {
 
     /// Removes entries while there are too many bytes: those that were mounted longest
     /// ago, of the namespace that holds most. No namespace's secrets push out another's.
-    fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) {
+    /// Returns their number.
+    fn evict(&mut self, newest: &Arc<Entry>, max_bytes: usize) -> u64 {
+        let mut evicted = 0;
         if self.bytes <= max_bytes {
-            return;
+            return evicted;
         }
         let mut namespaces: HashMap<String, Holding> = HashMap::new();
         for entry in self.entries() {
@@ -231,7 +274,9 @@ impl Table {
             let Some((_, _, oldest)) = heaviest.entries.pop() else { break };
             heaviest.bytes -= oldest.pace().bytes;
             self.remove(&oldest);
+            evicted += 1;
         }
+        evicted
     }
 }
 

@@ -148,7 +148,7 @@ fn put(values: &Values, number: usize, bytes: usize) -> Arc<Entry> {
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_secrets_never_exceed_the_byte_limit() {
     let settings = ValueSettings { max_bytes: 1 << 20, ..ValueSettings::default() };
-    let values = Values::new(settings);
+    let values = Values::new(settings, Arc::default());
     for number in 0..10_000 {
         // Now and then the most that Secrets Manager holds.
         put(&values, number, if number % 100 == 7 { 65_536 } else { number * 7919 % 4096 });
@@ -274,7 +274,7 @@ async fn a_value_evicted_during_its_read_is_mounted_and_not_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_denial_drops_the_recreated_entry_and_the_byte_count_stays_exact() {
-    let values = Values::new(ValueSettings::default());
+    let values = Values::new(ValueSettings::default(), Arc::default());
     let old = put(&values, 1, 1_000);
     let refresh = old.try_refresh().unwrap();
     pass(IDLE + Duration::from_secs(1)).await;

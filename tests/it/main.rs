@@ -26,6 +26,7 @@ mod isolation;
 mod json_fields;
 mod leaks;
 mod messages;
+mod metrics;
 mod mistakes;
 mod mount_command;
 mod outage;

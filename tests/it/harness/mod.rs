@@ -9,6 +9,7 @@ mod facts;
 mod kubernetes;
 mod logs;
 mod rooms;
+mod scrape;
 mod tee;
 mod time;
 
@@ -35,6 +36,7 @@ pub(crate) use self::{
     kubernetes::{Behaviour, Keys, Kubernetes},
     logs::Log,
     rooms::Rooms,
+    scrape::scrape,
     tee::Tee,
     time::{GRACE, INTERVAL, pass, seconds},
 };

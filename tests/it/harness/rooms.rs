@@ -35,11 +35,11 @@ pub(crate) struct Rooms {
 impl Rooms {
     /// Reads from the world's AWS.
     pub(crate) async fn beside(world: &World, settings: ValueSettings) -> Self {
-        let aws = Arc::new(Aws::load(&world.config.aws).await.unwrap());
-        let cluster = Arc::new(Cluster::new(world.config.cluster.clone()));
+        let aws = Arc::new(Aws::load(&world.config.aws, Arc::default()).await.unwrap());
+        let cluster = Arc::new(Cluster::new(world.config.cluster.clone(), Arc::default()));
         let identity = Arc::new(Identity::new(Arc::clone(&aws), cluster, world.config.identity.clone()));
         let backend = Arc::new(Backend::new(Arc::clone(&aws)));
-        let values = Arc::new(Values::new(settings));
+        let values = Arc::new(Values::new(settings, Arc::default()));
         let memory = Shares::new(64 << 20);
         let reader =
             Arc::new(Reader::new(Arc::clone(&identity), backend, Arc::clone(&values), memory, 8 << 20));
