@@ -4,6 +4,7 @@
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use crate::{
     classes::Classes,
@@ -158,10 +159,13 @@ impl Mounter {
             })?;
         let (pod, class) = (request.pod.clone(), request.class.name.clone());
         let warnings = request.class.warnings.clone();
+        let span = self.report.span(&pod, &class);
         // In a box, because the compiler gives up on futures nested this deeply.
-        let result = tokio::time::timeout_at(until, Box::pin(self.carry_out(request, tokens)))
+        let carried_out = Box::pin(self.carry_out(request, tokens).instrument(span.clone()));
+        let result = tokio::time::timeout_at(until, carried_out)
             .await
             .unwrap_or(Err(MountError::Deadline(deadline)));
+        let _entered = span.entered();
         if let Err(MountError::Identity(_) | MountError::Delivery(NotDelivered::Objects(_))) = &result {
             self.identity.doubt(&pod.namespace, &pod.service_account);
         }
@@ -242,6 +246,7 @@ impl Mounter {
         let regions = self.regions(&request).await?;
         let (principal, proof) =
             self.identity.principal(&request.pod, &request.class.identity, tokens).await?;
+        Span::current().record("principal", tracing::field::display(&principal));
         let asker = PodAsker {
             principal: &principal,
             proof: &proof,

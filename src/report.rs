@@ -32,6 +32,7 @@ use crate::{
     },
     values::{Found, Origin, Refreshed, Settled},
 };
+use tracing::{Span, field::Empty};
 
 /// The namespace of callers that are refused; no Kubernetes namespace has this name.
 const CALLERS: &str = "(callers)";
@@ -42,6 +43,8 @@ pub struct Report {
     metrics: Arc<Metrics>,
     refusals: Refusals,
     pods: Pods,
+    /// Number of mounts, which are their ids.
+    mounts: AtomicU64,
     /// Seconds since 1970 of the last poll that AWS answered; 0 before the first one.
     last_poll: AtomicU64,
 }
@@ -110,7 +113,15 @@ impl Report {
         }
     }
 
-    /// A mount that succeeded or failed.
+    /// What all lines of one mount share: an id, the pod, the class, and, once it is
+    /// recorded, the principal.
+    pub fn span(&self, pod: &Pod, class: &str) -> Span {
+        let id = self.mounts.fetch_add(1, Ordering::Relaxed);
+        // At `error`, so that lines of every level have it.
+        tracing::error_span!("mount", id, %pod, class, principal = Empty)
+    }
+
+    /// A mount that succeeded or failed, within its span.
     pub fn mount(&self, mount: &MountReport<'_>) {
         let MountReport { pod, class, warnings, took, result } = mount;
         self.count(mount);
@@ -120,15 +131,15 @@ impl Report {
         if !warnings.is_empty() && !warm {
             let warnings = warnings.join("; ");
             if let Some(untold) = self.tell(&pod.namespace, class, &warnings) {
-                tracing::warn!(%pod, class, "{warnings}{untold}");
+                tracing::warn!("{warnings}{untold}");
             }
         }
-        let Success { principal, origin, objects, found, files } = match result {
+        let Success { origin, objects, found, files, .. } = match result {
             Ok(success) => success,
             Err(Failure { reason, error }) => {
                 let (text, reason) = (logged(error), reason.as_str());
                 if let Some(untold) = self.tell(&pod.namespace, class, &text) {
-                    tracing::error!(%pod, class, reason, millis, "mount failed: {text}{untold}");
+                    tracing::error!(reason, millis, "mount failed: {text}{untold}");
                 }
                 return;
             }
@@ -136,19 +147,18 @@ impl Report {
         let files = files.len();
         match origin {
             // Every pod at every republish: too many lines.
-            Origin::Cache => tracing::debug!(%pod, class, %principal, files, millis, "mounted"),
-            Origin::Aws => tracing::info!(%pod, class, %principal, files, millis, "mounted"),
-            Origin::LastKnownGood => tracing::warn!(
-                %pod, class, %principal, files, millis,
-                "mounted from last known good values (stale), because AWS fails"
-            ),
+            Origin::Cache => tracing::debug!(files, millis, "mounted"),
+            Origin::Aws => tracing::info!(files, millis, "mounted"),
+            Origin::LastKnownGood => {
+                tracing::warn!(files, millis, "mounted from last known good values (stale), because AWS fails");
+            }
         }
         for (object, found) in objects.iter().zip(*found) {
             // An optional object that does not exist has no reading.
             let Ok(Reading { arn, version, request_id, .. }) = found.result() else { continue };
             let (object, request_id) =
                 (quoted(&object.reference.id), request_id.as_deref().unwrap_or_default());
-            tracing::debug!(%pod, class, %object, arn, version, request_id, "delivered");
+            tracing::debug!(%object, arn, version, request_id, "delivered");
         }
     }
 

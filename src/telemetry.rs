@@ -31,7 +31,7 @@ pub(crate) fn init(format: LogFormat, level: Level) -> Arc<AtomicU64> {
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = match format {
         LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).with_target(false).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).with_current_span(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
     };
     // A second call does nothing: tests run several providers in one process.
     let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
