@@ -7,6 +7,9 @@
 {{- if hasSuffix "secrets-store-csi-driver-provider-aws" .Values.image.repository }}
 {{- fail (printf "image.repository is %q, which is the image of AWS's own provider, not of Latchkey. Leave image.repository and image.tag out, or name the repository of your Latchkey image." .Values.image.repository) }}
 {{- end }}
+{{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled }}
+{{- fail "podMonitor.enabled and serviceMonitor.enabled are both true, so that Prometheus would count everything twice. Turn one of them off." }}
+{{- end }}
 {{- $rolling := .Values.updateStrategy.rollingUpdate | default dict }}
 {{- if and (eq .Values.updateStrategy.type "RollingUpdate") (hasKey $rolling "maxSurge") (hasKey $rolling "maxUnavailable") }}
 {{- $surge := not (has (toString $rolling.maxSurge) (list "0" "0%")) }}
