@@ -55,6 +55,8 @@ impl Table {
             let Some((_, line)) = line.split_once(" WARN ").or_else(|| line.split_once("ERROR ")) else {
                 continue;
             };
+            // A mount's span and the module stand before the message.
+            let line = line.split_once("latchkey::").map_or(line, |(_, line)| line);
             let line = line.split_once(": ").map_or(line, |(_, line)| line);
             // The duration changes with every run.
             let line = line.split(" millis=").enumerate().map(|(at, part)| match at {
