@@ -162,9 +162,8 @@ impl Mounter {
         let span = self.report.span(&pod, &class);
         // In a box, because the compiler gives up on futures nested this deeply.
         let carried_out = Box::pin(self.carry_out(request, tokens).instrument(span.clone()));
-        let result = tokio::time::timeout_at(until, carried_out)
-            .await
-            .unwrap_or(Err(MountError::Deadline(deadline)));
+        let result =
+            tokio::time::timeout_at(until, carried_out).await.unwrap_or(Err(MountError::Deadline(deadline)));
         let _entered = span.entered();
         if let Err(MountError::Identity(_) | MountError::Delivery(NotDelivered::Objects(_))) = &result {
             self.identity.doubt(&pod.namespace, &pod.service_account);

@@ -150,7 +150,11 @@ impl Report {
             Origin::Cache => tracing::debug!(files, millis, "mounted"),
             Origin::Aws => tracing::info!(files, millis, "mounted"),
             Origin::LastKnownGood => {
-                tracing::warn!(files, millis, "mounted from last known good values (stale), because AWS fails");
+                tracing::warn!(
+                    files,
+                    millis,
+                    "mounted from last known good values (stale), because AWS fails"
+                );
             }
         }
         for (object, found) in objects.iter().zip(*found) {

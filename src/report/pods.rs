@@ -102,10 +102,10 @@ impl Pods {
         self.volumes().retain(|_, volume| volume.seen_at.elapsed() <= idle_after);
     }
 
-    /// Volumes that are fresh, stale, and failing.
+    /// Volumes that were mounted, and are fresh, stale, or failing now.
     pub(super) fn count(&self) -> [usize; 3] {
         let mut counts = [0; 3];
-        for volume in self.volumes().values() {
+        for volume in self.volumes().values().filter(|volume| volume.mounted) {
             let state = match volume.health {
                 Health::Fresh => 0,
                 Health::Stale => 1,
@@ -174,6 +174,7 @@ mod tests {
         let (pods, pod) = (Pods::default(), pod("shop", 1));
         assert_eq!(pods.saw(&pod, "class", Health::AccessLost), None);
         assert_eq!(pods.saw(&pod, "class", Health::Outdated), None);
+        assert_eq!(pods.count(), [0, 0, 0]);
         assert_eq!(pods.saw(&pod, "class", Health::Fresh), None);
         assert_eq!(pods.saw(&pod, "class", Health::AccessLost), Some(Health::AccessLost));
         assert_eq!(pods.count(), [0, 0, 1]);

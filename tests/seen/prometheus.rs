@@ -1,0 +1,108 @@
+//! A Prometheus process, and what it thinks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
+
+use crate::harness::{eventually, free_address};
+
+pub(crate) struct Prometheus {
+    process: Child,
+    address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Prometheus {
+    /// Scrapes every target each half second, as node and cluster of the target's name.
+    pub(crate) async fn start(programs: &Path, rules: &Path, targets: &[(&str, SocketAddr)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let jobs = targets.iter().map(|(name, address)| {
+            format!(
+                "      - targets: ['{address}']\n        labels: {{cluster: '{name}', node: '{name}', namespace: kube-system}}\n"
+            )
+        });
+        let config = format!(
+            "global: {{scrape_interval: 500ms, evaluation_interval: 500ms, scrape_timeout: 450ms}}\n\
+             rule_files: ['{}']\n\
+             scrape_configs:\n  - job_name: latchkey\n    static_configs:\n{}",
+            rules.display(),
+            jobs.collect::<String>()
+        );
+        let file = folder.path().join("prometheus.yml");
+        std::fs::write(&file, config).unwrap();
+        let address = free_address([127, 79, 1, 1]).await;
+        let process = Command::new(programs.join("prometheus"))
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--log.level=warn")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let this = Self { process, address, _folder: folder };
+        eventually("Prometheus is ready", async || {
+            this.get("/-/ready").await.filter(|answer| answer.starts_with("HTTP/1.1 200"))
+        })
+        .await;
+        this
+    }
+
+    /// Waits until every target was scraped at least twice.
+    pub(crate) async fn scraped_twice(&self, targets: &[(&str, SocketAddr)]) {
+        let query = "/api/v1/query?query=count_over_time(latchkey_build_info[1m])%20%3E%3D%203";
+        eventually("every target is scraped", async || {
+            let found = self.data(query).await?["result"].as_array()?.len();
+            sleep(Duration::from_millis(200)).await;
+            (found == targets.len()).then_some(())
+        })
+        .await;
+    }
+
+    /// The firing alerts, by the target that they are about.
+    pub(crate) async fn firing(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let data = self.data("/api/v1/alerts").await.unwrap_or_default();
+        let mut firing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for alert in data["alerts"].as_array().into_iter().flatten() {
+            let label = |name: &str| alert["labels"][name].as_str().unwrap_or_default().to_owned();
+            assert_eq!(alert["state"], "firing", "{alert}");
+            firing.entry(label("cluster")).or_default().insert(label("alertname"));
+        }
+        firing
+    }
+
+    async fn data(&self, path: &str) -> Option<Value> {
+        let answer = self.get(path).await?;
+        let body = answer.split_once("\r\n\r\n")?.1;
+        let mut answer: Value = serde_json::from_str(body).ok()?;
+        Some(answer["data"].take())
+    }
+
+    async fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.address).await.ok()?;
+        // HTTP/1.0, so that the answer is neither chunked nor kept alive.
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        Some(answer.replacen("HTTP/1.0", "HTTP/1.1", 1))
+    }
+}
