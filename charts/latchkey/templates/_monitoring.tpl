@@ -27,7 +27,7 @@ groups:
 {{- range $path, $_ := .Files.Glob "rules/*.yaml" }}
   {{- $rules := list }}
   {{- range $rule := fromYamlArray ($.Files.Get $path) }}
-    {{- $set := index $.Values.prometheusRule.alerts $rule.alert | default dict }}
+    {{- $set := index ($.Values.prometheusRule.alerts | default dict) $rule.alert | default dict }}
     {{- if and $set.enabled (or $.Values.rbac.tokenKeys (ne $rule.alert "LatchkeyTokenKeysUnreadable")) }}
       {{- $expr := $rule.expr | replace "$threshold" (toString $set.threshold)
         | replace "$provider" (trimSuffix ".sock" $.Values.socketName)
