@@ -23,7 +23,7 @@ metricRelabelings:
 
 {{/* The alerts of rules/*.yaml as groups of Prometheus, with the numbers of prometheusRule.alerts. */}}
 {{- define "latchkey.rules" -}}
-groups:
+{{- $groups := list }}
 {{- range $path, $_ := .Files.Glob "rules/*.yaml" }}
   {{- $rules := list }}
   {{- range $rule := fromYamlArray ($.Files.Get $path) }}
@@ -42,9 +42,8 @@ groups:
     {{- end }}
   {{- end }}
   {{- if $rules }}
-  - name: latchkey-{{ base $path | trimSuffix ".yaml" }}
-    rules:
-      {{- toYaml $rules | nindent 6 }}
+    {{- $groups = append $groups (dict "name" (printf "latchkey-%s" (base $path | trimSuffix ".yaml")) "rules" $rules) }}
   {{- end }}
 {{- end }}
+{{- toYaml (dict "groups" $groups) }}
 {{- end }}
