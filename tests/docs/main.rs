@@ -4,6 +4,7 @@
 #![cfg(test)]
 #![cfg(feature = "emulator")]
 
+mod alerts;
 mod chart_values;
 mod generated;
 mod links;

@@ -23,11 +23,11 @@ metricRelabelings:
 
 {{/* The alerts of rules/*.yaml as groups of Prometheus, with the numbers of prometheusRule.alerts. */}}
 {{- define "latchkey.rules" -}}
-groups:
+{{- $groups := list }}
 {{- range $path, $_ := .Files.Glob "rules/*.yaml" }}
   {{- $rules := list }}
   {{- range $rule := fromYamlArray ($.Files.Get $path) }}
-    {{- $set := index $.Values.prometheusRule.alerts $rule.alert | default dict }}
+    {{- $set := index ($.Values.prometheusRule.alerts | default dict) $rule.alert | default dict }}
     {{- if and $set.enabled (or $.Values.rbac.tokenKeys (ne $rule.alert "LatchkeyTokenKeysUnreadable")) }}
       {{- $expr := $rule.expr | replace "$threshold" (toString $set.threshold)
         | replace "$provider" (trimSuffix ".sock" $.Values.socketName)
@@ -42,9 +42,8 @@ groups:
     {{- end }}
   {{- end }}
   {{- if $rules }}
-  - name: latchkey-{{ base $path | trimSuffix ".yaml" }}
-    rules:
-      {{- toYaml $rules | nindent 6 }}
+    {{- $groups = append $groups (dict "name" (printf "latchkey-%s" (base $path | trimSuffix ".yaml")) "rules" $rules) }}
   {{- end }}
 {{- end }}
+{{- toYaml (dict "groups" $groups) }}
 {{- end }}
