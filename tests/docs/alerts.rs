@@ -58,7 +58,8 @@ fn every_metric_that_is_read_is_in_the_reference() {
     let panels = read("charts/latchkey/dashboards/latchkey.json");
     let runbooks = read("docs/src/alerts.md");
     let queries = panels.lines().filter(|line| line.contains("\"expr\":")).map(str::to_owned);
-    let shown = runbooks.split("```promql\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
+    let shown =
+        runbooks.split("```promql\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned());
     let beginnings = ["latchkey_", "process_", "node_publish", "rotation_reconcile"];
     let mut used = BTreeSet::new();
     for text in texts.into_iter().chain(queries).chain(shown) {
@@ -66,7 +67,8 @@ fn every_metric_that_is_read_is_in_the_reference() {
     }
     assert!(used.len() > 40, "only {} metrics were found", used.len());
     let parts = ["_bucket", "_count", "_sum"];
-    let whole = |name: &String| parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name).to_owned();
+    let whole =
+        |name: &String| parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name).to_owned();
     let unknown: Vec<&String> = used.iter().filter(|name| !known.contains(&whole(name))).collect();
     assert!(unknown.is_empty(), "docs/src/metrics.md lacks {unknown:?}");
 }

@@ -23,6 +23,8 @@ use crate::{
 /// makes both known.
 const PROGRAMS: &str = "LATCHKEY_SEEN_PROGRAMS";
 const RULES: &str = "LATCHKEY_SEEN_RULES";
+/// The dashboard's queries, as JSON.
+const PANELS: &str = "LATCHKEY_SEEN_PANELS";
 /// The first scrape comes five seconds after the start, and some alerts need several.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the alerts must stay as they are expected.
@@ -57,6 +59,7 @@ async fn main() -> ExitCode {
     }
     let healed: Vec<_> = cases.into_iter().filter(|case| case.heals).collect();
     failed += judge(&prometheus, &healed, |case| case.alerts_after).await;
+    failed += prometheus.panels_without_data(&std::env::var(PANELS).unwrap()).await;
     println!("{failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

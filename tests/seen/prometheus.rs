@@ -89,6 +89,23 @@ impl Prometheus {
         firing
     }
 
+    /// Evaluates the dashboard's queries. Returns the number of those without data.
+    pub(crate) async fn panels_without_data(&self, panels: &str) -> usize {
+        let panels: Vec<Value> = serde_json::from_str(panels).unwrap();
+        let mut empty = 0;
+        for panel in &panels {
+            let query = percent_encoded(panel["query"].as_str().unwrap());
+            let data = self.data(&format!("/api/v1/query?query={query}")).await.unwrap_or_default();
+            if data["result"].as_array().is_none_or(Vec::is_empty) {
+                println!("FAILED {}: no data for {}", panel["panel"], panel["query"]);
+                empty += 1;
+            }
+        }
+        println!("{} of {} queries of the dashboard have data", panels.len() - empty, panels.len());
+        assert!(panels.len() > 20, "only {} queries", panels.len());
+        empty
+    }
+
     async fn data(&self, path: &str) -> Option<Value> {
         let answer = self.get(path).await?;
         let body = answer.split_once("\r\n\r\n")?.1;
@@ -105,4 +122,13 @@ impl Prometheus {
         stream.read_to_string(&mut answer).await.ok()?;
         Some(answer.replacen("HTTP/1.0", "HTTP/1.1", 1))
     }
+}
+
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
 }
