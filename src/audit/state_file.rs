@@ -181,3 +181,27 @@ fn options() -> OpenOptions {
     options.mode(0o600).custom_flags(flags.bits().cast_signed());
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_does_not_grow_forever() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut state, first_seen) = StateFile::open(folder.path());
+        let first_seen = Mutex::new(first_seen);
+        let pair = |number: u128| Pair { namespace: [7; 8], pair: number.to_be_bytes() };
+        let all: Vec<Pair> = (0..200_000).map(pair).collect();
+        for some in all.chunks(1000) {
+            some.iter().for_each(|pair| first_seen.lock().unwrap().insert(*pair));
+            state.save(some, &first_seen);
+            let length = fs::metadata(folder.path().join(NAME)).unwrap().len();
+            assert!(length <= HEADER.len() as u64 + LINE_BYTES * MAX_LINES as u64, "{length} bytes");
+        }
+        let (again, known) = StateFile::open(folder.path());
+        assert_eq!((known.len(), again.lines), (MAX_PAIRS, MAX_PAIRS));
+        assert!(all[200_000 - MAX_PAIRS..].iter().all(|pair| known.contains(pair)));
+        assert!(!folder.path().join(NEW_NAME).exists());
+    }
+}

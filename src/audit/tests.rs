@@ -1,7 +1,9 @@
+#[path = "writing_tests.rs"]
+mod writing_tests;
+
 use std::{
     fs::{self, File},
-    os::unix::fs::{PermissionsExt, symlink},
-    sync::atomic::AtomicBool,
+    os::unix::fs::PermissionsExt,
     time::Instant,
 };
 
