@@ -206,6 +206,22 @@ fn a_delivery_is_one_line_that_names_everything_but_values() {
 }
 
 #[test]
+fn the_book_shows_the_fields_of_a_real_line() {
+    let page = include_str!("../../docs/src/audit.md");
+    let sample = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let sample: Value = serde_json::from_str(sample).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let audit = open(folder.path());
+    Mount::new("shop", "web-0", ONE).deliver(&audit, Origin::Aws);
+    let line = &closed(&audit, folder.path())[0];
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<String>>();
+    assert_eq!(keys(&sample), keys(line));
+    assert_eq!(keys(&sample["objects"][0]), keys(&line["objects"][0]));
+    assert_eq!(sample["principal"], line["principal"]);
+    assert_eq!(sample["session_name"], line["session_name"]);
+}
+
+#[test]
 fn a_republish_writes_nothing_and_a_change_does() {
     let folder = tempfile::tempdir().unwrap();
     let audit = open(folder.path());
