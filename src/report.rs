@@ -223,7 +223,7 @@ impl Report {
     }
 
     /// A volume whose files changed between mounts, or should have.
-    pub fn rewritten(&self, Rewritten { pod, class, result }: &Rewritten) {
+    pub fn rewritten(&self, Rewritten { pod, class, result, .. }: &Rewritten) {
         let (rewrite, health) = match result {
             Ok(_) => (Rewrite::Written, Health::Fresh),
             Err(error) => (Rewrite::Failed, Health::of_failure(error.reason())),
@@ -231,7 +231,7 @@ impl Report {
         self.metrics.rewrites.count(rewrite);
         let _news = self.pods.saw(pod, class, health);
         match result {
-            Ok(written) => tracing::info!(%pod, class, ?written, "rotation written"),
+            Ok(new) => tracing::info!(%pod, class, written = ?new.written, "rotation written"),
             Err(error) => {
                 let (text, reason) = (logged(error), error.reason().as_str());
                 tracing::error!(%pod, class, reason, "a changed value was not written: {text}");

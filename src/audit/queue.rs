@@ -40,6 +40,8 @@ struct State {
     /// Lost lines that the log does not tell of yet.
     lost: u64,
     warned_at: Option<Instant>,
+    /// Whether the last write failed, of which the writer warns.
+    failing: bool,
     reopen: bool,
     closing: bool,
     closed: bool,
@@ -110,7 +112,8 @@ impl Queue {
         let mut state = self.state();
         state.lost += lines;
         let now = Instant::now();
-        if state.warned_at.is_none_or(|at| now.duration_since(at) >= WARN_AGAIN) {
+        let again = state.warned_at.is_none_or(|at| now.duration_since(at) >= WARN_AGAIN);
+        if again && !state.failing && !state.closing {
             state.warned_at = Some(now);
             drop(state);
             tracing::warn!(
@@ -134,6 +137,7 @@ impl Queue {
     /// haste.
     pub(super) fn take(&self, failing: bool) -> Work {
         let mut state = self.state();
+        state.failing = failing;
         let until = Instant::now() + RETRY;
         loop {
             let urgent = state.reopen || state.closing;

@@ -48,7 +48,7 @@ impl Writer {
             let work = self.queue.take(self.failing);
             self.unwritten.extend(work.entries);
             let written = self.reopen(work.reopen).and_then(|()| self.write(work.lost));
-            self.told(written);
+            self.told(written, work.lost);
             if work.closing {
                 break;
             }
@@ -103,10 +103,10 @@ impl Writer {
     }
 
     /// Warns once when the log cannot be written, and says once that it can again.
-    fn told(&mut self, written: Result<(), Cut>) {
+    fn told(&mut self, written: Result<(), Cut>, lost: u64) {
         match written {
-            Ok(()) if self.failing => {
-                tracing::info!("the audit log is written again");
+            Ok(()) if self.failing || lost > 0 => {
+                tracing::info!(lines_lost = lost, "the audit log is written again");
                 self.failing = false;
             }
             Ok(()) => {}
