@@ -4,7 +4,7 @@
 check:
     .ci/run
 
-# One step or several of it: prepare, format, lint, docs, tests, chart, supply, advisories, limits, e2e.
+# One step or several of it: prepare, format, lint, docs, tests, recipes, chart, supply, advisories, limits, e2e.
 step +names:
     .ci/run {{ names }}
 

@@ -10,10 +10,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use self::gauges::{Gauges, SharedMemory};
 use crate::{
+    audit::{Audit, AuditError, AuditSettings},
     aws::{Aws, AwsSettings, AwsSetupError},
     backend::Backend,
     classes::Classes,
@@ -45,6 +49,9 @@ const LEGACY_VOLUME: &str = "/etc/kubernetes/secrets-store-csi-providers";
 /// namespace's mount never queues behind hundreds.
 const MOUNTS_COMPUTED_AT_ONCE: usize = 4;
 
+/// How long the end waits for the audit log.
+const AUDIT_END: Duration = Duration::from_secs(5);
+
 /// Everything that the operator decides.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -65,6 +72,8 @@ pub struct Config {
     pub cluster: ClusterSettings,
     /// Maximum duration of a mount.
     pub mount_timeout: Duration,
+    /// Where deliveries and denials are written; `None` writes none.
+    pub audit: Option<AuditSettings>,
     /// Maximum number of mounts that run at once.
     pub max_mounts: usize,
     /// Memory of the whole process, in bytes.
@@ -90,6 +99,7 @@ impl Config {
             values: ValueSettings::default(),
             cluster: ClusterSettings::default(),
             mount_timeout: Duration::from_secs(60),
+            audit: None,
             max_mounts: 256,
             memory_limit: memory::DEFAULT_LIMIT,
             namespace_label: false,
@@ -103,6 +113,8 @@ impl Config {
 pub enum ServeError {
     #[error("the driver's socket cannot be served")]
     Socket(#[from] SocketError),
+    #[error("the audit log cannot be opened")]
+    Audit(#[from] AuditError),
     #[error("AWS cannot be set up")]
     Aws(#[from] AwsSetupError),
     #[error("the probes cannot be served on {address} (--http-address)")]
@@ -125,7 +137,8 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     // Everything that needs no network is checked before the socket is taken: a process
     // that cannot serve must not take the socket from one that does.
-    let Rooms { mounter, poller, gauges } = rooms(&config).await?;
+    let audit = config.audit.clone().map(Audit::open).transpose()?.map(Arc::new);
+    let Rooms { mounter, poller, gauges } = rooms(&config, audit.clone()).await?;
     connect_ahead(&config, &poller);
     let probes = match config.http_address {
         Some(address) => {
@@ -150,6 +163,9 @@ pub async fn serve(
         };
         tokio::spawn(endpoints::serve(listener, shown, stop.wait()));
     }
+    if let Some(audit) = audit.clone() {
+        tokio::spawn(reopen_on_hangup(audit, stop.wait()));
+    }
     let server = server::serve(provider, connections, stop.wait());
     let served = tokio::select! {
         served = server => served.map_err(ServeError::Grpc),
@@ -160,6 +176,9 @@ pub async fn serve(
     poller.abort();
     // The keeper removes the socket; it has nothing else left to do.
     let _ = keeper.await;
+    if let Some(audit) = audit {
+        let _ = tokio::task::spawn_blocking(move || audit.close(AUDIT_END)).await;
+    }
     served
 }
 
@@ -171,7 +190,7 @@ struct Rooms {
 }
 
 /// Builds the mounter, the poller that runs next to it, and what shows both.
-async fn rooms(config: &Config) -> Result<Rooms, AwsSetupError> {
+async fn rooms(config: &Config, audit: Option<Arc<Audit>>) -> Result<Rooms, AwsSetupError> {
     let metrics = Arc::new(Metrics::new(config.namespace_label));
     let aws = Arc::new(Aws::load(&config.aws, Arc::clone(&metrics)).await?);
     let cluster = Arc::new(Cluster::new(config.cluster.clone(), Arc::clone(&metrics)));
@@ -201,7 +220,7 @@ async fn rooms(config: &Config) -> Result<Rooms, AwsSetupError> {
             Delivery::ProviderWrites(Box::new(Volumes::new(means)))
         }
     });
-    let report = Arc::new(Report::new(Arc::clone(&metrics)));
+    let report = Arc::new(Report::new(Arc::clone(&metrics), audit));
     let classes = Arc::new(Classes::new(memory.classes));
     let mounter = Mounter {
         rules: Arc::new(config.rules.clone()),
@@ -235,6 +254,25 @@ async fn rooms(config: &Config) -> Result<Rooms, AwsSetupError> {
         panics: Arc::clone(&config.panics),
     };
     Ok(Rooms { mounter, poller: Poller { aws, identity, reader, delivery, classes, report }, gauges })
+}
+
+/// Opens the audit log again at each SIGHUP, as log rotation sends it.
+async fn reopen_on_hangup(audit: Arc<Audit>, stop: impl Future<Output = ()>) {
+    let mut hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => {
+            return tracing::warn!(
+                "SIGHUP cannot be received: {error}. Restart Latchkey after the audit log was rotated"
+            );
+        }
+    };
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            Some(()) = hangups.recv() => audit.reopen(),
+            () = &mut stop => return,
+        }
+    }
 }
 
 /// Maximum bytes of values for one mount. Decoding halves hexadecimal values.

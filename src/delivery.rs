@@ -4,7 +4,7 @@
 mod answers;
 mod volumes;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 pub use self::{
     answers::{AnswerMemory, Answers},
@@ -14,6 +14,8 @@ use crate::{
     model::{
         file::MountFile,
         message::causes,
+        objects::Objects,
+        principal::Principal,
         reason::Reason,
         request::{MountRequest, Pod},
     },
@@ -63,7 +65,17 @@ pub enum NotDelivered {
 pub struct Rewritten {
     pub pod: Pod,
     pub class: String,
-    pub result: Result<Written, NotDelivered>,
+    pub target_path: PathBuf,
+    pub result: Result<NewFiles, NotDelivered>,
+}
+
+/// What was written into a volume between mounts.
+pub struct NewFiles {
+    pub written: Written,
+    /// Who the objects were read as.
+    pub principal: Principal,
+    pub objects: Arc<Objects>,
+    pub delivered: Delivered,
 }
 
 impl NotDelivered {

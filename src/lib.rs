@@ -6,8 +6,10 @@
 //! reads them again. ARCHITECTURE.md describes every room.
 
 pub mod app;
+pub mod audit;
 pub mod aws;
 pub mod backend;
+mod bounds;
 pub mod classes;
 pub mod cli;
 pub mod clock;

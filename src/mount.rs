@@ -1,7 +1,11 @@
 //! The whole path of a mount, in order: parse the request, check the target, identify
 //! the pod, read everything at once, make files, and deliver all or nothing.
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -72,7 +76,6 @@ pub struct Mounted {
 
 /// A mount's result with everything that is reported of it.
 struct Done {
-    principal: Principal,
     objects: Arc<Objects>,
     origin: Origin,
     delivered: Delivered,
@@ -158,10 +161,11 @@ impl Mounter {
                 });
             })?;
         let (pod, class) = (request.pod.clone(), request.class.name.clone());
+        let (path, principal) = (request.target_path.clone(), OnceLock::new());
         let warnings = request.class.warnings.clone();
         let span = self.report.span(&pod, &class);
         // In a box, because the compiler gives up on futures nested this deeply.
-        let carried_out = Box::pin(self.carry_out(request, tokens).instrument(span.clone()));
+        let carried_out = Box::pin(self.carry_out(request, tokens, &principal).instrument(span.clone()));
         let result =
             tokio::time::timeout_at(until, carried_out).await.unwrap_or(Err(MountError::Deadline(deadline)));
         let _entered = span.entered();
@@ -171,6 +175,8 @@ impl Mounter {
         self.report.mount(&MountReport {
             pod: &pod,
             class: &class,
+            target_path: &path,
+            principal: principal.get(),
             warnings: &warnings,
             took: started.elapsed(),
             result: result.as_ref().map(Done::success).map_err(MountError::failure),
@@ -237,7 +243,13 @@ impl Mounter {
         share.map_err(|refused| MountError::Busy { namespace: namespace.clone(), refused })
     }
 
-    async fn carry_out(&self, request: MountRequest, tokens: Tokens) -> Result<Done, MountError> {
+    /// `known` is set to the principal as soon as it is known.
+    async fn carry_out(
+        &self,
+        request: MountRequest,
+        tokens: Tokens,
+        known: &OnceLock<Principal>,
+    ) -> Result<Done, MountError> {
         let namespace = request.pod.namespace.clone();
         let _request = self.admit(&request).await?;
         let _place = self.places.take(&namespace, 1).await;
@@ -245,9 +257,10 @@ impl Mounter {
         let regions = self.regions(&request).await?;
         let (principal, proof) =
             self.identity.principal(&request.pod, &request.class.identity, tokens).await?;
-        Span::current().record("principal", tracing::field::display(&principal));
+        let principal = known.get_or_init(|| principal);
+        Span::current().record("principal", tracing::field::display(principal));
         let asker = PodAsker {
-            principal: &principal,
+            principal,
             proof: &proof,
             regions: &regions,
             interval: request.class.refresh_interval,
@@ -259,12 +272,12 @@ impl Mounter {
         let subject = Subject {
             class: format!("{namespace}/{}", request.class.name),
             who: principal.to_string(),
-            account: self.identity.account(&principal),
+            account: self.identity.account(principal),
             namespace,
         };
         let origin = read.origin;
         let delivered = self.delivery.deliver(request, read, subject).await?;
-        Ok(Done { principal, objects, origin, delivered })
+        Ok(Done { objects, origin, delivered })
     }
 
     async fn regions(&self, request: &MountRequest) -> Result<Regions, MountError> {
@@ -292,7 +305,6 @@ impl Mounter {
 impl Done {
     fn success(&self) -> Success<'_> {
         Success {
-            principal: &self.principal,
             origin: self.origin,
             objects: &self.objects,
             found: &self.delivered.found,

@@ -6,6 +6,7 @@ mod refusals;
 
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,9 +19,10 @@ use self::{
     refusals::{Refusals, Untold},
 };
 use crate::{
+    audit::{Audit, Delivery, Denial},
     backend::Reading,
     clock::unix_seconds,
-    delivery::Rewritten,
+    delivery::{NewFiles, Rewritten},
     metrics::{Metrics, MountOrigin, Polled, Rewrite},
     model::{
         file::MountFile,
@@ -41,6 +43,7 @@ const CALLERS: &str = "(callers)";
 #[derive(Debug, Default)]
 pub struct Report {
     metrics: Arc<Metrics>,
+    audit: Option<Arc<Audit>>,
     refusals: Refusals,
     pods: Pods,
     /// Number of mounts, which are their ids.
@@ -54,6 +57,9 @@ pub struct MountReport<'a> {
     pub pod: &'a Pod,
     /// The SecretProviderClass's name.
     pub class: &'a str,
+    pub target_path: &'a Path,
+    /// Who the pod is to AWS, once that is known.
+    pub principal: Option<&'a Principal>,
     /// What is odd about the class but valid.
     pub warnings: &'a [String],
     /// From the driver's call to the answer.
@@ -63,7 +69,6 @@ pub struct MountReport<'a> {
 
 /// A mount that delivered its files.
 pub struct Success<'a> {
-    pub principal: &'a Principal,
     /// The least fresh origin of the objects.
     pub origin: Origin,
     pub objects: &'a [Object],
@@ -91,14 +96,19 @@ pub struct Failure<'a> {
 }
 
 impl Report {
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, ..Self::default() }
+    pub fn new(metrics: Arc<Metrics>, audit: Option<Arc<Audit>>) -> Self {
+        Self { metrics, audit, ..Self::default() }
     }
 
     /// A request that is invalid, or cannot be parsed.
     pub fn refused(&self, refused: &Refused<'_>) {
         let Refused { namespace, class, target_path, took, failure } = refused;
         self.metrics.mounts.failed(namespace, failure.reason, *took);
+        if let Some(audit) = &self.audit {
+            let pod = Pod { namespace: (*namespace).to_owned(), ..Pod::default() };
+            let (reason, error) = (failure.reason, failure.error);
+            audit.denied(&Denial { pod: &pod, class, principal: None, reason, error });
+        }
         let (text, reason) = (logged(&failure.error), failure.reason.as_str());
         if let Some(untold) = self.tell(namespace, class, &text) {
             tracing::error!(target_path, reason, "mount refused: {text}{untold}");
@@ -123,8 +133,9 @@ impl Report {
 
     /// A mount that succeeded or failed, within its span.
     pub fn mount(&self, mount: &MountReport<'_>) {
-        let MountReport { pod, class, warnings, took, result } = mount;
+        let MountReport { pod, class, warnings, took, result, .. } = mount;
         self.count(mount);
+        self.audit(mount);
         let millis = took.as_millis();
         // Once, and not at every republish that AWS is not asked for.
         let warm = result.as_ref().is_ok_and(|success| success.origin == Origin::Cache);
@@ -163,6 +174,31 @@ impl Report {
             let (object, request_id) =
                 (quoted(&object.reference.id), request_id.as_deref().unwrap_or_default());
             tracing::debug!(%object, arn, version, request_id, "delivered");
+        }
+    }
+
+    fn audit(&self, mount: &MountReport<'_>) {
+        let Some(audit) = &self.audit else { return };
+        let &MountReport { pod, class, target_path, principal, .. } = mount;
+        match (&mount.result, principal) {
+            (Ok(Success { origin, objects, found, files }), Some(principal)) => {
+                let origin = *origin;
+                audit.delivered(&Delivery {
+                    pod,
+                    class,
+                    target_path,
+                    principal,
+                    origin,
+                    objects,
+                    found,
+                    files,
+                });
+            }
+            // A mount without a principal does not succeed.
+            (Ok(_), None) => {}
+            (Err(Failure { reason, error }), principal) => {
+                audit.denied(&Denial { pod, class, principal, reason: *reason, error });
+            }
         }
     }
 
@@ -227,15 +263,19 @@ impl Report {
     }
 
     /// A volume whose files changed between mounts, or should have.
-    pub fn rewritten(&self, Rewritten { pod, class, result }: &Rewritten) {
+    pub fn rewritten(&self, Rewritten { pod, class, target_path, result }: &Rewritten) {
         let (rewrite, health) = match result {
             Ok(_) => (Rewrite::Written, Health::Fresh),
             Err(error) => (Rewrite::Failed, Health::of_failure(error.reason())),
         };
         self.metrics.rewrites.count(rewrite);
         let _news = self.pods.saw(pod, class, health);
+        if let (Some(audit), Ok(NewFiles { principal, objects, delivered, .. })) = (&self.audit, result) {
+            let (origin, found, files) = (Origin::Aws, &delivered.found, &delivered.files);
+            audit.delivered(&Delivery { pod, class, target_path, principal, origin, objects, found, files });
+        }
         match result {
-            Ok(written) => tracing::info!(%pod, class, ?written, "rotation written"),
+            Ok(new) => tracing::info!(%pod, class, written = ?new.written, "rotation written"),
             Err(error) => {
                 let (text, reason) = (logged(error), error.reason().as_str());
                 tracing::error!(%pod, class, reason, "a changed value was not written: {text}");
@@ -256,6 +296,9 @@ impl Report {
     /// Forgets volumes that nobody has mounted for so long.
     pub(crate) fn drop_idle(&self, idle_after: Duration) {
         self.pods.drop_idle(idle_after);
+        if let Some(audit) = &self.audit {
+            audit.drop_idle(idle_after);
+        }
     }
 
     fn tell(&self, namespace: &str, subject: &str, text: &str) -> Option<Untold> {

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum, builder::RangedU64ValueParser};
 use super::{LogArgs, region};
 use crate::{
     app::Config,
+    audit::AuditSettings,
     aws::{AwsSettings, check_endpoint},
     clock::Clock,
     cluster::ClusterSettings,
@@ -142,6 +143,12 @@ pub(crate) struct ServeArgs {
     /// Count mounts for each namespace (label namespace of latchkey_mounts_total, at most 256 namespaces)
     #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Probes and metrics")]
     metrics_namespace_label: bool,
+    /// File, or stdout, for a line of JSON about each delivery and denial; SIGHUP opens the file again
+    #[arg(long, value_name = "FILE", help_heading = "Audit")]
+    audit_log: Option<String>,
+    /// Folder that keeps across restarts what was read before (first_seen in the audit log)
+    #[arg(long, value_name = "FOLDER", help_heading = "Audit")]
+    state_dir: Option<PathBuf>,
     #[command(flatten)]
     log: LogArgs,
 
@@ -277,6 +284,11 @@ impl ServeArgs {
                 node_name: self.node_name.clone(),
             },
             mount_timeout: self.mount_timeout,
+            audit: self.audit_log.as_deref().filter(|log| !log.is_empty()).map(|log| AuditSettings {
+                log: log.into(),
+                state_dir: self.state_dir.clone().filter(|folder| !folder.as_os_str().is_empty()),
+                node: self.node_name.clone().filter(|name| !name.is_empty()),
+            }),
             max_mounts: self.max_mounts,
             memory_limit: self.memory_limit,
             namespace_label: self.metrics_namespace_label,

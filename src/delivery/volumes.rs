@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{Delivered, NotDelivered, Rewritten};
+use super::{Delivered, NewFiles, NotDelivered, Rewritten};
 use crate::{
     model::{
         file::MountFile,
@@ -186,6 +186,7 @@ impl Volumes {
         }
         // If an entry was lost, the files stay as they are.
         let found = volume.found()?;
+        let principal = volume.entries.first()?.principal.clone();
         let result = match self.fill(&volume, found, &mut held, KeepMtime::Yes, &mut None).await {
             Err(NotDelivered::Write(WriteError::Gone { .. })) => {
                 self.state().mounted.remove(target_path);
@@ -193,9 +194,15 @@ impl Volumes {
                 return None;
             }
             // After a failure, the next mount or the next change tries again.
-            result => result.map(|(_, written)| written),
+            result => result.map(|(Shaped { files, found, .. }, written)| NewFiles {
+                written,
+                principal,
+                objects: Arc::clone(&class.objects),
+                delivered: Delivered { files, found, answer: None },
+            }),
         };
-        Some(Rewritten { pod: pod.clone(), class: class.name.clone(), result })
+        let (pod, target_path) = (pod.clone(), target_path.clone());
+        Some(Rewritten { pod, class: class.name.clone(), target_path, result })
     }
 
     /// Makes the files and writes them, within the memory that the namespace has.

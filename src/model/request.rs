@@ -29,7 +29,7 @@ pub struct RawRequest {
 }
 
 /// The pod that mounts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pod {
     pub namespace: String,
     pub name: String,

@@ -12,13 +12,12 @@ use std::{
 
 use tokio::time::Instant;
 
+use crate::bounds::{ByteBudget, make_room};
+
 /// Time from a refusal to the first line about its repetitions, and the longest time
 /// between two lines. It doubles from line to line.
 const FIRST_INTERVAL: Duration = Duration::from_secs(60);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// Bytes that a namespace may log at once, and what it regains a second: 5 MiB a day.
-const BURST_BYTES: u64 = 64 << 10;
-const BYTES_PER_SECOND: u64 = 64;
 /// Refusals remembered for each namespace, and the number of namespaces.
 const MAX_REFUSALS: usize = 64;
 const MAX_NAMESPACES: usize = 256;
@@ -44,10 +43,8 @@ pub(super) struct Untold {
 #[derive(Debug)]
 struct Namespace {
     known: HashMap<u64, Known>,
-    bytes_left: u64,
-    filled_at: Instant,
+    budget: ByteBudget,
     seen_at: Instant,
-    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -69,8 +66,8 @@ impl Refusals {
         if !namespaces.contains_key(&namespace) {
             make_room(&mut namespaces, MAX_NAMESPACES, |namespace| namespace.seen_at);
         }
-        let bytes = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        namespaces.entry(namespace).or_insert_with(|| Namespace::new(now)).tell(refusal, bytes, now)
+        let namespace = namespaces.entry(namespace).or_insert_with(|| Namespace::new(now));
+        namespace.tell(refusal, text.len(), now)
     }
 
     /// The same for repetitions of a refusal, whose bare numbers and request ids differ.
@@ -91,10 +88,10 @@ impl Refusals {
 
 impl Namespace {
     fn new(now: Instant) -> Self {
-        Self { known: HashMap::new(), bytes_left: BURST_BYTES, filled_at: now, seen_at: now, dropped: 0 }
+        Self { known: HashMap::new(), budget: ByteBudget::new(now), seen_at: now }
     }
 
-    fn tell(&mut self, refusal: u64, bytes: u64, now: Instant) -> Option<Untold> {
+    fn tell(&mut self, refusal: u64, bytes: usize, now: Instant) -> Option<Untold> {
         self.seen_at = now;
         let known = self.known.get_mut(&refusal);
         if let Some(known) = known
@@ -103,14 +100,11 @@ impl Namespace {
             known.repeated += 1;
             return None;
         }
-        if !self.pay(bytes, now) {
-            self.dropped += 1;
-            return None;
-        }
+        let dropped = self.budget.pay(bytes, now)?;
         make_room(&mut self.known, MAX_REFUSALS, |known| known.told_at);
         let new = Known { told_at: now, interval: FIRST_INTERVAL, repeated: 0 };
         let before = self.known.insert(refusal, new);
-        let mut untold = Untold { dropped: std::mem::take(&mut self.dropped), ..Untold::default() };
+        let mut untold = Untold { dropped, ..Untold::default() };
         if let Some(before) = before {
             untold.repeated = before.repeated;
             untold.since = now.duration_since(before.told_at);
@@ -122,25 +116,6 @@ impl Namespace {
             }
         }
         Some(untold)
-    }
-
-    fn pay(&mut self, bytes: u64, now: Instant) -> bool {
-        let seconds = now.duration_since(self.filled_at).as_secs();
-        self.filled_at += Duration::from_secs(seconds);
-        let filled = self.bytes_left.saturating_add(seconds.saturating_mul(BYTES_PER_SECOND));
-        self.bytes_left = filled.min(BURST_BYTES);
-        let left = self.bytes_left.checked_sub(bytes);
-        self.bytes_left = left.unwrap_or(self.bytes_left);
-        left.is_some()
-    }
-}
-
-/// Forgets the oldest one if there are as many as there may be.
-fn make_room<T>(known: &mut HashMap<u64, T>, most: usize, at: impl Fn(&T) -> Instant) {
-    if known.len() >= most
-        && let Some(oldest) = known.iter().min_by_key(|(_, one)| at(one)).map(|(key, _)| *key)
-    {
-        known.remove(&oldest);
     }
 }
 

@@ -7,6 +7,7 @@
 mod harness;
 
 mod advice;
+mod audit;
 mod bench;
 mod cache_bounds;
 mod cache_fresh;

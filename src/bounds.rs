@@ -1,0 +1,88 @@
+//! Bounds of what others can make Latchkey write or remember: a budget of bytes for a
+//! namespace's lines, and tables that forget their oldest entry.
+
+use std::{collections::HashMap, hash::Hash, time::Duration};
+
+use tokio::time::Instant;
+
+/// Bytes that may be written at once, and what is regained each second: 5 MiB a day.
+const BURST_BYTES: u64 = 64 << 10;
+const BYTES_PER_SECOND: u64 = 64;
+
+/// What one namespace may still write.
+#[derive(Debug)]
+pub(crate) struct ByteBudget {
+    bytes_left: u64,
+    filled_at: Instant,
+    refused: u64,
+}
+
+impl ByteBudget {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { bytes_left: BURST_BYTES, filled_at: now, refused: 0 }
+    }
+
+    /// Pays for a line. Returns how many lines were refused since the last one that was
+    /// paid for; `None` refuses this one.
+    pub(crate) fn pay(&mut self, bytes: usize, now: Instant) -> Option<u64> {
+        let seconds = now.duration_since(self.filled_at).as_secs();
+        self.filled_at += Duration::from_secs(seconds);
+        let filled = self.bytes_left.saturating_add(seconds.saturating_mul(BYTES_PER_SECOND));
+        self.bytes_left = filled.min(BURST_BYTES);
+        match self.bytes_left.checked_sub(u64::try_from(bytes).unwrap_or(u64::MAX)) {
+            Some(left) => {
+                self.bytes_left = left;
+                Some(std::mem::take(&mut self.refused))
+            }
+            None => {
+                self.refused += 1;
+                None
+            }
+        }
+    }
+}
+
+/// Forgets the oldest entry if there are `max` already.
+pub(crate) fn make_room<K: Copy + Eq + Hash, V>(
+    table: &mut HashMap<K, V>,
+    max: usize,
+    at: impl Fn(&V) -> Instant,
+) {
+    if table.len() >= max
+        && let Some(oldest) = table.iter().min_by_key(|(_, entry)| at(entry)).map(|(key, _)| *key)
+    {
+        table.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_followed_by_a_slow_stream_and_refusals_are_counted() {
+        let mut budget = ByteBudget::new(Instant::now());
+        let mut pay = |bytes| budget.pay(bytes, Instant::now());
+        assert_eq!(pay(64 << 10), Some(0));
+        assert_eq!((pay(1), pay(1)), (None, None));
+        tokio::time::advance(Duration::from_millis(2500)).await;
+        assert_eq!(pay(129), None);
+        assert_eq!(pay(128), Some(3));
+        tokio::time::advance(Duration::from_secs(1 << 40)).await;
+        assert_eq!(pay((64 << 10) + 1), None);
+        assert_eq!(pay(64 << 10), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_entry_makes_room() {
+        let mut table = HashMap::new();
+        for name in 0..3 {
+            make_room(&mut table, 2, |at| *at);
+            table.insert(name, Instant::now());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        let mut names: Vec<i32> = table.into_keys().collect();
+        names.sort_unstable();
+        assert_eq!(names, [1, 2]);
+    }
+}
