@@ -73,7 +73,7 @@ pub struct Trouble<'a> {
     /// The SecretProviderClass's name.
     pub class: &'a str,
     pub reason: Reason,
-    pub error: &'a (dyn fmt::Display + Sync),
+    pub error: &'a dyn fmt::Display,
 }
 
 /// Events so far.

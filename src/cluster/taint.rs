@@ -13,7 +13,8 @@ use super::{Cluster, ClusterError};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-const REMEDY: &str = "Grant get and patch on nodes: chart value startupTaint needs patch on nodes";
+const REMEDY: &str =
+    "Grant get and patch on nodes: chart value startupTaint needs patch on nodes, and rbac.install grants it";
 
 /// The key of a taint: a qualified name, such as `latchkey.example.com/not-ready`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +57,8 @@ impl TaintKey {
             })
         };
         if of_kubernetes("kubernetes.io") || of_kubernetes("k8s.io") {
-            return Err("taints of kubernetes.io and k8s.io belong to Kubernetes; use a prefix of your own".to_owned());
+            return Err("taints of kubernetes.io and k8s.io belong to Kubernetes; use a prefix of your own"
+                .to_owned());
         }
         Ok(Self(text.to_owned()))
     }
@@ -94,21 +96,21 @@ impl Cluster {
         };
         let (mut pause, mut logged) = (SHORTEST_PAUSE, None);
         loop {
-            let error = match self.try_remove_taint(node, key).await {
+            match self.try_remove_taint(node, key).await {
                 Ok(0) => return tracing::info!(node, %key, "the node has no startup taint"),
                 Ok(_) => return tracing::info!(node, %key, "startup taint removed"),
-                // The node changed after it was read.
-                Err(ClusterError::Rejected { status: 409 | 422, .. }) if logged.is_none() && pause < LONGEST_PAUSE => {
-                    None
+                // The node has changed since it was read, which passes.
+                Err(ClusterError::Rejected { .. }) if pause < LONGEST_PAUSE => {}
+                Err(error) => {
+                    let reason = error.reason();
+                    if logged != Some(reason) {
+                        tracing::error!(node, %key, reason = reason.as_str(), "the startup taint stays on the node for now: {error}. Latchkey keeps trying");
+                    }
+                    logged = Some(reason);
+                    if matches!(error, ClusterError::Forbidden { .. }) {
+                        pause = LONGEST_PAUSE;
+                    }
                 }
-                Err(error) => Some(error),
-            };
-            if let Some(error) = error {
-                let reason = error.reason();
-                if logged != Some(reason) {
-                    tracing::error!(node, %key, reason = reason.as_str(), "the startup taint is still on the node: {error}. Latchkey keeps trying");
-                }
-                logged = Some(reason);
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -157,7 +159,9 @@ mod tests {
         for key in ["latchkey", "latchkey.example.com/not-ready", "A_b.c-9", "x.y/Z", &long] {
             assert_eq!(TaintKey::parse(key).unwrap().to_string(), key);
         }
-        for key in ["", "/", "a/", "/a", "a/b/c", "-a", "a-", "a b", "ä", "a=b", "a:NoSchedule", "A.b/c", "a..b/c"] {
+        for key in
+            ["", "/", "a/", "/a", "a/b/c", "-a", "a-", "a b", "ä", "a=b", "a:NoSchedule", "A.b/c", "a..b/c"]
+        {
             TaintKey::parse(key).unwrap_err();
         }
         TaintKey::parse(&"a".repeat(64)).unwrap_err();

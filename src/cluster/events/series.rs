@@ -40,9 +40,10 @@ impl Series {
     /// Remembers that the event with this name has this count now.
     pub(super) fn put(&mut self, event: &Event, name: String, count: u32) {
         self.0.retain(|_, known| known.at.elapsed() < WINDOW);
-        // A pod whose event was forgotten gets another event.
-        if self.0.len() < MAX_SERIES {
-            self.0.insert(Key::of(event), Known { name, count, at: Instant::now() });
+        let key = Key::of(event);
+        // The repetition of an event that is not remembered becomes another event.
+        if self.0.len() < MAX_SERIES || self.0.contains_key(&key) {
+            self.0.insert(key, Known { name, count, at: Instant::now() });
         }
     }
 }
