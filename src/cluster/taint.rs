@@ -23,15 +23,13 @@ pub struct TaintKey(String);
 /// The only part of a node that is read.
 #[derive(Deserialize)]
 struct Node {
-    #[serde(default)]
-    spec: Spec,
+    spec: Option<Spec>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Spec {
     /// As they are: a test compares whole taints.
-    #[serde(default)]
-    taints: Vec<Value>,
+    taints: Option<Vec<Value>>,
 }
 
 impl TaintKey {
@@ -126,7 +124,7 @@ impl Cluster {
             // `Client::request` would log a node that it cannot parse.
             let text = client.request_text(request).await?;
             let node: Node = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
-            Ok(node.spec.taints)
+            Ok(node.spec.and_then(|spec| spec.taints).unwrap_or_default())
         });
         let taints = taints.await?;
         let ours = |taint: &Value| taint.get("key").and_then(Value::as_str) == Some(&key.0);
