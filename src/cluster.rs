@@ -219,7 +219,9 @@ impl Cluster {
             // The API server worked.
             Ok(_)
             | Err(
-                ClusterError::Rejected { .. } | ClusterError::BadAnnotation { .. } | ClusterError::NoRegion(_),
+                ClusterError::Rejected { .. }
+                | ClusterError::BadAnnotation { .. }
+                | ClusterError::NoRegion(_),
             ) => KubernetesOutcome::Ok,
             Err(ClusterError::Forbidden { .. }) => KubernetesOutcome::Forbidden,
             Err(ClusterError::NotFound { .. }) => KubernetesOutcome::NotFound,

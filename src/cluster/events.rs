@@ -22,6 +22,7 @@ use tokio::{
 use self::series::Series;
 use super::{Cluster, ClusterError};
 use crate::{
+    metrics::KubernetesRequest,
     model::{
         message::{shortened, told},
         reason::Reason,
@@ -305,7 +306,7 @@ impl Cluster {
         let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
         let request = http::Request::post(path).header(http::header::CONTENT_TYPE, "application/json");
         let action = format!("create an event in namespace {namespace}");
-        self.write(&action, REMEDY, request, &event.object(name, instance)).await
+        self.write(KubernetesRequest::Event, &action, REMEDY, request, &event.object(name, instance)).await
     }
 
     /// Tells the API server that an event occurred for the `count`th time.
@@ -316,7 +317,7 @@ impl Cluster {
             http::Request::patch(path).header(http::header::CONTENT_TYPE, "application/merge-patch+json");
         let series = json!({ "series": { "count": count, "lastObservedTime": micros(event.at) } });
         let action = format!("patch an event in namespace {namespace}");
-        self.write(&action, REMEDY, request, &series).await
+        self.write(KubernetesRequest::Event, &action, REMEDY, request, &series).await
     }
 }
 

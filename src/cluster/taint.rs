@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{Cluster, ClusterError};
+use crate::metrics::KubernetesRequest;
 
 /// Pauses before another attempt. They double from the shortest to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
@@ -119,7 +120,7 @@ impl Cluster {
     async fn try_remove_taint(&self, node: &str, key: &TaintKey) -> Result<usize, ClusterError> {
         let path = format!("/api/v1/nodes/{node}");
         let action = format!("get node {node} for its taints");
-        let taints = self.ask(&action, REMEDY, async |client| {
+        let taints = self.ask(KubernetesRequest::Taint, &action, REMEDY, async |client| {
             let request = http::Request::get(&path).body(Vec::new()).map_err(kube::Error::HttpError)?;
             // `Client::request` would log a node that it cannot parse.
             let text = client.request_text(request).await?;
@@ -141,7 +142,7 @@ impl Cluster {
             let request =
                 http::Request::patch(path).header(http::header::CONTENT_TYPE, "application/json-patch+json");
             let action = format!("remove the taint {key} from node {node}");
-            self.write(&action, REMEDY, request, &Value::Array(patch)).await?;
+            self.write(KubernetesRequest::Taint, &action, REMEDY, request, &Value::Array(patch)).await?;
         }
         Ok(count)
     }

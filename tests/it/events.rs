@@ -34,7 +34,7 @@ impl Node {
         let kubernetes = Kubernetes::start(&folder.path().join("kubeconfig"), &emulator).await;
         let settings =
             ClusterSettings { kubeconfig: Some(kubernetes.kubeconfig().to_owned()), node_name: None };
-        let events = Events::new(Arc::new(Cluster::new(settings)), Some("node-1"));
+        let events = Events::new(Arc::new(Cluster::new(settings, Arc::default())), Some("node-1"));
         Self { kubernetes, events, _folder: folder }
     }
 

@@ -1,6 +1,6 @@
 //! A new node's taint is removed once this process serves the driver.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use latchkey::{
     app::Config,
@@ -34,7 +34,7 @@ impl Node {
         let emulator = Emulator::new(Store::default());
         let kubernetes = Kubernetes::start(&folder.path().join("kubeconfig"), &emulator).await;
         kubernetes.add_tainted_node(NODE, taints);
-        Self { cluster: Cluster::new(settings(&kubernetes)), kubernetes, folder }
+        Self { cluster: Cluster::new(settings(&kubernetes), Arc::default()), kubernetes, folder }
     }
 
     async fn remove(&self) {
@@ -161,7 +161,8 @@ async fn a_taint_that_always_changes_is_reported_in_the_end() {
 async fn without_the_nodes_name_nothing_is_called() {
     let log = Log::collect();
     let node = Node::start(&json!([ours("NoSchedule")])).await;
-    let unnamed = Cluster::new(ClusterSettings { node_name: None, ..settings(&node.kubernetes) });
+    let unnamed =
+        Cluster::new(ClusterSettings { node_name: None, ..settings(&node.kubernetes) }, Arc::default());
     unnamed.remove_startup_taint(&key()).await;
     assert_contains(&log.take(), "--node-name is not set");
     assert_eq!(node.kubernetes.reads(), Vec::<String>::new());
