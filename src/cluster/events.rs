@@ -88,6 +88,7 @@ pub struct EventCounts {
 }
 
 /// Sends events on pods.
+#[derive(Debug)]
 pub struct Events {
     queue: UnboundedSender<Queued>,
     /// Bounds the queue.
@@ -95,7 +96,7 @@ pub struct Events {
     counters: Arc<Counters>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Counters {
     sent: AtomicU64,
     dropped: AtomicU64,
