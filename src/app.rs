@@ -21,7 +21,7 @@ use crate::{
     aws::{Aws, AwsSettings, AwsSetupError},
     backend::Backend,
     classes::Classes,
-    cluster::{Cluster, ClusterSettings},
+    cluster::{Cluster, ClusterSettings, taint::TaintKey},
     delivery::{Answers, Delivery, Means, Volumes},
     identity::{Identity, IdentitySettings},
     memory::{self, Memory},
@@ -33,7 +33,7 @@ use crate::{
     server::{
         self, endpoints,
         grpc::Provider,
-        socket::{Socket, SocketError},
+        socket::{Socket, SocketError, SocketState},
     },
     shape::Shaper,
     shares::Shares,
@@ -70,6 +70,10 @@ pub struct Config {
     pub identity: IdentitySettings,
     pub values: ValueSettings,
     pub cluster: ClusterSettings,
+    /// Sends events on pods.
+    pub pod_events: bool,
+    /// Removed from the node once the socket is served.
+    pub startup_taint: Option<TaintKey>,
     /// Maximum duration of a mount.
     pub mount_timeout: Duration,
     /// Where deliveries and denials are written; `None` writes none.
@@ -98,6 +102,8 @@ impl Config {
             identity: IdentitySettings::default(),
             values: ValueSettings::default(),
             cluster: ClusterSettings::default(),
+            pod_events: false,
+            startup_taint: None,
             mount_timeout: Duration::from_secs(60),
             audit: None,
             max_mounts: 256,
@@ -151,6 +157,9 @@ pub async fn serve(
 
     let stop = Stop::on(shutdown);
     let (state, warning) = (socket.state(), mounter.identity.key_warning());
+    if let Some(key) = config.startup_taint {
+        tokio::spawn(remove_taint(Arc::clone(&mounter.cluster), key, state.clone(), stop.wait()));
+    }
     let (connections, keeper) = socket.run(stop.wait());
     let provider = Provider::new(Arc::new(mounter), &config.allowed_uids);
     let mut poller = tokio::spawn(poller.run());
@@ -286,6 +295,25 @@ fn connect_ahead(config: &Config, poller: &Poller) {
     let Some(region) = config.rules.default_region.clone() else { return };
     let reader = Arc::clone(&poller.reader);
     tokio::spawn(async move { reader.connect_ahead(&region).await });
+}
+
+/// Removes the node's startup taint once the socket is ours. If a newer Latchkey takes the
+/// socket first, that one removes the taint.
+async fn remove_taint(
+    cluster: Arc<Cluster>,
+    key: TaintKey,
+    mut state: watch::Receiver<SocketState>,
+    stop: impl Future<Output = ()>,
+) {
+    let remove = async {
+        if state.wait_for(|state| *state == SocketState::Ours).await.is_ok() {
+            cluster.remove_startup_taint(&key).await;
+        }
+    };
+    tokio::select! {
+        () = remove => {}
+        () = stop => {}
+    }
 }
 
 /// The driver looks into the old folder first, so a dead socket there hides ours. It is

@@ -1,5 +1,8 @@
-//! Reads from the Kubernetes API: a service account's role, the node's Region, and
-//! the cluster's token-signing keys.
+//! Calls the Kubernetes API. Reads a service account's role, the node's Region, and the
+//! cluster's token-signing keys. Sends events, and removes the node's startup taint.
+
+pub mod events;
+pub mod taint;
 
 use std::{
     path::PathBuf,
@@ -51,7 +54,7 @@ pub struct ClusterSettings {
     pub node_name: Option<String>,
 }
 
-/// Why a read failed. `action` is the attempted read, as in "get node n1".
+/// Why a call failed. `action` is the attempted call, as in "get node n1".
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ClusterError {
     /// There is no usable configuration.
@@ -62,6 +65,9 @@ pub enum ClusterError {
     Forbidden { action: String, message: String, remedy: &'static str },
     #[error("cannot {action}: Kubernetes has no such object")]
     NotFound { action: String },
+    /// A write is invalid (422), or conflicts with the object as it is now (409).
+    #[error("cannot {action}: Kubernetes rejects it with HTTP {status}: {message}")]
+    Rejected { action: String, status: u16, message: String },
     /// The API server did not respond, or responded with an error.
     #[error("cannot {action}: the Kubernetes API failed: {cause}")]
     Unreachable { action: String, cause: String },
@@ -79,7 +85,7 @@ pub enum ClusterError {
 impl ClusterError {
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Setup { .. } | Self::Unreachable { .. } => Reason::KubernetesOutage,
+            Self::Setup { .. } | Self::Unreachable { .. } | Self::Rejected { .. } => Reason::KubernetesOutage,
             Self::Forbidden { .. } => Reason::KubernetesForbidden,
             Self::NotFound { .. } => Reason::KubernetesNotFound,
             Self::BadAnnotation { .. } => Reason::BadAnnotation,
@@ -179,23 +185,44 @@ impl Cluster {
         }
     }
 
-    /// Makes one read within [`TIMEOUT`]. Drops the client if the read got no response,
+    /// Writes `body`. Does not look at the response's object.
+    async fn write(
+        &self,
+        kind: KubernetesRequest,
+        action: &str,
+        remedy: &'static str,
+        request: http::request::Builder,
+        body: &serde_json::Value,
+    ) -> Result<(), ClusterError> {
+        self.ask(kind, action, remedy, async |client| {
+            let request = request.body(body.to_string().into_bytes()).map_err(kube::Error::HttpError)?;
+            client.request_text(request).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Makes one call within [`TIMEOUT`]. Drops the client if the call got no response,
     /// so that the next one sees a fixed kubeconfig or a renewed CA.
     async fn ask<T>(
         &self,
         request: KubernetesRequest,
         action: &str,
         remedy: &'static str,
-        read: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
+        call: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
     ) -> Result<T, ClusterError> {
         let result = match self.client(action).await {
-            Ok(client) => within(action, remedy, read(client)).await,
+            Ok(client) => within(action, remedy, call(client)).await,
             Err(error) => Err(error),
         };
         let outcome = match &result {
-            Ok(_) | Err(ClusterError::BadAnnotation { .. } | ClusterError::NoRegion(_)) => {
-                KubernetesOutcome::Ok
-            }
+            // The API server worked.
+            Ok(_)
+            | Err(
+                ClusterError::Rejected { .. }
+                | ClusterError::BadAnnotation { .. }
+                | ClusterError::NoRegion(_),
+            ) => KubernetesOutcome::Ok,
             Err(ClusterError::Forbidden { .. }) => KubernetesOutcome::Forbidden,
             Err(ClusterError::NotFound { .. }) => KubernetesOutcome::NotFound,
             Err(ClusterError::Setup { .. } | ClusterError::Unreachable { .. }) => KubernetesOutcome::Outage,
@@ -244,10 +271,10 @@ impl Cluster {
 async fn within<T>(
     action: &str,
     remedy: &'static str,
-    read: impl Future<Output = Result<T, kube::Error>>,
+    call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, ClusterError> {
     let action = action.to_owned();
-    match tokio::time::timeout(TIMEOUT, read).await {
+    match tokio::time::timeout(TIMEOUT, call).await {
         Err(_) => Err(ClusterError::Unreachable {
             action,
             cause: format!("no response within {} s", TIMEOUT.as_secs()),
@@ -257,6 +284,9 @@ async fn within<T>(
             Err(ClusterError::Forbidden { action, message: said(&status.message), remedy })
         }
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(ClusterError::NotFound { action }),
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 409 | 422) => {
+            Err(ClusterError::Rejected { action, status: status.code, message: said(&status.message) })
+        }
         Ok(Err(error)) => Err(ClusterError::Unreachable { action, cause: cause_of(&error) }),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     audit::AuditSettings,
     aws::{AwsSettings, check_endpoint},
     clock::Clock,
-    cluster::ClusterSettings,
+    cluster::{ClusterSettings, taint::TaintKey},
     identity::{AgentSettings, IdentitySettings},
     memory::Memory,
     model::{
@@ -120,6 +120,12 @@ pub(crate) struct ServeArgs {
     /// Kubeconfig file [default: the pod's service account, otherwise KUBECONFIG]
     #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
     kubeconfig: Option<PathBuf>,
+    /// Send an event on a pod when its secrets become stale or inaccessible, cannot be updated, or recover; needs create and patch on events of events.k8s.io
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Kubernetes")]
+    pod_events: bool,
+    /// Key of the taint to remove from the node once the socket is served; requires --node-name, and patch on nodes
+    #[arg(long, value_name = "KEY", value_parser = optional_taint, help_heading = "Kubernetes")]
+    startup_taint: Option<OptionalTaint>,
 
     /// Memory limit of the container; divided among values, mounts and volumes
     #[arg(long, value_name = "BYTES", default_value_t = defaults().memory_limit, value_parser = RangedU64ValueParser::<usize>::new().range(1..), help_heading = "Limits")]
@@ -185,6 +191,8 @@ struct OptionalBytes(Option<usize>);
 pub(super) struct AnyDuration(pub(super) Duration);
 #[derive(Clone, Debug)]
 struct AllowedRoles(Option<RolePatterns>);
+#[derive(Clone, Debug)]
+struct OptionalTaint(Option<TaintKey>);
 #[derive(Clone, Copy, Debug)]
 struct HttpAddress(Option<SocketAddr>);
 
@@ -227,6 +235,10 @@ impl ServeArgs {
             let (min, max) =
                 (show_duration(self.min_refresh_interval), show_duration(self.max_refresh_interval));
             bail!("--min-refresh-interval {min} is longer than --max-refresh-interval {max}");
+        }
+        let startup_taint = self.startup_taint.as_ref().and_then(|taint| taint.0.clone());
+        if startup_taint.is_some() && self.node_name.is_none() {
+            bail!("--startup-taint requires --node-name");
         }
         let agent =
             self.pod_identity_endpoint.as_deref().map_or_else(AgentSettings::default, AgentSettings::at);
@@ -283,6 +295,8 @@ impl ServeArgs {
                 kubeconfig: self.kubeconfig.clone(),
                 node_name: self.node_name.clone(),
             },
+            pod_events: self.pod_events,
+            startup_taint,
             mount_timeout: self.mount_timeout,
             audit: self.audit_log.as_deref().filter(|log| !log.is_empty()).map(|log| AuditSettings {
                 log: log.into(),
@@ -311,6 +325,13 @@ fn optional_bytes(text: &str) -> Result<OptionalBytes, String> {
     }
     let bytes = text.parse().map_err(|_| "expected a number of bytes".to_owned());
     bytes.map(|bytes| OptionalBytes(Some(bytes)))
+}
+
+fn optional_taint(text: &str) -> Result<OptionalTaint, String> {
+    if text.is_empty() {
+        return Ok(OptionalTaint(None));
+    }
+    TaintKey::parse(text).map(|key| OptionalTaint(Some(key)))
 }
 
 fn allowed_regions(text: &str) -> Result<AllowedRegions, String> {

@@ -73,6 +73,12 @@
 {{- with (.Values.k8sThrottlingParams | default dict).burst }}
 {{- $args = append $args (printf "--burst=%d" (int .)) }}
 {{- end }}
+{{- if .Values.podEvents.enabled }}
+{{- $args = append $args "--pod-events=true" }}
+{{- end }}
+{{- with .Values.startupTaint }}
+{{- $args = append $args (printf "--startup-taint=%s" .) }}
+{{- end }}
 {{- with .Values.eksAddonVersion }}
 {{- $args = append $args (printf "--eks-addon-version=%s" .) }}
 {{- end }}

@@ -21,6 +21,17 @@
 {{- fail "updateStrategy.rollingUpdate has both maxSurge and maxUnavailable at 0, which Kubernetes refuses. Set one of them to 1." }}
 {{- end }}
 {{- end }}
+{{- if .Values.startupTaint }}
+{{- $tolerated := false }}
+{{- range (.Values.tolerations | default list) }}
+{{- if has (.key | default "") (list "" $.Values.startupTaint) }}
+{{- $tolerated = true }}
+{{- end }}
+{{- end }}
+{{- if not $tolerated }}
+{{- fail (printf "startupTaint is %q, but tolerations do not tolerate it, so no pod could start on a node to remove it. Add to tolerations: {key: %s, operator: Exists}." .Values.startupTaint .Values.startupTaint) }}
+{{- end }}
+{{- end }}
 {{- if .Values.driverCheck }}
 {{- $found := lookup "storage.k8s.io/v1" "CSIDriver" "" "secrets-store.csi.k8s.io" }}
 {{- $annotations := dig "metadata" "annotations" dict ($found | default dict) | default dict }}

@@ -1,5 +1,7 @@
-//! A Kubernetes API with service accounts, nodes and the keys of its tokens, which
+//! A Kubernetes API with service accounts, nodes, events and the keys of its tokens, which
 //! can be made to fail.
+
+mod writes;
 
 use std::{
     collections::BTreeMap,
@@ -13,11 +15,13 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::StatusCode,
+    http::{Method, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use self::writes::{Write, Writes};
 
 /// How the API server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,7 @@ struct Cluster {
     keys: Keys,
     reads: Vec<String>,
     key_reads: usize,
+    writes: Writes,
 }
 
 /// How the keys of tokens are served.
@@ -87,6 +92,7 @@ impl Kubernetes {
             keys: Keys::Healthy,
             reads: Vec::new(),
             key_reads: 0,
+            writes: Writes::default(),
         };
         let this = Self { state: Arc::new(Mutex::new(cluster)), kubeconfig: kubeconfig.to_owned() };
         let router = Router::new().fallback(answer).with_state(this.clone());
@@ -156,6 +162,9 @@ impl Kubernetes {
 
 async fn answer(State(kubernetes): State<Kubernetes>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
+    if request.method() != Method::GET {
+        return answer_write(&kubernetes, &path, request).await;
+    }
     let (behaviour, found) = {
         let mut state = kubernetes.state();
         if path == KEYS {
@@ -177,6 +186,21 @@ async fn answer(State(kubernetes): State<Kubernetes>, request: Request) -> Respo
         (Behaviour::Refuse(status), _) => respond(status, failure(status, &path)),
         (Behaviour::Healthy, Some(object)) => respond(200, object),
         (Behaviour::Healthy, None) => respond(404, failure(404, &path)),
+    }
+}
+
+async fn answer_write(kubernetes: &Kubernetes, path: &str, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let content_type =
+        head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let write = Write { method: &head.method, path, content_type, body: &body };
+    let (behaviour, status, object) = kubernetes.state().write(&write);
+    match behaviour {
+        Behaviour::Hang => std::future::pending().await,
+        Behaviour::Garbage => respond(200, "<html>not the API server</html>".to_owned()),
+        Behaviour::Refuse(status) => respond(status, failure(status, path)),
+        Behaviour::Healthy => respond(status, object.to_string()),
     }
 }
 
