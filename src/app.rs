@@ -21,7 +21,7 @@ use crate::{
     aws::{Aws, AwsSettings, AwsSetupError},
     backend::Backend,
     classes::Classes,
-    cluster::{Cluster, ClusterSettings, taint::TaintKey},
+    cluster::{Cluster, ClusterSettings, events::Events, taint::TaintKey},
     delivery::{Answers, Delivery, Means, Volumes},
     identity::{Identity, IdentitySettings},
     memory::{self, Memory},
@@ -229,7 +229,9 @@ async fn rooms(config: &Config, audit: Option<Arc<Audit>>) -> Result<Rooms, AwsS
             Delivery::ProviderWrites(Box::new(Volumes::new(means)))
         }
     });
-    let report = Arc::new(Report::new(Arc::clone(&metrics), audit));
+    let node = config.cluster.node_name.as_deref();
+    let events = config.pod_events.then(|| Events::new(Arc::clone(&cluster), node));
+    let report = Arc::new(Report::new(Arc::clone(&metrics), audit, events));
     let classes = Arc::new(Classes::new(memory.classes));
     let mounter = Mounter {
         rules: Arc::new(config.rules.clone()),

@@ -1,5 +1,6 @@
 //! The command line: every subcommand, flag and environment variable.
 
+mod flag_values;
 #[cfg(feature = "emulator")]
 pub(crate) mod lab;
 mod serve;

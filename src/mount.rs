@@ -23,7 +23,7 @@ use crate::{
         objects::Objects,
         principal::Principal,
         reason::Reason,
-        request::{MountRequest, Opened, RawRequest},
+        request::{MountRequest, Opened, Pod, RawRequest},
         rules::Rules,
         token::Tokens,
     },
@@ -145,22 +145,19 @@ impl Mounter {
         // A small request waits for its turn outside, where it holds nothing up.
         let small = raw.bytes() <= MAX_WAITING_BYTES;
         let entrance = (!small).then_some(entrance);
-        let parsed = tokio::time::timeout_at(until, self.parse(raw, entrance, &namespace));
+        let named = OnceLock::new();
+        let parsed = tokio::time::timeout_at(until, self.parse(raw, entrance, &namespace, &named));
         let (request, tokens) =
             parsed.await.unwrap_or(Err(MountError::Deadline(deadline))).inspect_err(|error| {
-                let class = match error {
-                    MountError::Request(error) => error.heading.as_str(),
-                    _ => "",
-                };
                 self.report.refused(&report::Refused {
                     namespace: &namespace,
-                    class,
+                    named: named.get(),
                     target_path: &target_path,
                     took: started.elapsed(),
                     failure: error.failure(),
                 });
             })?;
-        let (pod, class) = (request.pod.clone(), request.class.name.clone());
+        let (pod, class) = named.into_inner().unwrap_or_default();
         let (path, principal) = (request.target_path.clone(), OnceLock::new());
         let warnings = request.class.warnings.clone();
         let span = self.report.span(&pod, &class);
@@ -192,6 +189,7 @@ impl Mounter {
         raw: RawRequest,
         entrance: impl Send + 'static,
         namespace: &str,
+        named: &OnceLock<(Pod, String)>,
     ) -> Result<(MountRequest, Tokens), MountError> {
         let (_entrance, rules) = (entrance, Arc::clone(&self.rules));
         // A turn is for what is computed here. The workers take turns by themselves.
@@ -201,6 +199,7 @@ impl Mounter {
         } else {
             (self.aside(namespace, move || Opened::open(raw, &rules)).await?, None)
         };
+        let _ = named.get_or_init(|| opened.named());
         let digest = opened.text().digest();
         let namespace = opened.namespace().to_owned();
         let known = self.classes.get(&namespace, digest);

@@ -1,5 +1,5 @@
 //! Everything that a person should hear of: mounts, refusals, outages, lost access, and
-//! changes. It becomes log lines and metrics.
+//! changes. It becomes log lines, metrics, audit lines, and events on pods.
 
 mod pods;
 mod refusals;
@@ -22,6 +22,7 @@ use crate::{
     audit::{Audit, Delivery, Denial},
     backend::Reading,
     clock::unix_seconds,
+    cluster::events::{Events, PodChange, Trouble},
     delivery::{NewFiles, Rewritten},
     metrics::{Metrics, MountOrigin, Polled, Rewrite},
     model::{
@@ -44,6 +45,7 @@ const CALLERS: &str = "(callers)";
 pub struct Report {
     metrics: Arc<Metrics>,
     audit: Option<Arc<Audit>>,
+    events: Option<Events>,
     refusals: Refusals,
     pods: Pods,
     /// Number of mounts, which are their ids.
@@ -77,12 +79,12 @@ pub struct Success<'a> {
     pub files: &'a [MountFile],
 }
 
-/// A request of which no pod and class could be made.
+/// A request that is invalid, or cannot be parsed.
 pub struct Refused<'a> {
     /// As the request says.
     pub namespace: &'a str,
-    /// Tells the request from others of the namespace.
-    pub class: &'a str,
+    /// The pod and its SecretProviderClass, unless the request cannot be parsed.
+    pub named: Option<&'a (Pod, String)>,
     pub target_path: &'a str,
     /// From the driver's call to the answer.
     pub took: Duration,
@@ -96,21 +98,27 @@ pub struct Failure<'a> {
 }
 
 impl Report {
-    pub fn new(metrics: Arc<Metrics>, audit: Option<Arc<Audit>>) -> Self {
-        Self { metrics, audit, ..Self::default() }
+    /// Without `audit` or `events`, nothing is written there.
+    pub fn new(metrics: Arc<Metrics>, audit: Option<Arc<Audit>>, events: Option<Events>) -> Self {
+        Self { metrics, audit, events, ..Self::default() }
+    }
+
+    /// The audit log, and the events on pods.
+    pub(crate) fn outlets(&self) -> (Option<&Audit>, Option<&Events>) {
+        (self.audit.as_deref(), self.events.as_ref())
     }
 
     /// A request that is invalid, or cannot be parsed.
     pub fn refused(&self, refused: &Refused<'_>) {
-        let Refused { namespace, class, target_path, took, failure } = refused;
+        let Refused { namespace, named, target_path, took, failure } = refused;
         self.metrics.mounts.failed(namespace, failure.reason, *took);
-        if let Some(audit) = &self.audit {
-            let pod = Pod { namespace: (*namespace).to_owned(), ..Pod::default() };
-            let (reason, error) = (failure.reason, failure.error);
-            audit.denied(&Denial { pod: &pod, class, principal: None, reason, error });
+        let (pod, class) = named.cloned().unwrap_or_default();
+        if named.is_some() {
+            self.ended(&pod, &class, Err(failure));
         }
+        self.audit_denial(&pod, &class, None, failure);
         let (text, reason) = (logged(&failure.error), failure.reason.as_str());
-        if let Some(untold) = self.tell(namespace, class, &text) {
+        if let Some(untold) = self.tell(namespace, &class, &text) {
             tracing::error!(target_path, reason, "mount refused: {text}{untold}");
         }
     }
@@ -181,30 +189,32 @@ impl Report {
         let Some(audit) = &self.audit else { return };
         let &MountReport { pod, class, target_path, principal, .. } = mount;
         match (&mount.result, principal) {
-            (Ok(Success { origin, objects, found, files }), Some(principal)) => {
-                let origin = *origin;
-                audit.delivered(&Delivery {
-                    pod,
-                    class,
-                    target_path,
-                    principal,
-                    origin,
-                    objects,
-                    found,
-                    files,
-                });
-            }
+            (&Ok(Success { origin, objects, found, files }), Some(principal)) => audit.delivered(&Delivery {
+                pod,
+                class,
+                target_path,
+                principal,
+                origin,
+                objects,
+                found,
+                files,
+            }),
             // A mount without a principal does not succeed.
             (Ok(_), None) => {}
-            (Err(Failure { reason, error }), principal) => {
-                audit.denied(&Denial { pod, class, principal, reason: *reason, error });
-            }
+            (Err(failure), principal) => self.audit_denial(pod, class, principal, failure),
+        }
+    }
+
+    fn audit_denial(&self, pod: &Pod, class: &str, principal: Option<&Principal>, failure: &Failure<'_>) {
+        if let Some(audit) = &self.audit {
+            let &Failure { reason, error } = failure;
+            audit.denied(&Denial { pod, class, principal, reason, error });
         }
     }
 
     fn count(&self, mount: &MountReport<'_>) {
         let MountReport { pod, class, took, result, .. } = mount;
-        let health = match result {
+        match result {
             Ok(Success { origin, files, .. }) => {
                 let bytes = files.iter().map(|file| file.contents.len() as u64).sum();
                 let (from, health) = match origin {
@@ -213,14 +223,32 @@ impl Report {
                     Origin::LastKnownGood => (MountOrigin::LastKnownGood, Health::Stale),
                 };
                 self.metrics.mounts.mounted(&pod.namespace, from, *took, files.len() as u64, bytes);
-                health
+                self.ended(pod, class, Ok(health));
             }
-            Err(Failure { reason, .. }) => {
-                self.metrics.mounts.failed(&pod.namespace, *reason, *took);
-                Health::of_failure(*reason)
+            Err(failure) => {
+                self.metrics.mounts.failed(&pod.namespace, failure.reason, *took);
+                self.ended(pod, class, Err(failure));
             }
+        }
+    }
+
+    /// Remembers how a mount ended, and sends an event if that is news to the pod's owner.
+    fn ended(&self, pod: &Pod, class: &str, result: Result<Health, &Failure<'_>>) {
+        let health = result.unwrap_or_else(|failure| Health::of_failure(failure.reason));
+        let (Some(health), Some(events)) = (self.pods.saw(pod, class, health), &self.events) else { return };
+        let trouble = match result {
+            Ok(_) => Trouble { class, reason: Reason::Outage, error: &"AWS fails" },
+            Err(&Failure { reason, error }) => Trouble { class, reason, error },
         };
-        let _news = self.pods.saw(pod, class, health);
+        events.send(
+            pod,
+            match health {
+                Health::Fresh => PodChange::Recovered { class },
+                Health::Stale => PodChange::ServedStale(trouble),
+                Health::AccessLost => PodChange::AccessLost(trouble),
+                Health::Outdated => PodChange::RotationFailed(trouble),
+            },
+        );
     }
 
     /// An entry that the poller has read again.
@@ -264,12 +292,16 @@ impl Report {
 
     /// A volume whose files changed between mounts, or should have.
     pub fn rewritten(&self, Rewritten { pod, class, target_path, result }: &Rewritten) {
-        let (rewrite, health) = match result {
-            Ok(_) => (Rewrite::Written, Health::Fresh),
-            Err(error) => (Rewrite::Failed, Health::of_failure(error.reason())),
-        };
-        self.metrics.rewrites.count(rewrite);
-        let _news = self.pods.saw(pod, class, health);
+        match result {
+            Ok(_) => {
+                self.metrics.rewrites.count(Rewrite::Written);
+                self.ended(pod, class, Ok(Health::Fresh));
+            }
+            Err(error) => {
+                self.metrics.rewrites.count(Rewrite::Failed);
+                self.ended(pod, class, Err(&Failure { reason: error.reason(), error }));
+            }
+        }
         if let (Some(audit), Ok(NewFiles { principal, objects, delivered, .. })) = (&self.audit, result) {
             let (origin, found, files) = (Origin::Aws, &delivered.found, &delivered.files);
             audit.delivered(&Delivery { pod, class, target_path, principal, origin, objects, found, files });

@@ -54,6 +54,9 @@ impl Gauges {
         let values = self.values.overview();
         let settings = self.values.settings();
         let (aws_calls_in_flight, aws_max_calls) = self.aws.calls();
+        let (audit, events) = self.report.outlets();
+        let audit = audit.map(|audit| audit.counts()).unwrap_or_default();
+        let events = events.map(|events| events.counts()).unwrap_or_default();
         let SharedMemory { requests, classes, reads, answers, volumes } = &self.memory;
         let volumes = volumes.as_ref().map_or((0, 0), |volumes| volumes.used());
         Now {
@@ -86,7 +89,9 @@ impl Gauges {
                 volumes,
             ],
             panics: self.panics.load(Ordering::Relaxed),
-            ..Now::default()
+            first_seen: audit.first_seen,
+            audit_lines: (audit.written, audit.lost),
+            events: (events.sent, events.dropped, events.failed),
         }
     }
 }

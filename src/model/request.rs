@@ -104,6 +104,11 @@ impl Opened {
         &self.pod.namespace
     }
 
+    /// The pod, and the name of its SecretProviderClass, as far as the request has them.
+    pub fn named(&self) -> (Pod, String) {
+        (self.pod.clone(), self.class.name().to_owned())
+    }
+
     /// What the objects are made of.
     pub fn text(&self) -> &ObjectsText {
         self.class.text()

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 use latchkey_lab::bench::{Scenario, Settings, Subject};
 
-use crate::cli::serve::{AnyDuration, any_duration, poll_interval, positive_duration};
+use crate::cli::flag_values::{AnyDuration, any_duration, poll_interval, positive_duration};
 
 /// `latchkey bench`.
 #[derive(Debug, Args)]
