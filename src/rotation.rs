@@ -107,7 +107,7 @@ impl Poller {
             && error.is_denial()
         {
             self.report.denied(principal, &Failure { reason: error.reason(), error: &error });
-            self.values().forget(principal);
+            self.values().forget(principal, error.reason());
         }
     }
 

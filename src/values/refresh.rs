@@ -91,10 +91,12 @@ impl Refresh {
             result.as_ref().is_err_and(|failure| failure.loses(giver.as_ref(), required))
         });
         if lost {
-            values.remove(&self.entry);
             let lost = Lost::Read(readings);
-            values.metrics.evictions.count(Eviction::Lost);
-            values.metrics.lost.count(lost.reason());
+            if self.entry.held().is_some() {
+                values.metrics.evictions.count(Eviction::Lost);
+                values.metrics.lost.count(lost.reason());
+            }
+            values.remove(&self.entry);
             return self.lose(lost, true);
         }
         if met_outage(&readings) {
@@ -116,9 +118,8 @@ impl Refresh {
             return self.outage(values, Lost::Session(error), throttled);
         }
         if error.is_denial() {
-            values.forget(&self.entry.principal);
+            values.forget(&self.entry.principal, error.reason());
         }
-        values.metrics.lost.count(error.reason());
         values.remove_empty(&self.entry);
         self.lose(Lost::Session(error), true)
     }

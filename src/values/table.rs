@@ -16,6 +16,7 @@ use crate::{
     model::{
         arn::Regions,
         principal::Principal,
+        reason::Reason,
         source::{Planned, Source},
     },
 };
@@ -117,21 +118,25 @@ impl Values {
             pace.asked_at.elapsed() > self.settings.idle_after.max(pace.interval * 2)
         };
         let idle: Vec<Arc<Entry>> = table.entries().filter(idle).cloned().collect();
+        let held = idle.iter().filter(|entry| entry.held().is_some()).count() as u64;
         idle.iter().for_each(|entry| table.remove(entry));
-        self.metrics.evictions.add(Eviction::Idle, idle.len() as u64);
+        self.metrics.evictions.add(Eviction::Idle, held);
         let mut gone: Vec<Principal> = idle.iter().map(|entry| entry.principal.clone()).collect();
         gone.retain(|principal| !table.principals.contains_key(principal));
         gone
     }
 
-    /// Drops everything that was read as the principal: STS or the agent denied it.
-    pub fn forget(&self, principal: &Principal) {
+    /// Drops everything that was read as the principal: STS or the agent denied it, for
+    /// `reason`.
+    pub fn forget(&self, principal: &Principal, reason: Reason) {
         let mut table = self.table();
         let sources = table.principals.get(principal);
         let entries: Vec<Arc<Entry>> =
             sources.into_iter().flat_map(HashMap::values).flat_map(HashMap::values).cloned().collect();
+        let held = entries.iter().filter(|entry| entry.held().is_some()).count() as u64;
         entries.iter().for_each(|entry| table.remove(entry));
-        self.metrics.evictions.add(Eviction::Lost, entries.len() as u64);
+        self.metrics.evictions.add(Eviction::Lost, held);
+        self.metrics.lost.add(reason, held);
     }
 
     /// Number of entries, and the bytes that they count for.

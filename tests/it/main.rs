@@ -21,6 +21,7 @@ mod events;
 mod examples;
 mod failover;
 mod failover_lost;
+mod failures;
 mod fairness;
 mod https;
 mod identity;

@@ -46,24 +46,28 @@ impl Table {
         self.0.push_str(&format!("| {cause} | {who} | {message} |\n"));
     }
 
-    /// Compares the table with its snapshot, or writes the snapshot.
     fn compare(&self, name: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/messages").join(name);
-        if std::env::var_os(WRITE).is_some() {
-            return std::fs::write(&path, &self.0).unwrap();
-        }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        let differs = kept.lines().zip(self.0.lines()).find(|(kept, now)| kept != now);
-        let (kept_lines, lines) = (kept.lines().count(), self.0.lines().count());
-        assert!(
-            kept == self.0,
-            "messages differ from tests/messages/{name} ({kept_lines} lines kept, {lines} now), first in:\n{differs:#?}\nRead each changed message as somebody at 3 a.m. would, then write the file anew with {WRITE}=1"
-        );
+        compare(name, &self.0);
     }
 }
 
+/// Compares a text with its snapshot, or writes the snapshot.
+pub(crate) fn compare(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/messages").join(name);
+    if std::env::var_os(WRITE).is_some() {
+        return std::fs::write(&path, text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = kept.lines().zip(text.lines()).find(|(kept, now)| kept != now);
+    let (kept_lines, lines) = (kept.lines().count(), text.lines().count());
+    assert!(
+        kept == text,
+        "messages differ from tests/messages/{name} ({kept_lines} lines kept, {lines} now), first in:\n{differs:#?}\nRead each changed message as somebody at 3 a.m. would, then write the file anew with {WRITE}=1"
+    );
+}
+
 /// A message without the parts that change with every run.
-fn stable(message: &str) -> String {
+pub(crate) fn stable(message: &str) -> String {
     let mut text = String::new();
     let mut rest = message;
     while let Some(c) = rest.chars().next() {
