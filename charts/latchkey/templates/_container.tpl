@@ -79,6 +79,9 @@
 {{- with .Values.startupTaint }}
 {{- $args = append $args (printf "--startup-taint=%s" .) }}
 {{- end }}
+{{- if .Values.metricsNamespaceLabel }}
+{{- $args = append $args "--metrics-namespace-label=true" }}
+{{- end }}
 {{- with .Values.eksAddonVersion }}
 {{- $args = append $args (printf "--eks-addon-version=%s" .) }}
 {{- end }}
