@@ -37,8 +37,16 @@ macro_rules! failure {
         Failure {
             name: $name,
             change: |_| {},
-            before: |$before_world| Box::pin(async move { drop($before) }),
-            work: |$world| Box::pin(async move { drop($work) }),
+            before: |$before_world| {
+                Box::pin(async move {
+                    $before;
+                })
+            },
+            work: |$world| {
+                Box::pin(async move {
+                    $work;
+                })
+            },
         }
     };
 }
