@@ -95,6 +95,7 @@ impl Refresh {
             let lost = Lost::Read(readings);
             values.metrics.evictions.count(Eviction::Lost);
             values.metrics.lost.count(lost.reason());
+            values.note_denial(&self.entry.principal, Some(&self.entry.source), lost.reason());
             return self.lose(lost, true);
         }
         if met_outage(&readings) {
@@ -120,6 +121,7 @@ impl Refresh {
         }
         values.metrics.lost.count(error.reason());
         values.remove_empty(&self.entry);
+        values.note_denial(&self.entry.principal, None, error.reason());
         self.lose(Lost::Session(error), true)
     }
 
@@ -144,6 +146,7 @@ impl Refresh {
                 Some(_) | None => read_at + pace.interval,
             });
         }
+        values.note_read(&entry);
         values.count(&entry, bytes);
         if changed {
             values.metrics.changes.inc();
