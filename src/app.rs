@@ -1,6 +1,7 @@
 //! The wiring: from a configuration to a provider that serves.
 
 mod gauges;
+mod status;
 
 use std::{
     io,
@@ -63,6 +64,8 @@ pub struct Config {
     pub allowed_uids: Vec<u32>,
     /// Address of the HTTP endpoints; `None` serves none.
     pub http_address: Option<SocketAddr>,
+    /// The socket of `latchkey status`; `None` serves none.
+    pub status_socket: Option<PathBuf>,
     /// Writes the files; `None` leaves that to the driver.
     pub writer: Option<Writer>,
     pub rules: Rules,
@@ -96,6 +99,7 @@ impl Config {
             socket_name: "aws.sock".to_owned(),
             allowed_uids: vec![0],
             http_address: None,
+            status_socket: None,
             writer: None,
             rules: Rules::default(),
             aws: AwsSettings::default(),
@@ -157,6 +161,7 @@ pub async fn serve(
 
     let stop = Stop::on(shutdown);
     let (state, warning) = (socket.state(), mounter.identity.key_warning());
+    let status = status::serve(&config, status::snapshotter(&config, &mounter, &gauges, &state), stop.wait());
     if let Some(key) = config.startup_taint {
         tokio::spawn(remove_taint(Arc::clone(&mounter.cluster), key, state.clone(), stop.wait()));
     }
@@ -187,6 +192,9 @@ pub async fn serve(
     let _ = keeper.await;
     if let Some(audit) = audit {
         let _ = tokio::task::spawn_blocking(move || audit.close(AUDIT_END)).await;
+    }
+    if let Some(status) = status {
+        let _ = status.await;
     }
     served
 }

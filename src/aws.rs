@@ -30,7 +30,7 @@ pub use self::{
 use crate::{
     metrics::{Metrics, Place},
     model::arn::Region,
-    permits::{Call, Permit, Permits, Urgency},
+    permits::{Call, Load, Permit, Permits, Urgency},
 };
 use aws_config::{
     AppName, BehaviorVersion, SdkConfig, retry::RetryConfig,
@@ -199,6 +199,11 @@ impl Aws {
             Some(permit) => permit.clone(),
             None => self.take(effort.urgency(), namespace, region).await,
         }
+    }
+
+    /// The calls that run and wait now, by namespace.
+    pub(crate) fn calls_by_namespace(&self) -> Load {
+        self.permits.load()
     }
 
     /// Waits for a permit for one poll of `namespace` ([`Effort::poll`]).

@@ -4,6 +4,7 @@ mod flag_values;
 #[cfg(feature = "emulator")]
 pub(crate) mod lab;
 mod serve;
+mod status;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -12,7 +13,10 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
-pub(crate) use self::serve::ServeArgs;
+pub(crate) use self::{
+    serve::ServeArgs,
+    status::{StatusArgs, StatusForm},
+};
 use crate::{model::arn::Region, telemetry::LogFormat};
 
 const AFTER_HELP: &str = "\
@@ -39,6 +43,8 @@ pub(crate) enum Command {
     Serve(Box<ServeArgs>),
     /// Read the objects of a SecretProviderClass with your own AWS credentials
     Mount(MountArgs),
+    /// Show what the provider on this node holds: principals, values and their age, memory
+    Status(StatusArgs),
     /// Subcommands that need no cluster and no AWS account.
     #[cfg(feature = "emulator")]
     #[command(flatten)]

@@ -3,6 +3,7 @@
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
+mod status;
 
 use std::{io::Write, process::ExitCode};
 
@@ -32,6 +33,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         match cli.command {
             Command::Serve(args) => serve(&args).await,
             Command::Mount(args) => mount::run(&args).await,
+            Command::Status(args) => status::run(&args).await,
             #[cfg(feature = "emulator")]
             Command::Lab(command) => lab::run(command).await,
         }

@@ -134,6 +134,14 @@ impl Delivery {
         }
     }
 
+    /// The volumes that Latchkey writes; `None` if the driver writes them.
+    pub(crate) fn volumes(&self) -> Option<&Volumes> {
+        match self {
+            Self::DriverWrites(_) => None,
+            Self::ProviderWrites(volumes) => Some(volumes),
+        }
+    }
+
     /// Forgets volumes that nobody has mounted for so long: their pods are gone.
     pub fn drop_idle(&self, idle_after: Duration) {
         match self {

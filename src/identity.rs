@@ -4,6 +4,7 @@
 mod accepted;
 mod asking;
 mod chain;
+mod holdings;
 mod irsa;
 mod jwks;
 mod keys;

@@ -31,6 +31,7 @@ pub mod server;
 pub mod shape;
 pub mod shares;
 pub mod single_flight;
+pub mod status;
 pub mod telemetry;
 pub mod values;
 pub mod workers;

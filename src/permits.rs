@@ -102,6 +102,22 @@ struct Target {
     waiting: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
+/// What runs and waits now, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) max: usize,
+    pub(crate) running: usize,
+    pub(crate) waiting: usize,
+    /// The namespaces that call or wait.
+    pub(crate) namespaces: BTreeMap<Arc<str>, NamespaceLoad>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NamespaceLoad {
+    pub(crate) running: usize,
+    pub(crate) waiting: usize,
+}
+
 impl Permits {
     /// Allows `max` concurrent calls. At most half of them may be polls.
     pub(crate) fn new(max: usize) -> Self {
@@ -135,6 +151,21 @@ impl Permits {
         // The sender stays on the board until this caller is served.
         let _ = served.await;
         permit
+    }
+
+    /// What runs and waits now, mounts and polls together.
+    pub(crate) fn load(&self) -> Load {
+        let board = lock(&self.board);
+        let mut load = Load { max: board.max, ..Load::default() };
+        for (name, namespace) in board.mounts.namespaces.iter().chain(&board.polls.namespaces) {
+            let waiting = namespace.targets.values().map(|target| target.waiting.len()).sum::<usize>();
+            load.running += namespace.held;
+            load.waiting += waiting;
+            let of = load.namespaces.entry(Arc::clone(name)).or_default();
+            of.running += namespace.held;
+            of.waiting += waiting;
+        }
+        load
     }
 
     /// Returns the permit, and a receiver that completes when it is valid.

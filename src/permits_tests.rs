@@ -193,3 +193,16 @@ proptest! {
         assert_empty(&permits);
     }
 }
+
+#[test]
+fn the_load_shows_who_calls_and_who_waits() {
+    let permits = Permits::new(2);
+    let _running = permits.take(Urgency::Mount, "shop", "a").now_or_never().unwrap();
+    let (_waiting, _served) = permits.ask(Urgency::Mount, "shop", "a");
+    let load = permits.load();
+    assert_eq!((load.max, load.running, load.waiting), (2, 1, 1));
+    let shop = NamespaceLoad { running: 1, waiting: 1 };
+    assert_eq!(load.namespaces, BTreeMap::from([(Arc::from("shop"), shop)]));
+    drop((_running, _waiting));
+    assert_eq!(permits.load(), Load { max: 2, ..Load::default() });
+}

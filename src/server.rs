@@ -3,6 +3,7 @@
 pub mod endpoints;
 pub mod grpc;
 pub mod socket;
+pub(crate) mod status_socket;
 
 use tokio::{net::UnixStream, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;

@@ -66,6 +66,13 @@ impl<V: Clone, E: Clone> Slot<V, E> {
         self.state().held.clone()
     }
 
+    /// Looks at the held value and at the failure of the last fetch; a success clears the
+    /// failure.
+    pub fn look<T>(&self, see: impl FnOnce(Option<&V>, Option<&E>) -> T) -> T {
+        let state = self.state();
+        see(state.held.as_ref(), state.failed.as_ref())
+    }
+
     /// Removes the held value if it `matches`.
     pub fn take_if(&self, matches: impl FnOnce(&V) -> bool) -> Option<V> {
         self.state().held.take_if(|held| matches(held))
@@ -235,6 +242,13 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
     /// The values held now.
     pub fn held_now(&self) -> Vec<V> {
         self.slots().values().filter_map(|slot| slot.held()).collect()
+    }
+
+    /// Looks at every slot, one after the other.
+    pub fn look<T>(&self, see: impl Fn(&K, Option<&V>, Option<&E>) -> T) -> Vec<T> {
+        let slots: Vec<(K, Arc<Slot<V, E>>)> =
+            self.slots().iter().map(|(key, slot)| (key.clone(), Arc::clone(slot))).collect();
+        slots.iter().map(|(key, slot)| slot.look(|held, failed| see(key, held, failed))).collect()
     }
 
     pub fn len(&self) -> usize {

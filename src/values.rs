@@ -4,14 +4,18 @@
 //! An entry belongs to one principal, so nothing read as one identity is ever served
 //! to another. A value is zeroized when its last user is done.
 
+mod denials;
 mod entry;
 mod reader;
 mod readings;
 mod refresh;
 mod table;
+mod view;
 
 use std::time::Duration;
 
+pub use self::view::EntryState;
+pub(crate) use self::view::EntryView;
 pub use self::{
     entry::{Due, Entry, Lost, Origin, Served},
     reader::{NotRead, PodAsker, Read, Reader, Refreshed},

@@ -14,6 +14,7 @@ use super::{
         positive_duration, role_patterns, socket_name,
     },
     region,
+    status::{OptionalPath, STATUS_SOCKET, status_socket},
 };
 use crate::{
     app::Config,
@@ -152,6 +153,9 @@ pub(crate) struct ServeArgs {
     /// Address that serves /healthz, /readyz and /metrics; "off" disables them
     #[arg(long, value_name = "ADDRESS", default_value = ":8989", value_parser = http_address, help_heading = "Probes and metrics")]
     http_address: HttpAddress,
+    /// Socket that `latchkey status` asks; "off" disables it. Not in --provider-volume: the driver takes each socket there for a provider
+    #[arg(long, value_name = "PATH", default_value = STATUS_SOCKET, value_parser = status_socket, help_heading = "Probes and metrics")]
+    status_socket: OptionalPath,
     /// Count mounts for each namespace (label namespace of latchkey_mounts_total, at most 256 namespaces)
     #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Probes and metrics")]
     metrics_namespace_label: bool,
@@ -227,6 +231,7 @@ impl ServeArgs {
         if startup_taint.is_some() && self.node_name.is_none() {
             bail!("--startup-taint requires --node-name");
         }
+        let status_socket = self.status_socket.outside(&self.provider_volume)?;
         let agent =
             self.pod_identity_endpoint.as_deref().map_or_else(AgentSettings::default, AgentSettings::at);
         let timeout = self.pod_identity_http_timeout.and_then(|timeout| timeout.0).unwrap_or(agent.timeout);
@@ -242,6 +247,7 @@ impl ServeArgs {
             socket_name: self.socket_name.clone(),
             allowed_uids: self.allowed_uids.clone(),
             http_address: self.http_address.0,
+            status_socket,
             writer: (!self.driver_writes_secrets)
                 .then(|| Writer::new(&self.kubelet_path, FileSystem::TmpfsMountRoot)),
             rules: Rules {

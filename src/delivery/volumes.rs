@@ -68,6 +68,18 @@ struct Volume {
     _remembered: Share,
 }
 
+/// A volume, for people.
+#[derive(Clone, Debug)]
+pub(crate) struct VolumeView {
+    pub(crate) pod: Pod,
+    /// The SecretProviderClass.
+    pub(crate) class: String,
+    /// The number of secrets and parameters that its files were made from.
+    pub(crate) objects: usize,
+    /// When it was last mounted or republished.
+    pub(crate) mounted_at: Instant,
+}
+
 /// What the volumes need from the process.
 pub struct Means {
     pub writer: Writer,
@@ -150,6 +162,18 @@ impl Volumes {
     /// The memory that namespaces share.
     pub(super) fn memory(&self) -> &Arc<Shares> {
         &self.kept
+    }
+
+    /// Every volume that was mounted, in any order.
+    pub(crate) fn view(&self) -> Vec<VolumeView> {
+        let volumes: Vec<Arc<Volume>> = self.state().mounted.values().cloned().collect();
+        let views = volumes.iter().map(|volume| VolumeView {
+            pod: volume.request.pod.clone(),
+            class: volume.request.class.name.clone(),
+            objects: volume.entries.len(),
+            mounted_at: volume.mounted_at,
+        });
+        views.collect()
     }
 
     /// Number of volumes.

@@ -77,6 +77,13 @@ impl Accepted {
         tokens.filter(|proof| proof.expires_at > now).cloned().collect()
     }
 
+    /// The principals whose tokens the poller may use, and when the newest token of each
+    /// expires, in seconds since 1970.
+    pub(super) fn expiries(&self) -> Vec<(Principal, u64)> {
+        let known = self.known();
+        known.iter().map(|(principal, known)| (principal.clone(), known.newest().expires_at)).collect()
+    }
+
     /// Drops an offered token that AWS does not accept.
     pub(super) fn refuse(&self, principal: &Principal, token: TokenDigest) {
         if let Some(known) = self.known().get_mut(principal) {

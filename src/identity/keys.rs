@@ -98,6 +98,14 @@ impl Keys {
         self.state().held.as_ref().map(|held| held.read_at)
     }
 
+    /// When the held keys were read, and how many of them can verify tokens; `None`
+    /// while none are held, or they are too old.
+    pub(super) fn held(&self) -> Option<(Instant, usize)> {
+        let state = self.state();
+        let held = state.held.as_ref().filter(|held| held.counts())?;
+        Some((held.read_at, held.keys.usable()))
+    }
+
     /// Checks whether the cluster signed the token. If the token names an unknown key,
     /// reads the keys again first: during a key rotation, the key is new.
     pub(super) async fn check(&self, token: &Token, now: u64) -> Verdict {

@@ -32,7 +32,7 @@ use crate::{
     },
     metrics::{Metrics, Place},
     model::{address_type::AddressType, arn::Region, foreign::said, token::Token},
-    permits::{Permit, Permits, Urgency},
+    permits::{Load, Permit, Permits, Urgency},
 };
 
 const OPERATION: &str = "eks-auth:AssumeRoleForPodIdentity by the Pod Identity agent";
@@ -102,6 +102,11 @@ impl Agent {
             AddressType::Ipv6 => "ipv6",
         };
         self.permits.take(urgency, namespace, target).await
+    }
+
+    /// The calls that run and wait now.
+    pub(super) fn calls(&self) -> Load {
+        self.permits.load()
     }
 
     /// Calls the preferred address. Without a preference, calls IPv4 first, and IPv6 as

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::{
     cluster::{Cluster, ClusterError},
     model::arn::RoleArn,
-    permits::{Permit, Permits, Urgency},
+    permits::{Load, Permit, Permits, Urgency},
     single_flight::Slots,
 };
 
@@ -60,6 +60,11 @@ impl Roles {
             max_stale,
             unanswered: Mutex::default(),
         }
+    }
+
+    /// The reads that run and wait now.
+    pub(super) fn calls(&self) -> Load {
+        self.reads.load()
     }
 
     /// Returns the role in the service account's annotation. `Ok(None)` means that the

@@ -27,6 +27,12 @@ pub(super) struct Failed {
     urgency: Urgency,
 }
 
+impl Failed {
+    pub(super) fn error(&self) -> &IdentityError {
+        &self.error
+    }
+}
+
 /// The session that a caller wants, and how to get it.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {

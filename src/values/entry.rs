@@ -20,7 +20,7 @@ use crate::{
 
 /// A mount reads only what is older than its interval plus this, so that the poller
 /// has time to be first.
-const GRACE: Duration = Duration::from_secs(2);
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// Readings that a mount is given.
 #[derive(Clone, Debug)]

@@ -97,6 +97,7 @@ impl Refresh {
                 values.metrics.lost.count(lost.reason());
             }
             values.remove(&self.entry);
+            values.note_denial(&self.entry.principal, Some(&self.entry.source), lost.reason());
             return self.lose(lost, true);
         }
         if met_outage(&readings) {
@@ -121,6 +122,7 @@ impl Refresh {
             values.forget(&self.entry.principal, error.reason());
         }
         values.remove_empty(&self.entry);
+        values.note_denial(&self.entry.principal, None, error.reason());
         self.lose(Lost::Session(error), true)
     }
 
@@ -145,6 +147,7 @@ impl Refresh {
                 Some(_) | None => read_at + pace.interval,
             });
         }
+        values.note_read(&entry);
         values.count(&entry, bytes);
         if changed {
             values.metrics.changes.inc();

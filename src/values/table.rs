@@ -10,7 +10,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Due, Entry, ValueSettings, entry::Pace};
+use super::{
+    Due, Entry, ValueSettings,
+    denials::{Denial, Denials},
+    entry::Pace,
+};
 use crate::{
     metrics::{Eviction, Metrics},
     model::{
@@ -31,6 +35,7 @@ pub struct Values {
     settings: ValueSettings,
     pub(super) metrics: Arc<Metrics>,
     table: Mutex<Table>,
+    denials: Denials,
     /// Gives each principal its phase.
     phases: RandomState,
 }
@@ -59,7 +64,13 @@ struct Table {
 
 impl Values {
     pub fn new(settings: ValueSettings, metrics: Arc<Metrics>) -> Self {
-        Self { settings, metrics, table: Mutex::default(), phases: RandomState::new() }
+        Self {
+            settings,
+            metrics,
+            table: Mutex::default(),
+            denials: Denials::default(),
+            phases: RandomState::new(),
+        }
     }
 
     pub fn settings(&self) -> &ValueSettings {
@@ -129,6 +140,7 @@ impl Values {
     /// Drops everything that was read as the principal: STS or the agent denied it, for
     /// `reason`.
     pub fn forget(&self, principal: &Principal, reason: Reason) {
+        self.note_denial(principal, None, reason);
         let mut table = self.table();
         let sources = table.principals.get(principal);
         let entries: Vec<Arc<Entry>> =
@@ -137,6 +149,28 @@ impl Values {
         entries.iter().for_each(|entry| table.remove(entry));
         self.metrics.evictions.add(Eviction::Lost, held);
         self.metrics.lost.add(reason, held);
+    }
+
+    /// Notes for people that AWS refused the principal, or one of its sources.
+    pub(super) fn note_denial(&self, principal: &Principal, source: Option<&Source>, reason: Reason) {
+        let (principal, id) = (principal.clone(), source.map(ToString::to_string));
+        self.denials.note(Denial { principal, id, reason, at: Instant::now() });
+    }
+
+    /// Notes that the entry was read.
+    pub(super) fn note_read(&self, entry: &Entry) {
+        self.denials.clear(&entry.principal, &entry.source.to_string());
+    }
+
+    /// The latest refusals by AWS, the oldest first. Those that nobody has repeated for
+    /// `idle_after` are left out.
+    pub(crate) fn denials(&self) -> Vec<Denial> {
+        self.denials.since(Instant::now().checked_sub(self.settings.idle_after))
+    }
+
+    /// Every entry, in any order.
+    pub(super) fn all(&self) -> Vec<Arc<Entry>> {
+        self.table().entries().cloned().collect()
     }
 
     /// Number of entries, and the bytes that they count for.

@@ -31,6 +31,7 @@ fn the_book_has_the_flags_of_serve() {
 #[test]
 fn the_book_has_the_options_of_each_other_command() {
     compare("docs/src/commands.md", "options of mount", &options::of("mount"));
+    compare("docs/src/status.md", "options of status", &options::of("status"));
     compare("docs/src/commands.md", "options of emulator", &options::of("emulator"));
     compare("docs/src/benchmarks.md", "options of bench", &options::of("bench"));
 }

@@ -123,7 +123,13 @@ impl Process {
     fn start(world: &World, folder: &Path, variables: &[(&str, &str)]) -> Self {
         let uid = rustix::process::getuid().as_raw();
         let process = Command::new(env!("CARGO_BIN_EXE_latchkey"))
-            .args(["serve", "--http-address=off", "--log-level=trace", "--region-timeout=2s"])
+            .args([
+                "serve",
+                "--http-address=off",
+                "--status-socket=off",
+                "--log-level=trace",
+                "--region-timeout=2s",
+            ])
             .arg(format!("--provider-volume={}", folder.display()))
             .arg(format!("--kubeconfig={}", world.kubernetes.kubeconfig().display()))
             .arg(format!("--allowed-uids={uid}"))

@@ -50,6 +50,7 @@ mod second_opinion;
 mod signatures;
 mod silence;
 mod socket;
+mod status;
 mod taint;
 mod tenants;
 mod throughput;

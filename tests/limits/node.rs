@@ -69,6 +69,7 @@ impl Node {
         let mut flags = vec![
             format!("--provider-volume={folder}"),
             format!("--http-address={}", self.http),
+            "--status-socket=off".to_owned(),
             format!("--kubeconfig={kubeconfig}"),
             format!("--pod-identity-endpoint={}", self.aws_url),
             format!("--rotation-poll-interval={}s", INTERVAL.as_secs()),

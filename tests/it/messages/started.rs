@@ -23,6 +23,7 @@ fn the_errors_of_a_wrong_start_match_the_table() {
 
     table.section("latchkey serve");
     let sockets = folder.path().to_str().unwrap();
+    let status = format!("--status-socket={sockets}/status.sock");
     for (cause, variable, args) in [
         ("a duration without a unit", ("", ""), vec!["--mount-timeout=60"]),
         ("no Region's name", ("", ""), vec!["--region=Frankfurt"]),
@@ -36,6 +37,7 @@ fn the_errors_of_a_wrong_start_match_the_table() {
         ("an endpoint without a scheme", ("AWS_ENDPOINT_URL_STS", "sts.us-east-1.amazonaws.com"), vec![]),
         ("a bundle that is not there", ("AWS_CA_BUNDLE", absent.as_str()), vec![]),
         ("a bundle that is none", ("AWS_CA_BUNDLE", no_pem.as_str()), vec![]),
+        ("a status socket among the providers' sockets", ("", ""), vec![status.as_str()]),
         ("an unknown flag", ("", ""), vec!["--no-such-flag"]),
     ] {
         let args = [&["serve", "--provider-volume", sockets][..], &args].concat();
@@ -49,6 +51,9 @@ fn the_errors_of_a_wrong_start_match_the_table() {
     ] {
         table.row(cause, Who::Author, &told(&args, ("", ""), sockets));
     }
+    table.section("latchkey status");
+    let args = ["status", "--socket=/nowhere/status.sock"];
+    table.row("no provider runs here", Who::Operator, &told(&args, ("", ""), sockets));
     table.compare("started.md");
 }
 

@@ -45,6 +45,10 @@ async fn the_warnings_in_the_log_match_the_table() {
     world.kubernetes.serve_keys(Keys::Behave(Behaviour::Refuse(403)));
     pass(Duration::from_secs(20 * 60)).await;
     table.warnings("the token-signing keys cannot be read", Who::Operator, &log.take());
+    log.take();
+    // No folder can be created there.
+    World::with(|config| config.status_socket = Some("/proc/latchkey/status.sock".into())).await;
+    table.warnings("the folder of the status socket cannot be created", Who::Operator, &log.take());
     table.compare("warned.md");
 }
 

@@ -105,6 +105,8 @@ fn command(path: Option<&Path>, stage: &Stage, log: &Path) -> anyhow::Result<Com
         .envs(Path::new(ROOTS).exists().then_some(("SSL_CERT_FILE", ROOTS)))
         .envs(stage.aws.environment())
         .env("AWS_REGION", REGION)
+        // A variable, which older programs ignore.
+        .env("LATCHKEY_STATUS_SOCKET", "off")
         .arg("serve")
         .arg("--provider-volume")
         .arg(stage.folder())
