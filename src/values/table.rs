@@ -140,6 +140,7 @@ impl Values {
     /// Drops everything that was read as the principal: STS or the agent denied it, for
     /// `reason`.
     pub fn forget(&self, principal: &Principal, reason: Reason) {
+        self.note_denial(principal, None, reason);
         let mut table = self.table();
         let sources = table.principals.get(principal);
         let entries: Vec<Arc<Entry>> =
