@@ -3,6 +3,20 @@
 {{- .Values.kubeletPath | trimSuffix "/" }}
 {{- end }}
 
+{{/* The folder of the audit log's file on the node; empty if there is no file. */}}
+{{- define "latchkey.auditFolder" -}}
+{{- if and .Values.audit.enabled (ne .Values.audit.log "stdout") }}
+{{- clean .Values.audit.hostPath }}
+{{- end }}
+{{- end }}
+
+{{/* The folder of the audit log's state on the node; empty if there is none. */}}
+{{- define "latchkey.auditStateFolder" -}}
+{{- if and .Values.audit.enabled .Values.audit.stateHostPath }}
+{{- clean .Values.audit.stateHostPath }}
+{{- end }}
+{{- end }}
+
 {{/* The program's arguments. A value that is empty is left to the program. */}}
 {{- define "latchkey.args" -}}
 {{- $args := list
@@ -81,6 +95,12 @@
 {{- end }}
 {{- if .Values.metricsNamespaceLabel }}
 {{- $args = append $args "--metrics-namespace-label=true" }}
+{{- end }}
+{{- if .Values.audit.enabled }}
+{{- $args = append $args (printf "--audit-log=%s" (clean .Values.audit.log)) }}
+{{- end }}
+{{- with include "latchkey.auditStateFolder" . }}
+{{- $args = append $args (printf "--state-dir=%s" .) }}
 {{- end }}
 {{- with .Values.eksAddonVersion }}
 {{- $args = append $args (printf "--eks-addon-version=%s" .) }}

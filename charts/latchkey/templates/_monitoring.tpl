@@ -21,14 +21,26 @@ metricRelabelings:
 {{- end }}
 {{- end }}
 
+{{/* The alerts that could never fire, because what they watch is switched off. */}}
+{{- define "latchkey.idleAlerts" -}}
+{{- if not .Values.rbac.tokenKeys }}
+- LatchkeyTokenKeysUnreadable
+{{- end }}
+{{- if not .Values.audit.enabled }}
+- LatchkeyAuditLinesLost
+- LatchkeyFirstSeenReads
+{{- end }}
+{{- end }}
+
 {{/* The alerts of rules/*.yaml as groups of Prometheus, with the numbers of prometheusRule.alerts. */}}
 {{- define "latchkey.rules" -}}
 {{- $groups := list }}
+{{- $idle := include "latchkey.idleAlerts" . | fromYamlArray }}
 {{- range $path, $_ := .Files.Glob "rules/*.yaml" }}
   {{- $rules := list }}
   {{- range $rule := fromYamlArray ($.Files.Get $path) }}
     {{- $set := index ($.Values.prometheusRule.alerts | default dict) $rule.alert | default dict }}
-    {{- if and $set.enabled (or $.Values.rbac.tokenKeys (ne $rule.alert "LatchkeyTokenKeysUnreadable")) }}
+    {{- if and $set.enabled (not (has $rule.alert $idle)) }}
       {{- $expr := $rule.expr | replace "$threshold" (toString $set.threshold)
         | replace "$provider" (trimSuffix ".sock" $.Values.socketName)
         | replace "$namespace" $.Release.Namespace

@@ -21,6 +21,15 @@
 {{- fail "updateStrategy.rollingUpdate has both maxSurge and maxUnavailable at 0, which Kubernetes refuses. Set one of them to 1." }}
 {{- end }}
 {{- end }}
+{{- with include "latchkey.auditFolder" . }}
+{{- $log := clean $.Values.audit.log }}
+{{- if ne (dir $log) . }}
+{{- fail (printf "audit.log is %q, which is not a file in the folder audit.hostPath (%s), so Latchkey could not create it. Set audit.hostPath: %s, or use a file in %s." $.Values.audit.log . (dir $log) .) }}
+{{- end }}
+{{- if eq . (include "latchkey.auditStateFolder" $) }}
+{{- fail (printf "audit.hostPath and audit.stateHostPath are both %s, and Kubernetes mounts one volume in one place. Use another folder for one of them." .) }}
+{{- end }}
+{{- end }}
 {{- if .Values.startupTaint }}
 {{- $tolerated := false }}
 {{- range (.Values.tolerations | default list) }}
