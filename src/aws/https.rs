@@ -9,7 +9,6 @@ use aws_smithy_http_client::{
     tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use data_encoding::BASE64;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use super::{AwsSettings, AwsSetupError};
@@ -17,9 +16,6 @@ use super::{AwsSettings, AwsSetupError};
 /// How long an unused connection stays open. AWS may close its end first; the pool
 /// handles that.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// Bytes of one line of PEM: 64 characters.
-const LINE_BYTES: usize = 48;
 
 /// Creates a client with at most `max_connections` to each host. A call waits for a
 /// free connection rather than for another handshake. TLS sessions are resumed.
@@ -39,33 +35,16 @@ pub(super) fn client(
     Ok(SharedHttpClient::new(Client::new(&pool).map_err(|_| AwsSetupError::Client)?))
 }
 
-/// The certificates that can be roots, as PEM. A system may have others, too.
-fn usable_pem(certificates: &[CertificateDer<'_>]) -> Vec<u8> {
-    let mut pem = String::new();
-    for certificate in certificates {
-        if rustls::RootCertStore::empty().add(certificate.clone()).is_err() {
-            continue;
-        }
-        pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        for line in certificate.chunks(LINE_BYTES) {
-            BASE64.encode_append(line, &mut pem);
-            pem.push('\n');
-        }
-        pem.push_str("-----END CERTIFICATE-----\n");
-    }
-    pem.into_bytes()
-}
-
 /// Trusts the system's roots and those of the bundle. Everything is parsed here,
 /// because the HTTPS client panics on an invalid certificate.
 pub(super) fn tls_context(settings: &AwsSettings) -> Result<TlsContext, AwsSetupError> {
     let native = rustls_native_certs::load_native_certs();
-    if native.certs.is_empty() {
+    let mut trust = if native.certs.is_empty() {
         tracing::warn!(errors = ?native.errors, "no CA certificates found (SSL_CERT_FILE, SSL_CERT_DIR); HTTPS calls will fail");
-    }
-    // The client's own loading of them would keep every certificate in memory, and not
-    // only what verification needs.
-    let mut trust = TrustStore::empty().with_pem_certificate(usable_pem(&native.certs));
+        TrustStore::empty()
+    } else {
+        TrustStore::default()
+    };
     if let Some(path) = &settings.ca_bundle {
         let pem =
             std::fs::read(path).map_err(|source| AwsSetupError::ReadBundle { path: path.clone(), source })?;

@@ -139,6 +139,7 @@ impl Reader {
         if let Err(error) = self.identity.admit(asker.principal, asker.proof, asker.regions).await {
             if error.is_denial() {
                 self.values.forget(asker.principal, error.reason());
+                self.values.note_denial(asker.principal, None, error.reason());
             }
             return Err(error.into());
         }
