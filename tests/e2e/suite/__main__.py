@@ -1,6 +1,7 @@
 """Runs the cases inside the cluster: starts AWS, installs driver and provider, tests, prints the figures.
 
-usage: python3 -m suite --state FOLDER --driver FOLDER --began SECONDS [--only=TEXT]...    or    --list
+usage: python3 -m suite --state FOLDER --driver FOLDER --began SECONDS [--prometheus FOLDER] [--only=TEXT]...
+       or    --list
 """
 
 import argparse
@@ -10,7 +11,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from . import examples, kube, living, moving, outages, reading, refusing  # noqa: F401 # they register their cases
+from . import kube
+from . import examples, living, moving, outages, reading, refusing, seeing  # noqa: F401 # they register their cases
 from .aws import Aws
 from .cases import ALONE, DRIVER_WRITES, STAGES, THROUGHOUT, TOGETHER, Cluster, chosen, run_case
 from .kube import POLL_INTERVAL, REPUBLISH_PERIOD
@@ -36,6 +38,7 @@ def main():
     parser.add_argument("--driver", type=pathlib.Path)
     parser.add_argument("--began", type=float)
     parser.add_argument("--ascp")
+    parser.add_argument("--prometheus")
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
@@ -101,6 +104,7 @@ def set_up(cases, state, arguments):
         driver_chart=str(driver / "chart"),
         plain_provider=kube.PlainProvider(str(driver / "plain-provider"), state / "logs" / "plain-provider.log"),
         ascp=kube.Ascp(arguments.ascp),
+        prometheus=arguments.prometheus,
     )
     install(cluster, DRIVER_WRITES)
     cluster.figure(BARS[0][0], time.time() - arguments.began)

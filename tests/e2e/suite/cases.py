@@ -52,6 +52,8 @@ class Cluster:
     plain_provider: object
     # AWS's own provider, if this run has it.
     ascp: object
+    # The folder of the program prometheus, if this machine has it.
+    prometheus: str
     # How everything is installed at present.
     stage: Stage = None
     notes: list = field(default_factory=list)
