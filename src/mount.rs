@@ -142,6 +142,7 @@ impl Mounter {
         let until = started + deadline;
         let target_path = quoted(&raw.target_path).to_string();
         let namespace = raw.namespace_in_line().to_owned();
+        let _counted = PanicCounted { report: &self.report, namespace: &namespace, started };
         // A small request waits for its turn outside, where it holds nothing up.
         let small = raw.bytes() <= MAX_WAITING_BYTES;
         let entrance = (!small).then_some(entrance);
@@ -301,6 +302,21 @@ impl Mounter {
     }
 }
 
+/// Reports the mount if it panics.
+struct PanicCounted<'a> {
+    report: &'a Report,
+    namespace: &'a str,
+    started: Instant,
+}
+
+impl Drop for PanicCounted<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.report.panicked(self.namespace, self.started.elapsed());
+        }
+    }
+}
+
 impl Done {
     fn success(&self) -> Success<'_> {
         Success {
@@ -309,5 +325,30 @@ impl Done {
             found: &self.delivered.found,
             files: &self.delivered.files,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Format, Metrics, Now};
+
+    #[tokio::test]
+    async fn a_mount_that_panics_is_counted_once_and_one_that_ends_is_not() {
+        let metrics = Arc::new(Metrics::new(true));
+        let report = Arc::new(Report::new(Arc::clone(&metrics), None, None));
+        for panics in [false, true] {
+            let report = Arc::clone(&report);
+            let mount = tokio::spawn(async move {
+                let _counted = PanicCounted { report: &report, namespace: "shop", started: Instant::now() };
+                tokio::task::yield_now().await;
+                assert!(!panics);
+            });
+            assert_eq!(mount.await.is_err(), panics);
+        }
+        let text = metrics.render(Format::Prometheus, &Now::default());
+        let mounts: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("latchkey_mounts_total{")).collect();
+        assert_eq!(mounts, ["latchkey_mounts_total{result=\"failed\",reason=\"bug\",namespace=\"shop\"} 1"]);
     }
 }

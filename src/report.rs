@@ -8,11 +8,14 @@ use std::{
     fmt,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
+
+use tokio::time::Instant;
+use tracing::{Span, field::Empty};
 
 use self::{
     pods::{Health, Pods},
@@ -21,7 +24,6 @@ use self::{
 use crate::{
     audit::{Audit, Delivery, Denial},
     backend::Reading,
-    clock::unix_seconds,
     cluster::events::{Events, PodChange, Trouble},
     delivery::{NewFiles, Rewritten},
     metrics::{Metrics, MountOrigin, Polled, Rewrite},
@@ -35,7 +37,6 @@ use crate::{
     },
     values::{Found, Origin, Refreshed, Settled},
 };
-use tracing::{Span, field::Empty};
 
 /// The namespace of callers that are refused; no Kubernetes namespace has this name.
 const CALLERS: &str = "(callers)";
@@ -50,8 +51,8 @@ pub struct Report {
     pods: Pods,
     /// Number of mounts, which are their ids.
     mounts: AtomicU64,
-    /// Seconds since 1970 of the last poll that AWS answered; 0 before the first one.
-    last_poll: AtomicU64,
+    /// The last poll that AWS answered.
+    last_poll: Mutex<Option<Instant>>,
 }
 
 /// A mount of a valid request.
@@ -121,6 +122,11 @@ impl Report {
         if let Some(untold) = self.tell(namespace, &class, &text) {
             tracing::error!(target_path, reason, "mount refused: {text}{untold}");
         }
+    }
+
+    /// A mount that panicked. The panic hook has logged where.
+    pub fn panicked(&self, namespace: &str, took: Duration) {
+        self.metrics.mounts.failed(namespace, Reason::Bug, took);
     }
 
     /// A caller that is not the driver.
@@ -259,7 +265,7 @@ impl Report {
             Settled::Lost { .. } => Polled::Lost,
         };
         if polled == Polled::Read {
-            self.last_poll.store(unix_seconds(SystemTime::now()), Ordering::Relaxed);
+            *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         self.metrics.polls.count(polled);
         self.refreshed(refreshed);
@@ -320,9 +326,9 @@ impl Report {
         self.pods.count()
     }
 
-    /// Seconds since 1970 of the last poll that AWS answered.
-    pub(crate) fn last_poll(&self) -> Option<u64> {
-        Some(self.last_poll.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+    /// The last poll that AWS answered.
+    pub(crate) fn last_poll(&self) -> Option<Instant> {
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets volumes that nobody has mounted for so long.
