@@ -9,7 +9,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::model::{reason::Reason, request::Pod};
+use crate::{
+    bounds::make_room_fairly,
+    model::{reason::Reason, request::Pod},
+};
 
 /// Volumes that are remembered. A node has a few hundred.
 const MAX_VOLUMES: usize = 4096;
@@ -89,9 +92,7 @@ impl Pods {
             volume.seen_at = now;
             return (mounted && before != health).then_some(health);
         }
-        if volumes.len() >= MAX_VOLUMES {
-            make_room(&mut volumes);
-        }
+        make_room_fairly(&mut volumes, MAX_VOLUMES, |volume| (volume.namespace, volume.seen_at));
         volumes.insert(key, Volume { namespace, health, mounted: success, seen_at: now });
         // A pod that starts with stale values has reason to know.
         (health == Health::Stale).then_some(health)
@@ -118,22 +119,6 @@ impl Pods {
 
     fn volumes(&self) -> MutexGuard<'_, HashMap<u64, Volume>> {
         self.volumes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Forgets the volume of the namespace with the most that was mounted longest ago.
-fn make_room(volumes: &mut HashMap<u64, Volume>) {
-    let mut namespaces: HashMap<u64, (usize, Instant, u64)> = HashMap::new();
-    for (key, volume) in volumes.iter() {
-        let (count, oldest, oldest_key) =
-            namespaces.entry(volume.namespace).or_insert((0, volume.seen_at, *key));
-        *count += 1;
-        if volume.seen_at < *oldest {
-            (*oldest, *oldest_key) = (volume.seen_at, *key);
-        }
-    }
-    if let Some((_, _, key)) = namespaces.into_values().max_by_key(|(count, ..)| *count) {
-        volumes.remove(&key);
     }
 }
 
