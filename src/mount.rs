@@ -3,6 +3,7 @@
 
 use std::{
     ops::ControlFlow,
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -140,7 +141,7 @@ impl Mounter {
         let deadline = patience.map_or(self.deadline, |patience| patience.min(self.deadline));
         let started = Instant::now();
         let until = started + deadline;
-        let target_path = quoted(&raw.target_path).to_string();
+        let target_path = raw.target_path.clone();
         let namespace = raw.namespace_in_line().to_owned();
         let _counted = PanicCounted { report: &self.report, namespace: &namespace, started };
         // A small request waits for its turn outside, where it holds nothing up.
@@ -153,13 +154,13 @@ impl Mounter {
                 self.report.refused(&report::Refused {
                     namespace: &namespace,
                     named: named.get(),
-                    target_path: &target_path,
+                    target_path: &quoted(&target_path),
                     took: started.elapsed(),
                     failure: error.failure(),
                 });
             })?;
         let (pod, class) = named.into_inner().unwrap_or_default();
-        let (path, principal) = (request.target_path.clone(), OnceLock::new());
+        let principal = OnceLock::new();
         let warnings = request.class.warnings.clone();
         let span = self.report.span(&pod, &class);
         // In a box, because the compiler gives up on futures nested this deeply.
@@ -173,7 +174,7 @@ impl Mounter {
         self.report.mount(&MountReport {
             pod: &pod,
             class: &class,
-            target_path: &path,
+            target_path: Path::new(&target_path),
             principal: principal.get(),
             warnings: &warnings,
             took: started.elapsed(),

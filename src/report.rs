@@ -29,7 +29,7 @@ use crate::{
     metrics::{Metrics, MountOrigin, Polled, Rewrite},
     model::{
         file::MountFile,
-        message::{logged, quoted},
+        message::{Quoted, logged, quoted},
         object::Object,
         principal::Principal,
         reason::Reason,
@@ -86,7 +86,7 @@ pub struct Refused<'a> {
     pub namespace: &'a str,
     /// The pod and its SecretProviderClass, unless the request cannot be parsed.
     pub named: Option<&'a (Pod, String)>,
-    pub target_path: &'a str,
+    pub target_path: &'a Quoted<'a>,
     /// From the driver's call to the answer.
     pub took: Duration,
     pub failure: Failure<'a>,
@@ -120,7 +120,7 @@ impl Report {
         self.audit_denial(&pod, &class, None, failure);
         let (text, reason) = (logged(&failure.error), failure.reason.as_str());
         if let Some(untold) = self.tell(namespace, &class, &text) {
-            tracing::error!(target_path, reason, "mount refused: {text}{untold}");
+            tracing::error!(%target_path, reason, "mount refused: {text}{untold}");
         }
     }
 
