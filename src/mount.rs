@@ -19,7 +19,7 @@ use crate::{
     model::{
         arn::Regions,
         file::MountFile,
-        message::{causes, quoted},
+        message::causes,
         mistakes::Invalid,
         objects::Objects,
         principal::Principal,
@@ -154,7 +154,7 @@ impl Mounter {
                 self.report.refused(&report::Refused {
                     namespace: &namespace,
                     named: named.get(),
-                    target_path: &quoted(&target_path),
+                    target_path: &target_path,
                     took: started.elapsed(),
                     failure: error.failure(),
                 });

@@ -29,7 +29,7 @@ use crate::{
     metrics::{Metrics, MountOrigin, Polled, Rewrite},
     model::{
         file::MountFile,
-        message::{Quoted, logged, quoted},
+        message::{logged, quoted},
         object::Object,
         principal::Principal,
         reason::Reason,
@@ -86,7 +86,7 @@ pub struct Refused<'a> {
     pub namespace: &'a str,
     /// The pod and its SecretProviderClass, unless the request cannot be parsed.
     pub named: Option<&'a (Pod, String)>,
-    pub target_path: &'a Quoted<'a>,
+    pub target_path: &'a str,
     /// From the driver's call to the answer.
     pub took: Duration,
     pub failure: Failure<'a>,
@@ -115,11 +115,12 @@ impl Report {
         self.metrics.mounts.failed(namespace, failure.reason, *took);
         let (pod, class) = named.cloned().unwrap_or_default();
         if named.is_some() {
-            self.ended(&pod, &class, Err(failure));
+            self.ended(&pod, Path::new(target_path), &class, Err(failure));
         }
         self.audit_denial(&pod, &class, None, failure);
         let (text, reason) = (logged(&failure.error), failure.reason.as_str());
         if let Some(untold) = self.tell(namespace, &class, &text) {
+            let target_path = quoted(target_path);
             tracing::error!(%target_path, reason, "mount refused: {text}{untold}");
         }
     }
@@ -219,7 +220,7 @@ impl Report {
     }
 
     fn count(&self, mount: &MountReport<'_>) {
-        let MountReport { pod, class, took, result, .. } = mount;
+        let MountReport { pod, class, target_path, took, result, .. } = mount;
         match result {
             Ok(Success { origin, files, .. }) => {
                 let bytes = files.iter().map(|file| file.contents.len() as u64).sum();
@@ -229,19 +230,21 @@ impl Report {
                     Origin::LastKnownGood => (MountOrigin::LastKnownGood, Health::Stale),
                 };
                 self.metrics.mounts.mounted(&pod.namespace, from, *took, files.len() as u64, bytes);
-                self.ended(pod, class, Ok(health));
+                self.ended(pod, target_path, class, Ok(health));
             }
             Err(failure) => {
                 self.metrics.mounts.failed(&pod.namespace, failure.reason, *took);
-                self.ended(pod, class, Err(failure));
+                self.ended(pod, target_path, class, Err(failure));
             }
         }
     }
 
     /// Remembers how a mount ended, and sends an event if that is news to the pod's owner.
-    fn ended(&self, pod: &Pod, class: &str, result: Result<Health, &Failure<'_>>) {
+    fn ended(&self, pod: &Pod, target_path: &Path, class: &str, result: Result<Health, &Failure<'_>>) {
         let health = result.unwrap_or_else(|failure| Health::of_failure(failure.reason));
-        let (Some(health), Some(events)) = (self.pods.saw(pod, class, health), &self.events) else { return };
+        let (Some(health), Some(events)) = (self.pods.saw(pod, target_path, health), &self.events) else {
+            return;
+        };
         let trouble = match result {
             Ok(_) => Trouble { class, reason: Reason::Outage, error: &"AWS fails" },
             Err(&Failure { reason, error }) => Trouble { class, reason, error },
@@ -301,11 +304,11 @@ impl Report {
         match result {
             Ok(_) => {
                 self.metrics.rewrites.count(Rewrite::Written);
-                self.ended(pod, class, Ok(Health::Fresh));
+                self.ended(pod, target_path, class, Ok(Health::Fresh));
             }
             Err(error) => {
                 self.metrics.rewrites.count(Rewrite::Failed);
-                self.ended(pod, class, Err(&Failure { reason: error.reason(), error }));
+                self.ended(pod, target_path, class, Err(&Failure { reason: error.reason(), error }));
             }
         }
         if let (Some(audit), Ok(NewFiles { principal, objects, delivered, .. })) = (&self.audit, result) {
