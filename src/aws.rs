@@ -177,12 +177,11 @@ impl Aws {
         (region, place): (&Region, Place),
         work: impl Future<Output = Result<T, AwsFailure>>,
     ) -> Result<T, AwsFailure> {
-        let (began, limit) = (Instant::now(), self.region_timeout);
+        let (call, limit) = (self.metrics.aws.call(operation, place), self.region_timeout);
         let result = tokio::time::timeout(limit, work)
             .await
             .unwrap_or_else(|_| Err(AwsFailure::timed_out(operation, region, limit)));
-        let outcome = result.as_ref().err().map(|failure| failure.kind.reason());
-        self.metrics.aws.called(operation, place, outcome, began.elapsed());
+        call.ended(result.as_ref().err().map(|failure| failure.kind.reason()));
         result
     }
 

@@ -1,5 +1,5 @@
 //! Bounds of what others can make Latchkey write or remember: a budget of bytes for a
-//! namespace's lines, and tables that forget their oldest entry.
+//! namespace's lines, and tables that forget their oldest entries.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
@@ -55,6 +55,30 @@ pub(crate) fn make_room<K: Copy + Eq + Hash, V>(
     }
 }
 
+/// Forgets the oldest entry of the namespace that has most, if there are `max` already: no
+/// namespace pushes out another's.
+pub(crate) fn make_room_fairly<K: Copy + Eq + Hash, V>(
+    table: &mut HashMap<K, V>,
+    max: usize,
+    namespace_and_at: impl Fn(&V) -> (u64, Instant),
+) {
+    if table.len() < max {
+        return;
+    }
+    let mut namespaces: HashMap<u64, (usize, Instant, K)> = HashMap::new();
+    for (key, entry) in table.iter() {
+        let (namespace, at) = namespace_and_at(entry);
+        let (count, oldest, oldest_key) = namespaces.entry(namespace).or_insert((0, at, *key));
+        *count += 1;
+        if at < *oldest {
+            (*oldest, *oldest_key) = (at, *key);
+        }
+    }
+    if let Some((_, _, key)) = namespaces.into_values().max_by_key(|(count, ..)| *count) {
+        table.remove(&key);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +95,19 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1 << 40)).await;
         assert_eq!(pay((64 << 10) + 1), None);
         assert_eq!(pay(64 << 10), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_entry_of_the_largest_namespace_makes_room() {
+        let mut table = HashMap::from([("quiet", (1, Instant::now()))]);
+        for name in ["a", "b", "c"] {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            make_room_fairly(&mut table, 3, |entry| *entry);
+            table.insert(name, (2, Instant::now()));
+        }
+        let mut names: Vec<&str> = table.into_keys().collect();
+        names.sort_unstable();
+        assert_eq!(names, ["b", "c", "quiet"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,11 +47,15 @@ pub fn unix_seconds(time: SystemTime) -> u64 {
 /// The time as RFC 3339 in UTC with milliseconds; 1970 for earlier times.
 pub fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    format!("{}.{:03}Z", date_and_time(since.as_secs()), since.subsec_millis())
+}
+
+/// The date and time in UTC, from seconds since 1970: `2026-02-03T04:05:06`.
+pub(crate) fn date_and_time(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     // Days since 0000-03-01, in eras of 400 years; a year begins in March, so that the
     // leap day is its last one (Howard Hinnant, "chrono-compatible low-level date algorithms").
-    let (era, day_of_era) = ((days + 719_468) / 146_097, (days + 719_468) % 146_097);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
@@ -59,7 +63,7 @@ pub fn rfc3339(time: SystemTime) -> String {
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 #[cfg(test)]

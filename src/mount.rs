@@ -3,6 +3,7 @@
 
 use std::{
     ops::ControlFlow,
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -18,7 +19,7 @@ use crate::{
     model::{
         arn::Regions,
         file::MountFile,
-        message::{causes, quoted},
+        message::causes,
         mistakes::Invalid,
         objects::Objects,
         principal::Principal,
@@ -140,8 +141,9 @@ impl Mounter {
         let deadline = patience.map_or(self.deadline, |patience| patience.min(self.deadline));
         let started = Instant::now();
         let until = started + deadline;
-        let target_path = quoted(&raw.target_path).to_string();
+        let target_path = raw.target_path.clone();
         let namespace = raw.namespace_in_line().to_owned();
+        let _counted = PanicCounted { report: &self.report, namespace: &namespace, started };
         // A small request waits for its turn outside, where it holds nothing up.
         let small = raw.bytes() <= MAX_WAITING_BYTES;
         let entrance = (!small).then_some(entrance);
@@ -158,7 +160,7 @@ impl Mounter {
                 });
             })?;
         let (pod, class) = named.into_inner().unwrap_or_default();
-        let (path, principal) = (request.target_path.clone(), OnceLock::new());
+        let principal = OnceLock::new();
         let warnings = request.class.warnings.clone();
         let span = self.report.span(&pod, &class);
         // In a box, because the compiler gives up on futures nested this deeply.
@@ -172,7 +174,7 @@ impl Mounter {
         self.report.mount(&MountReport {
             pod: &pod,
             class: &class,
-            target_path: &path,
+            target_path: Path::new(&target_path),
             principal: principal.get(),
             warnings: &warnings,
             took: started.elapsed(),
@@ -301,6 +303,21 @@ impl Mounter {
     }
 }
 
+/// Reports the mount if it panics.
+struct PanicCounted<'a> {
+    report: &'a Report,
+    namespace: &'a str,
+    started: Instant,
+}
+
+impl Drop for PanicCounted<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.report.panicked(self.namespace, self.started.elapsed());
+        }
+    }
+}
+
 impl Done {
     fn success(&self) -> Success<'_> {
         Success {
@@ -309,5 +326,30 @@ impl Done {
             found: &self.delivered.found,
             files: &self.delivered.files,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Format, Metrics, Now};
+
+    #[tokio::test]
+    async fn a_mount_that_panics_is_counted_once_and_one_that_ends_is_not() {
+        let metrics = Arc::new(Metrics::new(true));
+        let report = Arc::new(Report::new(Arc::clone(&metrics), None, None));
+        for panics in [false, true] {
+            let report = Arc::clone(&report);
+            let mount = tokio::spawn(async move {
+                let _counted = PanicCounted { report: &report, namespace: "shop", started: Instant::now() };
+                tokio::task::yield_now().await;
+                assert!(!panics);
+            });
+            assert_eq!(mount.await.is_err(), panics);
+        }
+        let text = metrics.render(Format::Prometheus, &Now::default());
+        let mounts: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("latchkey_mounts_total{")).collect();
+        assert_eq!(mounts, ["latchkey_mounts_total{result=\"failed\",reason=\"bug\",namespace=\"shop\"} 1"]);
     }
 }

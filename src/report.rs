@@ -8,11 +8,14 @@ use std::{
     fmt,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
+
+use tokio::time::Instant;
+use tracing::{Span, field::Empty};
 
 use self::{
     pods::{Health, Pods},
@@ -21,7 +24,6 @@ use self::{
 use crate::{
     audit::{Audit, Delivery, Denial},
     backend::Reading,
-    clock::unix_seconds,
     cluster::events::{Events, PodChange, Trouble},
     delivery::{NewFiles, Rewritten},
     metrics::{Metrics, MountOrigin, Polled, Rewrite},
@@ -35,7 +37,6 @@ use crate::{
     },
     values::{Found, Origin, Refreshed, Settled},
 };
-use tracing::{Span, field::Empty};
 
 /// The namespace of callers that are refused; no Kubernetes namespace has this name.
 const CALLERS: &str = "(callers)";
@@ -50,8 +51,8 @@ pub struct Report {
     pods: Pods,
     /// Number of mounts, which are their ids.
     mounts: AtomicU64,
-    /// Seconds since 1970 of the last poll that AWS answered; 0 before the first one.
-    last_poll: AtomicU64,
+    /// The last poll that AWS answered.
+    last_poll: Mutex<Option<Instant>>,
 }
 
 /// A mount of a valid request.
@@ -114,13 +115,19 @@ impl Report {
         self.metrics.mounts.failed(namespace, failure.reason, *took);
         let (pod, class) = named.cloned().unwrap_or_default();
         if named.is_some() {
-            self.ended(&pod, &class, Err(failure));
+            self.ended(&pod, Path::new(target_path), &class, Err(failure));
         }
         self.audit_denial(&pod, &class, None, failure);
         let (text, reason) = (logged(&failure.error), failure.reason.as_str());
         if let Some(untold) = self.tell(namespace, &class, &text) {
-            tracing::error!(target_path, reason, "mount refused: {text}{untold}");
+            let target_path = quoted(target_path);
+            tracing::error!(%target_path, reason, "mount refused: {text}{untold}");
         }
+    }
+
+    /// A mount that panicked. The panic hook has logged where.
+    pub fn panicked(&self, namespace: &str, took: Duration) {
+        self.metrics.mounts.failed(namespace, Reason::Bug, took);
     }
 
     /// A caller that is not the driver.
@@ -213,7 +220,7 @@ impl Report {
     }
 
     fn count(&self, mount: &MountReport<'_>) {
-        let MountReport { pod, class, took, result, .. } = mount;
+        let MountReport { pod, class, target_path, took, result, .. } = mount;
         match result {
             Ok(Success { origin, files, .. }) => {
                 let bytes = files.iter().map(|file| file.contents.len() as u64).sum();
@@ -223,19 +230,21 @@ impl Report {
                     Origin::LastKnownGood => (MountOrigin::LastKnownGood, Health::Stale),
                 };
                 self.metrics.mounts.mounted(&pod.namespace, from, *took, files.len() as u64, bytes);
-                self.ended(pod, class, Ok(health));
+                self.ended(pod, target_path, class, Ok(health));
             }
             Err(failure) => {
                 self.metrics.mounts.failed(&pod.namespace, failure.reason, *took);
-                self.ended(pod, class, Err(failure));
+                self.ended(pod, target_path, class, Err(failure));
             }
         }
     }
 
     /// Remembers how a mount ended, and sends an event if that is news to the pod's owner.
-    fn ended(&self, pod: &Pod, class: &str, result: Result<Health, &Failure<'_>>) {
+    fn ended(&self, pod: &Pod, target_path: &Path, class: &str, result: Result<Health, &Failure<'_>>) {
         let health = result.unwrap_or_else(|failure| Health::of_failure(failure.reason));
-        let (Some(health), Some(events)) = (self.pods.saw(pod, class, health), &self.events) else { return };
+        let (Some(health), Some(events)) = (self.pods.saw(pod, target_path, health), &self.events) else {
+            return;
+        };
         let trouble = match result {
             Ok(_) => Trouble { class, reason: Reason::Outage, error: &"AWS fails" },
             Err(&Failure { reason, error }) => Trouble { class, reason, error },
@@ -259,7 +268,7 @@ impl Report {
             Settled::Lost { .. } => Polled::Lost,
         };
         if polled == Polled::Read {
-            self.last_poll.store(unix_seconds(SystemTime::now()), Ordering::Relaxed);
+            *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         self.metrics.polls.count(polled);
         self.refreshed(refreshed);
@@ -295,11 +304,11 @@ impl Report {
         match result {
             Ok(_) => {
                 self.metrics.rewrites.count(Rewrite::Written);
-                self.ended(pod, class, Ok(Health::Fresh));
+                self.ended(pod, target_path, class, Ok(Health::Fresh));
             }
             Err(error) => {
                 self.metrics.rewrites.count(Rewrite::Failed);
-                self.ended(pod, class, Err(&Failure { reason: error.reason(), error }));
+                self.ended(pod, target_path, class, Err(&Failure { reason: error.reason(), error }));
             }
         }
         if let (Some(audit), Ok(NewFiles { principal, objects, delivered, .. })) = (&self.audit, result) {
@@ -320,9 +329,9 @@ impl Report {
         self.pods.count()
     }
 
-    /// Seconds since 1970 of the last poll that AWS answered.
-    pub(crate) fn last_poll(&self) -> Option<u64> {
-        Some(self.last_poll.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+    /// The last poll that AWS answered.
+    pub(crate) fn last_poll(&self) -> Option<Instant> {
+        *self.last_poll.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets volumes that nobody has mounted for so long.

@@ -69,7 +69,7 @@ impl Gauges {
             value_max_bytes: settings.max_bytes,
             values_stale: values.stale,
             oldest_value: values.oldest.map(|at| clock.unix_of(at)),
-            last_poll: self.report.last_poll().map(|seconds| seconds as f64),
+            last_poll: self.report.last_poll().map(|at| clock.unix_of(at)),
             poll_lag: values.lag.as_secs_f64(),
             poll_interval: settings.interval.as_secs_f64(),
             next_expiry: self.identity.next_expiry().map(|at| clock.unix_of(at)),

@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::Delivery;
-use crate::bounds::make_room;
+use crate::bounds::make_room_fairly;
 
 /// Many times the pods of a node. A volume that is forgotten is reported once more.
 const MAX_VOLUMES: usize = 8192;
@@ -27,6 +27,7 @@ pub(super) struct LastDeliveries {
 /// The last delivery to a volume. Values are only hashed, never kept.
 #[derive(Clone, Copy, Debug)]
 struct Last {
+    namespace: u64,
     fingerprint: u64,
     seen_at: Instant,
 }
@@ -42,7 +43,8 @@ impl LastDeliveries {
     /// `None` if the volume was given the same before.
     pub(super) fn news(&self, delivery: &Delivery<'_>) -> Option<News<'_>> {
         let volume = self.hasher.hash_one((delivery.target_path, &delivery.pod.uid));
-        let last = Last { fingerprint: self.fingerprint(delivery), seen_at: Instant::now() };
+        let namespace = self.hasher.hash_one(&delivery.pod.namespace);
+        let last = Last { namespace, fingerprint: self.fingerprint(delivery), seen_at: Instant::now() };
         let mut volumes = self.volumes();
         match volumes.get_mut(&volume) {
             Some(known) if known.fingerprint == last.fingerprint => {
@@ -80,7 +82,7 @@ impl News<'_> {
     pub(super) fn remember(self) {
         let mut volumes = self.of.volumes();
         if !volumes.contains_key(&self.volume) {
-            make_room(&mut volumes, MAX_VOLUMES, |last| last.seen_at);
+            make_room_fairly(&mut volumes, MAX_VOLUMES, |last| (last.namespace, last.seen_at));
         }
         volumes.insert(self.volume, self.last);
     }

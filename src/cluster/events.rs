@@ -1,6 +1,7 @@
 //! Events on pods: what `kubectl describe pod` shows about a pod's secrets. Sending an
 //! event neither blocks nor fails: events wait in a bounded queue for one task.
 
+mod budget;
 mod series;
 
 use std::{
@@ -19,7 +20,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::series::Series;
+use self::{budget::PodBudgets, series::Series};
 use super::{Cluster, ClusterError};
 use crate::{
     metrics::KubernetesRequest,
@@ -81,7 +82,7 @@ pub struct Trouble<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventCounts {
     pub sent: u64,
-    /// The queue was full.
+    /// The queue was full, or the pod had too many.
     pub dropped: u64,
     /// The API server did not take them.
     pub failed: u64,
@@ -93,6 +94,7 @@ pub struct Events {
     queue: UnboundedSender<Queued>,
     /// Bounds the queue.
     places: Arc<Shares>,
+    budgets: PodBudgets,
     counters: Arc<Counters>,
 }
 
@@ -141,12 +143,14 @@ impl Events {
             failing: false,
         };
         tokio::spawn(sender.run(queued));
-        Self { queue, places: Shares::new(MAX_QUEUED), counters }
+        Self { queue, places: Shares::new(MAX_QUEUED), budgets: PodBudgets::default(), counters }
     }
 
-    /// Queues an event. Drops it if its namespace has too many in the queue.
+    /// Queues an event. Drops it if its pod has had too many, or its namespace has too many
+    /// in the queue.
     pub fn send(&self, pod: &Pod, change: PodChange<'_>) {
-        let Ok(place) = self.places.try_take(&pod.namespace, 1) else {
+        let place = self.places.try_take(&pod.namespace, 1).ok().filter(|_| self.budgets.pay(pod));
+        let Some(place) = place else {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         };

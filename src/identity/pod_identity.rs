@@ -22,7 +22,6 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::{body::SdkBody, config_bag::Layer, date_time::Format};
 use http::HeaderValue;
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use super::Fetched;
 use crate::{
@@ -117,15 +116,14 @@ impl Agent {
         address_type: AddressType,
         region: &Region,
     ) -> Result<Fetched, AwsFailure> {
-        let began = Instant::now();
+        let call = self.metrics.aws.call(OPERATION, Place::Primary);
         let answer = match address_type {
             AddressType::Ipv4 => self.ipv4.ask(token).await,
             AddressType::Ipv6 => self.ipv6.ask(token).await,
             AddressType::Auto if self.same => self.ipv4.ask(token).await,
             AddressType::Auto => self.ask_both(token).await,
         };
-        let outcome = answer.as_ref().err().map(|refusal| refusal.kind.reason());
-        self.metrics.aws.called(OPERATION, Place::Primary, outcome, began.elapsed());
+        call.ended(answer.as_ref().err().map(|refusal| refusal.kind.reason()));
         answer.map_err(|refusal| refusal.into_failure(region))
     }
 

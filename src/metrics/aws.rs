@@ -6,6 +6,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
+use tokio::time::Instant;
 
 use super::labels::Pair;
 use crate::model::reason::Reason;
@@ -107,8 +108,12 @@ impl AwsMetrics {
         this
     }
 
-    /// A call that ended. `action` is its IAM action; `outcome` is `None` if it succeeded.
-    pub fn called(&self, action: &str, place: Place, outcome: Option<Reason>, took: Duration) {
+    /// A call that begins. `action` is its IAM action.
+    pub fn call(&self, action: &'static str, place: Place) -> CountedCall<'_> {
+        CountedCall { metrics: self, action, place, outcome: Some(Reason::Outage), began: Instant::now() }
+    }
+
+    fn called(&self, action: &str, place: Place, outcome: Option<Reason>, took: Duration) {
         self.requests.get_or_create(&labels(action, place, outcome)).inc();
         self.duration.get_or_create(&[("operation", operation(action).1)]).observe(took.as_secs_f64());
     }
@@ -121,6 +126,30 @@ impl AwsMetrics {
     /// A call that waited for its place; `urgency` is `mount` or `poll`.
     pub fn waited(&self, urgency: &'static str, waited: Duration) {
         self.waits.get_or_create(&[("urgency", urgency)]).observe(waited.as_secs_f64());
+    }
+}
+
+/// A call that runs. It is counted when it is dropped, as an outage if it has not ended by
+/// then: nobody waited any longer for AWS to answer.
+#[derive(Debug)]
+pub struct CountedCall<'a> {
+    metrics: &'a AwsMetrics,
+    action: &'static str,
+    place: Place,
+    outcome: Option<Reason>,
+    began: Instant,
+}
+
+impl CountedCall<'_> {
+    /// The call ended; `outcome` is `None` if it succeeded.
+    pub fn ended(mut self, outcome: Option<Reason>) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for CountedCall<'_> {
+    fn drop(&mut self) {
+        self.metrics.called(self.action, self.place, self.outcome, self.began.elapsed());
     }
 }
 

@@ -3,13 +3,17 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::model::{reason::Reason, request::Pod};
+use crate::{
+    bounds::make_room_fairly,
+    model::{reason::Reason, request::Pod},
+};
 
 /// Volumes that are remembered. A node has a few hundred.
 const MAX_VOLUMES: usize = 4096;
@@ -77,8 +81,8 @@ impl Health {
 
 impl Pods {
     /// Remembers how a mount ended. Returns the health if it is news to the pod's owner.
-    pub(super) fn saw(&self, pod: &Pod, class: &str, health: Health) -> Option<Health> {
-        let key = self.hasher.hash_one((&pod.uid, class));
+    pub(super) fn saw(&self, pod: &Pod, target_path: &Path, health: Health) -> Option<Health> {
+        let key = self.hasher.hash_one((&pod.uid, target_path));
         let (now, namespace) = (Instant::now(), self.hasher.hash_one(&pod.namespace));
         let success = matches!(health, Health::Fresh | Health::Stale);
         let mut volumes = self.volumes();
@@ -89,9 +93,7 @@ impl Pods {
             volume.seen_at = now;
             return (mounted && before != health).then_some(health);
         }
-        if volumes.len() >= MAX_VOLUMES {
-            make_room(&mut volumes);
-        }
+        make_room_fairly(&mut volumes, MAX_VOLUMES, |volume| (volume.namespace, volume.seen_at));
         volumes.insert(key, Volume { namespace, health, mounted: success, seen_at: now });
         // A pod that starts with stale values has reason to know.
         (health == Health::Stale).then_some(health)
@@ -121,25 +123,11 @@ impl Pods {
     }
 }
 
-/// Forgets the volume of the namespace with the most that was mounted longest ago.
-fn make_room(volumes: &mut HashMap<u64, Volume>) {
-    let mut namespaces: HashMap<u64, (usize, Instant, u64)> = HashMap::new();
-    for (key, volume) in volumes.iter() {
-        let (count, oldest, oldest_key) =
-            namespaces.entry(volume.namespace).or_insert((0, volume.seen_at, *key));
-        *count += 1;
-        if volume.seen_at < *oldest {
-            (*oldest, *oldest_key) = (volume.seen_at, *key);
-        }
-    }
-    if let Some((_, _, key)) = namespaces.into_values().max_by_key(|(count, ..)| *count) {
-        volumes.remove(&key);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const VOLUME: &str = "/var/lib/kubelet/pods/1/volumes/kubernetes.io~csi/secrets/mount";
 
     fn pod(namespace: &str, uid: usize) -> Pod {
         Pod {
@@ -163,34 +151,47 @@ mod tests {
             Health::Outdated,
             Health::Fresh,
         ]
-        .map(|health| pods.saw(&pod, "class", health))
+        .map(|health| pods.saw(&pod, Path::new(VOLUME), health))
         .to_vec();
         let told: Vec<Health> = told.into_iter().flatten().collect();
         assert_eq!(told, [Health::Stale, Health::AccessLost, Health::Outdated, Health::Fresh]);
     }
 
     #[tokio::test]
+    async fn two_volumes_of_a_pod_are_told_apart() {
+        let (pods, pod) = (Pods::default(), pod("shop", 1));
+        let [good, bad] = ["/good", "/bad"].map(Path::new);
+        assert_eq!([pods.saw(&pod, good, Health::Fresh), pods.saw(&pod, bad, Health::Fresh)], [None, None]);
+        assert_eq!(pods.saw(&pod, bad, Health::Outdated), Some(Health::Outdated));
+        for _ in 0..3 {
+            assert_eq!(pods.saw(&pod, good, Health::Fresh), None);
+            assert_eq!(pods.saw(&pod, bad, Health::Outdated), None);
+        }
+        assert_eq!(pods.count(), [1, 0, 1]);
+    }
+
+    #[tokio::test]
     async fn a_pod_that_never_started_is_kubelets_to_tell() {
         let (pods, pod) = (Pods::default(), pod("shop", 1));
-        assert_eq!(pods.saw(&pod, "class", Health::AccessLost), None);
-        assert_eq!(pods.saw(&pod, "class", Health::Outdated), None);
+        assert_eq!(pods.saw(&pod, Path::new(VOLUME), Health::AccessLost), None);
+        assert_eq!(pods.saw(&pod, Path::new(VOLUME), Health::Outdated), None);
         assert_eq!(pods.count(), [0, 0, 0]);
-        assert_eq!(pods.saw(&pod, "class", Health::Fresh), None);
-        assert_eq!(pods.saw(&pod, "class", Health::AccessLost), Some(Health::AccessLost));
+        assert_eq!(pods.saw(&pod, Path::new(VOLUME), Health::Fresh), None);
+        assert_eq!(pods.saw(&pod, Path::new(VOLUME), Health::AccessLost), Some(Health::AccessLost));
         assert_eq!(pods.count(), [0, 0, 1]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn volumes_are_bounded_and_the_largest_namespace_gives_way() {
         let pods = Pods::default();
-        assert_eq!(pods.saw(&pod("shop", 1), "class", Health::Fresh), None);
+        assert_eq!(pods.saw(&pod("shop", 1), Path::new(VOLUME), Health::Fresh), None);
         for uid in 0..MAX_VOLUMES + 10 {
-            pods.saw(&pod("evil", uid), "class", Health::Fresh);
+            pods.saw(&pod("evil", uid), Path::new(VOLUME), Health::Fresh);
         }
         assert_eq!(pods.count(), [MAX_VOLUMES, 0, 0]);
-        assert_eq!(pods.saw(&pod("shop", 1), "class", Health::Stale), Some(Health::Stale));
+        assert_eq!(pods.saw(&pod("shop", 1), Path::new(VOLUME), Health::Stale), Some(Health::Stale));
         tokio::time::advance(Duration::from_secs(60)).await;
-        pods.saw(&pod("shop", 2), "class", Health::Fresh);
+        pods.saw(&pod("shop", 2), Path::new(VOLUME), Health::Fresh);
         pods.drop_idle(Duration::from_secs(30));
         assert_eq!(pods.count(), [1, 0, 0]);
     }

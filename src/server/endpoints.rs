@@ -9,7 +9,7 @@ mod connections;
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +26,8 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::watch,
+    sync::{Mutex, watch},
+    task::spawn_blocking,
     time::Instant,
 };
 
@@ -79,12 +80,11 @@ pub(crate) struct Shown {
 
 struct State {
     shown: Shown,
-    /// The last scrape of each format.
-    scrapes: Mutex<Vec<Scrape>>,
+    /// The last scrape of each format. Locked while one is rendered.
+    scrapes: Arc<Mutex<Vec<Scrape>>>,
 }
 
-/// A rendered scrape. Clones share the text.
-#[derive(Clone)]
+/// A rendered scrape.
 struct Scrape {
     format: Format,
     at: Instant,
@@ -101,7 +101,7 @@ pub(crate) async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(Arc::new(State { shown, scrapes: Mutex::default() }));
+        .with_state(Arc::new(State { shown, scrapes: Arc::default() }));
     let mut connections = Connections::new(MAX_CONNECTIONS);
     tokio::pin!(shutdown);
     loop {
@@ -166,21 +166,28 @@ async fn ready(extract::State(state): extract::State<Arc<State>>) -> (StatusCode
     }
 }
 
-/// The metrics, in the format that the scraper accepts.
+/// The metrics, in the format that the scraper accepts. They are rendered where mounts do
+/// not wait for it, and one at a time, even if scrapers go away meanwhile.
 async fn metrics(
     extract::State(state): extract::State<Arc<State>>,
     headers: HeaderMap,
-) -> ([(header::HeaderName, &'static str); 1], Bytes) {
+) -> Result<([(header::HeaderName, &'static str); 1], Bytes), StatusCode> {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = Format::accepted(accept.unwrap_or_default());
-    let mut scrapes = state.scrapes.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut scrapes = Arc::clone(&state.scrapes).lock_owned().await;
     scrapes.retain(|scrape| scrape.at.elapsed() < SCRAPE_AGE);
-    let known = scrapes.iter().find(|scrape| scrape.format == format).cloned();
-    let scrape = known.unwrap_or_else(|| {
-        let text = (state.shown.metrics)(format).into();
-        let scrape = Scrape { format, at: Instant::now(), text };
-        scrapes.push(scrape.clone());
-        scrape
-    });
-    ([(header::CONTENT_TYPE, format.content_type())], scrape.text)
+    let known = scrapes.iter().find(|scrape| scrape.format == format).map(|scrape| scrape.text.clone());
+    let text = match known {
+        Some(text) => text,
+        None => {
+            let rendered = spawn_blocking(move || {
+                let text = Bytes::from((state.shown.metrics)(format));
+                scrapes.push(Scrape { format, at: Instant::now(), text: text.clone() });
+                text
+            });
+            // A panic is a bug, which the log has.
+            rendered.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?
+        }
+    };
+    Ok(([(header::CONTENT_TYPE, format.content_type())], text))
 }

@@ -139,15 +139,15 @@ impl Reader {
         if let Err(error) = self.identity.admit(asker.principal, asker.proof, asker.regions).await {
             if error.is_denial() {
                 self.values.forget(asker.principal, error.reason());
-                self.values.note_denial(asker.principal, None, error.reason());
             }
             return Err(error.into());
         }
         let plan = objects.plan();
         let mut wanted: Vec<Wanted<'_>> =
             plan.sources.iter().map(|planned| self.look_up(asker, planned)).collect();
-        let memory = self.read_missing(asker, &mut wanted, &mut turn).await?;
+        let memory = self.read_missing(asker, &mut wanted, &mut turn).await;
         self.count(&wanted);
+        let memory = memory?;
 
         let mut origin = Origin::Cache;
         let (mut readings, mut entries, mut outages) = (Vec::new(), Vec::new(), Vec::new());

@@ -179,12 +179,16 @@ impl Values {
         (table.entries().count(), table.bytes)
     }
 
-    /// What an operator wants to know of all entries.
+    /// What an operator wants to know of all entries. The table is locked only to list
+    /// them: mounts need it.
     pub fn overview(&self) -> Overview {
-        let (now, table) = (Instant::now(), self.table());
-        let mut overview = Overview { bytes: table.bytes, ..Overview::default() };
-        for entry in table.entries() {
-            overview.entries += 1;
+        let now = Instant::now();
+        let (entries, bytes) = {
+            let table = self.table();
+            (table.entries().cloned().collect::<Vec<_>>(), table.bytes)
+        };
+        let mut overview = Overview { entries: entries.len(), bytes, ..Overview::default() };
+        for entry in entries {
             let pace = entry.pace();
             overview.stale += usize::from(pace.outages > 0);
             let lag = pace.next_poll.map(|due| now.saturating_duration_since(due));

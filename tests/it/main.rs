@@ -7,6 +7,7 @@
 mod harness;
 
 mod advice;
+mod all_outlets;
 mod audit;
 mod bench;
 mod cache_bounds;

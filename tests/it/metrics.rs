@@ -6,7 +6,8 @@ use latchkey_emulator::FaultKind;
 use tonic::Code;
 
 use crate::harness::{
-    GRACE, INTERVAL, Pod, REGION, Request, SECRET, WEB, World, assert_code, assert_lacks, pass, scrape,
+    GRACE, INTERVAL, Pod, REGION, Request, SECRET, WEB, World, assert_code, assert_contains, assert_lacks,
+    pass, scrape, seconds,
 };
 
 /// The most series that a node may have, without the namespace label.
@@ -209,6 +210,43 @@ async fn a_rotation_is_seen() {
     let scrape = world.scrape().await;
     assert!(scrape.value("latchkey_last_poll_timestamp_seconds") > 0.0);
     assert_eq!(scrape.value("latchkey_poll_lag_seconds"), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_that_is_aborted_counts_its_call_too() {
+    let world = World::watched(|config| config.mount_timeout = Duration::from_secs(2)).await;
+    world.secret("shop/db", "hunter2");
+    world.fault("GetSecretValue", FaultKind::Hang);
+    let moved = failed(&world, &Request::new(SECRET), Code::Internal).await;
+    for series in [
+        "latchkey_mounts_total{result=\"failed\",reason=\"deadline\"} +1",
+        "latchkey_aws_requests_total{service=\"secretsmanager\",operation=\"GetSecretValue\",region=\"primary\",outcome=\"outage\"} +1",
+    ] {
+        assert!(moved.contains(&series.to_owned()), "{moved:#?}");
+    }
+}
+
+/// The release build is many times faster than this one.
+#[tokio::test(start_paused = true)]
+async fn a_scrape_with_1000_values_is_small_and_quick() {
+    let world = World::watched(|_| {}).await;
+    let empty = world.scrape().await;
+    for hundred in 0..10 {
+        let objects = world.many(hundred * 100..hundred * 100 + 100);
+        world.mount(&Request::new(&objects).numbered(u32::try_from(hundred).unwrap())).await;
+    }
+    let mut quickest = Duration::MAX;
+    let mut text = String::new();
+    for _ in 0..5 {
+        seconds(2).await;
+        let began = std::time::Instant::now();
+        text = world.scrape().await.text;
+        quickest = quickest.min(began.elapsed());
+    }
+    println!("{quickest:?} for {} bytes", text.len());
+    assert_contains(&text, "latchkey_values 1000\n");
+    assert!(text.len() < empty.text.len() + 2000, "{} bytes, and {}", text.len(), empty.text.len());
+    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
 }
 
 #[tokio::test(start_paused = true)]
