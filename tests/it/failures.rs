@@ -57,6 +57,9 @@ impl Failure {
     }
 }
 
+/// Nothing runs before.
+async fn nothing() {}
+
 /// The pod of a running Deployment.
 async fn mounted(world: &World) {
     world.mount(&Request::new(SECRET)).await;
@@ -75,7 +78,7 @@ async fn refused(world: &World, request: Request) {
 
 fn failures() -> Vec<Failure> {
     vec![
-        failure!("a cold mount", |_world| (), |world| mounted(world).await),
+        failure!("a cold mount", |_world| nothing().await, |world| mounted(world).await),
         failure!("a republish", |world| mounted(world).await, |world| mounted(world).await),
         failure!("a rotation is seen", |world| mounted(world).await, |world| {
             world.secret("shop/db", "canary-of-a-secret-2");
@@ -85,15 +88,15 @@ fn failures() -> Vec<Failure> {
             world.emulator.clear_policy(WEB);
             republished(world).await;
         }),
-        failure!("a new pod is denied its read", |_world| (), |world| {
+        failure!("a new pod is denied its read", |_world| nothing().await, |world| {
             world.emulator.clear_policy(WEB);
             refused(world, Request::new(SECRET)).await;
         }),
-        failure!("a role does not trust the service account", |_world| (), |world| {
+        failure!("a role does not trust the service account", |_world| nothing().await, |world| {
             world.emulator.set_trust(WEB, &[]);
             refused(world, Request::new(SECRET)).await;
         }),
-        failure!("KMS denies the key", |_world| (), |world| {
+        failure!("KMS denies the key", |_world| nothing().await, |world| {
             world.emulator.set_kms_denied(REGION, "shop/db", WEB, true).unwrap();
             refused(world, Request::new(SECRET)).await;
         }),
@@ -101,7 +104,7 @@ fn failures() -> Vec<Failure> {
             world.emulator.delete_secret(REGION, "shop/db").unwrap();
             republished(world).await;
         }),
-        failure!("a secret does not exist", |_world| (), |world| {
+        failure!("a secret does not exist", |_world| nothing().await, |world| {
             refused(world, Request::new("- {objectName: shop/none, objectType: secretsmanager}")).await;
         }),
         failure!("AWS throttles a running pod", |world| mounted(world).await, |world| {
@@ -124,40 +127,40 @@ fn failures() -> Vec<Failure> {
                 republished(world).await;
             }
         ),
-        failure!("Secrets Manager fails for a new pod", |_world| (), |world| {
+        failure!("Secrets Manager fails for a new pod", |_world| nothing().await, |world| {
             world.fault("GetSecretValue", FaultKind::InternalError);
             refused(world, Request::new(SECRET)).await;
         }),
-        failure!("STS fails for a new pod", |_world| (), |world| {
+        failure!("STS fails for a new pod", |_world| nothing().await, |world| {
             world.fault("AssumeRoleWithWebIdentity", FaultKind::InternalError);
             refused(world, Request::new(SECRET)).await;
         }),
-        failure!("the Pod Identity agent fails for a new pod", |_world| (), |world| {
+        failure!("the Pod Identity agent fails for a new pod", |_world| nothing().await, |world| {
             world.fault("PodIdentityCredentials", FaultKind::Reset);
             refused(world, Request::pod_identity(SECRET)).await;
         }),
-        failure!("Kubernetes fails for a new pod", |_world| (), |world| {
+        failure!("Kubernetes fails for a new pod", |_world| nothing().await, |world| {
             world.kubernetes.behave(Behaviour::Refuse(500));
             refused(world, Request::new(SECRET)).await;
             world.kubernetes.behave(Behaviour::Healthy);
         }),
-        failure!("a pod brings the token of another", |_world| (), |world| {
+        failure!("a pod brings the token of another", |_world| nothing().await, |world| {
             let other = Request::new(SECRET).numbered(7).pod.uid;
             let token = world.emulator.token("shop", "web", STS, "web-1", &other, LATER);
             refused(world, Request::new(SECRET).token(STS, &token)).await;
         }),
-        failure!("a class is wrong", |_world| (), |world| {
+        failure!("a class is wrong", |_world| nothing().await, |world| {
             refused(world, Request::new("- {objectName: x, objectTyp: y}")).await;
         }),
         failure!("a running pod's class becomes wrong", |world| mounted(world).await, |world| {
             refused(world, Request::new("- {objectName: x, objectTyp: y}")).await;
         }),
-        failure!("the files are too large", |_world| (), |world| {
+        failure!("the files are too large", |_world| nothing().await, |world| {
             world.secret("shop/large", &CANARY.repeat(100));
             refused(world, Request::new("- {objectName: shop/large, objectType: secretsmanager}")).await;
         })
         .with(|config| config.rules.limits.max_response_bytes = 1000),
-        failure!("the memory for volumes is full", |_world| (), |world| {
+        failure!("the memory for volumes is full", |_world| nothing().await, |world| {
             world.secret("shop/large", &CANARY.repeat(3000));
             let large = "- {objectName: shop/large, objectType: secretsmanager, objectAlias: _}\n";
             let objects: String =
@@ -171,7 +174,7 @@ fn failures() -> Vec<Failure> {
             config.writer = Some(Writer::new(&kubelet, FileSystem::Any));
             config.memory_limit = 49 << 20;
         }),
-        failure!("a rotation cannot be written", |_world| (), |world| {
+        failure!("a rotation cannot be written", |_world| nothing().await, |world| {
             let (request, volume) = world.with_volume(Request::new(SECRET));
             world.mount(&request).await;
             world.secret("shop/db", "canary-of-a-secret-2");
@@ -185,7 +188,7 @@ fn failures() -> Vec<Failure> {
             std::fs::create_dir(&kubelet).unwrap();
             config.writer = Some(Writer::new(&kubelet, FileSystem::Any));
         }),
-        failure!("somebody else calls the socket", |_world| (), |world| {
+        failure!("somebody else calls the socket", |_world| nothing().await, |world| {
             assert!(world.try_mount(&Request::new(SECRET)).await.is_err());
         })
         .with(|config| config.allowed_uids = vec![4711]),
