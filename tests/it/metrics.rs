@@ -1,6 +1,9 @@
 //! What `/metrics` shows: every failure moves exactly its own counters.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use latchkey_emulator::FaultKind;
 use tonic::Code;
@@ -66,6 +69,57 @@ async fn mounts_add_no_series() {
     let after = world.scrape().await.series();
     let new: Vec<_> = after.keys().filter(|series| !before.contains_key(*series)).collect();
     assert!(new.iter().all(|series| series.contains("timestamp_seconds")), "{new:?}");
+}
+
+/// Each documented metric with its type and the names of its labels.
+fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let page = include_str!("../../docs/src/metrics.md");
+    let rows =
+        page.lines().filter(|line| line.starts_with("| `latchkey_") || line.starts_with("| `process_"));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        // A label stands before its values: `result`: `ok`, `failed`; `kind`: …
+        let labels = cells[2].split(';').filter_map(|label| label.split('`').nth(1)).map(str::to_owned);
+        (cells[0].trim_matches('`').to_owned(), (cells[1].to_owned(), labels.collect()))
+    })
+    .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reference_documents_exactly_the_metrics_that_are_served() {
+    let world = web().await;
+    world.mount(&Request::new(SECRET)).await;
+    pass(INTERVAL + GRACE).await;
+    let scrape = world.scrape().await;
+    let mut served: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
+    let types = scrape.text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    for (name, kind) in types {
+        served.insert(name.to_owned(), (kind.to_owned(), BTreeSet::new()));
+    }
+    for series in scrape.series().keys() {
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        let name = base.filter(|base| served.contains_key(*base)).unwrap_or(name);
+        let labels =
+            labels.trim_end_matches('}').split(',').filter_map(|label| Some(label.split_once('=')?.0));
+        let (_, known) = served.get_mut(name).unwrap_or_else(|| panic!("{name} has no type"));
+        known.extend(labels.filter(|label| *label != "le").map(str::to_owned));
+    }
+    assert_eq!(documented(), served);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_pods_add_no_series_and_are_all_counted() {
+    let world = web().await;
+    world.mount(&Request::new(SECRET)).await;
+    let before = world.scrape().await;
+    for request in Request::many(10_000, SECRET) {
+        world.mount(&request).await;
+    }
+    let after = world.scrape().await;
+    assert_eq!(before.series().len(), after.series().len());
+    let mounted = "latchkey_mounts_total{result=\"mounted\",reason=\"none\"}";
+    assert_eq!(after.value(mounted) - before.value(mounted), 10_000.0);
 }
 
 #[tokio::test(start_paused = true)]

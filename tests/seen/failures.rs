@@ -86,6 +86,11 @@ impl Case {
         self.world.config.http_address.unwrap()
     }
 
+    /// The node's metrics.
+    pub(crate) async fn text(&self) -> String {
+        self.world.scrape().await.text
+    }
+
     /// What the node's metrics say of mounts.
     pub(crate) async fn shown(&self) -> String {
         let series = self.world.scrape().await.series();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write,
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
@@ -17,6 +18,19 @@ use tokio::{
 };
 
 use crate::harness::{eventually, free_address};
+
+/// Whether `promtool check metrics` finds nothing to say about a scrape.
+pub(crate) fn is_clean(programs: &Path, text: &str) -> bool {
+    let mut promtool = Command::new(programs.join("promtool"));
+    let promtool = promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = promtool.spawn().unwrap();
+    running.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let done = running.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    let clean = done.status.success() && said.is_empty();
+    println!("promtool check metrics: {}", if clean { "clean" } else { &said });
+    clean
+}
 
 pub(crate) struct Prometheus {
     process: Child,
