@@ -55,8 +55,9 @@ pub(crate) fn make_room<K: Copy + Eq + Hash, V>(
     }
 }
 
-/// Forgets the oldest entry of the namespace that has most, if there are `max` already: no
-/// namespace pushes out another's.
+/// Forgets the oldest entries of the namespace that has most, if there are `max` already:
+/// no namespace pushes out another's. It forgets a sixteenth at once, because it looks at
+/// the whole table.
 pub(crate) fn make_room_fairly<K: Copy + Eq + Hash, V>(
     table: &mut HashMap<K, V>,
     max: usize,
@@ -65,16 +66,14 @@ pub(crate) fn make_room_fairly<K: Copy + Eq + Hash, V>(
     if table.len() < max {
         return;
     }
-    let mut namespaces: HashMap<u64, (usize, Instant, K)> = HashMap::new();
+    let mut namespaces: HashMap<u64, Vec<(Instant, K)>> = HashMap::new();
     for (key, entry) in table.iter() {
         let (namespace, at) = namespace_and_at(entry);
-        let (count, oldest, oldest_key) = namespaces.entry(namespace).or_insert((0, at, *key));
-        *count += 1;
-        if at < *oldest {
-            (*oldest, *oldest_key) = (at, *key);
-        }
+        namespaces.entry(namespace).or_default().push((at, *key));
     }
-    if let Some((_, _, key)) = namespaces.into_values().max_by_key(|(count, ..)| *count) {
+    let mut most = namespaces.into_values().max_by_key(Vec::len).unwrap_or_default();
+    most.sort_unstable_by_key(|(at, _)| *at);
+    for (_, key) in most.into_iter().take((max / 16).max(1)) {
         table.remove(&key);
     }
 }
