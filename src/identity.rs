@@ -217,8 +217,8 @@ impl Identity {
     /// When the next credentials end.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let now = Instant::now();
-        let ends = self.sessions.held_now().into_iter().map(|session| session.usable_until);
-        ends.filter(|end| *end > now).min()
+        let ends = self.sessions.look(|_, session, _| session.map(|session| session.usable_until));
+        ends.into_iter().flatten().filter(|end| *end > now).min()
     }
 
     /// Call this when a mount of the service account fails. Somebody may be fixing its

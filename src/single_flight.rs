@@ -239,11 +239,6 @@ impl<K: Hash + Eq + Clone, V: Clone, E: Clone> Slots<K, V, E> {
         self.slots().retain(|_, slot| Arc::strong_count(slot) > 1 || slot.held().as_ref().is_some_and(&kept));
     }
 
-    /// The values held now.
-    pub fn held_now(&self) -> Vec<V> {
-        self.slots().values().filter_map(|slot| slot.held()).collect()
-    }
-
     /// Looks at every slot, one after the other.
     pub fn look<T>(&self, see: impl Fn(&K, Option<&V>, Option<&E>) -> T) -> Vec<T> {
         let slots: Vec<(K, Arc<Slot<V, E>>)> =
