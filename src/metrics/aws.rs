@@ -161,8 +161,8 @@ fn labels(action: &str, place: Place, outcome: Option<Reason>) -> [Pair; 4] {
 
 /// The service and the operation of an action.
 fn operation(action: &str) -> (&'static str, &'static str) {
-    let known = OPERATIONS
-        .iter()
-        .find(|(known, ..)| action.starts_with(known) && !action[known.len()..].starts_with("With"));
+    // Behind the action, an operation may say who calls.
+    let action = action.split(' ').next();
+    let known = OPERATIONS.iter().find(|(known, ..)| Some(*known) == action);
     known.map_or(("other", "other"), |(_, service, name)| (service, name))
 }
