@@ -164,11 +164,6 @@ impl Aws {
         &self.metrics
     }
 
-    /// Calls that run, and their maximum.
-    pub(crate) fn calls(&self) -> (usize, usize) {
-        self.permits.running()
-    }
-
     /// Makes one call within the Region's time-out, and counts it. The caller holds its
     /// permit: waiting for that is not AWS's failure.
     pub(crate) async fn call<T>(

@@ -30,12 +30,35 @@ impl Clock {
         Self(Kind::Tokio { started: SystemTime::now(), since: Instant::now() })
     }
 
+    /// This moment, to tell the wall clock's time of others by it.
+    pub fn moment(&self) -> Moment {
+        Moment { wall: self.now(), instant: Instant::now() }
+    }
+
     /// The time now.
     pub fn now(&self) -> SystemTime {
         match self.0 {
             Kind::Machine => SystemTime::now(),
             Kind::Tokio { started, since } => started + Instant::now().saturating_duration_since(since),
         }
+    }
+}
+
+/// The same moment by the wall clock and by tokio's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub wall: SystemTime,
+    instant: Instant,
+}
+
+impl Moment {
+    /// The wall clock's time at another moment of tokio's clock.
+    pub fn wall_of(&self, at: Instant) -> SystemTime {
+        let wall = match at.checked_duration_since(self.instant) {
+            Some(ahead) => self.wall.checked_add(ahead),
+            None => self.wall.checked_sub(self.instant.duration_since(at)),
+        };
+        wall.unwrap_or(self.wall)
     }
 }
 

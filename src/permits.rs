@@ -139,12 +139,6 @@ impl Permits {
         Self { board: Arc::new(Mutex::new(board)) }
     }
 
-    /// Calls that hold a place, and the number of places.
-    pub(crate) fn running(&self) -> (usize, usize) {
-        let board = lock(&self.board);
-        (board.mounts.held + board.polls.held, board.max)
-    }
-
     /// Waits for a place. Safe to cancel.
     pub(crate) async fn take(&self, urgency: Urgency, namespace: &str, target: &str) -> Permit {
         let (permit, served) = self.ask(urgency, namespace, target);

@@ -9,7 +9,7 @@ mod verdict;
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use self::snapshot::{
     Calls, Denial, Means, NamespaceCalls, Pods, Principal, Share, Socket, SocketState, TokenKeys, Unit,
@@ -22,7 +22,7 @@ pub use self::{
 };
 use crate::{
     aws::Aws,
-    clock::Clock,
+    clock::{Clock, Moment},
     delivery::Delivery,
     identity::Identity,
     model::{
@@ -64,7 +64,7 @@ impl Snapshotter {
     /// Looks into every room, one after the other. Takes about a millisecond for 1,000
     /// values.
     pub fn snapshot(&self) -> Snapshot {
-        let times = Times { now: Instant::now(), clock: self.clock.now() };
+        let times = self.clock.moment();
         let mut entries = self.values.view();
         entries.sort_by(|one, other| {
             (&one.entry.principal, &one.entry.source).cmp(&(&other.entry.principal, &other.entry.source))
@@ -74,13 +74,13 @@ impl Snapshotter {
         let volumes = self.delivery.volumes();
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            taken_at: Time::of(times.clock),
+            taken_at: Time::of(times.wall),
             started_at: Time::of(self.started_at),
             node: self.node.clone(),
             socket: Socket { path: self.socket_path.display().to_string(), state, held_by },
             writes: if volumes.is_some() { Writes::Latchkey } else { Writes::Driver },
             token_keys: TokenKeys {
-                read_at: keys.read_at.map(|at| times.wall(at)),
+                read_at: keys.read_at.map(|at| Time::of(times.wall_of(at))),
                 usable: keys.usable,
                 warning: keys.warning,
             },
@@ -104,7 +104,7 @@ impl Snapshotter {
     }
 
     /// Those with values, credentials, or a token.
-    fn principals(&self, entries: &[EntryView], times: &Times) -> Vec<Principal> {
+    fn principals(&self, entries: &[EntryView], times: &Moment) -> Vec<Principal> {
         let mut holdings = self.identity.holdings();
         for of_principal in entries.chunk_by(|one, other| one.entry.principal == other.entry.principal) {
             holdings.entry(of_principal[0].entry.principal.clone()).or_default();
@@ -113,7 +113,7 @@ impl Snapshotter {
             let first = entries.partition_point(|entry| entry.entry.principal < principal);
             Principal {
                 who: who(&principal),
-                credentials_until: holding.credentials_until.map(|at| times.wall(at)),
+                credentials_until: holding.credentials_until.map(|at| Time::of(times.wall_of(at))),
                 refused: holding.refused.map(|reason| reason.as_str().to_owned()),
                 token_until: holding.token_until.map(Time::of_unix),
                 values: entries[first..]
@@ -125,17 +125,17 @@ impl Snapshotter {
         principals.collect()
     }
 
-    fn denials(&self, times: &Times) -> Vec<Denial> {
+    fn denials(&self, times: &Moment) -> Vec<Denial> {
         let denials = self.values.denials().into_iter().map(|denial| Denial {
             who: who(&denial.principal),
             id: denial.id,
             reason: denial.reason.as_str().to_owned(),
-            at: times.wall(denial.at),
+            at: Time::of(times.wall_of(denial.at)),
         });
         denials.collect()
     }
 
-    fn volumes(&self, times: &Times) -> Vec<Volume> {
+    fn volumes(&self, times: &Moment) -> Vec<Volume> {
         let Some(volumes) = self.delivery.volumes() else { return Vec::new() };
         let volumes = volumes.view().into_iter().map(|volume| Volume {
             namespace: volume.pod.namespace,
@@ -143,7 +143,7 @@ impl Snapshotter {
             pod_uid: volume.pod.uid,
             class: volume.class,
             values: volume.objects,
-            mounted_at: times.wall(volume.mounted_at),
+            mounted_at: Time::of(times.wall_of(volume.mounted_at)),
         });
         let mut volumes: Vec<Volume> = volumes.collect();
         volumes.sort_by(|one, other| (&one.namespace, &one.pod).cmp(&(&other.namespace, &other.pod)));
@@ -176,22 +176,6 @@ impl Snapshotter {
     }
 }
 
-/// The same moment by both clocks.
-struct Times {
-    now: Instant,
-    clock: SystemTime,
-}
-
-impl Times {
-    fn wall(&self, at: Instant) -> Time {
-        let wall = match at.checked_duration_since(self.now) {
-            Some(ahead) => self.clock.checked_add(ahead),
-            None => self.clock.checked_sub(self.now.duration_since(at)),
-        };
-        Time::of(wall.unwrap_or(self.clock))
-    }
-}
-
 fn socket_state(state: &socket::SocketState) -> (SocketState, Option<String>) {
     match state {
         socket::SocketState::Starting => (SocketState::Starting, None),
@@ -217,7 +201,7 @@ fn who(principal: &Known) -> Who {
     }
 }
 
-fn value(view: &EntryView, times: &Times) -> Value {
+fn value(view: &EntryView, times: &Moment) -> Value {
     let entry = &view.entry;
     let service = match entry.source.service() {
         Service::SecretsManager => "secretsmanager",
@@ -234,9 +218,9 @@ fn value(view: &EntryView, times: &Times) -> Value {
         state: view.state,
         failed: view.failed.map(|reason| reason.as_str().to_owned()),
         outages: view.outages,
-        read_at: view.read_at().map(|at| times.wall(at)),
-        next_poll: view.next_poll.map(|at| times.wall(at)),
-        asked_at: times.wall(view.asked_at),
+        read_at: view.read_at().map(|at| Time::of(times.wall_of(at))),
+        next_poll: view.next_poll.map(|at| Time::of(times.wall_of(at))),
+        asked_at: Time::of(times.wall_of(view.asked_at)),
         interval_seconds: view.interval.as_secs(),
     }
 }

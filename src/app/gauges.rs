@@ -8,10 +8,11 @@ use std::{
     time::SystemTime,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use crate::{
     aws::Aws,
+    clock::Clock,
     identity::Identity,
     metrics::{Format, Metrics, Now},
     report::Report,
@@ -50,10 +51,11 @@ impl Gauges {
     }
 
     fn now(&self, socket: &SocketState) -> Now {
-        let clock = Clock { instant: Instant::now(), unix: unix_now() };
+        let moment = Clock::of_machine().moment();
+        let unix_of = |at| seconds(moment.wall_of(at));
         let values = self.values.overview();
         let settings = self.values.settings();
-        let (aws_calls_in_flight, aws_max_calls) = self.aws.calls();
+        let calls = self.aws.calls_by_namespace();
         let (audit, events) = self.report.outlets();
         let audit = audit.map(|audit| audit.counts()).unwrap_or_default();
         let events = events.map(|events| events.counts()).unwrap_or_default();
@@ -62,18 +64,18 @@ impl Gauges {
         Now {
             mounts_in_flight: self.places.used().0,
             pods: self.report.pods(),
-            aws_calls_in_flight,
-            aws_max_calls,
+            aws_calls_in_flight: calls.running,
+            aws_max_calls: calls.max,
             values: values.entries,
             value_bytes: values.bytes,
             value_max_bytes: settings.max_bytes,
             values_stale: values.stale,
-            oldest_value: values.oldest.map(|at| clock.unix_of(at)),
-            last_poll: self.report.last_poll().map(|at| clock.unix_of(at)),
+            oldest_value: values.oldest.map(unix_of),
+            last_poll: self.report.last_poll().map(unix_of),
             poll_lag: values.lag.as_secs_f64(),
             poll_interval: settings.interval.as_secs_f64(),
-            next_expiry: self.identity.next_expiry().map(|at| clock.unix_of(at)),
-            keys_read: self.identity.keys_read_at().map(|at| clock.unix_of(at)),
+            next_expiry: self.identity.next_expiry().map(unix_of),
+            keys_read: self.identity.keys_read_at().map(unix_of),
             socket: match socket {
                 SocketState::Starting => "starting",
                 SocketState::Ours => "ours",
@@ -96,19 +98,7 @@ impl Gauges {
     }
 }
 
-/// One moment on both clocks.
-struct Clock {
-    instant: Instant,
-    unix: f64,
-}
-
-impl Clock {
-    fn unix_of(&self, at: Instant) -> f64 {
-        let ahead = at.saturating_duration_since(self.instant).as_secs_f64();
-        self.unix + ahead - self.instant.saturating_duration_since(at).as_secs_f64()
-    }
-}
-
-fn unix_now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
