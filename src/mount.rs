@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use crate::{
     classes::Classes,
@@ -162,7 +162,7 @@ impl Mounter {
         let (pod, class) = named.into_inner().unwrap_or_default();
         let principal = OnceLock::new();
         let warnings = request.class.warnings.clone();
-        let span = self.report.span(&pod, &class);
+        let span = self.report.span();
         // In a box, because the compiler gives up on futures nested this deeply.
         let carried_out = Box::pin(self.carry_out(request, tokens, &principal).instrument(span.clone()));
         let result =
@@ -259,7 +259,6 @@ impl Mounter {
         let (principal, proof) =
             self.identity.principal(&request.pod, &request.class.identity, tokens).await?;
         let principal = known.get_or_init(|| principal);
-        Span::current().record("principal", tracing::field::display(principal));
         let asker = PodAsker {
             principal,
             proof: &proof,

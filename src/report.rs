@@ -15,7 +15,7 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::{Span, field::Empty};
+use tracing::{Span, field::display};
 
 use self::{
     pods::{Health, Pods},
@@ -138,26 +138,27 @@ impl Report {
         }
     }
 
-    /// What all lines of one mount share: an id, the pod, the class, and, once it is
-    /// recorded, the principal.
-    pub fn span(&self, pod: &Pod, class: &str) -> Span {
+    /// What all lines of one mount share. Only a number, because a span's fields are
+    /// formatted even if no line is written, as in most republishes; the line about the
+    /// result names the pod.
+    pub fn span(&self) -> Span {
         let id = self.mounts.fetch_add(1, Ordering::Relaxed);
         // At `error`, so that lines of every level have it.
-        tracing::error_span!("mount", id, %pod, class, principal = Empty)
+        tracing::error_span!("mount", id)
     }
 
     /// A mount that succeeded or failed, within its span.
     pub fn mount(&self, mount: &MountReport<'_>) {
-        let MountReport { pod, class, warnings, took, result, .. } = mount;
+        let MountReport { pod, class, principal, warnings, took, result, .. } = mount;
         self.count(mount);
         self.audit(mount);
-        let millis = took.as_millis();
+        let (principal, millis) = (principal.map(display), took.as_millis());
         // Once, and not at every republish that AWS is not asked for.
         let warm = result.as_ref().is_ok_and(|success| success.origin == Origin::Cache);
         if !warnings.is_empty() && !warm {
             let warnings = warnings.join("; ");
             if let Some(untold) = self.tell(&pod.namespace, class, &warnings) {
-                tracing::warn!("{warnings}{untold}");
+                tracing::warn!(%pod, class, "{warnings}{untold}");
             }
         }
         let Success { origin, objects, found, files, .. } = match result {
@@ -165,7 +166,7 @@ impl Report {
             Err(Failure { reason, error }) => {
                 let (text, reason) = (logged(error), reason.as_str());
                 if let Some(untold) = self.tell(&pod.namespace, class, &text) {
-                    tracing::error!(reason, millis, "mount failed: {text}{untold}");
+                    tracing::error!(%pod, class, principal, reason, millis, "mount failed: {text}{untold}");
                 }
                 return;
             }
@@ -173,22 +174,23 @@ impl Report {
         let files = files.len();
         match origin {
             // Every pod at every republish: too many lines.
-            Origin::Cache => tracing::debug!(files, millis, "mounted"),
-            Origin::Aws => tracing::info!(files, millis, "mounted"),
-            Origin::LastKnownGood => {
-                tracing::warn!(
-                    files,
-                    millis,
-                    "mounted from last known good values (stale), because AWS fails"
-                );
-            }
+            Origin::Cache => tracing::debug!(%pod, class, principal, files, millis, "mounted"),
+            Origin::Aws => tracing::info!(%pod, class, principal, files, millis, "mounted"),
+            Origin::LastKnownGood => tracing::warn!(
+                %pod,
+                class,
+                principal,
+                files,
+                millis,
+                "mounted from last known good values (stale), because AWS fails"
+            ),
         }
         for (object, found) in objects.iter().zip(*found) {
             // An optional object that does not exist has no reading.
             let Ok(Reading { arn, version, request_id, .. }) = found.result() else { continue };
             let (object, request_id) =
                 (quoted(&object.reference.id), request_id.as_deref().unwrap_or_default());
-            tracing::debug!(%object, arn, version, request_id, "delivered");
+            tracing::debug!(%pod, class, %object, arn, version, request_id, "delivered");
         }
     }
 
