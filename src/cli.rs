@@ -1,6 +1,8 @@
 //! The command line: every subcommand, flag and environment variable.
 
 mod flag_values;
+#[cfg(feature = "tools")]
+pub(crate) mod inputs;
 #[cfg(feature = "emulator")]
 pub(crate) mod lab;
 mod serve;

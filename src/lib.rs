@@ -18,8 +18,13 @@ pub mod commands;
 pub mod delivery;
 #[cfg(feature = "emulator")]
 pub mod demo;
+#[cfg(feature = "tools")]
+pub mod estate;
+#[cfg(feature = "tools")]
+pub mod findings;
 pub mod identity;
 pub mod jmespath;
+pub mod manifests;
 pub mod memory;
 pub mod metrics;
 pub mod model;
@@ -32,6 +37,7 @@ pub mod shape;
 pub mod shares;
 pub mod single_flight;
 pub mod status;
+pub mod table;
 pub mod telemetry;
 pub mod values;
 pub mod workers;

@@ -2,7 +2,6 @@
 //! `latchkey status` prints.
 
 mod snapshot;
-mod table;
 mod text;
 mod time;
 mod verdict;

@@ -1,9 +1,7 @@
 //! `latchkey mount`: reads what a SecretProviderClass would mount, with the user's own
 //! AWS credentials.
 
-mod class;
-mod manifests;
-mod synced;
+mod chosen;
 
 use std::{
     fs::{DirBuilder, OpenOptions},
@@ -35,7 +33,7 @@ use crate::{
 
 pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let mut warnings = Vec::new();
-    let class = manifests::class(&args.file, args.class.as_deref(), &mut warnings)?;
+    let class = chosen::class(&args.file, args.class.as_deref(), &mut warnings)?;
     warnings.extend(class.warnings());
     let synced = class.secret_objects();
     let caller = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).load().await;

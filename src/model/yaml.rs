@@ -30,7 +30,9 @@ const MAX_SCALAR_BYTES: usize = 512 << 10;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// 1-based line in the document.
-    pub line: u64,
+    pub line: u32,
+    /// 1-based column, in characters.
+    pub column: u32,
     pub content: Content,
 }
 
@@ -296,7 +298,8 @@ impl Resolver {
                 Content::Map(map.entries)
             }
         };
-        Node { line: raw.referenced.line(), content }
+        let place = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Node { line: place(raw.referenced.line()), column: place(raw.referenced.column()), content }
     }
 
     fn number(&self, span: &serde_yaml::Span, text: impl FnOnce(&str) -> String) -> Content {
@@ -340,7 +343,8 @@ impl Mapping {
     /// Adds an entry as Go does: the last of equal keys wins, and `<<` overrides the
     /// entries before it. In a list of merged mappings, the first wins.
     fn put(&mut self, key: String, value: Node) {
-        match (key.as_str(), value.content) {
+        let Node { line, column, content } = value;
+        match (key.as_str(), content) {
             ("<<", Content::Map(entries)) => {
                 for (key, value) in entries {
                     self.put(key, value);
@@ -352,7 +356,7 @@ impl Mapping {
                 }
             }
             (_, content) => {
-                let node = Node { line: value.line, content };
+                let node = Node { line, column, content };
                 match self.places.get(&key) {
                     Some(place) => self.entries[*place].1 = node,
                     None => {

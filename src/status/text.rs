@@ -5,10 +5,12 @@ use std::{fmt::Write, time::Duration};
 use super::{
     Snapshot, Time,
     snapshot::{Means, Pods, SocketState, State, Unit, Value, Version, Who, Writes},
-    table::{Table, escaped},
     verdict::verdict,
 };
-use crate::model::go_text::show_duration;
+use crate::{
+    model::go_text::show_duration,
+    table::{Table, escaped},
+};
 
 /// Namespaces that a line names, the largest first.
 const MAX_NAMED: usize = 3;

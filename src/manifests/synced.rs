@@ -4,7 +4,7 @@
 use crate::model::{message::quoted, object::Object, objects::Objects};
 
 /// One entry of `secretObjects` or a part of it.
-pub(super) struct Synced {
+pub struct Synced {
     place: String,
     entry: Entry,
 }
@@ -27,7 +27,7 @@ impl Synced {
     }
 
     /// Why the driver would not create a Secret from it.
-    pub(super) fn problem(&self, objects: &Objects) -> Option<String> {
+    pub fn problem(&self, objects: &Objects) -> Option<String> {
         let place = &self.place;
         let name = match &self.entry {
             Entry::File(name) => name,

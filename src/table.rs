@@ -4,22 +4,22 @@
 const GAP: &str = "  ";
 
 /// Rows of cells below their titles.
-pub(super) struct Table<const N: usize> {
+pub struct Table<const N: usize> {
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    pub(super) fn new(titles: [&str; N]) -> Self {
+    pub fn new(titles: [&str; N]) -> Self {
         Self { rows: vec![titles.map(str::to_owned)] }
     }
 
-    pub(super) fn row(&mut self, cells: [String; N]) {
+    pub fn row(&mut self, cells: [String; N]) {
         self.rows.push(cells.map(|cell| escaped(&cell)));
     }
 
     /// The table in at most `columns`, if the columns that may become narrower suffice.
     /// The widest does first. None becomes narrower than its title.
-    pub(super) fn print(&self, columns: Option<usize>, may_shrink: &[usize]) -> String {
+    pub fn print(&self, columns: Option<usize>, may_shrink: &[usize]) -> String {
         let width =
             |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let mut widths: [usize; N] = std::array::from_fn(width);
@@ -54,7 +54,7 @@ fn shortened(text: &str, width: usize) -> String {
 
 /// The text on one line, with Rust's escapes for every character that is not printed as
 /// itself: line breaks, terminal commands, direction marks, invisible characters.
-pub(super) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

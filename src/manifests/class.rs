@@ -2,19 +2,21 @@
 
 use std::fmt;
 
-use anyhow::bail;
-
-use super::synced::Synced;
+use super::{
+    object::{Object, at, list_at, text_at, text_of},
+    synced::Synced,
+};
 use crate::model::{
     class::{Class, OpenedClass},
     file::FileMode,
     message::quoted,
+    mistakes::Invalid,
     rules::Rules,
     yaml::{Content, Node},
 };
 
 pub(super) const KIND: &str = "SecretProviderClass";
-pub(super) const GROUP: &str = "secrets-store.csi.x-k8s.io";
+const GROUP: &str = "secrets-store.csi.x-k8s.io";
 const VERSIONS: [&str; 2] = ["secrets-store.csi.x-k8s.io/v1", "secrets-store.csi.x-k8s.io/v1alpha1"];
 /// The driver's default file mode.
 const DEFAULT_MODE: u32 = 0o644;
@@ -26,12 +28,22 @@ const SPEC_FIELDS: [&str; 3] = ["provider", "parameters", "secretObjects"];
 const SECRET_FIELDS: [&str; 5] = ["secretName", "type", "labels", "annotations", "data"];
 const DATA_FIELDS: [&str; 2] = ["objectName", "key"];
 
-/// The parts of a SecretProviderClass that a mount needs.
-pub(super) struct SecretProviderClass {
-    name: String,
-    namespace: String,
-    file: String,
-    root: Node,
+/// A SecretProviderClass, of this provider or another one.
+#[derive(Clone, Debug)]
+pub struct SecretProviderClass {
+    pub name: String,
+    /// `default` if the manifest names none.
+    pub namespace: String,
+    /// The file, or `standard input`.
+    pub file: String,
+    pub root: Node,
+}
+
+/// Whether the object is a SecretProviderClass, or was meant to be one.
+pub(super) fn is_class(object: &Object) -> bool {
+    let kind = object.kind();
+    kind.eq_ignore_ascii_case(KIND)
+        || object.api_version().starts_with(GROUP) && kind != "SecretProviderClassPodStatus"
 }
 
 impl fmt::Display for SecretProviderClass {
@@ -42,28 +54,27 @@ impl fmt::Display for SecretProviderClass {
 }
 
 impl SecretProviderClass {
-    pub(super) fn new(file: &str, root: &Node) -> Self {
+    pub(super) fn new(object: &Object) -> Self {
         Self {
-            name: text_at(root, &["metadata", "name"]).unwrap_or_default(),
-            namespace: text_at(root, &["metadata", "namespace"]).unwrap_or_else(|| "default".to_owned()),
-            file: file.to_owned(),
-            root: root.clone(),
+            name: object.name(),
+            namespace: object.namespace().unwrap_or_else(|| "default".to_owned()),
+            file: object.file.clone(),
+            root: object.root.clone(),
         }
     }
 
     /// Whether `wanted` is its name or `namespace/name`.
-    pub(super) fn is_named(&self, wanted: &str) -> bool {
+    pub fn is_named(&self, wanted: &str) -> bool {
         wanted == self.name || wanted.split_once('/') == Some((&self.namespace, &self.name))
     }
 
     /// Whether it names this provider.
-    pub(super) fn is_ours(&self) -> bool {
+    pub fn is_ours(&self) -> bool {
         matches!(text_at(&self.root, &["spec", "provider"]).as_deref(), Some("aws" | "latchkey"))
     }
 
-    /// Checks that the API server would accept it, and that the driver would call this
-    /// provider. The error lists all mistakes.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    /// Why the API server would not accept it, or the driver not call this provider.
+    pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
         let kind = text_at(&self.root, &["kind"]).unwrap_or_default();
         if kind != KIND {
@@ -84,14 +95,11 @@ impl SecretProviderClass {
             }
             Some(node) => mistakes.push(format!("spec.parameters (line {}) must be a mapping", node.line)),
         }
-        match mistakes.as_slice() {
-            [] => Ok(()),
-            mistakes => bail!("{}", mistakes.join("; ")),
-        }
+        mistakes
     }
 
     /// Fields that the API server would reject or drop, depending on the client.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         let mut unknown = Unknown { warnings: Vec::new() };
         unknown.fields("", &self.root, &FIELDS);
         if let Some(spec) = at(&self.root, &["spec"]) {
@@ -111,7 +119,7 @@ impl SecretProviderClass {
     }
 
     /// The entries that the driver copies into Kubernetes Secrets.
-    pub(super) fn secret_objects(&self) -> Vec<Synced> {
+    pub fn secret_objects(&self) -> Vec<Synced> {
         let mut synced = Vec::new();
         for (index, secret) in self.secrets().iter().enumerate() {
             let name = text_at(secret, &["secretName"]).unwrap_or_default();
@@ -143,8 +151,11 @@ impl SecretProviderClass {
         at(&self.root, &["spec"]).map_or(&[], |spec| list_at(spec, "secretObjects"))
     }
 
-    /// Parses the class like a mount does. The error lists all mistakes in its parameters.
-    pub(super) fn read(self, rules: &Rules) -> anyhow::Result<Class> {
+    /// Parses the class like a mount does.
+    ///
+    /// # Errors
+    /// All mistakes in its parameters.
+    pub fn read(&self, rules: &Rules) -> Result<Class, Invalid> {
         let parameters = match at(&self.root, &["spec", "parameters"]).map(|node| &node.content) {
             Some(Content::Map(entries)) => entries.as_slice(),
             _ => &[],
@@ -154,7 +165,7 @@ impl SecretProviderClass {
         let mode = FileMode::new(DEFAULT_MODE).unwrap_or(FileMode::OWNER_READ);
         let heading = format!("SecretProviderClass {self} is invalid");
         let opened = OpenedClass::of_parameters(self.name.clone(), parameters, mode, rules);
-        Ok(opened.read(None, rules, || heading)?)
+        opened.read(None, rules, || heading)
     }
 }
 
@@ -190,31 +201,5 @@ impl Unknown {
                 node.line
             ));
         }
-    }
-}
-
-pub(super) fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
-    path.iter().try_fold(node, |node, key| match &node.content {
-        Content::Map(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, node)| node),
-        Content::Null | Content::Scalar { .. } | Content::List(_) => None,
-    })
-}
-
-pub(super) fn text_at(node: &Node, path: &[&str]) -> Option<String> {
-    text_of(at(node, path)?)
-}
-
-fn text_of(node: &Node) -> Option<String> {
-    match &node.content {
-        Content::Scalar { text, .. } => Some(text.clone()),
-        Content::Null => Some(String::new()),
-        Content::List(_) | Content::Map(_) => None,
-    }
-}
-
-fn list_at<'a>(node: &'a Node, key: &str) -> &'a [Node] {
-    match at(node, &[key]).map(|node| &node.content) {
-        Some(Content::List(items)) => items,
-        _ => &[],
     }
 }
