@@ -3,6 +3,7 @@
 mod aging;
 mod mounts;
 mod repetition;
+mod scrape;
 
 use self::repetition::Repetition;
 use super::{figures::Measure, scenario::Scenario, settings::Settings, stage::Stage};
@@ -29,5 +30,6 @@ pub(super) async fn play(
         Scenario::Change => play.change().await,
         Scenario::Outage => play.outage().await,
         Scenario::Idle => play.idle().await,
+        Scenario::Scrape => play.scrape().await,
     }
 }

@@ -105,13 +105,13 @@ fn command(path: Option<&Path>, stage: &Stage, log: &Path) -> anyhow::Result<Com
         .envs(Path::new(ROOTS).exists().then_some(("SSL_CERT_FILE", ROOTS)))
         .envs(stage.aws.environment())
         .env("AWS_REGION", REGION)
-        // A variable, which older programs ignore.
+        // Variables, which a scenario's flags override and older programs ignore.
         .env("LATCHKEY_STATUS_SOCKET", "off")
+        .env("LATCHKEY_HTTP_ADDRESS", "off")
         .arg("serve")
         .arg("--provider-volume")
         .arg(stage.folder())
         .arg(format!("--allowed-uids={}", rustix::process::geteuid().as_raw()))
-        .arg("--http-address=off")
         .arg(format!("--pod-identity-endpoint={}", stage.aws.agent))
         .arg("--kubeconfig")
         .arg(&stage.kubeconfig)

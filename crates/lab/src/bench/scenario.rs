@@ -22,10 +22,12 @@ pub enum Scenario {
     Outage,
     /// The memory of an idle provider.
     Idle,
+    /// Prometheus reads the metrics.
+    Scrape,
 }
 
 impl Scenario {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Start,
         Self::Cold,
         Self::Warm,
@@ -37,6 +39,7 @@ impl Scenario {
         Self::Change,
         Self::Outage,
         Self::Idle,
+        Self::Scrape,
     ];
 
     pub fn named(name: &str) -> Option<Self> {
@@ -56,6 +59,7 @@ impl Scenario {
             Self::Change => "change",
             Self::Outage => "outage",
             Self::Idle => "idle",
+            Self::Scrape => "scrape",
         }
     }
 
@@ -80,6 +84,7 @@ impl Scenario {
                 "every call to AWS fails for 10 intervals, then a value changes: which pods are served, and the recovery"
             }
             Self::Idle => "the memory of an idle provider: after its start, and after the mounts of 110 pods",
+            Self::Scrape => "Prometheus reads the metrics of a node that holds 1,000 values",
         }
     }
 
@@ -88,7 +93,7 @@ impl Scenario {
         match self {
             Self::Start | Self::Cold => 10,
             Self::Warm | Self::StormOne | Self::StormMany | Self::StormPodIdentity | Self::Loop => 5,
-            Self::Rotation | Self::Change | Self::Outage | Self::Idle => 1,
+            Self::Rotation | Self::Change | Self::Outage | Self::Idle | Self::Scrape => 1,
         }
     }
 }
