@@ -24,6 +24,8 @@ pub mod estate;
 pub mod findings;
 pub mod identity;
 pub mod jmespath;
+#[cfg(feature = "tools")]
+pub mod live;
 pub mod manifests;
 pub mod memory;
 pub mod metrics;
