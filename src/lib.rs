@@ -22,6 +22,8 @@ pub mod demo;
 pub mod estate;
 #[cfg(feature = "tools")]
 pub mod findings;
+#[cfg(feature = "tools")]
+pub mod iam;
 pub mod identity;
 pub mod jmespath;
 #[cfg(feature = "tools")]

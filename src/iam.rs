@@ -1,0 +1,35 @@
+//! IAM policy documents: reads them, decides with them, and writes the least ones.
+//!
+//! [`documents`] reads policies. [`Policies::decide`] says whether they allow a [`Request`]:
+//! yes, no, or that it depends on condition keys whose value the caller of this room does
+//! not know. It never guesses.
+//!
+//! What it does not know: service control policies, resource control policies, and the
+//! policies of VPC endpoints. The rules are AWS's:
+//! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
+
+mod condition;
+mod context;
+mod decide;
+mod document;
+mod envelope;
+mod json;
+mod moment;
+mod operator;
+mod pattern;
+mod principals;
+mod statement;
+mod truth;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    context::Context,
+    decide::{Answer, Denial, Layer, Policies, ResourcePolicy},
+    document::{Policy, PolicyError},
+    envelope::documents,
+    pattern::covers,
+    principals::{Caller, Request},
+    statement::{Effect, Statement},
+};
