@@ -68,7 +68,13 @@ pub(crate) enum Command {
     Lab(lab::LabCommand),
 }
 
+const MOUNT_EXAMPLES: &str = "\
+Examples:
+  latchkey mount class.yaml
+  helm template . | latchkey mount - --class shop/web --output folder";
+
 #[derive(Debug, Args)]
+#[command(after_help = MOUNT_EXAMPLES)]
 pub(crate) struct MountArgs {
     /// Manifests that contain a SecretProviderClass (other objects are skipped): a file, a folder, or
     /// - for standard input

@@ -34,7 +34,8 @@ impl Name {
             // Nobody runs the provider of a node through kubectl.
             Self::Plugin => command
                 .override_usage("kubectl latchkey COMMAND [OPTIONS]")
-                .mut_subcommand("serve", |serve| serve.hide(true)),
+                .mut_subcommand("serve", |serve| serve.hide(true))
+                .mut_subcommands(with_kubectl_in_examples),
         }
     }
 
@@ -62,6 +63,15 @@ impl Name {
         }
         taken
     }
+}
+
+fn with_kubectl_in_examples(command: clap::Command) -> clap::Command {
+    let Some(examples) = command.get_after_help().map(ToString::to_string) else { return command };
+    let word = |word: &str| match word {
+        "latchkey" | "<(latchkey" => word.replace("latchkey", "kubectl latchkey"),
+        _ => word.to_owned(),
+    };
+    command.after_help(examples.split(' ').map(word).collect::<Vec<_>>().join(" "))
 }
 
 /// Accepts single-dash flags as Go's flag package does. Only `serve` has them: the other
