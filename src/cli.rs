@@ -1,10 +1,15 @@
 //! The command line: every subcommand, flag and environment variable.
 
+#[cfg(feature = "tools")]
+pub(crate) mod complete;
 mod flag_values;
 #[cfg(feature = "tools")]
 pub(crate) mod inputs;
 #[cfg(feature = "emulator")]
 pub(crate) mod lab;
+mod name;
+#[cfg(feature = "tools")]
+pub(crate) mod reference;
 mod serve;
 mod status;
 
@@ -15,6 +20,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
+pub use self::name::Name;
 pub(crate) use self::{
     serve::ServeArgs,
     status::{StatusArgs, StatusForm},
@@ -32,8 +38,11 @@ SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, NO_PROXY.";
 /// and Parameter Store parameters as files in pods, and reads them with each pod's own AWS
 /// identity.
 #[derive(Debug, Parser)]
-#[command(name = "latchkey", version, after_help = AFTER_HELP, max_term_width = 100, override_usage = "latchkey [COMMAND] [OPTIONS]")]
+#[command(name = "latchkey", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Cli {
+    /// What the user called the program.
+    #[arg(skip)]
+    pub name: Name,
     /// `serve` if the arguments name none.
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -47,13 +56,25 @@ pub(crate) enum Command {
     Mount(MountArgs),
     /// Show what the provider on this node holds: principals, values and their age, memory
     Status(StatusArgs),
+    /// Print the completions of a shell
+    #[cfg(feature = "tools")]
+    Completions(reference::CompletionsArgs),
+    /// Write a man page for each command into a folder
+    #[cfg(feature = "tools")]
+    Man(reference::ManArgs),
     /// Subcommands that need no cluster and no AWS account.
     #[cfg(feature = "emulator")]
     #[command(flatten)]
     Lab(lab::LabCommand),
 }
 
+const MOUNT_EXAMPLES: &str = "\
+Examples:
+  latchkey mount class.yaml
+  helm template . | latchkey mount - --class shop/web --output folder";
+
 #[derive(Debug, Args)]
+#[command(after_help = MOUNT_EXAMPLES)]
 pub(crate) struct MountArgs {
     /// Manifests that contain a SecretProviderClass (other objects are skipped): a file, a folder, or
     /// - for standard input
@@ -92,7 +113,12 @@ impl Cli {
     /// Parses the process's arguments. Exits with clap's message and status for
     /// `--help`, `--version` and invalid arguments.
     pub fn from_args() -> Self {
-        match Self::try_from_args(std::env::args_os()) {
+        let args: Vec<OsString> = std::env::args_os().collect();
+        #[cfg(feature = "tools")]
+        if let Some(words) = complete::asked_by_kubectl(&args) {
+            complete::answer(Name::Plugin.of(Self::command()), &words);
+        }
+        match Self::try_from_args(args) {
             Ok(cli) => cli,
             Err(error) => error.exit(),
         }
@@ -100,10 +126,24 @@ impl Cli {
 
     /// Parses `args`, of which the first is the program's name.
     pub fn try_from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let command = with_environment(Self::command());
-        let args = accept_go_flags(args);
+        let args: Vec<OsString> = args.into_iter().collect();
+        let name = Name::of_program(args.first());
+        let command = name.of(with_environment(Self::command()));
+        let args = name.default_command(args);
         let matches = command.try_get_matches_from(&args).map_err(|error| blame_variable(error, &args))?;
-        Self::from_arg_matches(&matches)
+        Ok(Self { name, ..Self::from_arg_matches(&matches)? })
+    }
+
+    /// The exit code if the command cannot do its work. For the commands that report
+    /// findings, 1 means findings.
+    pub fn failure(&self) -> u8 {
+        match self.command {
+            Command::Serve(_) | Command::Mount(_) | Command::Status(_) => 1,
+            #[cfg(feature = "emulator")]
+            Command::Lab(_) => 1,
+            #[cfg(feature = "tools")]
+            _ => 2,
+        }
     }
 }
 
@@ -135,30 +175,6 @@ fn with_environment(command: clap::Command) -> clap::Command {
             if set { arg.env(variable).hide_env_values(true) } else { arg }
         })
     })
-}
-
-/// Accepts single-dash flags as Go's flag package does, and runs `serve` if no
-/// subcommand is named, so that manifests of AWS's own provider work unchanged.
-fn accept_go_flags(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut args = args.into_iter();
-    let mut taken: Vec<OsString> = args.next().into_iter().collect();
-    let rest: Vec<OsString> = args.map(with_two_dashes).collect();
-    let first = rest.first().and_then(|first| first.to_str()).unwrap_or_default();
-    let is_flag = first.is_empty() || first.starts_with('-');
-    if is_flag && !matches!(first, "-h" | "--help" | "-V" | "--version") {
-        taken.push("serve".into());
-    }
-    taken.extend(rest);
-    taken
-}
-
-fn with_two_dashes(arg: OsString) -> OsString {
-    match arg.to_str() {
-        Some(text) if text.len() > 2 && text.starts_with('-') && !text.starts_with("--") => {
-            format!("-{text}").into()
-        }
-        _ => arg,
-    }
 }
 
 impl LogArgs {

@@ -3,6 +3,9 @@
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
+mod output;
+#[cfg(feature = "tools")]
+mod reference;
 mod status;
 
 use std::{io::Write, process::ExitCode};
@@ -12,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     app::{self, Config},
-    cli::{Cli, Command, ServeArgs},
+    cli::{Cli, Command, Name, ServeArgs},
     telemetry,
 };
 
@@ -34,6 +37,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve(args) => serve(&args).await,
             Command::Mount(args) => mount::run(&args).await,
             Command::Status(args) => status::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Completions(args) => reference::completions(&args),
+            #[cfg(feature = "tools")]
+            Command::Man(args) => reference::man(&args),
             #[cfg(feature = "emulator")]
             Command::Lab(command) => lab::run(command).await,
         }
@@ -41,9 +48,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints an error and all its causes to standard error.
-pub fn report(error: &anyhow::Error) {
+pub fn report(name: Name, error: &anyhow::Error) {
     // If standard error is closed, nobody can read the message.
-    let _ = writeln!(std::io::stderr(), "latchkey: {error:#}");
+    let _ = writeln!(std::io::stderr(), "{}: {error:#}", name.as_str());
 }
 
 async fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,7 @@
 //! What people reason about: SecretProviderClasses, the pods that mount them, and the
 //! service accounts and roles that they read as. Out of manifests or a live cluster.
 
+mod cluster;
 mod kubernetes;
 mod objects;
 

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use latchkey::{cli::Cli, commands};
 
 fn main() -> ExitCode {
-    match commands::run(Cli::from_args()) {
+    let cli = Cli::from_args();
+    let (name, failure) = (cli.name, cli.failure());
+    match commands::run(cli) {
         Ok(code) => code,
         Err(error) => {
-            commands::report(&error);
-            ExitCode::FAILURE
+            commands::report(name, &error);
+            ExitCode::from(failure)
         }
     }
 }

@@ -175,6 +175,6 @@ impl Found {
 
     /// The SecretProviderClasses, also those of other providers.
     pub fn classes(&self) -> impl Iterator<Item = SecretProviderClass> {
-        self.objects.iter().filter(|object| class::is_class(object)).map(SecretProviderClass::new)
+        self.objects.iter().filter(|object| class::is_class(object)).map(SecretProviderClass::of)
     }
 }

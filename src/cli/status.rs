@@ -8,7 +8,13 @@ use clap::{Args, ValueEnum};
 /// Where `latchkey serve` puts the socket of `latchkey status`.
 pub(super) const STATUS_SOCKET: &str = "/run/latchkey/status.sock";
 
+const EXAMPLES: &str = "\
+Examples:
+  kubectl -n kube-system exec ds/latchkey -- /latchkey status
+  latchkey status --output json --namespace shop";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct StatusArgs {
     /// Socket of the running provider (its --status-socket)
     #[arg(long, value_name = "PATH", default_value = STATUS_SOCKET)]

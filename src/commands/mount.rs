@@ -16,6 +16,7 @@ use anyhow::Context;
 use aws_credential_types::provider::ProvideCredentials;
 use tokio::time::Instant;
 
+use super::output::print;
 use crate::{
     aws::{Aws, AwsSettings, Effort},
     backend::{Asker, Backend, Who},
@@ -83,7 +84,7 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("cannot write {} into {}", file.path, folder.display()))?;
         }
     }
-    std::io::stdout().write_all(table(&files).as_bytes())?;
+    print(table(&files))?;
     Ok(ExitCode::SUCCESS)
 }
 

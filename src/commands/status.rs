@@ -1,15 +1,11 @@
 //! `latchkey status`: asks the provider on this node what it holds, and prints it.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use tokio::{io::AsyncReadExt, net::UnixStream, time::timeout};
 
+use super::output::print;
 use crate::{
     cli::{StatusArgs, StatusForm},
     status::{Snapshot, Width, json, text},
@@ -44,11 +40,7 @@ pub(super) async fn run(args: &StatusArgs) -> anyhow::Result<ExitCode> {
         StatusForm::Text => text(&snapshot, width),
         StatusForm::Json => json(&snapshot)?,
     };
-    match io::stdout().write_all(printed.as_bytes()).and_then(|()| io::stdout().flush()) {
-        // `latchkey status | head` has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        written => written.context("cannot print the status")?,
-    }
+    print(printed)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -34,7 +34,7 @@ pub struct SecretProviderClass {
     pub name: String,
     /// `default` if the manifest names none.
     pub namespace: String,
-    /// The file, or `standard input`.
+    /// The file, or `standard input`; empty in a live cluster.
     pub file: String,
     pub root: Node,
 }
@@ -49,12 +49,16 @@ pub(super) fn is_class(object: &Object) -> bool {
 impl fmt::Display for SecretProviderClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, namespace, file, root } = self;
-        write!(f, "{namespace}/{name} ({file}, line {})", root.line)
+        match file.as_str() {
+            "" => write!(f, "{namespace}/{name}"),
+            file => write!(f, "{namespace}/{name} ({file}, line {})", root.line),
+        }
     }
 }
 
 impl SecretProviderClass {
-    pub(super) fn new(object: &Object) -> Self {
+    /// Reads an object that is one.
+    pub fn of(object: &Object) -> Self {
         Self {
             name: object.name(),
             namespace: object.namespace().unwrap_or_else(|| "default".to_owned()),

@@ -8,12 +8,25 @@ use crate::model::yaml::{Content, Node};
 /// An object of any kind, with the places of all its parts.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// The file, or `standard input`.
+    /// The file, or `standard input`; empty in a live cluster.
     pub file: String,
     pub root: Node,
 }
 
 impl Object {
+    /// An object as the Kubernetes API returns it, without what only the API server
+    /// needs.
+    pub fn of_json(object: &Value) -> Self {
+        let mut root = node(object);
+        if let Content::Map(entries) = &mut root.content
+            && let Some((_, metadata)) = entries.iter_mut().find(|(key, _)| key == "metadata")
+            && let Content::Map(entries) = &mut metadata.content
+        {
+            entries.retain(|(key, _)| key != "managedFields");
+        }
+        Self { file: String::new(), root }
+    }
+
     pub fn kind(&self) -> String {
         text_at(&self.root, &["kind"]).unwrap_or_default()
     }
@@ -50,6 +63,22 @@ fn json(node: &Node) -> Value {
         Content::List(items) => items.iter().map(json).collect(),
         Content::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), json(node))).collect(),
     }
+}
+
+/// JSON as a node without a place.
+fn node(value: &Value) -> Node {
+    let scalar = |text: String, number: Option<String>, boolean| Content::Scalar { text, number, boolean };
+    let content = match value {
+        Value::Null => Content::Null,
+        Value::Bool(value) => scalar(value.to_string(), None, true),
+        Value::Number(number) => scalar(number.to_string(), Some(number.to_string()), false),
+        Value::String(text) => scalar(text.clone(), None, false),
+        Value::Array(items) => Content::List(items.iter().map(node).collect()),
+        Value::Object(entries) => {
+            Content::Map(entries.iter().map(|(key, value)| (key.clone(), node(value))).collect())
+        }
+    };
+    Node { line: 0, column: 0, content }
 }
 
 /// The node at a path of keys.

@@ -18,7 +18,7 @@ const OTHERS: [&str; 9] = [
 ];
 
 /// The pages of the book, by name.
-fn book() -> BTreeSet<String> {
+pub(crate) fn book() -> BTreeSet<String> {
     let files = std::fs::read_dir(root().join("docs/src")).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.ends_with(".md") && name != "SUMMARY.md").collect()

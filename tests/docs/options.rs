@@ -25,14 +25,23 @@ pub(crate) fn of_serve() -> String {
     text.trim_start().to_owned()
 }
 
+/// The other commands that have options or arguments.
+pub(crate) fn commands() -> Vec<String> {
+    let mut cli = Cli::command();
+    cli.build();
+    let others = cli.get_subcommands().filter(|command| !matches!(command.get_name(), "serve" | "help"));
+    let with_options = others.filter(|command| !arguments(command).is_empty());
+    with_options.map(|command| command.get_name().to_owned()).collect()
+}
+
 /// The options of another command, in one table.
 pub(crate) fn of(name: &str) -> String {
     let mut text = "| Option | Default | Meaning |\n|---|---|---|\n".to_owned();
     for arg in arguments(&command(name)) {
         let value = arg.get_value_names().unwrap_or_default().join(" ");
         let option = match arg.get_long() {
-            Some(long) if takes_value(&arg) => format!("`--{long} {value}`"),
-            Some(long) => format!("`--{long}`"),
+            Some(long) if takes_value(&arg) => format!("{}`--{long} {value}`", short(&arg)),
+            Some(long) => format!("{}`--{long}`", short(&arg)),
             None => format!("`{value}`"),
         };
         let (default, meaning) = default_and_meaning(&arg);
@@ -49,6 +58,10 @@ fn command(name: &str) -> Command {
 
 fn arguments(command: &Command) -> Vec<Arg> {
     command.get_arguments().filter(|arg| arg.get_id() != "help").cloned().collect()
+}
+
+fn short(arg: &Arg) -> String {
+    arg.get_short().map_or_else(String::new, |short| format!("`-{short}`, "))
 }
 
 fn takes_value(arg: &Arg) -> bool {

@@ -55,3 +55,4 @@ mod status;
 mod taint;
 mod tenants;
 mod throughput;
+mod usability;

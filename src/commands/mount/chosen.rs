@@ -35,7 +35,7 @@ pub(super) fn class(
         let names: Vec<String> = classes.iter().map(|class| format!("\n  {class}")).collect();
         names.concat()
     };
-    let path = path.display();
+    let path = if path == Path::new("-") { "standard input".into() } else { path.to_string_lossy() };
     let mut chosen = match wanted {
         Some(wanted) => {
             let (named, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|class| class.is_named(wanted));
