@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use super::{ClassItem, Object};
+use super::{ClassItem, Fleet, Holding, Object, RunningPod};
 use crate::model::{
     arn::Arn,
     class::{Class, OpenedClass},
@@ -91,6 +91,20 @@ impl Catalog {
         objects.sort();
         objects.dedup();
         objects
+    }
+
+    /// Whether the name means anything. Without a name, everything is meant.
+    pub fn named_or_held(&self, wanted: Option<&str>, fleet: &Fleet) -> bool {
+        let Some(wanted) = wanted else { return true };
+        let means = |(_, holding): (&RunningPod, &Holding)| {
+            let (namespace, class) = (&holding.namespace, &holding.class);
+            let is_meant = |id: &str| {
+                let object = self.object(namespace, class, id);
+                Self::is_meant(wanted, &object, namespace, class, id)
+            };
+            holding.files.iter().any(|file| is_meant(&file.id))
+        };
+        !self.named(wanted).is_empty() || fleet.held().any(means)
     }
 
     /// The error for a name that means nothing.

@@ -13,6 +13,9 @@ struct Document<'a> {
     version: u32,
     taken_at: Time,
     scope: &'a str,
+    /// Whether every pod has the version that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reached: Option<bool>,
     objects: Vec<Entry<'a>>,
 }
 
@@ -142,8 +145,13 @@ pub fn json(report: &Report<'_>, shown: &Shown<'_>, indented: bool) -> String {
         starting: object.starting,
         aws_error: object.aws_problem.as_deref(),
     });
-    let document =
-        Document { version: VERSION, taken_at: shown.now, scope: shown.scope, objects: objects.collect() };
+    let document = Document {
+        version: VERSION,
+        taken_at: shown.now,
+        scope: shown.scope,
+        reached: shown.reached,
+        objects: objects.collect(),
+    };
     let written =
         if indented { serde_json::to_string_pretty(&document) } else { serde_json::to_string(&document) };
     // Texts, numbers and times can always be written.

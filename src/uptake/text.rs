@@ -19,6 +19,8 @@ pub struct Shown<'a> {
     pub scope: &'a str,
     /// Columns of the terminal; `None` for a pipe.
     pub columns: Option<usize>,
+    /// Whether every pod has the version that was waited for, in JSON.
+    pub reached: Option<bool>,
 }
 
 /// The objects with their versions, and who waits.
