@@ -20,6 +20,8 @@ use crate::{
 
 /// How often a pipe hears how far it is, at most.
 const TOLD: Duration = Duration::from_secs(10);
+/// How often AWS is asked again: it may have rotated once more.
+const ASKED: Duration = Duration::from_secs(30);
 /// How often a terminal does.
 const REDRAWN: Duration = Duration::from_secs(1);
 /// Waiting pods in one line.
@@ -38,7 +40,14 @@ pub(super) async fn run(
     check(args, &Report::new(&feed.fleet, &printer.question(&aws)), &aws)?;
     let deadline = began + args.timeout;
     let mut line = Line::new();
+    let mut asked = Instant::now();
     loop {
+        if let Some(amazon) = amazon
+            && asked.elapsed() >= ASKED
+        {
+            aws = amazon.ask(&Report::new(&feed.fleet, &printer.question(&aws))).await?;
+            asked = Instant::now();
+        }
         let all_have_it = {
             let report = Report::new(&feed.fleet, &printer.question(&aws));
             let waiting = report.waiting().count();
