@@ -10,6 +10,8 @@ pub(crate) mod lab;
 mod name;
 #[cfg(feature = "tools")]
 pub(crate) mod reference;
+#[cfg(feature = "tools")]
+pub(crate) mod rotation;
 mod serve;
 mod status;
 
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     Mount(MountArgs),
     /// Show what the provider on this node holds: principals, values and their age, memory
     Status(StatusArgs),
+    /// Show which pods hold which version of a secret, and wait until all have the current one
+    #[cfg(feature = "tools")]
+    Rotation(Box<rotation::RotationArgs>),
     /// Print the completions of a shell
     #[cfg(feature = "tools")]
     Completions(reference::CompletionsArgs),

@@ -1,8 +1,12 @@
 //! Wall-clock time, as tokens and sessions expire by it.
 
+mod time;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
+
+pub use self::time::Time;
 
 /// A wall clock.
 #[derive(Clone, Copy, Debug, Default)]

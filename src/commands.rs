@@ -6,6 +6,8 @@ mod mount;
 mod output;
 #[cfg(feature = "tools")]
 mod reference;
+#[cfg(feature = "tools")]
+mod rotation;
 mod status;
 
 use std::{io::Write, process::ExitCode};
@@ -37,6 +39,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve(args) => serve(&args).await,
             Command::Mount(args) => mount::run(&args).await,
             Command::Status(args) => status::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Rotation(args) => rotation::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]

@@ -43,6 +43,8 @@ pub mod single_flight;
 pub mod status;
 pub mod table;
 pub mod telemetry;
+#[cfg(feature = "tools")]
+pub mod uptake;
 pub mod values;
 pub mod workers;
 pub mod writer;

@@ -3,7 +3,6 @@
 
 mod snapshot;
 mod text;
-mod time;
 mod verdict;
 
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
@@ -17,8 +16,8 @@ use self::snapshot::{
 pub use self::{
     snapshot::Snapshot,
     text::{Width, json, text},
-    time::Time,
 };
+pub use crate::clock::Time;
 use crate::{
     aws::Aws,
     clock::{Clock, Moment},

@@ -55,6 +55,28 @@ pub struct Pod {
 pub struct PodStatus {
     pub phase: String,
     pub start_time: Option<String>,
+    pub container_statuses: Option<Vec<ContainerStatus>>,
+    pub init_container_statuses: Option<Vec<ContainerStatus>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerStatus {
+    pub name: String,
+    pub state: ContainerState,
+}
+
+/// The state of a container; `running` if it runs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerState {
+    pub running: Option<Running>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Running {
+    pub started_at: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

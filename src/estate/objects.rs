@@ -108,6 +108,13 @@ impl Estate {
     }
 }
 
+impl Pod {
+    /// Its volumes of the driver.
+    pub fn class_volumes(&self) -> Vec<ClassVolume> {
+        volumes(&self.spec)
+    }
+}
+
 fn place(object: &Object, namespace: &str) -> Place {
     let namespace = object.namespace().unwrap_or_else(|| namespace.to_owned());
     let file = FilePlace { file: object.file.clone(), line: object.root.line, column: object.root.column };

@@ -42,6 +42,7 @@ mod refusals;
 mod refused_tokens;
 mod repaired;
 mod rotation_changed;
+mod rotation_command;
 mod rotation_identity;
 mod rotation_outage;
 mod rotation_revoked;

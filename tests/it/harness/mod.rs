@@ -4,6 +4,7 @@
 //! All of it runs in the test's own runtime, so that a paused clock is paused
 //! for everyone: time then passes only while nobody has anything to do.
 
+mod cluster;
 mod driver;
 mod facts;
 mod kubernetes;
@@ -31,6 +32,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub(crate) use self::{
+    cluster::{ClusterApi, kubeconfig_for},
     driver::{Answer, Driver, FINAL_CODES, POD_IDENTITY, Pod, Request, SECRET, STS, many},
     facts::{assert_code, assert_codes, assert_contains, assert_lacks, assert_says},
     kubernetes::{Behaviour, Keys, Kubernetes},

@@ -1,4 +1,4 @@
-//! Points in time as the status shows them: RFC 3339 in UTC, to the second.
+//! Points in time as people read them: RFC 3339 in UTC, to the second.
 
 use std::{
     fmt,
@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use crate::clock::{date_and_time, unix_seconds};
+use super::{date_and_time, unix_seconds};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -16,11 +16,11 @@ const DAY: u64 = 24 * 60 * 60;
 pub struct Time(u64);
 
 impl Time {
-    pub(super) fn of(time: SystemTime) -> Self {
+    pub fn of(time: SystemTime) -> Self {
         Self(unix_seconds(time))
     }
 
-    pub(super) fn of_unix(seconds: u64) -> Self {
+    pub fn of_unix(seconds: u64) -> Self {
         Self(seconds)
     }
 
@@ -35,7 +35,7 @@ impl Time {
     }
 
     /// The time from `earlier` to `self`; zero if `earlier` is later.
-    pub(super) fn since(self, earlier: Self) -> Duration {
+    pub fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 }

@@ -1,0 +1,50 @@
+//! The options of `latchkey rotation`.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{flag_values::positive_duration, inputs::ClusterArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  latchkey rotation -A
+  latchkey rotation shop/database -n shop --wait --timeout 10m --version \"$VERSION_ID\"";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct RotationArgs {
+    /// Secret or parameter (name or ARN), file, or SecretProviderClass; without it, all objects
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    /// Form of the output
+    #[arg(short, long, value_name = "FORM", value_enum, default_value = "table")]
+    pub(crate) output: RotationForm,
+    /// Ask AWS which versions are current and previous, with your own credentials
+    #[arg(long)]
+    pub(crate) aws: bool,
+    /// Show changes as they happen, until you press Ctrl-C
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) watch: bool,
+    /// Wait until every running pod holds the current version of NAME; exit with 1 if they do not in time
+    #[arg(long, requires = "name", help_heading = "Wait")]
+    pub(crate) wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = positive_duration, requires = "wait", help_heading = "Wait")]
+    pub(crate) timeout: Duration,
+    /// Version to wait for, such as the one that put-secret-value returns [default: ask AWS for the current one]
+    #[arg(long, value_name = "ID", requires = "wait", help_heading = "Wait")]
+    pub(crate) version: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub(crate) enum RotationForm {
+    /// Versions with the number of their pods, and the pods that wait
+    Table,
+    /// One row for each pod and object
+    Wide,
+    /// One JSON document
+    Json,
+}

@@ -1,0 +1,62 @@
+//! `latchkey rotation`: which pods hold which version of an object, and waiting until all
+//! of them have the current one.
+
+mod amazon;
+mod feed;
+mod shown;
+mod wait;
+mod watch;
+
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use tokio::time::Instant;
+
+use self::{
+    amazon::Amazon,
+    feed::{Feed, Origin},
+    shown::Printer,
+};
+use super::output;
+use crate::{
+    cli::rotation::RotationArgs,
+    live::{Live, LiveSettings, Progress},
+    uptake::{AwsVersions, Report},
+};
+
+pub(super) async fn run(args: &RotationArgs) -> anyhow::Result<ExitCode> {
+    let began = Instant::now();
+    let live = Live::connect(&LiveSettings {
+        kubeconfig: args.cluster.kubeconfig.clone(),
+        context: args.cluster.context.clone(),
+    })
+    .await?;
+    let scope = live.scope(args.cluster.namespace.as_deref(), args.cluster.all_namespaces);
+    let amazon =
+        if args.aws || args.wait && args.version.is_none() { Some(Amazon::load().await?) } else { None };
+    let progress = Progress::start();
+    let origin = Origin::read(&live, &scope, &progress).await?;
+    let mut feed = Feed::start(&live, &scope, progress.clone());
+    feed.ready().await?;
+    drop(progress);
+
+    let mut printer = Printer::new(args, origin, &scope);
+    let known = printer.origin.catalog.named_or_held(args.name.as_deref(), &feed.fleet);
+    if let Some(name) = &args.name {
+        ensure!(known, printer.origin.catalog.not_found(name));
+    }
+    let mut aws = AwsVersions::default();
+    if let Some(amazon) = &amazon {
+        aws = amazon.ask(&Report::new(&feed.fleet, &printer.question(&aws))).await?;
+    }
+    if args.wait {
+        return wait::run(args, &live, feed, printer, amazon.as_ref(), aws, began).await;
+    }
+    if args.watch {
+        return watch::run(&live, feed, printer, amazon.as_ref(), aws).await;
+    }
+    printer.read_events(&live, &feed.fleet, &aws).await;
+    let report = Report::new(&feed.fleet, &printer.question(&aws));
+    output::print(printer.print(&report, None))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,264 @@
+//! Which pods hold which version of each object, which version is the newest, and who
+//! waits for it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use super::{
+    AwsVersions, Catalog, Fleet, Holding, Object, RunningPod,
+    kubernetes::{FrozenMount, HeldFile},
+};
+use crate::{clock::Time, model::reference::Service};
+
+/// How far the rotations are.
+#[derive(Debug)]
+pub struct Report<'a> {
+    pub objects: Vec<ObjectReport<'a>>,
+}
+
+#[derive(Debug)]
+pub struct ObjectReport<'a> {
+    pub object: Arc<Object>,
+    /// The version that pods should hold; `None` if no pod holds any, and AWS was not asked.
+    pub target: Option<Target>,
+    /// The target first, then the version that was seen last.
+    pub versions: Vec<VersionReport<'a>>,
+    /// AWS's version with the label AWSPREVIOUS, and how many pods hold it or may do so.
+    pub previous: Option<(String, usize)>,
+    pub waiting: Vec<Waiting<'a>>,
+    /// Pods that mount the object and hold nothing of it yet.
+    pub starting: usize,
+    /// Why AWS could not be asked about it.
+    pub aws_problem: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub version: String,
+    pub source: TargetSource,
+}
+
+/// Who says which version is the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetSource {
+    /// `--version`.
+    Given,
+    /// AWS, or the class, which asks for one version.
+    Aws,
+    /// The version that a pod has begun to hold last, or the highest number.
+    Newest,
+}
+
+#[derive(Debug)]
+pub struct VersionReport<'a> {
+    pub version: &'a str,
+    /// AWS's labels, if AWS was asked.
+    pub stages: Vec<String>,
+    pub holders: Vec<Holder<'a>>,
+}
+
+/// A pod that holds a version.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder<'a> {
+    pub pod: &'a RunningPod,
+    pub class: &'a str,
+    pub since: Option<Time>,
+    /// A mount that started before this version came, and still shows an older one.
+    pub frozen: Option<&'a FrozenMount>,
+}
+
+/// A pod that does not have the target.
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting<'a> {
+    pub holder: Holder<'a>,
+    /// What it holds. With a frozen mount, a container sees an older one.
+    pub version: &'a str,
+}
+
+/// What decides about targets.
+pub struct Question<'a> {
+    pub catalog: &'a Catalog,
+    /// An object, file or class; `None` for all.
+    pub name: Option<&'a str>,
+    /// `--version`.
+    pub version: Option<&'a str>,
+    pub aws: &'a AwsVersions,
+}
+
+#[derive(Default)]
+struct Group<'a> {
+    versions: BTreeMap<&'a str, Vec<Holder<'a>>>,
+    starting: usize,
+}
+
+impl<'a> Report<'a> {
+    pub fn new(fleet: &'a Fleet, question: &Question<'_>) -> Self {
+        let groups = grouped(fleet, question);
+        let mut objects: Vec<ObjectReport<'a>> =
+            groups.into_iter().map(|(object, group)| object_report(object, group, question)).collect();
+        count_previous(&mut objects, question.aws);
+        Self { objects }
+    }
+
+    /// Pods that hold anything.
+    pub fn pods(&self) -> usize {
+        let pods =
+            self.objects.iter().flat_map(|object| &object.versions).flat_map(|version| &version.holders);
+        pods.map(|holder| (&holder.pod.namespace, &holder.pod.name)).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Who waits for a rotation. Classes that ask for another version than the current
+    /// one are left out.
+    pub fn waiting(&self) -> impl Iterator<Item = (&ObjectReport<'a>, &Waiting<'a>)> {
+        let following = self.objects.iter().filter(|report| report.object.follows_rotation());
+        following.flat_map(|report| report.waiting.iter().map(move |waiting| (report, waiting)))
+    }
+}
+
+fn grouped<'a>(fleet: &'a Fleet, question: &Question<'_>) -> BTreeMap<Arc<Object>, Group<'a>> {
+    let mut groups: BTreeMap<Arc<Object>, Group<'a>> = BTreeMap::new();
+    if let Some(name) = question.name {
+        groups.extend(question.catalog.named(name).into_iter().map(|object| (object, Group::default())));
+    }
+    let mut mounted: BTreeSet<(&str, &str, &str)> = BTreeSet::new();
+    for (pod, holding) in fleet.held() {
+        mounted.insert((&pod.namespace, &pod.name, &holding.class));
+        for file in &holding.files {
+            let object = question.catalog.object(&holding.namespace, &holding.class, &file.id);
+            if !groups.contains_key(&object) && !is_meant(question, &object, holding, &file.id) {
+                continue;
+            }
+            let holders = groups.entry(object).or_default().versions.entry(&file.version).or_default();
+            add(holders, holder(pod, holding, file));
+        }
+    }
+    for pod in fleet.pods() {
+        for volume in &pod.volumes {
+            if mounted.contains(&(&*pod.namespace, &*pod.name, &*volume.class)) {
+                continue;
+            }
+            for object in question.catalog.objects_of(&pod.namespace, &volume.class) {
+                if question.name.is_none() || groups.contains_key(&object) {
+                    groups.entry(object).or_default().starting += 1;
+                }
+            }
+        }
+    }
+    groups
+}
+
+/// Whether a person means a file of which no class says what it is. By the name of a
+/// file or a class, a person means its objects, in all pods that hold them.
+fn is_meant(question: &Question<'_>, object: &Object, holding: &Holding, id: &str) -> bool {
+    let Some(name) = question.name else { return true };
+    object.service.is_none() && Catalog::is_meant(name, object, &holding.namespace, &holding.class, id)
+}
+
+fn holder<'a>(pod: &'a RunningPod, holding: &'a Holding, file: &'a HeldFile) -> Holder<'a> {
+    // A container starts after the first mount, so that only a later change is missed.
+    let changed = file.since.filter(|since| holding.created.is_some_and(|created| created < *since));
+    let volumes = pod.volumes.iter().filter(|volume| volume.class == holding.class);
+    let frozen = changed.and_then(|changed| {
+        volumes
+            .flat_map(|volume| &volume.frozen)
+            .find(|mount| mount.covers(&file.id) && mount.started < changed)
+    });
+    Holder { pod, class: &holding.class, since: file.since, frozen }
+}
+
+/// Several files of one object count once.
+fn add<'a>(holders: &mut Vec<Holder<'a>>, new: Holder<'a>) {
+    // The files of a pod come one after the other.
+    match holders.last_mut().filter(|last| std::ptr::eq(last.pod, new.pod)) {
+        Some(last) => {
+            last.frozen = last.frozen.or(new.frozen);
+            last.since = last.since.max(new.since);
+        }
+        None => holders.push(new),
+    }
+}
+
+fn object_report<'a>(object: Arc<Object>, group: Group<'a>, question: &Question<'_>) -> ObjectReport<'a> {
+    let stages = question.aws.of(&object);
+    let target = target(&object, &group, question);
+    let is_target = |version: &str| target.as_ref().is_some_and(|target| target.version == version);
+    let mut versions: Vec<VersionReport<'a>> = group
+        .versions
+        .into_iter()
+        .map(|(version, holders)| VersionReport {
+            version,
+            stages: stages.and_then(|stages| stages.as_ref().ok()?.labels_of(version)).unwrap_or_default(),
+            holders,
+        })
+        .collect();
+    versions.sort_by_key(|version| {
+        let newest = version.holders.iter().filter_map(|holder| holder.since).max();
+        (!is_target(version.version), std::cmp::Reverse(newest))
+    });
+    let waiting = versions.iter().flat_map(|version| {
+        let has_it = is_target(version.version);
+        let waiting = version.holders.iter().filter(move |holder| !has_it || holder.frozen.is_some());
+        waiting.map(|holder| Waiting { holder: *holder, version: version.version })
+    });
+    ObjectReport {
+        waiting: if target.is_some() { waiting.collect() } else { Vec::new() },
+        aws_problem: stages.and_then(|stages| stages.as_ref().err().cloned()),
+        object,
+        target,
+        versions,
+        previous: None,
+        starting: group.starting,
+    }
+}
+
+fn target(object: &Object, group: &Group<'_>, question: &Question<'_>) -> Option<Target> {
+    if let Some(version) = question.version
+        && object.follows_rotation()
+    {
+        return Some(Target { version: version.to_owned(), source: TargetSource::Given });
+    }
+    if let Some(version) = &object.selector.version {
+        return Some(Target { version: version.clone(), source: TargetSource::Aws });
+    }
+    if let Some(Ok(stages)) = question.aws.of(object)
+        && let Some(version) = stages.current(object.selector.label.as_deref())
+    {
+        return Some(Target { version, source: TargetSource::Aws });
+    }
+    let numbers = group.versions.keys().map(|version| version.parse::<u64>().ok());
+    let numbers: Option<Vec<u64>> = numbers.collect();
+    let version = match numbers {
+        Some(numbers) if object.service != Some(Service::SecretsManager) => {
+            numbers.into_iter().max()?.to_string()
+        }
+        _ => {
+            // A pod that starts may get an old version, but the first pod to have a new
+            // one has it later than the first pod with the old one.
+            let first = |holders: &Vec<Holder<'_>>| holders.iter().filter_map(|holder| holder.since).min();
+            let newest = group.versions.iter().max_by_key(|(_, holders)| first(holders))?;
+            (*newest.0).to_owned()
+        }
+    };
+    Some(Target { version, source: TargetSource::Newest })
+}
+
+fn count_previous(objects: &mut [ObjectReport<'_>], aws: &AwsVersions) {
+    let previous: Vec<Option<(String, usize)>> = objects
+        .iter()
+        .map(|report| {
+            let version = aws.of(&report.object)?.as_ref().ok()?.current(Some("AWSPREVIOUS"))?;
+            let same = objects.iter().filter(|other| aws.is_same(&other.object, &report.object));
+            let held = same.flat_map(|other| &other.versions).map(|held| {
+                let all = held.version == version;
+                held.holders.iter().filter(|holder| all || holder.frozen.is_some()).count()
+            });
+            let pods = held.sum();
+            Some((version, pods))
+        })
+        .collect();
+    for (report, previous) in objects.iter_mut().zip(previous) {
+        report.previous = previous;
+    }
+}
