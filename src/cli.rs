@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tools")]
 pub(crate) mod complete;
+#[cfg(feature = "tools")]
+pub(crate) mod explain;
 mod flag_values;
 #[cfg(feature = "tools")]
 pub(crate) mod inputs;
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     Mount(MountArgs),
     /// Show what the provider on this node holds: principals, values and their age, memory
     Status(StatusArgs),
+    /// Explain a parameter, flag, reason, finding, metric or alert
+    #[cfg(feature = "tools")]
+    Explain(explain::ExplainArgs),
     /// Print the completions of a shell
     #[cfg(feature = "tools")]
     Completions(reference::CompletionsArgs),

@@ -1,5 +1,7 @@
 //! Runs the subcommands.
 
+#[cfg(feature = "tools")]
+mod explain;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
@@ -37,6 +39,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve(args) => serve(&args).await,
             Command::Mount(args) => mount::run(&args).await,
             Command::Status(args) => status::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]
