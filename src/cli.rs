@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tools")]
 pub(crate) mod complete;
+#[cfg(feature = "tools")]
+pub(crate) mod explain;
 mod flag_values;
 #[cfg(feature = "tools")]
 pub(crate) mod inputs;
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     /// Show which pods hold which version of a secret, and wait until all have the current one
     #[cfg(feature = "tools")]
     Rotation(Box<rotation::RotationArgs>),
+    /// Explain a parameter, flag, reason, finding, metric or alert
+    #[cfg(feature = "tools")]
+    Explain(explain::ExplainArgs),
     /// Print the completions of a shell
     #[cfg(feature = "tools")]
     Completions(reference::CompletionsArgs),

@@ -1,5 +1,7 @@
 //! Runs the subcommands.
 
+#[cfg(feature = "tools")]
+mod explain;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
@@ -41,6 +43,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Status(args) => status::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Rotation(args) => rotation::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]

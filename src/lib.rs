@@ -21,6 +21,8 @@ pub mod demo;
 #[cfg(feature = "tools")]
 pub mod estate;
 #[cfg(feature = "tools")]
+pub mod explain;
+#[cfg(feature = "tools")]
 pub mod findings;
 #[cfg(feature = "tools")]
 pub mod iam;

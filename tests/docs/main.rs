@@ -6,6 +6,7 @@
 
 mod alerts;
 mod chart_values;
+mod explained;
 mod generated;
 mod links;
 mod markdown;

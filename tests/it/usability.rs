@@ -95,7 +95,7 @@ fn a_misspelt_flag_gets_the_near_one() {
             let misspelt = format!("--{first}{}", &rest[1..]);
             let output = run(&[command.get_name(), &misspelt]);
             assert_eq!(output.status.code(), Some(2), "{misspelt}");
-            assert_contains(&stderr(&output), &format!("'--{flag}'"));
+            assert_contains(&stderr(&output), &format!("--{flag}"));
         }
     }
 }
