@@ -47,7 +47,7 @@ pub struct Unreadable {
 /// Manifests that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    #[error("cannot read {file}: {source}")]
+    #[error("cannot read {file}")]
     Io { file: String, source: std::io::Error },
     #[error("{file} is not UTF-8 text (byte {position}); save it as UTF-8")]
     NotUtf8 { file: String, position: usize },

@@ -41,7 +41,7 @@ pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let default_region = args.region.clone().or_else(|| Region::parse(caller.region()?.as_ref()));
     let named = class.to_string();
     let class = class.read(&Rules { default_region, allow_role_arn: true, ..Rules::default() })?;
-    warnings.extend(class.warnings.iter().cloned());
+    warnings.extend(class.warnings.iter().map(ToString::to_string));
     warnings.extend(synced.iter().filter_map(|synced| synced.problem(&class.objects)));
     for warning in &warnings {
         writeln!(std::io::stderr(), "warning: {warning}")?;
