@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use self::{
-    class::SecretProviderClass,
+    class::{Problem, ProblemKind, SecretProviderClass},
     file_text::{FileText, Within},
     object::{Object, at, list_at, text_at},
 };

@@ -27,5 +27,6 @@ pub mod role_patterns;
 pub mod rules;
 pub mod secret;
 pub mod source;
+pub mod spelling;
 pub mod token;
 pub mod yaml;

@@ -2,6 +2,8 @@
 //! ignores every unknown key. Ignoring one of these would read secrets with a
 //! different role than the author of the class intended.
 
+use super::spelling::distance;
+
 /// The parameters that choose an identity.
 const KNOWN: [&str; 4] = ["roleArn", "assumeRoleArn", "assumeRoleExternalId", "usePodIdentity"];
 /// Parts that mean an identity anywhere in a key.
@@ -85,21 +87,6 @@ fn nearest(plain: &str) -> Option<&'static str> {
     };
     // "assumeRole" is a part of two parameters. The shorter one is more likely.
     KNOWN.into_iter().filter(part_of).min_by_key(|known| known.len().abs_diff(plain.len()))
-}
-
-/// The number of letters to add, remove or change to turn `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let changed = corner + usize::from(x != y);
-            corner = row[j + 1];
-            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ impl Repetition<'_> {
             return Ok(Vec::new());
         }
         let address = free_address().await?;
-        let provider = self.settings.subject.start(self.stage, &[format!("--http-address={address}")]).await?;
+        let provider =
+            self.settings.subject.start(self.stage, &[format!("--http-address={address}")]).await?;
         let plan = Plan { pods: 100, accounts: 100, secrets: 10, pod_identity: false };
         all_at_once(&provider.driver, &self.stage.fleet(plan).requests).await?;
         let mut times = Vec::with_capacity(SCRAPES);
