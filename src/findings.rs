@@ -1,13 +1,23 @@
 //! What a command found in manifests or in a cluster: each with an id, a place, a
 //! sentence, and what to do.
 
+mod form;
+mod github;
 mod json;
+mod markdown;
+mod sarif;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 pub use self::{
+    form::{Form, print},
+    github::github,
     json::json,
+    markdown::markdown,
+    sarif::sarif,
     table::{summary, table},
 };
 
@@ -142,5 +152,10 @@ pub fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
 
 /// Whether a pipeline should fail.
 pub fn fail(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| finding.rule.severity > Severity::Note)
+    fail_at(findings, Severity::Warning)
+}
+
+/// Whether a pipeline should fail that accepts less than a severity.
+pub fn fail_at(findings: &[Finding], severity: Severity) -> bool {
+    findings.iter().any(|finding| finding.rule.severity >= severity)
 }

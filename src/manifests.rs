@@ -3,16 +3,19 @@
 
 mod class;
 mod documents;
+mod file_text;
 mod object;
 mod synced;
 
 use std::{
+    collections::BTreeMap,
     io::Read,
     path::{Path, PathBuf},
 };
 
 pub use self::{
-    class::SecretProviderClass,
+    class::{Problem, ProblemKind, SecretProviderClass},
+    file_text::{FileText, Within},
     object::{Object, at, list_at, text_at},
 };
 use crate::model::yaml;
@@ -27,6 +30,8 @@ const MAX_FOLDERS: usize = 32;
 /// What manifests contain.
 #[derive(Debug, Default)]
 pub struct Found {
+    /// The text of each file.
+    pub texts: BTreeMap<String, FileText>,
     pub objects: Vec<Object>,
     /// Documents that are not YAML.
     pub unreadable: Vec<Unreadable>,
@@ -47,7 +52,7 @@ pub struct Unreadable {
 /// Manifests that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    #[error("cannot read {file}: {source}")]
+    #[error("cannot read {file}")]
     Io { file: String, source: std::io::Error },
     #[error("{file} is not UTF-8 text (byte {position}); save it as UTF-8")]
     NotUtf8 { file: String, position: usize },
@@ -141,12 +146,15 @@ fn is_manifest(path: &Path) -> bool {
 impl Found {
     /// Adds the objects of a manifest's text.
     pub fn read(&mut self, file: &str, text: &str) {
+        self.texts.insert(file.to_owned(), FileText::new(text));
         for document in documents::of(text) {
-            match yaml::read_manifest(&document) {
+            let documents::Document { lines_before, text: document } = document;
+            match yaml::read_manifest(&document, lines_before) {
                 Ok(None) => {}
                 Ok(Some(root)) => self.add(Object { file: file.to_owned(), root }),
                 Err(error) => {
                     let template = yaml::template_line(&document).map_or_else(String::new, |line| {
+                        let line = line + lines_before as usize;
                         format!("; line {line} contains {{{{: render the chart first (helm template)")
                     });
                     let place = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);

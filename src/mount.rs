@@ -161,7 +161,8 @@ impl Mounter {
             })?;
         let (pod, class) = named.into_inner().unwrap_or_default();
         let principal = OnceLock::new();
-        let warnings = request.class.warnings.clone();
+        let warnings: Vec<String> =
+            request.class.warnings.iter().map(|warning| warning.text.clone()).collect();
         let span = self.report.span();
         // In a box, because the compiler gives up on futures nested this deeply.
         let carried_out = Box::pin(self.carry_out(request, tokens, &principal).instrument(span.clone()));

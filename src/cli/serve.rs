@@ -255,6 +255,7 @@ impl ServeArgs {
                     max_objects: self.max_objects,
                     max_expression_bytes: self.max_expression_bytes,
                     max_response_bytes: self.max_response_bytes,
+                    ..Limits::default()
                 },
                 allow_role_arn: self.allow_role_arn,
                 allowed_roles: self.allowed_roles.as_ref().and_then(|roles| roles.0.clone()),

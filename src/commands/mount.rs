@@ -35,14 +35,16 @@ use crate::{
 pub(super) async fn run(args: &MountArgs) -> anyhow::Result<ExitCode> {
     let mut warnings = Vec::new();
     let class = chosen::class(&args.file, args.class.as_deref(), &mut warnings)?;
-    warnings.extend(class.warnings());
+    warnings.extend(class.warnings().iter().map(ToString::to_string));
     let synced = class.secret_objects();
     let caller = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12()).load().await;
     let default_region = args.region.clone().or_else(|| Region::parse(caller.region()?.as_ref()));
     let named = class.to_string();
     let class = class.read(&Rules { default_region, allow_role_arn: true, ..Rules::default() })?;
-    warnings.extend(class.warnings.iter().cloned());
-    warnings.extend(synced.iter().filter_map(|synced| synced.problem(&class.objects)));
+    warnings.extend(class.warnings.iter().map(ToString::to_string));
+    warnings.extend(
+        synced.iter().filter_map(|synced| synced.problem(&class.objects)).map(|problem| problem.text),
+    );
     for warning in &warnings {
         writeln!(std::io::stderr(), "warning: {warning}")?;
     }

@@ -1,10 +1,16 @@
 //! `secretObjects`: the driver copies mounted files, by their names, into Kubernetes
 //! Secrets.
 
-use crate::model::{message::quoted, object::Object, objects::Objects};
+use super::class::{Problem, ProblemKind};
+use crate::model::{message::quoted, object::Object, objects::Objects, yaml::Node};
+
+/// How many files a message lists.
+const MAX_LISTED: usize = 10;
 
 /// One entry of `secretObjects` or a part of it.
 pub struct Synced {
+    line: u32,
+    column: u32,
     place: String,
     entry: Entry,
 }
@@ -17,41 +23,61 @@ enum Entry {
 }
 
 impl Synced {
-    pub(super) fn file(place: &str, name: &str) -> Self {
+    pub(super) fn file(node: &Node, place: &str, name: &str) -> Self {
         // The driver trims the name.
-        Self { place: place.to_owned(), entry: Entry::File(name.trim().to_owned()) }
+        Self::new(node, place, Entry::File(name.trim().to_owned()))
     }
 
-    pub(super) fn without(place: &str, field: &'static str) -> Self {
-        Self { place: place.to_owned(), entry: Entry::Without(field) }
+    pub(super) fn without(node: &Node, place: &str, field: &'static str) -> Self {
+        Self::new(node, place, Entry::Without(field))
+    }
+
+    fn new(node: &Node, place: &str, entry: Entry) -> Self {
+        Self { line: node.line, column: node.column, place: place.to_owned(), entry }
+    }
+
+    /// The field that is missing, for a class whose objects cannot be read.
+    pub fn incomplete(&self) -> Option<Problem> {
+        let Entry::Without(field) = &self.entry else { return None };
+        Some(self.with(ProblemKind::Incomplete, format!("{}: {field} is missing", self.place)))
+    }
+
+    fn with(&self, kind: ProblemKind, text: String) -> Problem {
+        Problem { kind, line: self.line, column: self.column, text }
     }
 
     /// Why the driver would not create a Secret from it.
-    pub fn problem(&self, objects: &Objects) -> Option<String> {
+    pub fn problem(&self, objects: &Objects) -> Option<Problem> {
         let place = &self.place;
         let name = match &self.entry {
             Entry::File(name) => name,
-            Entry::Without(field) => return Some(format!("{place}: {field} is missing")),
+            Entry::Without(_) => return self.incomplete(),
         };
-        let files: Vec<&str> =
-            objects.iter().flat_map(Object::file_paths).map(|path| path.as_str()).collect();
-        if files.contains(&name.as_str()) {
+        let mut files = objects.iter().flat_map(Object::file_paths).map(|path| path.as_str());
+        if files.any(|file| file == name) {
             return None;
         }
+        let files: Vec<&str> =
+            objects.iter().flat_map(Object::file_paths).map(|path| path.as_str()).collect();
         let advice = match near(name, objects, &files) {
             Some(near) => format!("did you mean {}?", quoted(near)),
             None => match files.as_slice() {
                 [] => "the class mounts no files".to_owned(),
                 files => {
-                    let files: Vec<String> = files.iter().map(|file| quoted(file).to_string()).collect();
-                    format!("the mounted files are {}", files.join(", "))
+                    let more = match files.len().saturating_sub(MAX_LISTED) {
+                        0 => String::new(),
+                        more => format!(", and {more} more"),
+                    };
+                    let files = files.iter().take(MAX_LISTED).map(|file| quoted(file).to_string());
+                    format!("the mounted files are {}{more}", files.collect::<Vec<_>>().join(", "))
                 }
             },
         };
-        Some(format!(
+        let problem = format!(
             "{place}: objectName {} is not a mounted file, so the driver does not create the Secret; {advice}",
             quoted(name)
-        ))
+        );
+        Some(self.with(ProblemKind::NotMounted, problem))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     arn::{Region, RoleArn},
     go_text, identity_keys,
     message::quoted,
-    mistakes::Mistakes,
+    mistakes::{Kind, Mistakes, Spot},
     principal::{AssumedRole, ExternalId},
     rules::Rules,
     token::{Tokens, parse_tokens},
@@ -87,9 +87,13 @@ impl Attributes {
         let key = format!("{KUBELET_PREFIX}{key}");
         let text = self.take(&key).unwrap_or_default();
         if text.is_empty() {
-            mistakes.add(&key, "is missing: the CSIDriver object needs podInfoOnMount: true");
+            mistakes.add_as(
+                Kind::Missing,
+                key.as_str(),
+                "is missing: the CSIDriver object needs podInfoOnMount: true",
+            );
         } else if !fits(&text) {
-            mistakes.add(&key, format!("{} is not a Kubernetes name", quoted(&text)));
+            mistakes.add(key.as_str(), format!("{} is not a Kubernetes name", quoted(&text)));
             return String::new();
         }
         text
@@ -109,8 +113,11 @@ impl Attributes {
         let text = self.take(key)?;
         let region = Region::parse(&text);
         if region.is_none() {
-            let template = if is_template(&text) { ": a (Helm) template was not rendered" } else { "" };
-            mistakes.add(key, format!("{} is not the name of a Region{template}", quoted(&text)));
+            let (kind, template) = match is_template(&text) {
+                true => (Kind::Unrendered, ": a (Helm) template was not rendered"),
+                false => (Kind::Invalid, ""),
+            };
+            mistakes.add_as(kind, key, format!("{} is not the name of a Region{template}", quoted(&text)));
         }
         region
     }
@@ -146,10 +153,9 @@ impl Attributes {
             "" | "auto" => AddressType::Auto,
             // AWS's own provider treats anything else as "auto".
             other => {
-                mistakes.warn(format!(
-                    "preferredAddressType {} is not ipv4, ipv6 or auto; using auto",
-                    quoted(other)
-                ));
+                let warning =
+                    format!("preferredAddressType {} is not ipv4, ipv6 or auto; using auto", quoted(other));
+                mistakes.warn(Kind::Ignored, "preferredAddressType", warning);
                 AddressType::Auto
             }
         }
@@ -158,7 +164,7 @@ impl Attributes {
     pub(super) fn role_arn(&mut self, rules: &Rules, mistakes: &mut Mistakes) -> Option<RoleArn> {
         if !rules.allow_role_arn {
             self.take("roleArn")?;
-            mistakes.add("roleArn", "is not allowed, because the provider runs without --allow-role-arn; annotate the ServiceAccount with eks.amazonaws.com/role-arn instead");
+            mistakes.add_as(Kind::Forbidden, "roleArn", "is not allowed, because the provider runs without --allow-role-arn; annotate the ServiceAccount with eks.amazonaws.com/role-arn instead");
             return None;
         }
         self.role("roleArn", rules, mistakes)
@@ -177,7 +183,7 @@ impl Attributes {
                 );
             }
             if !names_role {
-                mistakes.add(EXTERNAL_ID, "needs assumeRoleArn, the role that requires the external id");
+                mistakes.add_as(Kind::Missing, EXTERNAL_ID, "needs assumeRoleArn, the role that requires the external id");
             }
             id
         });
@@ -192,7 +198,8 @@ impl Attributes {
             return None;
         };
         if rules.allowed_roles.as_ref().is_some_and(|patterns| !patterns.allow(&role)) {
-            mistakes.add(
+            mistakes.add_as(
+                Kind::Forbidden,
                 key,
                 format!("{role} is not among the roles that the provider allows (--allowed-roles)"),
             );
@@ -222,7 +229,8 @@ impl Attributes {
     pub(super) fn warn_of_the_rest(&mut self, mistakes: &mut Mistakes) {
         let mut rest = std::mem::take(&mut self.texts);
         if rest.len() > MAX_UNKNOWN_KEYS {
-            mistakes.add(
+            mistakes.add_as(
+                Kind::TooLarge,
                 "parameters",
                 format!("have {} unknown keys; the maximum is {MAX_UNKNOWN_KEYS}", rest.len()),
             );
@@ -235,9 +243,15 @@ impl Attributes {
             if key.starts_with(KUBELET_PREFIX) {
                 continue;
             }
+            let spot = Spot::from(key.as_str());
             match identity_keys::refusal(&key).filter(|_| !is_empty) {
-                Some(refusal) => mistakes.add(&quoted(&key).to_string(), refusal),
-                None => mistakes.warn(format!("unknown parameter {} is ignored", quoted(&key))),
+                Some(refusal) => {
+                    mistakes.add_as(Kind::UnknownIdentity, &spot.named(quoted(&key).to_string()), refusal);
+                }
+                None => {
+                    let warning = format!("unknown parameter {} is ignored", quoted(&key));
+                    mistakes.warn(Kind::Unknown(key), &spot, warning);
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{
     attributes::Attributes,
     file::FileMode,
     message::quoted,
-    mistakes::{Invalid, Mistakes},
+    mistakes::{Invalid, Kind, Mistake, Mistakes, Spot},
     objects::{Objects, ObjectsText},
     principal::AssumedRole,
     rules::Rules,
@@ -28,7 +28,7 @@ pub struct Class {
     pub refresh_interval: Option<Duration>,
     pub objects: Arc<Objects>,
     /// What is odd but valid.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Mistake>,
 }
 
 /// What a class says about the AWS identity of its pods.
@@ -58,7 +58,7 @@ impl OpenedClass {
         rules: &Rules,
     ) -> Self {
         let attributes = Attributes::of_parameters(parameters);
-        Self::open(name, attributes, default_mode, rules, Mistakes::default())
+        Self::open(name, attributes, default_mode, rules, Mistakes::within(&rules.limits))
     }
 
     /// Parses everything but the objects. `mistakes` are those found before.
@@ -79,7 +79,8 @@ impl OpenedClass {
             assumed_role: attributes.assumed_role(rules, &mut mistakes),
         };
         if identity.use_pod_identity == Some(true) && identity.role_arn.is_some() {
-            mistakes.warn("roleArn is ignored, because usePodIdentity is \"true\"".to_owned());
+            let warning = "roleArn is ignored, because usePodIdentity is \"true\"";
+            mistakes.warn(Kind::Ignored, "roleArn", warning);
         }
         let refresh_interval = attributes.refresh_interval(
             rules.min_refresh_interval,
@@ -89,11 +90,15 @@ impl OpenedClass {
         rules.check_region("region", region.as_ref(), &mut mistakes);
         rules.check_region("failoverRegion", failover_region.as_ref(), &mut mistakes);
         if let Some(region) = region.as_ref().filter(|region| failover_region.as_ref() == Some(region)) {
-            mistakes.add("failoverRegion", format!("{region} is also the primary Region; name another one"));
+            mistakes.add_as(
+                Kind::Contradicting,
+                "failoverRegion",
+                format!("{region} is also the primary Region; name another one"),
+            );
         }
         if !attributes.names("objects") {
-            mistakes
-                .add("objects", "is missing: the list of what to mount (an empty list, [], mounts nothing)");
+            let problem = "is missing: the list of what to mount (an empty list, [], mounts nothing)";
+            mistakes.add_as(Kind::Missing, "objects", problem);
         }
         let text = ObjectsText {
             text: attributes.take("objects").unwrap_or_default(),
@@ -142,7 +147,7 @@ impl OpenedClass {
                 Err(of_objects) => mistakes.append(of_objects),
             },
         }
-        class.objects.warnings().iter().for_each(|warning| mistakes.warn(warning));
+        class.objects.warnings().iter().for_each(|warning| mistakes.warn_again(warning));
         class.warnings = mistakes.check(heading)?;
         Ok(class)
     }
@@ -160,10 +165,14 @@ impl Class {
         rules: &Rules,
         heading: impl FnOnce() -> String,
     ) -> Result<(), Invalid> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = Mistakes::within(&rules.limits);
         rules.check_region("the node's Region", Some(region), &mut mistakes);
         if self.failover_region.as_ref() == Some(region) {
-            mistakes.add("failoverRegion", format!("is the same as the node's Region {region}"));
+            mistakes.add_as(
+                Kind::Contradicting,
+                "failoverRegion",
+                format!("is the same as the node's Region {region}"),
+            );
         }
         for object in self.objects.iter() {
             let arn = Arn::parse(&object.reference.id);
@@ -172,7 +181,8 @@ impl Class {
                 let problem = format!(
                     "the ARN is of Region {of}, but this class reads from the node's Region {region}"
                 );
-                mistakes.add(&id.to_string(), problem);
+                let spot = Spot::from("objects").named(id.to_string());
+                mistakes.add_as(Kind::OtherRegion, &spot, problem);
             }
         }
         mistakes.check(heading).map(drop)

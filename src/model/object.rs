@@ -13,7 +13,7 @@ use super::{
     file::FileMode,
     file_path::FilePath,
     message::quoted,
-    mistakes::Mistakes,
+    mistakes::{Kind, Mistakes, Spot},
     reference::{Named, Reference, Selector},
     rules::Limits,
     yaml::{Content, Node},
@@ -72,13 +72,15 @@ impl Object {
         class: &ObjectsContext<'_>,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        let place = format!("objects[{index}] (line {})", node.line);
+        let place = Spot::of_objects(node, format!("objects[{index}] (line {})", node.line));
         let mut fields = Fields::of(node, &place, mistakes)?;
         let name = fields.text("objectName", mistakes).unwrap_or_default();
-        let place = if name.is_empty() { place } else { format!("{place} {}", quoted(&name)) };
+        let place = if name.is_empty() { place } else { place.named(format!("{place} {}", quoted(&name))) };
         fields.rename(place.clone());
 
+        let type_spot = fields.spot_of("objectType");
         let object_type = fields.text("objectType", mistakes).unwrap_or_default();
+        let name_spot = fields.spot_of("objectAlias");
         let alias = fields.text("objectAlias", mistakes);
         let mode = fields.mode("filePermission", mistakes).unwrap_or(class.default_mode);
         let version = fields.text("objectVersion", mistakes);
@@ -90,17 +92,23 @@ impl Object {
         let entries = fields.node("jmesPath", mistakes).cloned();
         fields.warn_of_the_rest(mistakes);
 
-        let named = Named { name: &name, object_type: &object_type, selector: Selector { version, label } };
+        let named = Named {
+            name: &name,
+            object_type: &object_type,
+            type_spot: &type_spot,
+            selector: Selector { version, label },
+        };
         let reference = Reference::parse(&place, named, class.region, mistakes);
         let failover = reference.as_ref().and_then(|primary| {
             let (node, has_alias, object_type) = (failover.as_ref(), alias.is_some(), object_type.as_str());
-            Failover { node, primary, has_alias, object_type }.reference(&place, class, mistakes)
+            Failover { node, primary, has_alias, object_type, type_spot: &type_spot }
+                .reference(&place, class, mistakes)
         });
         let (key, named) = match &alias {
             Some(alias) => ("objectAlias", alias),
             None => ("objectName", &name),
         };
-        let path = file_path(&place, key, named, class.translation, mistakes);
+        let path = file_path(&name_spot, key, named, class.translation, mistakes);
         let fields = entries.map_or_else(Vec::new, |node| json_fields(&place, &node, mode, class, mistakes));
         Some(Self { reference: reference?, failover, path: path?, mode, encoding, optional, fields })
     }
@@ -160,20 +168,22 @@ struct Failover<'a> {
     primary: &'a Reference,
     has_alias: bool,
     object_type: &'a str,
+    type_spot: &'a Spot,
 }
 
 impl Failover<'_> {
     /// The failover Region's reference; `None` if it is the primary one's.
     fn reference(
         self,
-        place: &str,
+        place: &Spot,
         class: &ObjectsContext<'_>,
         mistakes: &mut Mistakes,
     ) -> Option<Reference> {
-        let Self { node, primary, has_alias, object_type } = self;
-        let mut own_place = format!("{place} failoverObject");
+        let Self { node, primary, has_alias, object_type, type_spot } = self;
+        let mut own_place = place.named(format!("{place} failoverObject"));
         let (mut name, mut selector) = (None, Selector::default());
         if let Some(node) = node {
+            own_place = own_place.on(node);
             let mut fields = Fields::of(node, &own_place, mistakes)?;
             name = fields.text("objectName", mistakes);
             selector.version = fields.text("objectVersion", mistakes);
@@ -181,7 +191,7 @@ impl Failover<'_> {
             fields.warn_of_the_rest(mistakes);
         }
         if let Some(name) = &name {
-            own_place = format!("{own_place} {}", quoted(name));
+            own_place = own_place.named(format!("{own_place} {}", quoted(name)));
         }
         let same_version = selector.version == primary.selector.version;
         // As in AWS's own provider: without a name, only the version may differ.
@@ -191,23 +201,27 @@ impl Failover<'_> {
             if let Some(region) = class.failover_region
                 && primary.is_arn()
             {
-                mistakes.add(place, format!("objectName is an ARN, which belongs to one Region: failoverRegion {region} needs a failoverObject with its own objectName"));
+                mistakes.add_as(Kind::Missing, place, format!("objectName is an ARN, which belongs to one Region: failoverRegion {region} needs a failoverObject with its own objectName"));
             }
             return (selector != primary.selector).then(|| Reference { selector, ..primary.clone() });
         };
         if !has_alias {
-            mistakes
-                .add(&own_place, "the object needs an objectAlias, so that both Regions mount the same file");
+            let problem = "the object needs an objectAlias, so that both Regions mount the same file";
+            mistakes.add_as(Kind::Missing, &own_place, problem);
         }
         if class.failover_region.is_none() {
-            mistakes.add(&own_place, "the class has no failoverRegion");
+            mistakes.add_as(Kind::Missing, &own_place, "the class has no failoverRegion");
         }
         if !same_version {
-            mistakes.add(&own_place, "objectVersion must be the same for both Regions");
+            mistakes.add_as(
+                Kind::Contradicting,
+                &own_place,
+                "objectVersion must be the same for both Regions",
+            );
         }
         Reference::parse(
             &own_place,
-            Named { name: &name, object_type, selector },
+            Named { name: &name, object_type, type_spot, selector },
             class.failover_region,
             mistakes,
         )
@@ -215,7 +229,7 @@ impl Failover<'_> {
 }
 
 fn json_fields(
-    place: &str,
+    place: &Spot,
     node: &Node,
     mode: FileMode,
     class: &ObjectsContext<'_>,
@@ -228,7 +242,7 @@ fn json_fields(
             .enumerate()
             .filter_map(|(index, entry)| {
                 json_field(
-                    format!("{place} jmesPath[{index}] (line {})", entry.line),
+                    place.on(entry).named(format!("{place} jmesPath[{index}] (line {})", entry.line)),
                     entry,
                     mode,
                     class,
@@ -237,22 +251,27 @@ fn json_fields(
             })
             .collect(),
         Content::Scalar { .. } | Content::Map(_) => {
-            mistakes.add(place, "jmesPath must be a list");
+            mistakes.add(&place.on(node), "jmesPath must be a list");
             Vec::new()
         }
     }
 }
 
 fn json_field(
-    place: String,
+    place: Spot,
     node: &Node,
     mode: FileMode,
     class: &ObjectsContext<'_>,
     mistakes: &mut Mistakes,
 ) -> Option<Field> {
     let mut fields = Fields::of(node, &place, mistakes)?;
+    let expression_spot = match fields.has("path") {
+        true => fields.spot_of("path"),
+        false => fields.spot_of("key"),
+    };
     let path = fields.text("path", mistakes);
     let key = fields.text("key", mistakes);
+    let alias_spot = fields.spot_of("objectAlias");
     let alias = fields.text("objectAlias", mistakes);
     let mode = fields.mode("filePermission", mistakes).unwrap_or(mode);
     let optional = fields.flag("optional", mistakes).unwrap_or(false);
@@ -261,33 +280,34 @@ fn json_field(
 
     let expression = match (path, key) {
         (Some(path), None) => Expression::jmes_path(&path, class.limits.max_expression_bytes)
-            .map_err(|error| mistakes.add(&place, format!("path {error}")))
+            .map_err(|error| mistakes.add(&expression_spot, format!("path {error}")))
             .ok(),
         (None, Some(key)) => Expression::key(&key, class.limits.max_expression_bytes)
-            .map_err(|error| mistakes.add(&place, format!("key {error}")))
+            .map_err(|error| mistakes.add(&expression_spot, format!("key {error}")))
             .ok(),
         (None, None) => {
-            mistakes.add(&place, "path (a JMESPath expression) or key (a literal top-level key) is missing");
+            let problem = "path (a JMESPath expression) or key (a literal top-level key) is missing";
+            mistakes.add_as(Kind::Missing, &place, problem);
             None
         }
         (Some(_), Some(_)) => {
-            mistakes.add(&place, "set either path or key, not both");
+            mistakes.add_as(Kind::Contradicting, &place, "set either path or key, not both");
             None
         }
     };
     let path = match alias {
         None => {
-            mistakes.add(&place, "objectAlias is missing");
+            mistakes.add_as(Kind::Missing, &place, "objectAlias is missing");
             None
         }
-        Some(alias) => file_path(&place, "objectAlias", &alias, class.translation, mistakes),
+        Some(alias) => file_path(&alias_spot, "objectAlias", &alias, class.translation, mistakes),
     };
     Some(Field { expression: expression?, path: path?, mode, encoding, optional })
 }
 
 /// The file of an object: its alias or name, which stands at `key`, with `/` translated.
 fn file_path(
-    place: &str,
+    place: &Spot,
     key: &str,
     name: &str,
     translation: Option<char>,
@@ -306,7 +326,8 @@ fn file_path(
     FilePath::parse(&translated)
         .map_err(|error| {
             let translated = quoted(&translated);
-            mistakes.add(
+            mistakes.add_as(
+                Kind::FileName,
                 place,
                 format!(
                     "{key} {} results in the file name {translated}, which {error}{advice}",

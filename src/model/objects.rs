@@ -11,7 +11,7 @@ use super::{
     file::FileMode,
     file_path::FilePath,
     message::quoted,
-    mistakes::Mistakes,
+    mistakes::{Kind, Mistake, Mistakes, Spot},
     object::{Object, ObjectsContext, PartsKey},
     rules::Limits,
     source::{self, Plan},
@@ -33,7 +33,7 @@ pub struct Objects {
     list: Vec<Object>,
     plan: Plan,
     parts_keys: Vec<Option<PartsKey>>,
-    warnings: Vec<String>,
+    warnings: Vec<Mistake>,
     bytes: usize,
 }
 
@@ -79,7 +79,7 @@ impl Objects {
     }
 
     /// Things that are odd, but not wrong.
-    pub(super) fn warnings(&self) -> &[String] {
+    pub(super) fn warnings(&self) -> &[Mistake] {
         &self.warnings
     }
 
@@ -111,7 +111,7 @@ impl ObjectsText {
 
     /// Parses the objects. The error lists all mistakes with their places.
     pub(super) fn read(&self, limits: &Limits) -> Result<Objects, Mistakes> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = Mistakes::within(limits);
         let context = ObjectsContext {
             region: self.region.as_ref(),
             failover_region: self.failover_region.as_ref(),
@@ -119,33 +119,50 @@ impl ObjectsText {
             default_mode: self.default_mode,
             limits,
         };
-        let list = parse_objects(&self.text, &context, &mut mistakes);
-        check_collisions(&list, &mut mistakes);
+        let placed = parse_objects(&self.text, &context, &mut mistakes);
+        check_collisions(&placed, &mut mistakes);
+        let list: Vec<Object> = placed.into_iter().map(|placed| placed.object).collect();
         source::check_versions(&list, &mut mistakes);
         if mistakes.any() {
             return Err(mistakes);
         }
-        Ok(Objects { warnings: mistakes.warnings.into_texts(), ..list.into() })
+        Ok(Objects { warnings: mistakes.warnings.into_mistakes(), ..list.into() })
     }
 }
 
-fn parse_objects(text: &str, class: &ObjectsContext<'_>, mistakes: &mut Mistakes) -> Vec<Object> {
+/// An object, and the place of its entry.
+struct Placed {
+    object: Object,
+    line: u32,
+    column: u32,
+}
+
+fn parse_objects(text: &str, class: &ObjectsContext<'_>, mistakes: &mut Mistakes) -> Vec<Placed> {
     if text.len() > MAX_OBJECTS_BYTES {
-        mistakes.add("objects", format!("has {} bytes; the maximum is {MAX_OBJECTS_BYTES}", text.len()));
+        mistakes.add_as(
+            Kind::TooLarge,
+            "objects",
+            format!("has {} bytes; the maximum is {MAX_OBJECTS_BYTES}", text.len()),
+        );
         return Vec::new();
     }
     let document = match yaml::read(text) {
         Ok(document) => document,
         Err(error) => {
-            let template = yaml::template_line(text).map_or_else(String::new, |line| {
-                format!("; line {line} contains {{{{: a (Helm) template was not rendered")
-            });
-            mistakes.add("objects", format!("is not YAML: {error}{template}"));
+            let objects = Spot::from("objects");
+            let (kind, spot, template) = match yaml::template_line(text) {
+                Some(line) => {
+                    let advice = format!("; line {line} contains {{{{: a (Helm) template was not rendered");
+                    (Kind::Unrendered, objects.on_line(line as u64, 1), advice)
+                }
+                None => (Kind::NotYaml, objects.on_line(error.line, error.column), String::new()),
+            };
+            mistakes.add_as(kind, &spot, format!("is not YAML: {error}{template}"));
             return Vec::new();
         }
     };
     if let Some(line) = document.lost {
-        mistakes.warn(format!(
+        mistakes.warn(Kind::Unread, &Spot::from("objects").on_line(line, 1), format!(
             "objects: nothing from line {line} on is mounted, because the list ends before that line: at a ---, or at a line with less indentation than the first entry"
         ));
     }
@@ -157,11 +174,15 @@ fn parse_objects(text: &str, class: &ObjectsContext<'_>, mistakes: &mut Mistakes
             if !counts_fit(entries, class.limits, mistakes) {
                 return Vec::new();
             }
-            let parse = |(index, entry)| Object::parse(entry, index, class, mistakes);
+            let parse = |(index, entry): (usize, &Node)| {
+                let object = Object::parse(entry, index, class, mistakes)?;
+                Some(Placed { object, line: entry.line, column: entry.column })
+            };
             entries.iter().enumerate().filter_map(parse).collect()
         }
         Content::Scalar { .. } | Content::Map(_) => {
-            mistakes.add("objects", "must be a list (each entry starts with \"- objectName:\")");
+            let spot = Spot::of_objects(&node, "objects".to_owned());
+            mistakes.add(&spot, "must be a list (each entry starts with \"- objectName:\")");
             Vec::new()
         }
     }
@@ -184,7 +205,8 @@ fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> boo
     }
     let max_files = limits.max_objects;
     if files > max_files {
-        mistakes.add(
+        mistakes.add_as(
+            Kind::TooLarge,
             "objects",
             format!(
                 "has {files} files, including jmesPath entries; the maximum is {max_files} (--max-objects)"
@@ -192,7 +214,8 @@ fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> boo
         );
     }
     if expression_bytes > MAX_CLASS_EXPRESSION_BYTES {
-        mistakes.add(
+        mistakes.add_as(
+            Kind::TooLarge,
             "objects",
             format!(
                 "has {expression_bytes} bytes of jmesPath expressions; the maximum for one class is {MAX_CLASS_EXPRESSION_BYTES}"
@@ -204,28 +227,27 @@ fn counts_fit(entries: &[Node], limits: &Limits, mistakes: &mut Mistakes) -> boo
 
 /// Two objects must not have the same file, and a file must not be a folder of
 /// another one.
-fn check_collisions(objects: &[Object], mistakes: &mut Mistakes) {
-    let mut paths: Vec<(&FilePath, String)> = objects.iter().flat_map(Object::paths).collect();
+fn check_collisions(objects: &[Placed], mistakes: &mut Mistakes) {
+    let mut files: Vec<(&FilePath, String, &Placed)> = Vec::new();
+    for placed in objects {
+        files.extend(placed.object.paths().map(|(path, owner)| (path, owner, placed)));
+    }
     // In this order, a path comes right before the paths below it, so comparing
     // neighbours is enough, no matter how long and deep the paths are.
-    paths.sort_by(|(one, _), (other, _)| one.as_str().split('/').cmp(other.as_str().split('/')));
-    for pair in paths.windows(2) {
-        let [(path, owner), (next, next_owner)] = pair else { continue };
+    files.sort_by(|(one, ..), (other, ..)| one.as_str().split('/').cmp(other.as_str().split('/')));
+    for pair in files.windows(2) {
+        let [(path, owner, placed), (next, next_owner, next_placed)] = pair else { continue };
         let (path, next) = (path.as_str(), next.as_str());
-        if path == next {
-            mistakes.add(
-                "objects",
-                format!(
-                    "{owner} and {next_owner} both mount the file {}; give one an objectAlias",
-                    quoted(path)
-                ),
-            );
+        let problem = if path == next {
+            format!("{owner} and {next_owner} both mount the file {}; give one an objectAlias", quoted(path))
         } else if next.strip_prefix(path).is_some_and(|below| below.starts_with('/')) {
-            mistakes.add(
-                "objects",
-                format!("{owner} mounts the file {}, which {next_owner} needs as a folder", quoted(path)),
-            );
-        }
+            format!("{owner} mounts the file {}, which {next_owner} needs as a folder", quoted(path))
+        } else {
+            continue;
+        };
+        let (line, column) = (placed.line, placed.column).max((next_placed.line, next_placed.column));
+        let spot = Spot::from("objects").on_line(line.into(), column.into());
+        mistakes.add_as(Kind::Colliding, &spot, problem);
     }
 }
 

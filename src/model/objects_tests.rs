@@ -5,7 +5,9 @@ use crate::model::object::Object;
 use crate::model::reference::{Selector, Service};
 
 fn objects(yaml: &str) -> Result<Vec<Object>, Vec<String>> {
-    parse(&[("objects", yaml)]).map(|request| request.objects.to_vec()).map_err(|error| error.mistakes)
+    parse(&[("objects", yaml)])
+        .map(|request| request.objects.to_vec())
+        .map_err(|error| error.mistakes.into_iter().map(|mistake| mistake.text).collect())
 }
 
 fn file_names(attributes: &[(&str, &str)]) -> Vec<String> {
@@ -266,7 +268,7 @@ fn entries_after_the_end_of_the_list_are_a_warning() {
         "  - objectName: a\n    objectType: secretsmanager\n- objectName: b\n  objectType: secretsmanager\n";
     let request = parse(&[("objects", lost)]).unwrap();
     assert_eq!(request.objects.len(), 1);
-    assert!(request.warnings[0].contains("nothing from line 3 on is mounted"), "{:?}", request.warnings);
+    assert!(request.warnings[0].text.contains("nothing from line 3 on is mounted"), "{:?}", request.warnings);
 }
 
 #[test]
@@ -291,7 +293,7 @@ fn a_template_that_was_not_rendered_is_a_mistake_or_in_an_alias_a_warning() {
     let alias = "- {objectName: a, objectType: secretsmanager, objectAlias: 'x-{{ env }}'}";
     let request = parse(&[("objects", alias)]).unwrap();
     assert!(
-        request.warnings[0].contains("objectAlias \"x-{{ env }}\" contains {{"),
+        request.warnings[0].text.contains("objectAlias \"x-{{ env }}\" contains {{"),
         "{:?}",
         request.warnings
     );

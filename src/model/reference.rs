@@ -5,7 +5,7 @@ use std::fmt;
 use super::{
     arn::{Arn, Region},
     message::quoted,
-    mistakes::Mistakes,
+    mistakes::{Kind, Mistakes, Spot},
     yaml::is_template,
 };
 
@@ -67,6 +67,7 @@ pub(super) struct Named<'a> {
     pub(super) name: &'a str,
     /// `objectType`; empty if there is none.
     pub(super) object_type: &'a str,
+    pub(super) type_spot: &'a Spot,
     /// `objectVersion` and `objectVersionLabel`.
     pub(super) selector: Selector,
 }
@@ -98,18 +99,19 @@ impl Reference {
 
     /// Parses `objectName`, and compares it with `objectType` and the Region.
     pub(super) fn parse(
-        place: &str,
+        place: &Spot,
         named: Named<'_>,
         region: Option<&Region>,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        let Named { name, object_type, mut selector } = named;
+        let Named { name, object_type, type_spot, mut selector } = named;
         if name.is_empty() {
-            mistakes.add(place, "objectName is missing");
+            mistakes.add_as(Kind::Missing, place, "objectName is missing");
             return None;
         }
         if is_template(name) {
-            mistakes.add(
+            mistakes.add_as(
+                Kind::Unrendered,
                 place,
                 format!("objectName {} contains {{{{: a (Helm) template was not rendered", quoted(name)),
             );
@@ -132,7 +134,8 @@ impl Reference {
             && arn.region != region.as_str()
         {
             let of = quoted(arn.region);
-            mistakes.add(
+            mistakes.add_as(
+                Kind::OtherRegion,
                 place,
                 format!("the ARN belongs to Region {of}, but the object is read from Region {region}"),
             );
@@ -140,30 +143,39 @@ impl Reference {
         let by_arn = arn.map(|arn| (arn.service, Service::of_arn(arn.service)));
         let service = match (object_type, by_arn) {
             ("", None) => {
-                Err("objectType is missing: set secretsmanager or ssmparameter (optional for an ARN)"
-                    .to_owned())
+                let problem =
+                    "objectType is missing: set secretsmanager or ssmparameter (optional for an ARN)";
+                Err((Kind::Missing, problem.to_owned()))
             }
-            ("", Some((other, None))) => Err(format!(
-                "the ARN belongs to service {}; only secretsmanager and ssm are supported",
-                quoted(other)
+            ("", Some((other, None))) => Err((
+                Kind::Invalid,
+                format!(
+                    "the ARN belongs to service {}; only secretsmanager and ssm are supported",
+                    quoted(other)
+                ),
             )),
             ("", Some((_, Some(service)))) => Ok(service),
             (text, by_arn) => match Service::of_type(text) {
-                None => {
-                    Err(format!("objectType {} is neither secretsmanager nor ssmparameter", quoted(text)))
-                }
-                Some(service) if by_arn.is_some_and(|(_, of_arn)| of_arn != Some(service)) => {
-                    Err(format!("objectType {} does not match the service of the ARN", quoted(text)))
-                }
+                None => Err((
+                    Kind::Invalid,
+                    format!("objectType {} is neither secretsmanager nor ssmparameter", quoted(text)),
+                )),
+                Some(service) if by_arn.is_some_and(|(_, of_arn)| of_arn != Some(service)) => Err((
+                    Kind::Contradicting,
+                    format!("objectType {} does not match the service of the ARN", quoted(text)),
+                )),
                 Some(service) => Ok(service),
             },
         };
-        let service = service.map_err(|problem| mistakes.add(place, problem)).ok()?;
+        let service = service
+            .map_err(|(kind, problem)| mistakes.add_as(kind, &type_spot.named(place.to_string()), problem))
+            .ok()?;
         let mut id = name.to_owned();
         if service == Service::ParameterStore {
             if let Some((bare, inline)) = inline_selector(name, arn) {
                 if selector != Selector::default() {
-                    mistakes.add(
+                    mistakes.add_as(
+                        Kind::Contradicting,
                         place,
                         format!(
                             "objectName already selects {}; remove objectVersion and objectVersionLabel",
@@ -177,7 +189,11 @@ impl Reference {
                 id = bare.to_owned();
             }
             if selector.version.is_some() && selector.label.is_some() {
-                mistakes.add(place, "a parameter can have objectVersion or objectVersionLabel, not both");
+                mistakes.add_as(
+                    Kind::Contradicting,
+                    place,
+                    "a parameter can have objectVersion or objectVersionLabel, not both",
+                );
             }
         }
         Some(Self { service, id, selector })

@@ -10,7 +10,7 @@ use super::{
     class::{Class, OpenedClass},
     file::FileMode,
     message::quoted,
-    mistakes::{Invalid, Mistakes},
+    mistakes::{Invalid, Kind, Mistakes},
     objects::{Objects, ObjectsText},
     rules::Rules,
     token::Tokens,
@@ -80,7 +80,7 @@ impl fmt::Display for Pod {
 impl Opened {
     /// Parses everything but the objects, and zeroizes the raw texts.
     pub fn open(mut raw: RawRequest, rules: &Rules) -> Self {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = Mistakes::within(&rules.limits);
         let (mut attributes, tokens) = Attributes::of_request(&raw.attributes, &raw.secrets, &mut mistakes);
         raw.attributes.zeroize();
         raw.secrets.zeroize();
@@ -92,7 +92,7 @@ impl Opened {
         };
         let default_mode = default_mode(&raw.permission, &mut mistakes);
         if raw.target_path.is_empty() {
-            mistakes.add("target_path", "is missing");
+            mistakes.add_as(Kind::Missing, "target_path", "is missing");
         }
         let name = attributes.class(&mut mistakes);
         let class = OpenedClass::open(name, attributes, default_mode, rules, mistakes);

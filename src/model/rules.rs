@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{arn::Region, mistakes::Mistakes, region_patterns::RegionPatterns, role_patterns::RolePatterns};
+use super::{
+    arn::Region,
+    mistakes::{Kind, Mistakes},
+    region_patterns::RegionPatterns,
+    role_patterns::RolePatterns,
+};
 
 /// The operator's rules for every SecretProviderClass.
 #[derive(Clone, Debug)]
@@ -32,11 +37,18 @@ pub struct Limits {
     pub max_expression_bytes: usize,
     /// Maximum total size of a mount's files. The driver's default maximum is 4 MiB.
     pub max_response_bytes: usize,
+    /// Maximum total size of the mistakes in one message.
+    pub max_mistakes_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_objects: 500, max_expression_bytes: 1024, max_response_bytes: 4 << 20 }
+        Self {
+            max_objects: 500,
+            max_expression_bytes: 1024,
+            max_response_bytes: 4 << 20,
+            max_mistakes_bytes: 3000,
+        }
     }
 }
 
@@ -59,7 +71,11 @@ impl Rules {
         if let (Some(allowed), Some(region)) = (&self.allowed_regions, region)
             && !allowed.allow(region)
         {
-            mistakes.add(place, format!("Region {region} is not allowed here (--allowed-regions={allowed})"));
+            mistakes.add_as(
+                Kind::Forbidden,
+                place,
+                format!("Region {region} is not allowed here (--allowed-regions={allowed})"),
+            );
         }
     }
 }

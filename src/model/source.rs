@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     message::quoted,
-    mistakes::Mistakes,
+    mistakes::{Kind, Mistakes, Spot},
     object::Object,
     reference::{Reference, Selector, Service},
 };
@@ -132,11 +132,13 @@ pub(super) fn check_versions(objects: &[Object], mistakes: &mut Mistakes) {
             asked.entry(("failoverObject", &failover.id)).or_default().insert((primary, failover));
         }
     }
-    for ((place, id), versions) in asked {
+    for ((label, id), versions) in asked {
+        let spot = Spot::from("objects").named(label.to_owned());
         let (id, count) = (quoted(id), versions.len());
         if count > MAX_VERSIONS {
-            mistakes.add(
-                place,
+            mistakes.add_as(
+                Kind::TooLarge,
+                &spot,
                 format!("{id} is requested with {count} versions and labels; the maximum is {MAX_VERSIONS}"),
             );
         }

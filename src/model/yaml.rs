@@ -93,13 +93,20 @@ pub struct Document {
     pub lost: Option<u64>,
 }
 
-/// Reads one document of a trusted manifest of any kind.
-pub fn read_manifest(text: &str) -> Result<Option<Node>, YamlError> {
+/// Reads one document of a trusted manifest of any kind, which starts after
+/// `lines_before` lines of its file. A node that is reached by an alias has the place of
+/// its definition.
+pub fn read_manifest(text: &str, lines_before: u32) -> Result<Option<Node>, YamlError> {
     let trusted = options(serde_yaml::budget! { max_depth: MAX_MANIFEST_DEPTH });
     let mut bytes = text.as_bytes();
     let first = serde_yaml::read_with_options::<_, Spanned<Raw>>(&mut bytes, trusted).next();
-    let raw = first.transpose().map_err(|error| unreadable(&error, text))?;
-    Ok(raw.map(|raw| Resolver { text: text.chars().collect() }.node(raw)))
+    let raw = first.transpose().map_err(|error| {
+        let error = unreadable(&error, text);
+        let line = if error.line == 0 { 0 } else { error.line + u64::from(lines_before) };
+        YamlError { line, ..error }
+    })?;
+    let places = Places::Definitions { lines_before };
+    Ok(raw.map(|raw| Resolver { text: text.chars().collect(), places }.node(raw)))
 }
 
 /// Reads the first document of `text`.
@@ -129,7 +136,7 @@ pub(super) fn is_template(text: &str) -> bool {
 fn read_in_place(text: &str) -> Option<Node> {
     let raw = serde_yaml::from_str_with_options::<Spanned<Raw>>(text, untrusted()).ok()?;
     let empty = matches!(raw.value, Raw::Null);
-    (!empty).then(|| Resolver { text: text.chars().collect() }.node(raw))
+    (!empty).then(|| Resolver { text: text.chars().collect(), places: Places::Uses }.node(raw))
 }
 
 /// Reads the first of any number of documents. Slower, but its result is final.
@@ -144,7 +151,7 @@ fn read_first(text: &str) -> Result<Document, YamlError> {
         Ok(raw) => Some(raw.defined.line()),
         Err(error) => error.location().map(|location| location.line()),
     });
-    let root = Resolver { text: text.chars().collect() }.node(first);
+    let root = Resolver { text: text.chars().collect(), places: Places::Uses }.node(first);
     Ok(Document { root: Some(root), lost })
 }
 
@@ -278,6 +285,15 @@ impl<'de> Deserialize<'de> for Raw {
 /// Applies Go's rules to the parser's result.
 struct Resolver {
     text: Vec<char>,
+    places: Places,
+}
+
+/// Which place a node has that is reached by an alias.
+enum Places {
+    /// That of the alias.
+    Uses,
+    /// That of the aliased node.
+    Definitions { lines_before: u32 },
 }
 
 impl Resolver {
@@ -299,7 +315,11 @@ impl Resolver {
             }
         };
         let place = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        Node { line: place(raw.referenced.line()), column: place(raw.referenced.column()), content }
+        let (lines_before, at) = match self.places {
+            Places::Uses => (0, raw.referenced),
+            Places::Definitions { lines_before } => (lines_before, raw.defined),
+        };
+        Node { line: place(at.line()).saturating_add(lines_before), column: place(at.column()), content }
     }
 
     fn number(&self, span: &serde_yaml::Span, text: impl FnOnce(&str) -> String) -> Content {

@@ -225,6 +225,6 @@ fn text_after_the_first_document_is_reported() {
 #[test]
 fn a_manifest_may_be_deeper_than_a_class() {
     let deep = "{a: ".repeat(20) + "c" + &"}".repeat(20);
-    assert!(read_manifest(&deep).unwrap().is_some(), "{deep}");
-    read_manifest(&"[".repeat(10_000)).unwrap_err();
+    assert!(read_manifest(&deep, 0).unwrap().is_some(), "{deep}");
+    read_manifest(&"[".repeat(10_000), 0).unwrap_err();
 }

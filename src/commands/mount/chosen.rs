@@ -63,6 +63,7 @@ pub(super) fn class(
     match class.mistakes().as_slice() {
         [] => Ok(class),
         mistakes => {
+            let mistakes: Vec<&str> = mistakes.iter().map(|mistake| mistake.text.as_str()).collect();
             Err(anyhow::Error::msg(mistakes.join("; "))).with_context(|| format!("{class} cannot be mounted"))
         }
     }
