@@ -5,6 +5,8 @@
 //! from AWS, [`shape`] makes files of values, [`delivery`] delivers them, and [`rotation`]
 //! reads them again. ARCHITECTURE.md describes every room.
 
+#[cfg(feature = "tools")]
+pub mod access;
 pub mod app;
 pub mod audit;
 pub mod aws;
