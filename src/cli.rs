@@ -1,6 +1,8 @@
 //! The command line: every subcommand, flag and environment variable.
 
 #[cfg(feature = "tools")]
+mod access;
+#[cfg(feature = "tools")]
 pub(crate) mod complete;
 #[cfg(feature = "tools")]
 pub(crate) mod explain;
@@ -24,6 +26,8 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
+#[cfg(feature = "tools")]
+pub(crate) use self::access::{AccessArgs, AccessForm};
 pub use self::name::Name;
 pub(crate) use self::{
     serve::ServeArgs,
@@ -66,6 +70,9 @@ pub(crate) enum Command {
     /// Explain a parameter, flag, reason, finding, metric or alert
     #[cfg(feature = "tools")]
     Explain(explain::ExplainArgs),
+    /// Show who can read which secret: service accounts, their roles, what these allow
+    #[cfg(feature = "tools")]
+    Access(Box<AccessArgs>),
     /// Print the completions of a shell
     #[cfg(feature = "tools")]
     Completions(reference::CompletionsArgs),

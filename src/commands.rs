@@ -1,6 +1,8 @@
 //! Runs the subcommands.
 
 #[cfg(feature = "tools")]
+mod access;
+#[cfg(feature = "tools")]
 mod explain;
 #[cfg(feature = "emulator")]
 mod lab;
@@ -45,6 +47,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Rotation(args) => rotation::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Explain(args) => explain::run(&args),
+            #[cfg(feature = "tools")]
+            Command::Access(args) => access::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]

@@ -76,12 +76,14 @@ impl<'a> Asks<'a> {
 
     fn add_identities(&mut self, estate: &'a Estate) {
         for association in &estate.associations {
-            let roles = std::iter::once(association.role_arn.as_str()).chain(association.target_role_arn.as_deref());
+            let roles =
+                std::iter::once(association.role_arn.as_str()).chain(association.target_role_arn.as_deref());
             let key = (association.namespace.as_str(), association.service_account.as_str());
             self.associations.insert(key, roles.collect());
         }
         for association in &self.knowledge.associations {
-            let roles = std::iter::once(association.role_arn.as_str()).chain(association.target_role_arn.as_deref());
+            let roles =
+                std::iter::once(association.role_arn.as_str()).chain(association.target_role_arn.as_deref());
             let key = (association.namespace.as_str(), association.service_account.as_str());
             self.associations.insert(key, roles.collect());
         }
@@ -90,7 +92,8 @@ impl<'a> Asks<'a> {
             if let Some(role) = account.role_arn.as_deref().filter(|role| !role.is_empty()) {
                 self.annotations.insert(key, role);
             }
-            self.accounts.insert((account.namespace.clone(), account.name.clone()), self.graph.accounts.len());
+            self.accounts
+                .insert((account.namespace.clone(), account.name.clone()), self.graph.accounts.len());
             self.graph.accounts.push(Account {
                 place: account.place.clone(),
                 namespace: account.namespace.clone(),
@@ -126,7 +129,8 @@ impl<'a> Asks<'a> {
         let account = self.account(&workload.namespace, &workload.service_account);
         self.graph.accounts[account].workloads.insert(format!("{} {}", workload.kind, workload.name));
         for volume in &workload.volumes {
-            let Some((index, class)) = self.classes.get(&(workload.namespace.as_str(), volume.class.as_str()))
+            let Some((index, class)) =
+                self.classes.get(&(workload.namespace.as_str(), volume.class.as_str()))
             else {
                 continue;
             };
@@ -147,7 +151,8 @@ impl<'a> Asks<'a> {
         if !self.asked.insert((route, class, usize::MAX)) {
             return;
         }
-        let aws_account = self.graph.reader(&self.graph.routes[route]).map(|role| account_of(&role.arn).to_owned());
+        let aws_account =
+            self.graph.reader(&self.graph.routes[route]).map(|role| account_of(&role.arn).to_owned());
         let aws_account = aws_account.unwrap_or_default();
         for object in parsed.objects.iter() {
             let primary = Named::of(&object.reference, parsed.region.as_ref(), &aws_account);

@@ -190,7 +190,8 @@ fn assumptions(graph: &Graph, knowledge: &Knowledge, settings: &Settings) -> Vec
     );
     if settings.oidc_provider.is_none() {
         assumptions.push(
-            "The OIDC provider in the trust policies is this cluster's; name it with --oidc-provider.".to_owned(),
+            "The OIDC provider in the trust policies is this cluster's; name it with --oidc-provider."
+                .to_owned(),
         );
     }
     let secrets = graph.secrets.iter().filter(|secret| secret.id.kind() == "secret");

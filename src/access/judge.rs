@@ -98,8 +98,10 @@ impl Judge<'_> {
             let account = &self.graph.accounts[route.account];
             let place = || account.place.clone();
             if route.means == Means::Unknown && asking.contains(&index) {
-                let message =
-                    format!("pods of service account {} mount a class, and its role is not known", account.full_name());
+                let message = format!(
+                    "pods of service account {} mount a class, and its role is not known",
+                    account.full_name()
+                );
                 findings.push(Finding::new(&rules::ACCOUNT_WITHOUT_ROLE, place(), message));
             }
             if !self.knowledge.has_roles() {
@@ -112,7 +114,10 @@ impl Judge<'_> {
             }
             for role in route.roles.iter().filter(|role| !self.graph.roles[**role].known) {
                 let role = &self.graph.roles[*role].arn;
-                let message = format!("{role}, the role of service account {}, is not in the --iam files", account.full_name());
+                let message = format!(
+                    "{role}, the role of service account {}, is not in the --iam files",
+                    account.full_name()
+                );
                 findings.push(Finding::new(&rules::ROLE_UNKNOWN, place(), message));
             }
         }
@@ -121,7 +126,13 @@ impl Judge<'_> {
     /// Who shares a role, and what it allows that nobody asks for.
     fn roles(&self, findings: &mut Vec<Finding>) {
         for (index, role) in self.graph.roles.iter().enumerate() {
-            let routes = || self.graph.routes.iter().enumerate().filter(move |(_, route)| route.roles.last() == Some(&index));
+            let routes = || {
+                self.graph
+                    .routes
+                    .iter()
+                    .enumerate()
+                    .filter(move |(_, route)| route.roles.last() == Some(&index))
+            };
             let accounts: BTreeSet<usize> = routes().map(|(_, route)| route.account).collect();
             let namespaces: BTreeSet<&str> =
                 accounts.iter().map(|account| self.graph.accounts[*account].namespace.as_str()).collect();
@@ -140,8 +151,11 @@ impl Judge<'_> {
                 .filter(|ask| self.graph.routes[ask.route].roles.last() == Some(&index))
                 .map(|ask| ask.secret)
                 .collect();
-            let beyond: BTreeSet<usize> =
-                routes().flat_map(|(route, _)| &self.graph.reach[route].allowed).copied().filter(|secret| !asked.contains(secret)).collect();
+            let beyond: BTreeSet<usize> = routes()
+                .flat_map(|(route, _)| &self.graph.reach[route].allowed)
+                .copied()
+                .filter(|secret| !asked.contains(secret))
+                .collect();
             if !beyond.is_empty() {
                 let message = format!(
                     "it can read {} that no class of {} asks for: {}",
@@ -178,9 +192,10 @@ impl Judge<'_> {
                 Some(Opening::Everybody) => {
                     (&rules::TRUST_ANY_ACCOUNT, "lets every service account of the cluster in".to_owned())
                 }
-                Some(Opening::Matching(patterns)) => {
-                    (&rules::TRUST_PATTERN, format!("lets every service account that matches {} in", joined(patterns)))
-                }
+                Some(Opening::Matching(patterns)) => (
+                    &rules::TRUST_PATTERN,
+                    format!("lets every service account that matches {} in", joined(patterns)),
+                ),
             };
             let others = others();
             let today = match others.len() {
@@ -260,7 +275,8 @@ impl Judge<'_> {
     /// Service accounts that read over several prefixes.
     fn prefixes(&self, findings: &mut Vec<Finding>) {
         let prefix = |secret: &usize| self.graph.secrets[*secret].id.prefix(self.bounds.prefix_depth);
-        let (mut asked, mut reached) = (HashMap::<usize, BTreeSet<String>>::new(), HashMap::<usize, BTreeSet<String>>::new());
+        let (mut asked, mut reached) =
+            (HashMap::<usize, BTreeSet<String>>::new(), HashMap::<usize, BTreeSet<String>>::new());
         for ask in &self.graph.asks {
             let account = self.graph.routes[ask.route].account;
             asked.entry(account).or_default().extend(prefix(&ask.secret));

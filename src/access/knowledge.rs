@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-pub(super) use self::roles::{Role, tag_keys};
+pub(super) use self::roles::Role;
 use super::secret_id::SecretId;
 use crate::iam::{Policy, PolicyError};
 

@@ -171,7 +171,8 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
         if let Some(role) = knowledge.role(&from.arn) {
             for to in sorted(knowledge).filter(|to| to.arn != role.arn) {
                 let external_id = routes().find_map(|route| {
-                    let last = route.roles.last().is_some_and(|last| graph.roles[*last].arn == to.arn.as_str());
+                    let last =
+                        route.roles.last().is_some_and(|last| graph.roles[*last].arn == to.arn.as_str());
                     route.external_id.as_ref().filter(|_| last)
                 });
                 let verdict = from.verdict.clone().and(trust::assume(role, to, external_id));
@@ -200,7 +201,8 @@ impl<'a> Account<'a> {
 }
 
 fn sorted(knowledge: &Knowledge) -> impl Iterator<Item = &Role> {
-    let roles: BTreeMap<&str, &Role> = knowledge.roles.iter().map(|(arn, role)| (arn.as_str(), role)).collect();
+    let roles: BTreeMap<&str, &Role> =
+        knowledge.roles.iter().map(|(arn, role)| (arn.as_str(), role)).collect();
     roles.into_values()
 }
 
@@ -238,7 +240,8 @@ pub fn readers(graph: &Graph, knowledge: &Knowledge, name: &str) -> Result<Vec<R
 fn readers_of(graph: &Graph, knowledge: &Knowledge, secret: usize) -> Readers {
     let mut accounts = Vec::new();
     for (index, route) in graph.routes.iter().enumerate() {
-        let asks: Vec<_> = graph.asks.iter().filter(|ask| ask.route == index && ask.secret == secret).collect();
+        let asks: Vec<_> =
+            graph.asks.iter().filter(|ask| ask.route == index && ask.secret == secret).collect();
         let reach = &graph.reach[index];
         let verdict = match (asks.first(), reach.allowed.contains(&secret), reach.depends.get(&secret)) {
             (Some(ask), _, _) => ask.read.clone(),
@@ -258,7 +261,8 @@ fn readers_of(graph: &Graph, knowledge: &Knowledge, secret: usize) -> Readers {
     let evaluator = Evaluator::new(knowledge);
     let others = sorted(knowledge).filter(|role| !used.contains(role.arn.as_str())).filter_map(|role| {
         let verdict = evaluator.read(&evaluator.session_of(role, None), &graph.secrets[secret]);
-        matches!(verdict, Verdict::Allowed | Verdict::Depends(_)).then(|| (role.arn.as_str().to_owned(), verdict))
+        matches!(verdict, Verdict::Allowed | Verdict::Depends(_))
+            .then(|| (role.arn.as_str().to_owned(), verdict))
     });
     Readers { secret, accounts, other_roles: others.collect() }
 }

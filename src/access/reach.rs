@@ -10,10 +10,7 @@ use super::{
 };
 use crate::{
     iam::{Answer, Caller, Context, Denial, Effect, Policies, Request, ResourcePolicy, covers},
-    model::{
-        arn::Arn,
-        reference::Service,
-    },
+    model::{arn::Arn, reference::Service},
 };
 
 const GET_SECRET: &str = "secretsmanager:GetSecretValue";
@@ -46,7 +43,7 @@ pub(super) struct Session<'a> {
 
 /// What can be done with a secret, as far as a role's compromise matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Powers {
+pub(super) struct Powers {
     pub(super) read: Verdict,
     pub(super) write: Verdict,
     /// `None` if no key of the customer's own protects the value.
@@ -262,7 +259,9 @@ impl<'a> Evaluator<'a> {
     fn context(&self, session: &Session<'_>, secret: &Secret) -> Context {
         let mut context = session.context.clone();
         let names = &session.role.names_resource_tags;
-        let Some(tags) = secret.listed.as_ref().and_then(|listed| listed.tags.as_ref()) else { return context };
+        let Some(tags) = secret.listed.as_ref().and_then(|listed| listed.tags.as_ref()) else {
+            return context;
+        };
         let namespaces = ["aws:ResourceTag", "secretsmanager:ResourceTag"];
         for namespace in namespaces {
             for name in names {
@@ -279,7 +278,9 @@ impl<'a> Evaluator<'a> {
         match self.knowledge.resource_policies.get(arn) {
             Some(Some(policy)) => ResourcePolicy::Known(policy),
             Some(None) => ResourcePolicy::None,
-            None if Arn::parse(session.role.arn.as_str()).is_some_and(|role| role.account == secret.id.account) => {
+            None if Arn::parse(session.role.arn.as_str())
+                .is_some_and(|role| role.account == secret.id.account) =>
+            {
                 ResourcePolicy::None
             }
             None => ResourcePolicy::Unknown,
@@ -343,8 +344,8 @@ fn named_arns(role: &Role, id: &SecretId) -> BTreeSet<String> {
     let (base, length) = (id.arn(""), id.arn(SUFFIX).len());
     let statements = role.policies.iter().flat_map(|policy| policy.statements());
     let resources = statements.flat_map(|statement| statement.resources().unwrap_or_default());
-    let whole =
-        resources.filter(|text| text.len() == length && text.starts_with(&base) && !text.contains(['*', '?', '$']));
+    let whole = resources
+        .filter(|text| text.len() == length && text.starts_with(&base) && !text.contains(['*', '?', '$']));
     whole.cloned().collect()
 }
 

@@ -53,13 +53,13 @@ pub(super) fn of_route(graph: &Graph, route: &Route, knowledge: &Knowledge, sett
 
 /// Whether the role lets a service account's own token in.
 pub(super) fn irsa(role: &Role, namespace: &str, account: &str, settings: &Settings) -> Verdict {
-    let Some(trust) = &role.trust else { return Verdict::depends_on("the trust policy, which is not in the files") };
+    let Some(trust) = &role.trust else {
+        return Verdict::depends_on("the trust policy, which is not in the files");
+    };
     let subject = format!("system:serviceaccount:{namespace}:{account}");
     let providers = providers(trust, settings);
-    let verdicts: Vec<Verdict> = providers
-        .iter()
-        .map(|provider| web_identity(role, trust, provider, Some(&subject)).into())
-        .collect();
+    let verdicts: Vec<Verdict> =
+        providers.iter().map(|provider| web_identity(role, trust, provider, Some(&subject)).into()).collect();
     let allowed = verdicts.iter().filter(|verdict| **verdict == Verdict::Allowed).count();
     if allowed > 0 && allowed < verdicts.len() {
         return Verdict::depends_on("which OIDC provider is this cluster's (--oidc-provider)");
@@ -77,7 +77,9 @@ pub(super) fn irsa(role: &Role, namespace: &str, account: &str, settings: &Setti
 
 /// Whether the role lets EKS Pod Identity in, for a service account.
 pub(super) fn pod_identity(role: &Role, namespace: &str, account: &str) -> Verdict {
-    let Some(trust) = &role.trust else { return Verdict::depends_on("the trust policy, which is not in the files") };
+    let Some(trust) = &role.trust else {
+        return Verdict::depends_on("the trust policy, which is not in the files");
+    };
     let may = |action: &str| {
         let context = tagged_request(namespace, account);
         let caller = Caller::Service(POD_IDENTITY.to_owned());
@@ -108,7 +110,9 @@ pub(super) fn assume(from: &Role, to: &Role, external_id: Option<&ExternalId>) -
         resource_must_allow: true,
     };
     match policies.decide(&request) {
-        Answer::Denied(denial) => Verdict::Denied(format!("{} may not assume {}: {denial}", from.arn, to.arn)),
+        Answer::Denied(denial) => {
+            Verdict::Denied(format!("{} may not assume {}: {denial}", from.arn, to.arn))
+        }
         answer => Verdict::from(answer),
     }
     .unless_missing(from)
@@ -140,9 +144,8 @@ pub(super) fn opening(role: &Role, settings: &Settings) -> Option<Opening> {
 
 fn web_identity(role: &Role, trust: &Policy, provider: &str, subject: Option<&str>) -> Answer {
     let issuer = provider.split_once(OIDC_PROVIDER).map_or(provider, |(_, issuer)| issuer);
-    let mut context = Context::default()
-        .with(&format!("{issuer}:aud"), AUDIENCE)
-        .with("aws:FederatedProvider", provider);
+    let mut context =
+        Context::default().with(&format!("{issuer}:aud"), AUDIENCE).with("aws:FederatedProvider", provider);
     if let Some(subject) = subject {
         context = context.with(&format!("{issuer}:sub"), subject);
     }

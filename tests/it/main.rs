@@ -6,6 +6,7 @@
 
 mod harness;
 
+mod access;
 mod advice;
 mod all_outlets;
 mod audit;

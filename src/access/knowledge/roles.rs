@@ -121,7 +121,8 @@ pub(super) fn policy(name: &str, document: &Value) -> Result<Policy, PolicyError
 }
 
 fn default_version(policy: &Value) -> Option<&Value> {
-    let is_default = |version: &&Value| version.get("IsDefaultVersion").and_then(Value::as_bool) == Some(true);
+    let is_default =
+        |version: &&Value| version.get("IsDefaultVersion").and_then(Value::as_bool) == Some(true);
     list(policy, "PolicyVersionList").iter().find(is_default)?.get("Document")
 }
 
@@ -138,7 +139,7 @@ fn percent_decoded(text: &str) -> String {
 }
 
 /// The keys of tags that a policy's text names after `marker`, such as `PrincipalTag/`.
-pub(crate) fn tag_keys(text: &str, marker: &str) -> BTreeSet<String> {
+fn tag_keys(text: &str, marker: &str) -> BTreeSet<String> {
     let lower = text.to_ascii_lowercase();
     let marker = marker.to_ascii_lowercase();
     let keys = lower.split(marker.as_str()).skip(1).map(|rest| {

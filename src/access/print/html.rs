@@ -9,7 +9,11 @@ const SCRIPT: &str = include_str!("../page/page.js");
 /// The page.
 pub fn html(report: &Report<'_>) -> String {
     // In the order of the page: what is inserted is not searched again.
-    let parts = [("/*STYLE*/", STYLE.to_owned()), ("/*DATA*/", for_script(&compact(report))), ("/*SCRIPT*/", SCRIPT.to_owned())];
+    let parts = [
+        ("/*STYLE*/", STYLE.to_owned()),
+        ("/*DATA*/", for_script(&compact(report))),
+        ("/*SCRIPT*/", SCRIPT.to_owned()),
+    ];
     let mut page = String::new();
     let mut rest = PAGE;
     for (mark, text) in parts {
@@ -24,8 +28,11 @@ pub fn html(report: &Report<'_>) -> String {
 /// JSON that cannot end the script element it is in, nor begin a comment: such characters
 /// occur in texts only, where JSON has an escape for them.
 fn for_script(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
-        .replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub fn blast_table(graph: &Graph, blast: &Blast, columns: Option<usize>) -> Stri
     if !blast.secrets.is_empty() {
         let mut table = Table::new(["SECRET", "READ", "WRITE", "DECRYPT", "ROLES"]);
         for reached in &blast.secrets {
-            let decrypt = reached.powers.decrypt.as_ref().map_or_else(|| "no own key".to_owned(), Verdict::cell);
+            let decrypt =
+                reached.powers.decrypt.as_ref().map_or_else(|| "no own key".to_owned(), Verdict::cell);
             table.row([
                 graph.secrets[reached.secret].id.to_string(),
                 reached.powers.read.cell(),
@@ -59,7 +60,10 @@ pub fn blast_table(graph: &Graph, blast: &Blast, columns: Option<usize>) -> Stri
 
 /// What a compromised pod reaches, as JSON.
 pub fn blast_json(graph: &Graph, blast: &Blast) -> String {
-    let roles = blast.roles.iter().map(|role| json!({"arn": role.arn, "by": role.by, "assume": answer(&role.verdict)}));
+    let roles = blast
+        .roles
+        .iter()
+        .map(|role| json!({"arn": role.arn, "by": role.by, "assume": answer(&role.verdict)}));
     let secrets = blast.secrets.iter().map(|reached| {
         let mut entry = secret(graph, reached.secret);
         entry["read"] = answer(&reached.powers.read);
@@ -96,7 +100,8 @@ pub fn readers_table(graph: &Graph, all: &[Readers], columns: Option<usize>) -> 
         if !readers.accounts.is_empty() {
             let mut table = Table::new(["SERVICE ACCOUNT", "CLASSES", "ROLES", "CAN READ"]);
             for reading in &readers.accounts {
-                let classes = if reading.classes.is_empty() { "none asks".to_owned() } else { some(&reading.classes) };
+                let classes =
+                    if reading.classes.is_empty() { "none asks".to_owned() } else { some(&reading.classes) };
                 let roles: Vec<&str> = reading.roles.iter().map(|role| role_name(role)).collect();
                 let roles = if roles.is_empty() { "not known".to_owned() } else { roles.join(" → ") };
                 table.row([reading.account.clone(), classes, roles, reading.read.clone()]);
@@ -127,7 +132,8 @@ pub fn readers_json(graph: &Graph, all: &[Readers]) -> String {
             })
         });
         entry["accounts"] = accounts.collect();
-        let others = readers.other_roles.iter().map(|(role, verdict)| json!({"arn": role, "read": answer(verdict)}));
+        let others =
+            readers.other_roles.iter().map(|(role, verdict)| json!({"arn": role, "read": answer(verdict)}));
         entry["other_roles"] = others.collect();
         entry
     });

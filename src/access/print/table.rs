@@ -21,7 +21,8 @@ pub fn table(report: &Report<'_>, columns: Option<usize>, colours: bool) -> Stri
     let graph = report.graph;
     let mut text = summary(report);
     if !graph.routes.is_empty() {
-        let mut table = Table::new(["SERVICE ACCOUNT", "ROLE", "ACCOUNT", "CLASSES", "ASKS FOR", "CAN ALSO READ"]);
+        let mut table =
+            Table::new(["SERVICE ACCOUNT", "ROLE", "ACCOUNT", "CLASSES", "ASKS FOR", "CAN ALSO READ"]);
         let mut routes: Vec<(usize, &Route)> = graph.routes.iter().enumerate().collect();
         routes.sort_by_key(|(_, route)| graph.accounts[route.account].full_name());
         for (index, route) in routes {
@@ -52,7 +53,10 @@ fn summary(report: &Report<'_>) -> String {
     );
     let invalid = graph.classes.iter().filter(|class| class.invalid).count();
     if invalid > 0 {
-        let _ = writeln!(text, "{invalid} of the classes cannot be mounted and are left out; latchkey check says why.");
+        let _ = writeln!(
+            text,
+            "{invalid} of the classes cannot be mounted and are left out; latchkey check says why."
+        );
     }
     if graph.roles.is_empty() || known == 0 {
         text.push_str("What the roles allow is not known; add it with --iam.\n");

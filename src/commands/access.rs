@@ -1,0 +1,115 @@
+//! `latchkey access`: who can read what.
+
+use std::{
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+
+use super::output::print;
+use crate::{
+    access::{
+        Graph, Knowledge, Report, blast_json, blast_table, compromised, html, json, judge, mermaid, readers,
+        readers_json, readers_table, table,
+    },
+    cli::{AccessArgs, AccessForm},
+    estate::Estate,
+    findings,
+    live::{Live, LiveSettings, Progress},
+    manifests::{self, Folders},
+};
+
+/// Columns of the tables on a terminal.
+const COLUMNS: usize = 120;
+
+pub(super) async fn run(args: &AccessArgs) -> anyhow::Result<ExitCode> {
+    let knowledge = knowledge(args.iam.iter().chain(&args.secrets))?;
+    knowledge.warnings.iter().for_each(|warning| warn(warning));
+    let estate = estate(args).await?;
+    let settings = args.settings();
+    let graph = Graph::build(&estate, &knowledge, &settings);
+    let terminal = std::io::stdout().is_terminal();
+    let columns = terminal.then_some(COLUMNS);
+    let as_json = args.output == AccessForm::Json;
+    if let Some(account) = &args.if_compromised {
+        let blast = compromised(&graph, &knowledge, &settings, account)?;
+        print(if as_json { blast_json(&graph, &blast) } else { blast_table(&graph, &blast, columns) })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(name) = &args.secret {
+        let readers = readers(&graph, &knowledge, name)?;
+        print(if as_json {
+            readers_json(&graph, &readers)
+        } else {
+            readers_table(&graph, &readers, columns)
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let findings = judge(&graph, &knowledge, &settings, &args.bounds());
+    let report = Report { graph: &graph, findings: &findings };
+    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    print(match args.output {
+        AccessForm::Table => table(&report, columns, colours),
+        AccessForm::Json => json(&report),
+        AccessForm::Mermaid => mermaid(&report),
+        AccessForm::Html => html(&report),
+    })?;
+    Ok(if findings::fail(&findings) { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn knowledge<'a>(files: impl Iterator<Item = &'a PathBuf>) -> anyhow::Result<Knowledge> {
+    let mut knowledge = Knowledge::default();
+    for file in files {
+        let name = file.display().to_string();
+        let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
+        let text = String::from_utf8(bytes)
+            .ok()
+            .with_context(|| format!("{name} is not UTF-8 text; save it as UTF-8"))?;
+        knowledge.read(&name, &text)?;
+    }
+    Ok(knowledge)
+}
+
+async fn estate(args: &AccessArgs) -> anyhow::Result<Estate> {
+    let (files, cluster) = (&args.inputs.files, &args.inputs.cluster);
+    if files.is_empty() {
+        let settings =
+            LiveSettings { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
+        let live = Live::connect(&settings).await?;
+        let scope = live.scope(cluster.namespace.as_deref(), cluster.all_namespaces);
+        let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::start()).await?;
+        unread.iter().for_each(|error| warn(&error.to_string()));
+        return Ok(estate);
+    }
+    let found = manifests::read(files.iter().map(|file| -> &Path { file }), Folders::Recursive)?;
+    for unreadable in &found.unreadable {
+        warn(&format!("{}: line {}: {}", unreadable.file, unreadable.line, unreadable.problem));
+    }
+    if found.objects.is_empty() {
+        let names: Vec<String> = files.iter().map(|file| named(file)).collect();
+        bail!("no Kubernetes object in {}", names.join(", "));
+    }
+    let namespace = cluster.namespace.as_deref();
+    let mut estate = Estate::of_manifests(&found, namespace.unwrap_or("default"));
+    for place in &estate.malformed {
+        warn(&format!("{place} does not have the form of its kind and is left out"));
+    }
+    if let Some(namespace) = namespace {
+        estate.classes.retain(|class| class.namespace == namespace);
+        estate.accounts.retain(|account| account.namespace == namespace);
+        estate.workloads.retain(|workload| workload.namespace == namespace);
+        estate.associations.retain(|association| association.namespace == namespace);
+    }
+    Ok(estate)
+}
+
+fn named(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+}
+
+fn warn(warning: &str) {
+    // If standard error is closed, nobody can read it.
+    let _ = writeln!(std::io::stderr(), "warning: {warning}");
+}
