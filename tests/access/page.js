@@ -61,7 +61,7 @@ const facts = {
     assert.equal(number(listed), await opened.locator('.node[data-column="2"][data-id]').count());
     await shot(opened, "chosen");
     // From a secret back to everybody who reads it.
-    await opened.locator("#details ul").last().locator("button").first().click();
+    await opened.locator("#details h3", { hasText: "Secrets and parameters" }).locator("xpath=following-sibling::ul[1]").locator("button").first().click();
     assert.equal(await opened.locator('.node[data-column="2"][data-id]').count(), 1);
     await opened.click("#clear");
     assert.equal(await opened.locator('.node[data-column="0"]').count(), 80);

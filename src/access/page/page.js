@@ -5,6 +5,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const SVG = "http://www.w3.org/2000/svg";
   const ROW = 20, TOP = 34, MANY = 120, FIRST = 100;
+  const FONT = "12.5px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
   const byId = (id) => document.getElementById(id);
 
   function element(name, attributes = {}, text) {
@@ -47,6 +48,7 @@
     const made = node(2, prefixOf(secret.name), secret.name, idOf(secret), secret.service === "ssm" ? "parameter" : "");
     made.lastRead = secret.last_read;
     made.listed = secret.listed;
+    made.place = place(secret);
     return made;
   });
 
@@ -169,6 +171,19 @@
     }
   }
 
+  // Where the text of a node begins, what it says, and where its edges begin.
+  function layoutText(one, spot, wide) {
+    const inner = spot.row.headed ? 18 : 6;
+    const note = one.note ? 10 + one.note.length * 6.2 : 0;
+    const label = one.column === 2 && spot.row.headed ? one.label.replace(/^\/+/, "").slice(one.group.length + 1) : one.label;
+    spot.text = shortened(label, wide - inner - note - 26, FONT);
+    spot.begin = spot.x + inner;
+    measure.font = FONT;
+    spot.noteAt = spot.begin + measure.measureText(spot.text).width + 10;
+    spot.markAt = spot.noteAt + note + 2;
+    spot.end = spot.markAt + (one.findings.some((finding) => finding.severity !== "note") ? 10 : -4);
+  }
+
   // Rows of a column: heads of groups, and nodes. A closed group is one row.
   function rows(column, shown, filtered) {
     const own = nodes.filter((one) => one.column === column && shown.has(one));
@@ -249,6 +264,8 @@
     height = Math.max(height, settle(apart, (group) => centre(group.members)));
     apart.forEach((group) => put(group, lefts[2], 2));
 
+    for (const [one, spot] of at) layoutText(one, spot, wide);
+
     // Edges; those into a closed group become one.
     const merged = new Map();
     for (const made of found.links) {
@@ -268,13 +285,13 @@
     const edges = [];
     const order = { way: 0, asked: 1, unknown: 2, beyond: 3, depends: 4, denied: 5 };
     for (const one of [...merged.values()].sort((a, b) => order[a.kind] - order[b.kind])) {
-      const x1 = one.from.x + wide, x2 = one.to.x;
+      const begin = one.from.end, x1 = one.from.x + wide, x2 = one.to.x;
       const { y: y1 } = one.from, { y: y2 } = one.to;
       const chained = one.from.column === one.to.column;
       const middle = (x1 + x2) / 2;
       const d = chained
-        ? `M${x1} ${y1}C${x1 + 46} ${y1} ${x1 + 46} ${y2} ${x1} ${y2}`
-        : `M${x1} ${y1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`;
+        ? `M${begin} ${y1}H${x1}C${x1 + 46} ${y1} ${x1 + 46} ${y2} ${x1} ${y2}H${one.to.end}`
+        : `M${begin} ${y1}H${x1}C${middle} ${y1} ${middle} ${y2} ${x2} ${y2}`;
       const path = shape("path", { d, class: `edge ${one.kind}` });
       const many = one.links.length;
       if (many > 1 && !one.to.row.open) path.style.strokeWidth = Math.min(6, 1.3 + Math.log2(many));
@@ -289,8 +306,6 @@
     drawn = { at, edges };
     describe(found, filtered);
   }
-
-  const FONT = "12.5px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 
   function head(group, lefts, wide, columns) {
     const column = columns[0].includes(group) ? 0 : 2;
@@ -329,17 +344,13 @@
 
   function box(one, spot, wide, hits) {
     const { x, y } = spot;
-    const inner = spot.row.headed ? 18 : 6;
     const made = shape("g", { class: "node", tabindex: "-1", role: "button", "data-id": one.id, "data-column": one.column });
     if (hits && hits.has(one)) made.classList.add("chosen");
     made.setAttribute("aria-label", `${one.full}${one.findings.length ? `, ${plural(one.findings.length, "finding")}` : ""}`);
     made.append(shape("rect", { class: "box", x, y: y - ROW / 2, width: wide, height: ROW }));
-    const note = one.note ? 10 + one.note.length * 6.2 : 0;
-    const label = one.column === 2 && spot.row.headed ? one.label.replace(/^\/+/, "").slice(one.group.length + 1) : one.label;
-    const text = shape("text", { x: x + inner, y }, shortened(label, wide - inner - note - 22, FONT));
-    made.append(text, shape("title", {}, one.full));
-    if (one.note) made.append(shape("text", { x: x + wide - 18, y, class: "note", "text-anchor": "end" }, one.note));
-    mark(made, one.findings, x + wide - 9, y);
+    made.append(shape("text", { x: spot.begin, y }, spot.text), shape("title", {}, one.full));
+    if (one.note) made.append(shape("text", { x: spot.noteAt, y, class: "note" }, one.note));
+    mark(made, one.findings, spot.markAt, y);
     const choose = () => { Object.assign(state, { chosen: state.chosen === one ? null : one, finding: null, text: "" }); byId("search").value = ""; changed(); };
     made.addEventListener("click", choose);
     made.enter = choose;
@@ -364,10 +375,6 @@
       made.classList.toggle("lit", is);
     }
     for (const edge of drawn.edges) edge.path.classList.toggle("lit", edge.links.some((made) => used.has(made)));
-    for (const one of shown) {
-      const spot = drawn.at.get(one);
-      if (spot && !spot.row.open) spot.row.lit = true;
-    }
     for (const made of graph.querySelectorAll(".node.head")) if (shown.size && !made.classList.contains("lit")) {
       made.classList.toggle("lit", [...shown].some((one) => one.column === 2 && `${one.group}/` === made.getAttribute("aria-label").split(",")[0]));
     }
@@ -377,7 +384,7 @@
   // ---- Beside the picture --------------------------------------------------------------
 
   function chooser(one) {
-    const made = element("button", { type: "button", class: "link" }, one.full);
+    const made = element("button", { type: "button", class: "link" }, one.column === 2 ? one.label : one.full);
     made.addEventListener("click", () => { Object.assign(state, { chosen: one, finding: null, text: "" }); byId("search").value = ""; changed(); });
     return made;
   }
@@ -389,6 +396,7 @@
     const add = (some) => some.forEach(({ one, links }) => {
       const item = element("li");
       item.append(chooser(one));
+      if (one.place) item.append(element("span", { class: "place" }, one.place));
       for (const kind of new Set(links.map((link) => link.kind))) if (words[kind]) {
         const titles = links.filter((link) => link.kind === kind).flatMap((link) => [...link.titles, ...link.classes]);
         item.append(element("span", { class: `word ${kind}`, title: titles.join("\n") }, words[kind]));
@@ -411,7 +419,9 @@
     target.replaceChildren();
     if (!one) return;
     const kind = ["Service account", "Role", "Secret"][one.column];
-    target.append(element("h2", {}, `${kind} ${one.label}`), element("div", { class: "arn" }, one.full));
+    target.append(element("h2", {}, `${kind} ${one.column === 0 ? one.full : one.label}`));
+    if (one.column === 1) target.append(element("div", { class: "arn" }, one.full));
+    if (one.place) target.append(element("div", { class: "arn" }, one.place));
     if (one.lastRead) target.append(element("p", {}, `Last read on ${one.lastRead}, says AWS.`));
     if (one.column === 2 && !one.listed) target.append(element("p", {}, "It is not in AWS's lists that were given."));
     const { shown, used } = around(one);
@@ -509,7 +519,8 @@
   function move(event) {
     const all = [...graph.querySelectorAll(".node")].map((made) => ({ made, box: made.getBoundingClientRect() }));
     if (!all.length) return;
-    const now = all.find(({ made }) => made === document.activeElement) || all[0];
+    const now = all.find(({ made }) => made === document.activeElement)
+      || all.find(({ made }) => made.dataset.column === "0") || all[0];
     const column = (one) => Number(one.made.dataset.column);
     const middle = (one) => one.box.top + one.box.height / 2;
     const wanted = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];

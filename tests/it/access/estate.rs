@@ -170,15 +170,20 @@ impl Made {
         // Each mistake has accounts of its own, so that none hides another.
         let mut free: Vec<usize> = (0..made.accounts.len()).collect();
         for _ in 0..times {
-            let mut take = |made: &Self, fits: fn(&Made, usize) -> bool| {
+            let mut take = |made: &Self, fits: &dyn Fn(&Made, usize) -> bool| {
                 let fitting: Vec<usize> = (0..free.len()).filter(|place| fits(made, free[*place])).collect();
                 free.swap_remove(fitting[random.below(fitting.len())])
             };
-            let any = |_: &Self, _| true;
-            let irsa = |made: &Self, account: usize| !made.accounts[account].pod_identity;
-            made.share(take(&made, any), take(&made, any));
+            let any = &|_: &Self, _| true;
+            let irsa = &|made: &Self, account: usize| !made.accounts[account].pod_identity;
+            let one = take(&made, any);
+            let other = take(&made, &|made: &Self, account| made.is_across(one, account));
+            made.share(one, other);
             made.cross_prefixes(take(&made, any));
-            made.share_role(take(&made, irsa), take(&made, irsa));
+            let one = take(&made, irsa);
+            let other =
+                take(&made, &|made: &Self, account| irsa(made, account) && made.is_across(one, account));
+            made.share_role(one, other);
             made.open_by_pattern(take(&made, irsa));
             made.open_to_anybody(take(&made, irsa));
             made.grant_more(take(&made, any));
@@ -233,17 +238,19 @@ impl Made {
         self.accounts[account].grants.insert(secret, None);
     }
 
+    /// Whether two accounts are of different namespaces, and of one AWS account: in two, a
+    /// name means two secrets.
+    fn is_across(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (&self.accounts[one], &self.accounts[other]);
+        one.aws == other.aws && one.namespace != other.namespace
+    }
+
     fn share(&mut self, one: usize, other: usize) {
-        // Across AWS accounts, a name would be another secret.
         let secret = self.flat_secret(one, &format!("shared-by-{one}-and-{other}"));
         self.ask(one, secret);
-        if self.accounts[one].aws == self.accounts[other].aws
-            && self.accounts[one].namespace != self.accounts[other].namespace
-        {
-            self.ask(other, secret);
-            let name = self.secret_name(secret);
-            self.expect("secret-shared", name);
-        }
+        self.ask(other, secret);
+        let name = self.secret_name(secret);
+        self.expect("secret-shared", name);
     }
 
     fn cross_prefixes(&mut self, account: usize) {
@@ -254,11 +261,6 @@ impl Made {
     }
 
     fn share_role(&mut self, one: usize, other: usize) {
-        if self.accounts[one].namespace == self.accounts[other].namespace
-            || self.accounts[one].aws != self.accounts[other].aws
-        {
-            return;
-        }
         let role = self.accounts[one].role.clone();
         self.accounts[other].role.clone_from(&role);
         self.expect("role-over-namespaces", role);
