@@ -170,7 +170,7 @@ impl<'a> Asks<'a> {
             Entry::Vacant(entry) => {
                 let index = self.graph.secrets.len();
                 let listed = self.knowledge.secrets.get(&named.id).cloned();
-                self.graph.secrets.push(Secret { id: named.id, arns: BTreeSet::new(), listed });
+                self.graph.secrets.push(Secret::new(named.id, listed));
                 *entry.insert(index)
             }
         };
@@ -187,8 +187,7 @@ impl<'a> Asks<'a> {
         for (id, listed) in listed {
             if !self.secrets.contains_key(id) {
                 self.secrets.insert(id.clone(), self.graph.secrets.len());
-                let listed = Some(listed.clone());
-                self.graph.secrets.push(Secret { id: id.clone(), arns: BTreeSet::new(), listed });
+                self.graph.secrets.push(Secret::new(id.clone(), Some(listed.clone())));
             }
         }
     }

@@ -63,6 +63,8 @@ pub(super) struct RoleNode {
 #[derive(Debug)]
 pub(super) struct Secret {
     pub(super) id: SecretId,
+    /// Its ARN, as far as the name determines it.
+    pub(super) begin: String,
     /// ARNs by which classes name it.
     pub(super) arns: BTreeSet<String>,
     /// Its entry in AWS's list, if that is known.
@@ -129,6 +131,12 @@ impl Means {
             Self::PodIdentity => "pod_identity",
             Self::Unknown => "unknown",
         }
+    }
+}
+
+impl Secret {
+    pub(super) fn new(id: SecretId, listed: Option<Listed>) -> Self {
+        Self { begin: id.arn(""), id, arns: BTreeSet::new(), listed }
     }
 }
 

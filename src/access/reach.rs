@@ -294,7 +294,7 @@ impl<'a> Evaluator<'a> {
             .as_ref()
             .is_some_and(|listed| matches!(self.knowledge.resource_policies.get(&listed.arn), Some(Some(_))));
         let known = !secret.id.region.is_empty() && !secret.id.account.is_empty();
-        known && (has_policy || !session.role.missing.is_empty() || begins.fit(&secret.id.arn("")))
+        known && (has_policy || !session.role.missing.is_empty() || begins.fit(&secret.begin))
     }
 }
 

@@ -43,7 +43,7 @@
     return made;
   });
   const roles = data.roles.map((role) =>
-    Object.assign(node(1, "", ofRole(role.arn), role.arn, role.known ? "" : "policies not known"), { known: role.known }));
+    Object.assign(node(1, "", ofRole(role.arn), role.arn, role.known ? "" : "not known"), { known: role.known }));
   const secrets = data.secrets.map((secret) => {
     const made = node(2, prefixOf(secret.name), secret.name, idOf(secret), secret.service === "ssm" ? "parameter" : "");
     made.lastRead = secret.last_read;
@@ -316,7 +316,9 @@
     if (group.closes) {
       const [a, b] = [x + 4, y];
       made.append(shape("path", { class: "knob", d: group.open ? `M${a} ${b - 3}h8l-4 6z` : `M${a + 1} ${b - 4}v8l6 -4z` }));
-      made.append(shape("text", { x: x + 18, y }, `${shortened(name, wide - 90, FONT)}  ${group.members.length}`));
+      const label = `${shortened(name, wide - 90, FONT)} (${group.members.length})`;
+      measure.font = `600 ${FONT}`;
+      made.append(shape("text", { x: x + 18, y }, label));
       made.setAttribute("tabindex", "-1");
       made.setAttribute("role", "button");
       made.setAttribute("aria-expanded", group.open);
@@ -328,7 +330,7 @@
       made.addEventListener("mouseenter", () => light(group.members));
       made.addEventListener("mouseleave", unlight);
       const worst = group.members.flatMap((one) => one.findings);
-      mark(made, worst, x + wide - 10, y);
+      mark(made, worst, x + 30 + measure.measureText(label).width, y);
     } else {
       made.append(shape("text", { x: x + 6, y }, shortened(name, wide - 20, FONT)));
     }
