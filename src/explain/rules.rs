@@ -1,11 +1,11 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::findings::Rule;
+use crate::{findings::Rule, uptake};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![]
+    vec![("rotation", uptake::RULES)]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {

@@ -131,7 +131,7 @@ fn grouped<'a>(fleet: &'a Fleet, question: &Question<'_>) -> BTreeMap<Arc<Object
                 continue;
             }
             let holders = groups.entry(object).or_default().versions.entry(&file.version).or_default();
-            add(holders, holder(pod, holding, file));
+            holders.push(holder(pod, holding, file));
         }
     }
     for pod in fleet.pods() {
@@ -168,16 +168,18 @@ fn holder<'a>(pod: &'a RunningPod, holding: &'a Holding, file: &'a HeldFile) -> 
     Holder { pod, class: &holding.class, since: file.since, frozen }
 }
 
-/// Several files of one object count once.
-fn add<'a>(holders: &mut Vec<Holder<'a>>, new: Holder<'a>) {
-    // The files of a pod come one after the other.
-    match holders.last_mut().filter(|last| std::ptr::eq(last.pod, new.pod)) {
-        Some(last) => {
-            last.frozen = last.frozen.or(new.frozen);
-            last.since = last.since.max(new.since);
+/// Each pod once, also if it holds several files of the object.
+fn merged<'a>(mut holders: Vec<Holder<'a>>) -> Vec<Holder<'a>> {
+    holders.sort_by_key(|holder| (&holder.pod.namespace, &holder.pod.name));
+    holders.dedup_by(|next, kept| {
+        let same = std::ptr::eq(next.pod, kept.pod);
+        if same {
+            kept.frozen = kept.frozen.or(next.frozen);
+            kept.since = kept.since.max(next.since);
         }
-        None => holders.push(new),
-    }
+        same
+    });
+    holders
 }
 
 fn object_report<'a>(object: Arc<Object>, group: Group<'a>, question: &Question<'_>) -> ObjectReport<'a> {
@@ -190,7 +192,7 @@ fn object_report<'a>(object: Arc<Object>, group: Group<'a>, question: &Question<
         .map(|(version, holders)| VersionReport {
             version,
             stages: stages.and_then(|stages| stages.as_ref().ok()?.labels_of(version)).unwrap_or_default(),
-            holders,
+            holders: merged(holders),
         })
         .collect();
     versions.sort_by_key(|version| {
