@@ -1,11 +1,11 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::{findings::Rule, uptake};
+use crate::findings::Rule;
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![("rotation", uptake::RULES)]
+    vec![]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {
