@@ -264,3 +264,103 @@ fn count_previous(objects: &mut [ObjectReport<'_>], aws: &AwsVersions) {
         report.previous = previous;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uptake::kubernetes::PodVolume;
+
+    fn time(text: &str) -> Option<Time> {
+        Time::parse(&format!("2026-02-03T{text}Z"))
+    }
+
+    /// A fleet of pods of class shop/db, each with the versions of its files.
+    fn fleet(pods: &[(&str, &[(&str, &str, &str)])]) -> Fleet {
+        let mut fleet = Fleet::default();
+        for (name, files) in pods {
+            let volumes = vec![PodVolume { class: "db".into(), frozen: Vec::new() }];
+            fleet.put_pod(RunningPod {
+                namespace: "shop".into(),
+                name: (*name).into(),
+                uid: (*name).into(),
+                node: None,
+                ending: false,
+                volumes,
+            });
+            let file = |(id, version, since): &(&str, &str, &str)| HeldFile {
+                id: (*id).into(),
+                version: (*version).into(),
+                since: time(since),
+            };
+            fleet.put_holding(Holding {
+                namespace: "shop".into(),
+                name: format!("{name}-db").into(),
+                pod: (*name).into(),
+                pod_uid: (*name).into(),
+                class: "db".into(),
+                created: time("04:00:00"),
+                files: files.iter().map(file).collect(),
+            });
+        }
+        fleet
+    }
+
+    fn targets(fleet: &Fleet) -> Vec<String> {
+        let (catalog, aws) = (Catalog::default(), AwsVersions::default());
+        let report =
+            Report::new(fleet, &Question { catalog: &catalog, name: None, version: None, aws: &aws });
+        report.objects.into_iter().map(|object| object.target.unwrap().version).collect()
+    }
+
+    #[test]
+    fn the_newest_version_is_the_one_that_appeared_last_and_not_the_one_that_was_mounted_last() {
+        let fleet = fleet(&[
+            ("a", &[("f", "old", "04:00:00")]),
+            ("b", &[("f", "new", "05:00:00")]),
+            // It has got the old version from the memory of its node.
+            ("c", &[("f", "old", "05:01:00")]),
+        ]);
+        assert_eq!(targets(&fleet), ["new"]);
+    }
+
+    #[test]
+    fn of_numbers_the_highest_is_the_newest() {
+        let fleet = fleet(&[("a", &[("f", "9", "05:00:00")]), ("b", &[("f", "10", "04:00:00")])]);
+        assert_eq!(targets(&fleet), ["10"]);
+    }
+
+    #[test]
+    fn a_status_of_an_earlier_pod_of_the_same_name_does_not_count() {
+        let mut fleet = fleet(&[("a", &[("f", "old", "04:00:00")])]);
+        assert_eq!(fleet.held().count(), 1);
+        let pod = RunningPod { uid: "another".into(), ..fleet.pods().next().unwrap().clone() };
+        fleet.put_pod(pod);
+        assert_eq!(fleet.held().count(), 0);
+    }
+
+    #[test]
+    fn a_write_that_leaves_a_file_as_it_was_does_not_make_its_version_younger() {
+        let mut fleet = fleet(&[("a", &[("f", "1", "04:00:00"), ("g", "1", "04:00:00")])]);
+        let mut holding = fleet.held().next().unwrap().1.clone();
+        for file in &mut holding.files {
+            file.since = time("05:00:00");
+        }
+        holding.files[1].version = "2".into();
+        fleet.put_holding(holding);
+        let since: Vec<_> = fleet.held().next().unwrap().1.files.iter().map(|file| file.since).collect();
+        assert_eq!(since, [time("04:00:00"), time("05:00:00")]);
+    }
+
+    #[test]
+    fn a_pod_with_several_files_of_an_object_counts_once() {
+        let holder = |fleet: &Fleet| merged_of(fleet).len();
+        let fleet = fleet(&[("a", &[("f", "1", "04:00:00"), ("g", "1", "05:00:00")])]);
+        assert_eq!(holder(&fleet), 1);
+        assert_eq!(merged_of(&fleet)[0].since, time("05:00:00"));
+    }
+
+    fn merged_of(fleet: &Fleet) -> Vec<Holder<'_>> {
+        let (pod, holding) = fleet.held().next().unwrap();
+        merged(holding.files.iter().map(|file| holder(pod, holding, file)).collect())
+    }
+}
