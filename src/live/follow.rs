@@ -36,7 +36,8 @@ pub enum Update<T> {
     Put(T),
     /// The object is gone; this was its last state.
     Gone(T),
-    /// The API server cannot be reached for now. It is tried again.
+    /// The API server cannot be reached for now. It is tried again; a whole list says that
+    /// this is over.
     Lost(LiveError),
 }
 
@@ -138,12 +139,15 @@ impl<T: DeserializeOwned, U> Following<'_, T, U> {
             }
             loop {
                 match self.watch(&mut version, &mut pause).await {
-                    Ok(Ok(())) => {}
+                    // Not again and again at once, if something ends each watch early.
+                    Ok(Ok(())) => sleep(PAUSE).await,
                     Ok(Err(LiveError::Expired { .. })) => break,
+                    // The next list tells the reader that this is over.
                     Ok(Err(error @ LiveError::Unreachable(_))) => {
                         if self.lost(error, &mut pause).await.is_err() {
                             return;
                         }
+                        break;
                     }
                     Ok(Err(error)) => {
                         let _ = self.sender.send(Err(error)).await;

@@ -14,11 +14,14 @@ use crate::model::{
 /// Names that a message lists.
 const LISTED: usize = 10;
 
+/// The objects of a class, by what the driver's status calls them.
+type Files = BTreeMap<Box<str>, Arc<Object>>;
+
 /// The objects of all classes.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    /// The objects by what the driver's status calls them.
-    classes: BTreeMap<Box<str>, BTreeMap<Box<str>, BTreeMap<Box<str>, Arc<Object>>>>,
+    /// By namespace and name.
+    classes: BTreeMap<Box<str>, BTreeMap<Box<str>, Files>>,
     /// Classes that no mount would accept.
     pub unreadable: Vec<String>,
 }
@@ -129,8 +132,8 @@ impl Catalog {
 }
 
 /// The objects by their files, and by their names, which other providers write.
-fn files(class: &Class) -> BTreeMap<Box<str>, Arc<Object>> {
-    let mut files: BTreeMap<Box<str>, Arc<Object>> = BTreeMap::new();
+fn files(class: &Class) -> Files {
+    let mut files = Files::new();
     for object in class.objects.iter() {
         let reference = &object.reference;
         let own = class.region.as_ref().map(|region| region.as_str().to_owned());

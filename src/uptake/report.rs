@@ -131,7 +131,7 @@ fn grouped<'a>(fleet: &'a Fleet, question: &Question<'_>) -> BTreeMap<Arc<Object
                 continue;
             }
             let holders = groups.entry(object).or_default().versions.entry(&file.version).or_default();
-            add(holders, holder(pod, holding, file));
+            holders.push(holder(pod, holding, file));
         }
     }
     for pod in fleet.pods() {
@@ -168,16 +168,18 @@ fn holder<'a>(pod: &'a RunningPod, holding: &'a Holding, file: &'a HeldFile) -> 
     Holder { pod, class: &holding.class, since: file.since, frozen }
 }
 
-/// Several files of one object count once.
-fn add<'a>(holders: &mut Vec<Holder<'a>>, new: Holder<'a>) {
-    // The files of a pod come one after the other.
-    match holders.last_mut().filter(|last| std::ptr::eq(last.pod, new.pod)) {
-        Some(last) => {
-            last.frozen = last.frozen.or(new.frozen);
-            last.since = last.since.max(new.since);
+/// Each pod once, also if it holds several files of the object.
+fn merged<'a>(mut holders: Vec<Holder<'a>>) -> Vec<Holder<'a>> {
+    holders.sort_by_key(|holder| (&holder.pod.namespace, &holder.pod.name));
+    holders.dedup_by(|next, kept| {
+        let same = std::ptr::eq(next.pod, kept.pod);
+        if same {
+            kept.frozen = kept.frozen.or(next.frozen);
+            kept.since = kept.since.max(next.since);
         }
-        None => holders.push(new),
-    }
+        same
+    });
+    holders
 }
 
 fn object_report<'a>(object: Arc<Object>, group: Group<'a>, question: &Question<'_>) -> ObjectReport<'a> {
@@ -190,7 +192,7 @@ fn object_report<'a>(object: Arc<Object>, group: Group<'a>, question: &Question<
         .map(|(version, holders)| VersionReport {
             version,
             stages: stages.and_then(|stages| stages.as_ref().ok()?.labels_of(version)).unwrap_or_default(),
-            holders,
+            holders: merged(holders),
         })
         .collect();
     versions.sort_by_key(|version| {
@@ -260,5 +262,105 @@ fn count_previous(objects: &mut [ObjectReport<'_>], aws: &AwsVersions) {
         .collect();
     for (report, previous) in objects.iter_mut().zip(previous) {
         report.previous = previous;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uptake::kubernetes::PodVolume;
+
+    fn time(text: &str) -> Option<Time> {
+        Time::parse(&format!("2026-02-03T{text}Z"))
+    }
+
+    /// A fleet of pods of class shop/db, each with the versions of its files.
+    fn fleet(pods: &[(&str, &[(&str, &str, &str)])]) -> Fleet {
+        let mut fleet = Fleet::default();
+        for (name, files) in pods {
+            let volumes = vec![PodVolume { class: "db".into(), frozen: Vec::new() }];
+            fleet.put_pod(RunningPod {
+                namespace: "shop".into(),
+                name: (*name).into(),
+                uid: (*name).into(),
+                node: None,
+                ending: false,
+                volumes,
+            });
+            let file = |(id, version, since): &(&str, &str, &str)| HeldFile {
+                id: (*id).into(),
+                version: (*version).into(),
+                since: time(since),
+            };
+            fleet.put_holding(Holding {
+                namespace: "shop".into(),
+                name: format!("{name}-db").into(),
+                pod: (*name).into(),
+                pod_uid: (*name).into(),
+                class: "db".into(),
+                created: time("04:00:00"),
+                files: files.iter().map(file).collect(),
+            });
+        }
+        fleet
+    }
+
+    fn targets(fleet: &Fleet) -> Vec<String> {
+        let (catalog, aws) = (Catalog::default(), AwsVersions::default());
+        let report =
+            Report::new(fleet, &Question { catalog: &catalog, name: None, version: None, aws: &aws });
+        report.objects.into_iter().map(|object| object.target.unwrap().version).collect()
+    }
+
+    #[test]
+    fn the_newest_version_is_the_one_that_appeared_last_and_not_the_one_that_was_mounted_last() {
+        let fleet = fleet(&[
+            ("a", &[("f", "old", "04:00:00")]),
+            ("b", &[("f", "new", "05:00:00")]),
+            // It has got the old version from the memory of its node.
+            ("c", &[("f", "old", "05:01:00")]),
+        ]);
+        assert_eq!(targets(&fleet), ["new"]);
+    }
+
+    #[test]
+    fn of_numbers_the_highest_is_the_newest() {
+        let fleet = fleet(&[("a", &[("f", "9", "05:00:00")]), ("b", &[("f", "10", "04:00:00")])]);
+        assert_eq!(targets(&fleet), ["10"]);
+    }
+
+    #[test]
+    fn a_status_of_an_earlier_pod_of_the_same_name_does_not_count() {
+        let mut fleet = fleet(&[("a", &[("f", "old", "04:00:00")])]);
+        assert_eq!(fleet.held().count(), 1);
+        let pod = RunningPod { uid: "another".into(), ..fleet.pods().next().unwrap().clone() };
+        fleet.put_pod(pod);
+        assert_eq!(fleet.held().count(), 0);
+    }
+
+    #[test]
+    fn a_write_that_leaves_a_file_as_it_was_does_not_make_its_version_younger() {
+        let mut fleet = fleet(&[("a", &[("f", "1", "04:00:00"), ("g", "1", "04:00:00")])]);
+        let mut holding = fleet.held().next().unwrap().1.clone();
+        for file in &mut holding.files {
+            file.since = time("05:00:00");
+        }
+        holding.files[1].version = "2".into();
+        fleet.put_holding(holding);
+        let since: Vec<_> = fleet.held().next().unwrap().1.files.iter().map(|file| file.since).collect();
+        assert_eq!(since, [time("04:00:00"), time("05:00:00")]);
+    }
+
+    #[test]
+    fn a_pod_with_several_files_of_an_object_counts_once() {
+        let holder = |fleet: &Fleet| merged_of(fleet).len();
+        let fleet = fleet(&[("a", &[("f", "1", "04:00:00"), ("g", "1", "05:00:00")])]);
+        assert_eq!(holder(&fleet), 1);
+        assert_eq!(merged_of(&fleet)[0].since, time("05:00:00"));
+    }
+
+    fn merged_of(fleet: &Fleet) -> Vec<Holder<'_>> {
+        let (pod, holding) = fleet.held().next().unwrap();
+        merged(holding.files.iter().map(|file| holder(pod, holding, file)).collect())
     }
 }

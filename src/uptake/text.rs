@@ -248,3 +248,17 @@ pub fn span(duration: Duration) -> String {
     let shown = shown.filter(|(place, (amount, _))| *place == 0 || *amount > 0);
     shown.map(|(_, (amount, unit))| format!("{amount}{unit}")).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_two_units_and_numbers_have_commas() {
+        for (seconds, text) in [(0, "0s"), (45, "45s"), (200, "3m 20s"), (3600, "1h"), (363_600, "4d 5h")] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(counted(1, "pod"), "1 pod");
+        assert_eq!(counted(12_345, "pod"), "12,345 pods");
+    }
+}

@@ -20,7 +20,7 @@ use crate::{
 
 /// How often ages are drawn again.
 const REDRAWN: Duration = Duration::from_secs(5);
-/// How often AWS is asked again.
+/// How often AWS is asked again, and Latchkey's events are read.
 const ASKED: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(
@@ -32,16 +32,16 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let redraw = io::stdout().is_terminal() && printer.args.output != RotationForm::Json;
     let mut before = None;
-    let mut asked = Instant::now();
+    let mut asked = None;
     loop {
-        if let Some(amazon) = amazon
-            && asked.elapsed() >= ASKED
-        {
-            aws = amazon.ask(&Report::new(&feed.fleet, &printer.question(&aws))).await?;
-            asked = Instant::now();
-        }
-        if redraw {
+        if asked.is_none_or(|asked: Instant| asked.elapsed() >= ASKED) {
+            if let Some(amazon) = amazon
+                && asked.is_some()
+            {
+                aws = amazon.ask(&Report::new(&feed.fleet, &printer.question(&aws))).await?;
+            }
             printer.read_events(live, &feed.fleet, &aws).await;
+            asked = Some(Instant::now());
         }
         let text = {
             let report = Report::new(&feed.fleet, &printer.question(&aws));

@@ -2,11 +2,13 @@
 
 import base64
 import statistics
+import subprocess
+import time
 
 from . import kube
 from .cases import ALONE, DRIVER_WRITES, PROVIDER_WRITES, case
 from .kube import ROTATES_WITHIN
-from .pods import host, password
+from .pods import MOUNT, Pod, host, password
 from .tools import expect, has, now_ms, same, until
 
 
@@ -75,6 +77,48 @@ def rotation_reaches_the_pod(t, ns):
     pod.untouched_since(uid)
     statuses = kube.get("secretproviderclasspodstatus", f"{pod.name}-{ns.name}-class", ns.name)
     same([one["id"] for one in statuses["status"]["objects"]], ["password"], "the objects in the pod's status")
+
+
+@case()
+def rotation_is_waited_for(t, ns):
+    """`latchkey rotation --wait` returns when the last pod has the new version. A container with subPath never sees
+    it: the pod is named when the time is over, and waited for until it is replaced."""
+    def waiting(version, timeout):
+        command = [t.aws.program, "rotation", ns.secret(), f"--namespace={ns.name}", "--wait",
+                   f"--timeout={timeout}s", f"--version={version}"]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    ns.password()
+    pods = [pod.ready() for pod in ns.pods(["one", "two"])]
+    version = t.aws.put_secret(ns.secret(), "second")
+    changed = now_ms()
+    wait = waiting(version, ROTATES_WITHIN)
+    said = wait.communicate(timeout=2 * ROTATES_WITHIN)[0]
+    t.figure("value changed → rotation --wait returns (s)", (now_ms() - changed) / 1000)
+    same(wait.returncode, 0, f"the exit code of rotation --wait, which said: {said}")
+    has(said, "All 2 running pods", version)
+    same([pod.read() for pod in pods], ["second", "second"], "what the pods hold when it returns")
+
+    manifest = ns.pod_manifest("held", "class", "irsa", ["password"], "200ms")
+    mount = manifest["spec"]["containers"][0]["volumeMounts"][0]
+    mount.update(mountPath=f"{MOUNT}/password", subPath="password")
+    kube.create(manifest)
+    held = Pod(ns.name, "held").ready()
+    version = t.aws.put_secret(ns.secret(), "third")
+    for pod in pods:
+        pod.first("third", within=ROTATES_WITHIN)
+    wait = waiting(version, ROTATES_WITHIN)
+    said = wait.communicate(timeout=2 * ROTATES_WITHIN)[0]
+    same(wait.returncode, 1, f"the exit code when the time is over; it said: {said}")
+    has(said, f"1 pod still waits after {ROTATES_WITHIN}s: {ns.name}/held", "container app mounts subPath password")
+    same(held.read(), "second", "what the container with subPath reads")
+
+    wait = waiting(version, 120)
+    time.sleep(2)
+    same(wait.poll(), None, "the exit code while the pod is held back")
+    held.delete()
+    said = wait.communicate(timeout=150)[0]
+    same(wait.returncode, 0, f"the exit code once the pod is gone; it said: {said}")
 
 
 @case()
