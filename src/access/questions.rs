@@ -13,7 +13,7 @@ use super::{
 /// A question that has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Question {
-    #[error("no service account {0} is known here, and no pod with a class uses it")]
+    #[error("no service account {0} is known here")]
     NoAccount(String),
     #[error("--if-compromised takes NAMESPACE/NAME, such as shop/web; {0} has no slash")]
     NoNamespace(String),
@@ -77,9 +77,12 @@ pub fn compromised(
 ) -> Result<Blast, Question> {
     let (namespace, name) =
         account.split_once('/').ok_or_else(|| Question::NoNamespace(account.to_owned()))?;
-    let index = graph.account(namespace, name).ok_or_else(|| Question::NoAccount(account.to_owned()))?;
+    if !graph.everybody().any(|known| known == (namespace, name)) {
+        return Err(Question::NoAccount(account.to_owned()));
+    }
+    let index = graph.account(namespace, name);
     let evaluator = Evaluator::new(knowledge);
-    let roles = reached_roles(graph, knowledge, settings, index);
+    let roles = reached_roles(graph, knowledge, settings, (namespace, name));
     let mut secrets: BTreeMap<usize, ReachedSecret> = BTreeMap::new();
     for reached in &roles {
         let Some(role) = knowledge.role(&reached.arn) else { continue };
@@ -99,7 +102,7 @@ pub fn compromised(
             }
         }
     }
-    let of_account = graph.asks.iter().filter(|ask| graph.routes[ask.route].account == index);
+    let of_account = graph.asks.iter().filter(|ask| Some(graph.routes[ask.route].account) == index);
     let unknown = of_account.filter(|ask| ask.read == Verdict::Unknown && !secrets.contains_key(&ask.secret));
     Ok(Blast {
         account: account.to_owned(),
@@ -124,7 +127,13 @@ impl Reached {
 }
 
 /// The roles that the account can act as, and those that these can assume, and so on.
-fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, account: usize) -> Vec<Reached> {
+fn reached_roles(
+    graph: &Graph,
+    knowledge: &Knowledge,
+    settings: &Settings,
+    (namespace, name): (&str, &str),
+) -> Vec<Reached> {
+    let account = graph.account(namespace, name);
     let mut reached: Vec<Reached> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut waiting = VecDeque::new();
@@ -133,7 +142,7 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
             waiting.push_back(role);
         }
     };
-    let routes = || graph.routes.iter().filter(|route| route.account == account);
+    let routes = || graph.routes.iter().filter(|route| Some(route.account) == account);
     for route in routes() {
         let Some(first) = route.roles.first() else { continue };
         let by = match route.means {
@@ -145,13 +154,10 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
         let verdict = match (route.roles.len(), knowledge.role(&arn)) {
             (1, _) => route.trust.clone(),
             (_, None) => Verdict::Unknown,
-            (_, Some(role)) => {
-                let Account { namespace, name } = Account::of(graph, account);
-                match route.means {
-                    Means::PodIdentity => trust::pod_identity(role, namespace, name),
-                    Means::Irsa | Means::Unknown => trust::irsa(role, namespace, name, settings),
-                }
-            }
+            (_, Some(role)) => match route.means {
+                Means::PodIdentity => trust::pod_identity(role, namespace, name),
+                Means::Irsa | Means::Unknown => trust::irsa(role, namespace, name, settings),
+            },
         };
         if !matches!(verdict, Verdict::Denied(_)) {
             let tagged = route.means == Means::PodIdentity;
@@ -159,7 +165,6 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
         }
     }
     // A token serves every role that trusts it, not only the one of the annotation.
-    let Account { namespace, name } = Account::of(graph, account);
     for role in sorted(knowledge) {
         let verdict = trust::irsa(role, namespace, name, settings);
         if matches!(verdict, Verdict::Allowed | Verdict::Depends(_)) && role.trust.is_some() {
@@ -186,18 +191,6 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
         reached.push(from);
     }
     reached
-}
-
-struct Account<'a> {
-    namespace: &'a str,
-    name: &'a str,
-}
-
-impl<'a> Account<'a> {
-    fn of(graph: &'a Graph, index: usize) -> Self {
-        let account = &graph.accounts[index];
-        Self { namespace: &account.namespace, name: &account.name }
-    }
 }
 
 fn sorted(knowledge: &Knowledge) -> impl Iterator<Item = &Role> {

@@ -1,22 +1,28 @@
 // What stands beside the picture: the details of a node, and the findings.
 
 function chooser(one) {
-  const made = element("button", { type: "button", class: "link" }, one.column === 2 ? one.label : one.full);
+  const made = element("button", { type: "button", class: "link", title: one.full }, one.column === 0 ? one.full : one.label);
   made.addEventListener("click", () => { Object.assign(state, { chosen: one, finding: null, text: "" }); byId("search").value = ""; changed(); });
   return made;
 }
-const words = { asked: "asked for", beyond: "not asked for", depends: "depends", denied: "denied", unknown: "role not known", way: "" };
+const words = { asked: "asked for", beyond: "not asked for", depends: "depends", denied: "asked for, denied", unknown: "asked for", way: "" };
 
 function list(title, entries) {
   if (!entries.length) return [];
   const made = element("ul");
+  const places = new Set(entries.map(({ one }) => one.place));
+  const common = places.size === 1 && entries[0].one.place ? ` in ${entries[0].one.place}` : "";
+  const head = element("h3", {}, `${title} (${entries.length})${common}`);
   const add = (some) => some.forEach(({ one, links }) => {
     const item = element("li");
     item.append(chooser(one));
-    if (one.place) item.append(element("span", { class: "place" }, one.place));
+    if (one.place && !common) item.append(element("span", { class: "place" }, one.place));
     for (const kind of new Set(links.map((link) => link.kind))) if (words[kind]) {
-      const titles = links.filter((link) => link.kind === kind).flatMap((link) => [...link.titles, ...link.classes]);
-      item.append(element("span", { class: `word ${kind}`, title: titles.join("\n") }, words[kind]));
+      const own = links.filter((link) => link.kind === kind);
+      const classes = [...new Set(own.flatMap((link) => [...link.classes]))].map((name) => name.split("/").pop());
+      const reasons = own.flatMap((link) => [...link.titles]);
+      const by = classes.length ? ` by ${classes.slice(0, 3).join(", ")}${classes.length > 3 ? " …" : ""}` : "";
+      item.append(element("span", { class: `word ${kind}`, title: reasons.join("\n") }, `${words[kind]}${by}`));
     }
     made.append(item);
   });
@@ -24,9 +30,9 @@ function list(title, entries) {
   if (entries.length > FIRST) {
     const more = element("button", { type: "button" }, `${entries.length - FIRST} more`);
     more.addEventListener("click", () => { more.remove(); add(entries.slice(FIRST)); });
-    return [element("h3", {}, `${title} (${entries.length})`), made, more];
+    return [head, made, more];
   }
-  return [element("h3", {}, `${title} (${entries.length})`), made];
+  return [head, made];
 }
 
 function details() {
@@ -38,7 +44,7 @@ function details() {
   const kind = ["Service account", "Role", "Secret"][one.column];
   target.append(element("h2", {}, `${kind} ${one.column === 0 ? one.full : one.label}`));
   if (one.column === 1) target.append(element("div", { class: "arn" }, one.full));
-  if (one.place) target.append(element("div", { class: "arn" }, one.place));
+  else if (one.place) target.append(element("div", { class: "arn" }, one.place));
   if (one.lastRead) target.append(element("p", {}, `Last read on ${one.lastRead}, says AWS.`));
   if (one.column === 2 && !one.listed) target.append(element("p", {}, "It is not in AWS's lists that were given."));
   const { shown, used } = around(one);

@@ -41,7 +41,7 @@ const accounts = data.accounts.map((account) => {
   return made;
 });
 const roles = data.roles.map((role) =>
-  Object.assign(node(1, "", ofRole(role.arn), role.arn, role.known ? "" : "not known"), { known: role.known }));
+  Object.assign(node(1, "", ofRole(role.arn), role.arn, role.known ? "" : "not known"), { known: role.known, place: role.arn.split(":")[4] || "" }));
 const secrets = data.secrets.map((secret) => {
   const made = node(2, prefixOf(secret.name), secret.name, idOf(secret), secret.service === "ssm" ? "parameter" : "");
   made.lastRead = secret.last_read;

@@ -16,7 +16,8 @@ function shortened(text, width, font) {
 // Where the text of a node begins, what it says, and where its edges begin.
 function layoutText(one, spot, wide) {
   const inner = spot.row.headed ? 18 : 6;
-  const note = one.note ? 10 + one.note.length * 6.2 : 0;
+  measure.font = FONT;
+  const note = one.note ? 10 + measure.measureText(one.note).width : 0;
   const label = one.column === 2 && spot.row.headed ? one.label.replace(/^\/+/, "").slice(one.group.length + 1) : one.label;
   spot.text = shortened(label, wide - inner - note - 26, FONT);
   spot.begin = spot.x + inner;
