@@ -52,8 +52,16 @@ pub(super) struct ReachedSecret {
 pub struct Readers {
     pub(super) secret: usize,
     pub(super) accounts: Vec<Reading>,
-    /// Roles that no service account here acts as, and that can read it.
-    pub(super) other_roles: BTreeMap<String, Verdict>,
+    /// Roles that no service account here acts as at first, and that can read it.
+    pub(super) other_roles: Vec<OtherRole>,
+}
+
+#[derive(Debug)]
+pub(super) struct OtherRole {
+    pub(super) arn: String,
+    pub(super) read: Verdict,
+    /// Service accounts whose roles can assume it, directly or through others.
+    pub(super) assumed_by: BTreeSet<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -253,11 +261,33 @@ fn readers_of(graph: &Graph, knowledge: &Knowledge, secret: usize) -> Readers {
     let used: BTreeSet<&str> = graph.roles.iter().map(|role| role.arn.as_str()).collect();
     let evaluator = Evaluator::new(knowledge);
     let others = sorted(knowledge).filter(|role| !used.contains(role.arn.as_str())).filter_map(|role| {
-        let verdict = evaluator.read(&evaluator.session_of(role, None), &graph.secrets[secret]);
-        matches!(verdict, Verdict::Allowed | Verdict::Depends(_))
-            .then(|| (role.arn.as_str().to_owned(), verdict))
+        let read = evaluator.read(&evaluator.session_of(role, None), &graph.secrets[secret]);
+        matches!(read, Verdict::Allowed | Verdict::Depends(_)).then(|| OtherRole {
+            arn: role.arn.as_str().to_owned(),
+            read,
+            assumed_by: assumed_by(graph, knowledge, role),
+        })
     });
     Readers { secret, accounts, other_roles: others.collect() }
+}
+
+/// The service accounts that get to the role by assuming roles.
+fn assumed_by(graph: &Graph, knowledge: &Knowledge, role: &Role) -> BTreeSet<String> {
+    let mut known = BTreeSet::from([role.arn.as_str()]);
+    let mut waiting = VecDeque::from([role]);
+    while let Some(to) = waiting.pop_front() {
+        let callers = sorted(knowledge).filter(|from| from.arn != to.arn);
+        let may =
+            |from: &&Role| matches!(trust::assume(from, to, None), Verdict::Allowed | Verdict::Depends(_));
+        for from in callers.filter(may) {
+            if known.insert(from.arn.as_str()) {
+                waiting.push_back(from);
+            }
+        }
+    }
+    let is_known = |role: &usize| known.contains(graph.roles[*role].arn.as_str());
+    let routes = graph.routes.iter().filter(|route| route.roles.iter().any(is_known));
+    graph.account_names(routes.map(|route| route.account))
 }
 
 impl Verdict {
