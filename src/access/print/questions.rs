@@ -137,8 +137,9 @@ pub fn readers_json(graph: &Graph, all: &[Readers]) -> String {
             })
         });
         entry["accounts"] = accounts.collect();
-        let others =
-            readers.other_roles.iter().map(|(role, verdict)| json!({"arn": role, "read": answer(verdict)}));
+        let others = readers.other_roles.iter().map(
+            |other| json!({"arn": other.arn, "read": answer(&other.read), "assumed_by": other.assumed_by}),
+        );
         entry["other_roles"] = others.collect();
         entry
     });
