@@ -8,7 +8,6 @@ use std::{
     collections::BTreeSet,
     path::Path,
     process::{Command, Output},
-    time::Instant,
 };
 
 use serde_json::Value;
@@ -75,29 +74,14 @@ fn planted_mistakes_are_found_and_nothing_else() {
     assert_eq!(rules, all.collect(), "each rule is planted");
 }
 
-/// Writes the estate that tests/access/run opens in a browser.
+/// Writes the estates that tests/access/run reads.
 #[test]
-fn the_estate_is_written_where_a_browser_finds_it() {
-    let Ok(folder) = std::env::var("LATCHKEY_ACCESS_ESTATE") else { return };
-    Made::with_mistakes(SEED, SIZE, 3).write(Path::new(&folder));
-}
-
-/// Ten thousand pods and a thousand classes, within five seconds. Debug builds only print
-/// how long they took.
-#[test]
-fn a_large_estate_is_answered_within_seconds() {
-    let folder = tempfile::tempdir().unwrap();
-    let size = Size { namespaces: 60, accounts: 300, classes: 1000, secrets: 2000, pods: 10_000 };
-    Made::in_order(SEED, size).write(folder.path());
-    let began = Instant::now();
-    let output = access(folder.path(), &FILES);
-    let took = began.elapsed();
-    assert_contains(
-        &stdout(&output),
-        "300 service accounts with 300 roles ask for 2,000 secrets in 1,000 classes.",
-    );
-    println!("{took:.1?}");
-    assert!(cfg!(debug_assertions) || took.as_secs() < 5, "{took:?}");
+fn the_estates_are_written_where_a_script_finds_them() {
+    let Ok(folder) = std::env::var("LATCHKEY_ACCESS_ESTATES") else { return };
+    let folder = Path::new(&folder);
+    Made::with_mistakes(SEED, SIZE, 3).write(&folder.join("mistakes"));
+    let large = Size { namespaces: 60, accounts: 300, classes: 1000, secrets: 2000, pods: 10_000 };
+    Made::in_order(SEED, large).write(&folder.join("large"));
 }
 
 #[test]
