@@ -38,6 +38,8 @@ pub(super) struct Asks<'a> {
     /// Parsed classes, with the attributes that override their parameters.
     parsed: HashMap<(usize, Vec<(&'a str, &'a str)>), Option<Class>>,
     asked: BTreeSet<(usize, usize, usize)>,
+    /// Of all service accounts in the manifests.
+    places: HashMap<(&'a str, &'a str), &'a Place>,
     annotations: HashMap<(&'a str, &'a str), &'a str>,
     associations: HashMap<(&'a str, &'a str), Vec<&'a str>>,
     knowledge: &'a Knowledge,
@@ -57,6 +59,7 @@ impl<'a> Asks<'a> {
             classes: HashMap::new(),
             parsed: HashMap::new(),
             asked: BTreeSet::new(),
+            places: HashMap::new(),
             annotations: HashMap::new(),
             associations: HashMap::new(),
             knowledge,
@@ -70,6 +73,9 @@ impl<'a> Asks<'a> {
 
     pub(super) fn into_graph(self) -> Graph {
         let mut graph = self.graph;
+        let bystanders =
+            self.places.keys().map(|(namespace, name)| ((*namespace).to_owned(), (*name).to_owned()));
+        graph.bystanders = bystanders.filter(|account| !self.accounts.contains_key(account)).collect();
         graph.reach = vec![Reach::default(); graph.routes.len()];
         graph
     }
@@ -92,14 +98,7 @@ impl<'a> Asks<'a> {
             if let Some(role) = account.role_arn.as_deref().filter(|role| !role.is_empty()) {
                 self.annotations.insert(key, role);
             }
-            self.accounts
-                .insert((account.namespace.clone(), account.name.clone()), self.graph.accounts.len());
-            self.graph.accounts.push(Account {
-                place: account.place.clone(),
-                namespace: account.namespace.clone(),
-                name: account.name.clone(),
-                workloads: BTreeSet::new(),
-            });
+            self.places.insert(key, &account.place);
         }
         // Those with a role can read, whether or not a pod mounts a class today.
         let with_role: BTreeSet<(&str, &str)> =
@@ -195,8 +194,9 @@ impl<'a> Asks<'a> {
     fn account(&mut self, namespace: &str, name: &str) -> usize {
         let key = (namespace.to_owned(), name.to_owned());
         *self.accounts.entry(key).or_insert_with(|| {
+            let place = self.places.get(&(namespace, name)).copied().cloned();
             self.graph.accounts.push(Account {
-                place: Place::in_cluster("ServiceAccount", namespace, name),
+                place: place.unwrap_or_else(|| Place::in_cluster("ServiceAccount", namespace, name)),
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
                 workloads: BTreeSet::new(),

@@ -37,6 +37,9 @@ pub struct Graph {
     pub(super) asks: Vec<Ask>,
     /// What each route can read, in the order of `routes`.
     pub(super) reach: Vec<Reach>,
+    /// Service accounts without a role and without a class, by namespace and name: only a
+    /// trust policy can let them in.
+    pub(super) bystanders: BTreeSet<(String, String)>,
     /// Whether any pod is known. Without pods, nobody can say that a class is unused.
     pub(super) has_workloads: bool,
     /// What was taken for granted, in sentences.
@@ -175,6 +178,13 @@ impl Graph {
     /// The position of a service account.
     pub(super) fn account(&self, namespace: &str, name: &str) -> Option<usize> {
         self.accounts.iter().position(|account| account.namespace == namespace && account.name == name)
+    }
+
+    /// Namespace and name of every service account that is known.
+    pub(super) fn everybody(&self) -> impl Iterator<Item = (&str, &str)> {
+        let accounts =
+            self.accounts.iter().map(|account| (account.namespace.as_str(), account.name.as_str()));
+        accounts.chain(self.bystanders.iter().map(|(namespace, name)| (namespace.as_str(), name.as_str())))
     }
 
     /// `shop/web`, and so on, once each.

@@ -172,20 +172,17 @@ impl Judge<'_> {
     fn trust(&self, findings: &mut Vec<Finding>) {
         for (index, node) in self.graph.roles.iter().enumerate() {
             let Some(role) = self.knowledge.role(&node.arn) else { continue };
-            let users: BTreeSet<usize> = self
-                .graph
-                .routes
-                .iter()
-                .filter(|route| route.means == Means::Irsa && route.roles.first() == Some(&index))
-                .map(|route| route.account)
-                .collect();
+            let routes = self.graph.routes.iter();
+            let users =
+                routes.filter(|route| route.means == Means::Irsa && route.roles.first() == Some(&index));
+            let users = self.graph.account_names(users.map(|route| route.account));
             let others = || {
-                let accounts = self.graph.accounts.iter().enumerate();
-                let let_in = accounts.filter(|(index, account)| {
-                    let verdict = trust::irsa(role, &account.namespace, &account.name, self.settings);
-                    !users.contains(index) && matches!(verdict, Verdict::Allowed | Verdict::Depends(_))
+                let let_in = self.graph.everybody().filter(|(namespace, name)| {
+                    let verdict = trust::irsa(role, namespace, name, self.settings);
+                    matches!(verdict, Verdict::Allowed | Verdict::Depends(_))
                 });
-                let_in.map(|(index, _)| index).collect::<BTreeSet<_>>()
+                let names = let_in.map(|(namespace, name)| format!("{namespace}/{name}"));
+                names.filter(|name| !users.contains(name)).collect::<BTreeSet<_>>()
             };
             let (rule, how): (&'static Rule, String) = match trust::opening(role, self.settings) {
                 None => continue,
@@ -200,7 +197,7 @@ impl Judge<'_> {
             let others = others();
             let today = match others.len() {
                 0 => "none that is known here besides those that use it".to_owned(),
-                _ => format!("also {}", some(self.graph.account_names(others))),
+                _ => format!("also {}", some(others)),
             };
             let message = format!("its trust policy {how}; today {today}");
             findings.push(Finding::new(rule, of_role(&node.arn), message));

@@ -13,7 +13,7 @@ use super::{
 /// A question that has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Question {
-    #[error("no service account {0} is known here, and no pod with a class uses it")]
+    #[error("no service account {0} is known here")]
     NoAccount(String),
     #[error("--if-compromised takes NAMESPACE/NAME, such as shop/web; {0} has no slash")]
     NoNamespace(String),
@@ -52,8 +52,16 @@ pub(super) struct ReachedSecret {
 pub struct Readers {
     pub(super) secret: usize,
     pub(super) accounts: Vec<Reading>,
-    /// Roles that no service account here acts as, and that can read it.
-    pub(super) other_roles: BTreeMap<String, Verdict>,
+    /// Roles that no service account here acts as at first, and that can read it.
+    pub(super) other_roles: Vec<OtherRole>,
+}
+
+#[derive(Debug)]
+pub(super) struct OtherRole {
+    pub(super) arn: String,
+    pub(super) read: Verdict,
+    /// Service accounts whose roles can assume it, directly or through others.
+    pub(super) assumed_by: BTreeSet<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,9 +85,12 @@ pub fn compromised(
 ) -> Result<Blast, Question> {
     let (namespace, name) =
         account.split_once('/').ok_or_else(|| Question::NoNamespace(account.to_owned()))?;
-    let index = graph.account(namespace, name).ok_or_else(|| Question::NoAccount(account.to_owned()))?;
+    if !graph.everybody().any(|known| known == (namespace, name)) {
+        return Err(Question::NoAccount(account.to_owned()));
+    }
+    let index = graph.account(namespace, name);
     let evaluator = Evaluator::new(knowledge);
-    let roles = reached_roles(graph, knowledge, settings, index);
+    let roles = reached_roles(graph, knowledge, settings, (namespace, name));
     let mut secrets: BTreeMap<usize, ReachedSecret> = BTreeMap::new();
     for reached in &roles {
         let Some(role) = knowledge.role(&reached.arn) else { continue };
@@ -99,7 +110,7 @@ pub fn compromised(
             }
         }
     }
-    let of_account = graph.asks.iter().filter(|ask| graph.routes[ask.route].account == index);
+    let of_account = graph.asks.iter().filter(|ask| Some(graph.routes[ask.route].account) == index);
     let unknown = of_account.filter(|ask| ask.read == Verdict::Unknown && !secrets.contains_key(&ask.secret));
     Ok(Blast {
         account: account.to_owned(),
@@ -124,7 +135,13 @@ impl Reached {
 }
 
 /// The roles that the account can act as, and those that these can assume, and so on.
-fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, account: usize) -> Vec<Reached> {
+fn reached_roles(
+    graph: &Graph,
+    knowledge: &Knowledge,
+    settings: &Settings,
+    (namespace, name): (&str, &str),
+) -> Vec<Reached> {
+    let account = graph.account(namespace, name);
     let mut reached: Vec<Reached> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut waiting = VecDeque::new();
@@ -133,7 +150,7 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
             waiting.push_back(role);
         }
     };
-    let routes = || graph.routes.iter().filter(|route| route.account == account);
+    let routes = || graph.routes.iter().filter(|route| Some(route.account) == account);
     for route in routes() {
         let Some(first) = route.roles.first() else { continue };
         let by = match route.means {
@@ -145,13 +162,10 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
         let verdict = match (route.roles.len(), knowledge.role(&arn)) {
             (1, _) => route.trust.clone(),
             (_, None) => Verdict::Unknown,
-            (_, Some(role)) => {
-                let Account { namespace, name } = Account::of(graph, account);
-                match route.means {
-                    Means::PodIdentity => trust::pod_identity(role, namespace, name),
-                    Means::Irsa | Means::Unknown => trust::irsa(role, namespace, name, settings),
-                }
-            }
+            (_, Some(role)) => match route.means {
+                Means::PodIdentity => trust::pod_identity(role, namespace, name),
+                Means::Irsa | Means::Unknown => trust::irsa(role, namespace, name, settings),
+            },
         };
         if !matches!(verdict, Verdict::Denied(_)) {
             let tagged = route.means == Means::PodIdentity;
@@ -159,7 +173,6 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
         }
     }
     // A token serves every role that trusts it, not only the one of the annotation.
-    let Account { namespace, name } = Account::of(graph, account);
     for role in sorted(knowledge) {
         let verdict = trust::irsa(role, namespace, name, settings);
         if matches!(verdict, Verdict::Allowed | Verdict::Depends(_)) && role.trust.is_some() {
@@ -186,18 +199,6 @@ fn reached_roles(graph: &Graph, knowledge: &Knowledge, settings: &Settings, acco
         reached.push(from);
     }
     reached
-}
-
-struct Account<'a> {
-    namespace: &'a str,
-    name: &'a str,
-}
-
-impl<'a> Account<'a> {
-    fn of(graph: &'a Graph, index: usize) -> Self {
-        let account = &graph.accounts[index];
-        Self { namespace: &account.namespace, name: &account.name }
-    }
 }
 
 fn sorted(knowledge: &Knowledge) -> impl Iterator<Item = &Role> {
@@ -260,11 +261,33 @@ fn readers_of(graph: &Graph, knowledge: &Knowledge, secret: usize) -> Readers {
     let used: BTreeSet<&str> = graph.roles.iter().map(|role| role.arn.as_str()).collect();
     let evaluator = Evaluator::new(knowledge);
     let others = sorted(knowledge).filter(|role| !used.contains(role.arn.as_str())).filter_map(|role| {
-        let verdict = evaluator.read(&evaluator.session_of(role, None), &graph.secrets[secret]);
-        matches!(verdict, Verdict::Allowed | Verdict::Depends(_))
-            .then(|| (role.arn.as_str().to_owned(), verdict))
+        let read = evaluator.read(&evaluator.session_of(role, None), &graph.secrets[secret]);
+        matches!(read, Verdict::Allowed | Verdict::Depends(_)).then(|| OtherRole {
+            arn: role.arn.as_str().to_owned(),
+            read,
+            assumed_by: assumed_by(graph, knowledge, role),
+        })
     });
     Readers { secret, accounts, other_roles: others.collect() }
+}
+
+/// The service accounts that get to the role by assuming roles.
+fn assumed_by(graph: &Graph, knowledge: &Knowledge, role: &Role) -> BTreeSet<String> {
+    let mut known = BTreeSet::from([role.arn.as_str()]);
+    let mut waiting = VecDeque::from([role]);
+    while let Some(to) = waiting.pop_front() {
+        let callers = sorted(knowledge).filter(|from| from.arn != to.arn);
+        let may =
+            |from: &&Role| matches!(trust::assume(from, to, None), Verdict::Allowed | Verdict::Depends(_));
+        for from in callers.filter(may) {
+            if known.insert(from.arn.as_str()) {
+                waiting.push_back(from);
+            }
+        }
+    }
+    let is_known = |role: &usize| known.contains(graph.roles[*role].arn.as_str());
+    let routes = graph.routes.iter().filter(|route| route.roles.iter().any(is_known));
+    graph.account_names(routes.map(|route| route.account))
 }
 
 impl Verdict {

@@ -20,13 +20,13 @@ Examples:
 pub(crate) struct AccessArgs {
     #[command(flatten)]
     pub(crate) inputs: Inputs,
-    /// Form of the output
+    /// Form of the output; html is one page with a picture
     #[arg(short, long, value_name = "FORM", value_enum, default_value = "table")]
     pub(crate) output: AccessForm,
-    /// What aws iam get-account-authorization-details prints; once for each AWS account
+    /// Answer of aws iam get-account-authorization-details
     #[arg(long, value_name = "FILE", help_heading = "AWS")]
     pub(crate) iam: Vec<PathBuf>,
-    /// What aws secretsmanager list-secrets or aws ssm describe-parameters prints
+    /// Answer of aws secretsmanager list-secrets, ssm describe-parameters
     #[arg(long, value_name = "FILE", help_heading = "AWS")]
     pub(crate) secrets: Vec<PathBuf>,
     /// Issuer of the cluster's tokens, if trust policies name several
@@ -35,16 +35,16 @@ pub(crate) struct AccessArgs {
     /// Region of classes that do not name one
     #[arg(long, value_name = "NAME", help_heading = "AWS", value_parser = super::region)]
     pub(crate) region: Option<Region>,
-    /// Show who can read this secret or parameter, by its name or ARN
+    /// Show who can read this secret or parameter
     #[arg(long, value_name = "NAME", help_heading = "Questions", conflicts_with = "if_compromised")]
     pub(crate) secret: Option<String>,
-    /// Show what a pod of this service account can read, write and decrypt
+    /// Show what falls with a pod of this service account
     #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Questions")]
     pub(crate) if_compromised: Option<String>,
-    /// Maximum number of service accounts that share a secret [default: any, in one namespace]
+    /// Maximum service accounts that share a secret [default: one namespace]
     #[arg(long, value_name = "NUMBER", help_heading = "Limits")]
     pub(crate) shared_by: Option<usize>,
-    /// Maximum number of prefixes (shop in shop/db) that a service account reads
+    /// Maximum prefixes (shop in shop/db) that an account reads
     #[arg(long, value_name = "NUMBER", help_heading = "Limits", default_value_t = 1)]
     pub(crate) prefixes: usize,
     /// Segments in a prefix; with 2, that of prod/shop/db is prod/shop
@@ -52,15 +52,12 @@ pub(crate) struct AccessArgs {
     pub(crate) prefix_depth: usize,
 }
 
+/// Without a text for each, so that the help stays short.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum AccessForm {
-    /// Tables
     Table,
-    /// One JSON document
     Json,
-    /// A flowchart
     Mermaid,
-    /// One page with a picture, which needs no network
     Html,
 }
 

@@ -1,11 +1,11 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::findings::Rule;
+use crate::{access, findings::Rule};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![]
+    vec![("access", access::RULES)]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {

@@ -4,7 +4,15 @@ use super::{Report, json::compact};
 
 const PAGE: &str = include_str!("../page/page.html");
 const STYLE: &str = include_str!("../page/page.css");
-const SCRIPT: &str = include_str!("../page/page.js");
+/// One program, in a block of its own so that it defines nothing else in the page.
+const SCRIPT: &str = concat!(
+    "\"use strict\";\n{\n",
+    include_str!("../page/graph.js"),
+    include_str!("../page/picture.js"),
+    include_str!("../page/beside.js"),
+    include_str!("../page/controls.js"),
+    "}\n"
+);
 
 /// The page.
 pub fn html(report: &Report<'_>) -> String {

@@ -92,7 +92,7 @@ pub fn readers_table(graph: &Graph, all: &[Readers], columns: Option<usize>) -> 
         }
         let _ = writeln!(
             text,
-            "{} is asked for or can be read by {}, and by {} that no service account here acts as.",
+            "{}: {} ask for it or can read it, and {} besides theirs.",
             escaped(&secret.id.to_string()),
             count(readers.accounts.len(), "service account"),
             count(readers.other_roles.len(), "role"),
@@ -109,11 +109,16 @@ pub fn readers_table(graph: &Graph, all: &[Readers], columns: Option<usize>) -> 
             let _ = write!(text, "\n{}", table.print(columns, &[0, 1, 2, 3]));
         }
         if !readers.other_roles.is_empty() {
-            let mut table = Table::new(["OTHER ROLE", "CAN READ"]);
-            for (role, verdict) in &readers.other_roles {
-                table.row([role.clone(), verdict.cell()]);
+            let mut table = Table::new(["OTHER ROLE", "CAN READ", "ASSUMED BY"]);
+            for other in &readers.other_roles {
+                let by = if other.assumed_by.is_empty() {
+                    "none of these".to_owned()
+                } else {
+                    some(&other.assumed_by)
+                };
+                table.row([other.arn.clone(), other.read.cell(), by]);
             }
-            let _ = write!(text, "\n{}", table.print(columns, &[0, 1]));
+            let _ = write!(text, "\n{}", table.print(columns, &[0, 1, 2]));
         }
     }
     text
@@ -132,8 +137,9 @@ pub fn readers_json(graph: &Graph, all: &[Readers]) -> String {
             })
         });
         entry["accounts"] = accounts.collect();
-        let others =
-            readers.other_roles.iter().map(|(role, verdict)| json!({"arn": role, "read": answer(verdict)}));
+        let others = readers.other_roles.iter().map(
+            |other| json!({"arn": other.arn, "read": answer(&other.read), "assumed_by": other.assumed_by}),
+        );
         entry["other_roles"] = others.collect();
         entry
     });
