@@ -4,6 +4,7 @@
 mod access;
 #[cfg(feature = "tools")]
 mod explain;
+mod doctor;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
@@ -49,6 +50,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "tools")]
             Command::Access(args) => access::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Doctor(args) => doctor::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]

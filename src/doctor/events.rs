@@ -1,0 +1,109 @@
+//! Pods that cannot mount their secrets, or no longer read them: kubelet's and Latchkey's
+//! events, matched to causes.
+
+use std::collections::BTreeMap;
+
+use super::{
+    causes::{Cause, causes},
+    objects::{Event, Pod},
+    scene::Scene,
+    workloads::others,
+};
+use crate::{
+    estate::DRIVER,
+    findings::{Finding, Place, Rule},
+};
+
+/// Latchkey's own reasons that say a running pod is in trouble.
+const TROUBLES: [&str; 3] = ["SecretAccessLost", "SecretRotationFailed", "SecretStale"];
+const RECOVERED: &str = "SecretRecovered";
+
+/// Pods of one service account with the same cause are one finding.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Kind {
+    rule: &'static str,
+    namespace: String,
+    account: String,
+    fix: String,
+}
+
+pub(super) fn check(scene: &Scene, providers: &[&str], findings: &mut Vec<Finding>) {
+    let mut found: BTreeMap<Kind, (&'static Rule, String, Vec<&Pod>)> = BTreeMap::new();
+    for pod in scene.workloads.pods.iter().flatten().filter(|pod| !pod.is_ending()) {
+        if !uses_ours(scene, pod, providers) {
+            continue;
+        }
+        for event in current(scene, pod) {
+            for Cause { rule, said, fix } in causes(&event.note) {
+                let kind = Kind {
+                    rule: rule.id,
+                    namespace: pod.metadata.namespace.clone(),
+                    account: pod.spec.service_account_name.clone(),
+                    fix,
+                };
+                let (_, _, pods) = found.entry(kind).or_insert_with(|| (rule, said, Vec::new()));
+                if !pods.iter().any(|known| known.metadata.name == pod.metadata.name) {
+                    pods.push(pod);
+                }
+            }
+        }
+    }
+    for (kind, (rule, said, pods)) in found {
+        let first = pods[0];
+        let on = if first.node().is_empty() { String::new() } else { format!(" on node {}", first.node()) };
+        let verb = if first.status.phase == "Pending" {
+            "cannot mount its secrets"
+        } else {
+            "cannot refresh its secrets"
+        };
+        let message = format!("{verb}{on}{}: {said}", others(&pods));
+        let place = Place::in_cluster("Pod", &kind.namespace, &first.metadata.name);
+        findings.push(Finding::new(rule, place, message).with_fix(kind.fix));
+    }
+}
+
+/// Whether a volume's class is served by Latchkey, or is not known.
+fn uses_ours(scene: &Scene, pod: &Pod, providers: &[&str]) -> bool {
+    let volumes = pod.spec.volumes.iter().filter_map(|volume| volume.csi.as_ref());
+    let mut classes = volumes
+        .filter(|csi| csi.driver == DRIVER)
+        .filter_map(|csi| csi.volume_attributes.get("secretProviderClass"));
+    classes.any(|class| {
+        let class = scene.workloads.class(&pod.metadata.namespace, class);
+        class.is_none_or(|class| providers.contains(&class.spec.provider.as_str()))
+    })
+}
+
+/// The events of a pod that say how it is now: of a pod that waits, the last failure of each
+/// volume; of one that runs, Latchkey's last word on each class.
+fn current<'a>(scene: &'a Scene, pod: &Pod) -> Vec<&'a Event> {
+    let own = scene.workloads.events.iter().flatten().filter(|event| {
+        event.regarding.name == pod.metadata.name && event.regarding.namespace == pod.metadata.namespace
+    });
+    let mut last: BTreeMap<&str, &Event> = BTreeMap::new();
+    for event in own {
+        let Some(subject) = subject(event, pod) else { continue };
+        let newer = last.get(subject).is_none_or(|known| known.last_seen() <= event.last_seen());
+        if newer {
+            last.insert(subject, event);
+        }
+    }
+    last.into_values().filter(|event| event.reason != RECOVERED).collect()
+}
+
+/// What an event is about: a volume of a pod that waits, or a class of one that runs.
+fn subject<'a>(event: &'a Event, pod: &Pod) -> Option<&'a str> {
+    match (pod.status.phase.as_str(), event.reason.as_str()) {
+        ("Pending", "FailedMount") => {
+            let (_, rest) = event.note.split_once("MountVolume.SetUp failed for volume \"")?;
+            let volume = rest.split('"').next()?;
+            let is_ours = |csi: &super::template::CsiVolume| csi.driver == DRIVER;
+            let own = pod.spec.volumes.iter().find(|own| own.name == volume)?;
+            own.csi.as_ref().is_some_and(is_ours).then_some(volume)
+        }
+        ("Running", reason) if reason == RECOVERED || TROUBLES.contains(&reason) => {
+            event.note.strip_prefix("SecretProviderClass ")?.split(':').next()
+        }
+        _ => None,
+    }
+}
