@@ -22,6 +22,7 @@ pages![
     "kubectl.md",
     "explain.md",
     "status.md",
+    "doctor.md",
     "benchmarks.md",
     "errors.md",
     "events.md",
