@@ -4,9 +4,9 @@
 mod access;
 #[cfg(feature = "tools")]
 pub(crate) mod complete;
+mod doctor;
 #[cfg(feature = "tools")]
 pub(crate) mod explain;
-mod doctor;
 mod flag_values;
 #[cfg(feature = "tools")]
 pub(crate) mod inputs;

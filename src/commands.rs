@@ -2,9 +2,9 @@
 
 #[cfg(feature = "tools")]
 mod access;
+mod doctor;
 #[cfg(feature = "tools")]
 mod explain;
-mod doctor;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;

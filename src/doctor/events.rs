@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{
     causes::{Cause, causes},
     objects::{Event, Pod},
+    rules::CLASS_MISSING,
     scene::Scene,
     workloads::others,
 };
@@ -35,6 +36,9 @@ pub(super) fn check(scene: &Scene, providers: &[&str], findings: &mut Vec<Findin
         }
         for event in current(scene, pod) {
             for Cause { rule, said, fix } in causes(&event.note) {
+                if is_known(rule, pod, findings) {
+                    continue;
+                }
                 let kind = Kind {
                     rule: rule.id,
                     namespace: pod.metadata.namespace.clone(),
@@ -60,6 +64,20 @@ pub(super) fn check(scene: &Scene, providers: &[&str], findings: &mut Vec<Findin
         let place = Place::in_cluster("Pod", &kind.namespace, &first.metadata.name);
         findings.push(Finding::new(rule, place, message).with_fix(kind.fix));
     }
+}
+
+/// Whether another check has found the same, of the CSIDriver, the service account or the
+/// class.
+fn is_known(rule: &Rule, pod: &Pod, findings: &[Finding]) -> bool {
+    let (namespace, account) = (&pod.metadata.namespace, &pod.spec.service_account_name);
+    findings.iter().filter(|finding| finding.rule == rule).any(|finding| {
+        let Some(object) = &finding.place.object else { return false };
+        match object.kind.as_str() {
+            "CSIDriver" => true,
+            "ServiceAccount" => object.namespace == *namespace && object.name == *account,
+            _ => *rule == CLASS_MISSING && object.namespace == *namespace,
+        }
+    })
 }
 
 /// Whether a volume's class is served by Latchkey, or is not known.

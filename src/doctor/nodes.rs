@@ -94,7 +94,8 @@ fn is_ready_on(scene: &Scene, set: &DaemonSet, node: &Node) -> bool {
 fn check_registered(scene: &Scene, set: &DaemonSet, node: &Node, findings: &mut Vec<Finding>) {
     let Ok(csi_nodes) = &scene.csi_nodes else { return };
     let own = csi_nodes.iter().find(|csi_node| csi_node.metadata.name == node.metadata.name);
-    let registered = own.is_some_and(|own| own.spec.drivers.iter().any(|driver| driver.name == DRIVER));
+    let registered =
+        own.is_some_and(|own| own.spec.drivers.iter().flatten().any(|driver| driver.name == DRIVER));
     if !registered {
         let message = format!(
             "the driver ({}/{}) is ready here, but the node's CSINode does not list {DRIVER}",

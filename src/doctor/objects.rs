@@ -189,7 +189,8 @@ pub(super) struct CsiNode {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct CsiNodeSpec {
-    pub(super) drivers: Vec<RegisteredDriver>,
+    /// Null if there are none.
+    pub(super) drivers: Option<Vec<RegisteredDriver>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

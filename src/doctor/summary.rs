@@ -38,7 +38,7 @@ pub fn looked_at(scene: &Scene) -> Vec<String> {
             latchkey.socket()
         ));
     }
-    lines.push(format!("clocks of {} nodes", nodes::clocks_seen(scene)));
+    lines.push(format!("clocks of {} of {} nodes", nodes::clocks_seen(scene), scene.usable_nodes().count()));
     let answered = scene.rights.iter().filter(|asked| asked.allowed.is_ok()).count();
     lines.push(format!("{answered} permissions of Latchkey and the driver"));
     let workloads = &scene.workloads;

@@ -92,11 +92,15 @@ impl Live {
     /// The API server's clock, in seconds since 1970; `None` if it does not say.
     ///
     /// # Errors
-    /// If there is no answer.
+    /// If there is no answer, or the credentials are not accepted.
     pub async fn clock(&self) -> Result<Option<f64>, LiveError> {
         let call = Call::new(self, "get", "/version".to_owned());
         let request = Request::get("/version").body(Body::empty()).map_err(|_| call.unreadable())?;
-        Ok(self.ask(&call, request).await?.date)
+        let answer = self.ask(&call, request).await?;
+        match answer.status {
+            401 => Err(call.refused(401, "")),
+            _ => Ok(answer.date),
+        }
     }
 
     /// Whether somebody has a right.

@@ -35,7 +35,7 @@ def doctor_finds_nothing_when_healthy(t, ns):
     same((code, findings), (0, []), "exit code and findings")
     text = run(t.aws.program, "doctor", f"--namespace={ns.name}")
     t.note(text.strip().replace("\n", "\n           "))
-    has(text, "nothing found", "ready on 1 of 1 nodes, 1 of them asked", "clocks of 1 nodes")
+    has(text, "nothing found", "ready on 1 of 1 nodes, 1 of them asked", "clocks of 1 of 1 nodes")
 
 
 @case(company=ALONE)
