@@ -15,6 +15,8 @@ use crate::{
     findings::{Finding, Place, Rule},
 };
 
+/// Kubelet's reason.
+const FAILED_MOUNT: &str = "FailedMount";
 /// Latchkey's own reasons that say a running pod is in trouble.
 const TROUBLES: [&str; 3] = ["SecretAccessLost", "SecretRotationFailed", "SecretStale"];
 const RECOVERED: &str = "SecretRecovered";
@@ -29,12 +31,19 @@ struct Kind {
 }
 
 pub(super) fn check(scene: &Scene, providers: &[&str], findings: &mut Vec<Finding>) {
+    let mut of_pods: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
+    for event in scene.workloads.events.iter().flatten() {
+        let about = &event.regarding;
+        of_pods.entry((&about.namespace, &about.name)).or_default().push(event);
+    }
     let mut found: BTreeMap<Kind, (&'static Rule, String, Vec<&Pod>)> = BTreeMap::new();
     for pod in scene.workloads.pods.iter().flatten().filter(|pod| !pod.is_ending()) {
+        let metadata = &pod.metadata;
+        let Some(own) = of_pods.get(&(metadata.namespace.as_str(), metadata.name.as_str())) else { continue };
         if !uses_ours(scene, pod, providers) {
             continue;
         }
-        for event in current(scene, pod) {
+        for event in current(own, pod) {
             for Cause { rule, said, fix } in causes(&event.note) {
                 if is_known(rule, pod, findings) {
                     continue;
@@ -92,12 +101,15 @@ fn uses_ours(scene: &Scene, pod: &Pod, providers: &[&str]) -> bool {
     })
 }
 
+/// Whether an event can say how a pod's secrets are.
+pub(super) fn matters(event: &Event) -> bool {
+    let reason = event.reason.as_str();
+    reason == FAILED_MOUNT || reason == RECOVERED || TROUBLES.contains(&reason)
+}
+
 /// The events of a pod that say how it is now: of a pod that waits, the last failure of each
 /// volume; of one that runs, Latchkey's last word on each class.
-fn current<'a>(scene: &'a Scene, pod: &Pod) -> Vec<&'a Event> {
-    let own = scene.workloads.events.iter().flatten().filter(|event| {
-        event.regarding.name == pod.metadata.name && event.regarding.namespace == pod.metadata.namespace
-    });
+fn current<'a>(own: &[&'a Event], pod: &Pod) -> Vec<&'a Event> {
     let mut last: BTreeMap<&str, &Event> = BTreeMap::new();
     for event in own {
         let Some(subject) = subject(event, pod) else { continue };
@@ -112,7 +124,7 @@ fn current<'a>(scene: &'a Scene, pod: &Pod) -> Vec<&'a Event> {
 /// What an event is about: a volume of a pod that waits, or a class of one that runs.
 fn subject<'a>(event: &'a Event, pod: &Pod) -> Option<&'a str> {
     match (pod.status.phase.as_str(), event.reason.as_str()) {
-        ("Pending", "FailedMount") => {
+        ("Pending", FAILED_MOUNT) => {
             let (_, rest) = event.note.split_once("MountVolume.SetUp failed for volume \"")?;
             let volume = rest.split('"').next()?;
             let is_ours = |csi: &super::template::CsiVolume| csi.driver == DRIVER;

@@ -7,6 +7,7 @@ use futures_util::{StreamExt, future::join_all, stream};
 use serde::de::DeserializeOwned;
 
 use super::{
+    events,
     metrics::Sample,
     objects::{DaemonSet, Pod},
     rights,
@@ -105,7 +106,7 @@ impl Eye<'_> {
             self.list(&CLASSES, scope),
             self.live.list_kept(Query::new(&PODS, scope), self.progress, mounts),
             self.list(&SERVICE_ACCOUNTS, scope),
-            self.live.list(events, self.progress),
+            self.live.list_kept(events, self.progress, |event| events::matters(&event).then_some(event)),
         );
         let classes = match classes {
             Err(LiveError::NotServed { .. }) => Ok(None),
@@ -117,7 +118,8 @@ impl Eye<'_> {
             (Scope::Namespace(namespace), Some(pod)) => format!("pod {namespace}/{pod}"),
         };
         let pods = seen(pods.map(|listed| listed.items));
-        Workloads { place, classes, pods, accounts: seen(accounts), events: seen(events) }
+        let events = seen(events.map(|listed| listed.items));
+        Workloads { place, classes, pods, accounts: seen(accounts), events }
     }
 
     /// The pods of the DaemonSets that matter.

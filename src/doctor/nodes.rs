@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{
     objects::{DaemonSet, Node, NodeTerm, Pod, Taint, Toleration},
     rules::{
-        CLOCK_OFF, DRIVER_MISSING_ON_NODE, DRIVER_NOT_READY, DRIVER_NOT_REGISTERED, LATCHKEY_MISSING_ON_NODE,
-        LATCHKEY_NOT_READY, NOT_LOOKED_AT,
+        AGENT_NOT_READY, CLOCK_OFF, DRIVER_MISSING_ON_NODE, DRIVER_NOT_READY, DRIVER_NOT_REGISTERED,
+        LATCHKEY_MISSING_ON_NODE, LATCHKEY_NOT_READY, NOT_LOOKED_AT,
     },
     scene::{Parts, Scene, SystemPods, Voice},
 };
@@ -64,6 +64,9 @@ pub(super) fn check(scene: &Scene, parts: &Parts<'_>, findings: &mut Vec<Finding
     }
     for latchkey in &parts.latchkeys {
         not_ready(&LATCHKEY_NOT_READY, scene, latchkey.set, findings);
+    }
+    for agent in &parts.agents {
+        not_ready(&AGENT_NOT_READY, scene, agent, findings);
     }
     clocks(scene, findings);
 }

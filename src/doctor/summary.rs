@@ -1,5 +1,7 @@
 //! What was looked at, in a few lines: the answer where nothing is wrong.
 
+use std::collections::BTreeSet;
+
 use super::{nodes, scene::Scene};
 
 /// A line for each part.
@@ -43,22 +45,15 @@ pub fn looked_at(scene: &Scene) -> Vec<String> {
     lines.push(format!("{answered} permissions of Latchkey and the driver"));
     let workloads = &scene.workloads;
     let count = |seen: Option<usize>| seen.map_or("?".to_owned(), |count| count.to_string());
+    let uses = workloads.uses();
+    let classes: BTreeSet<_> = uses.keys().map(|one| (&one.namespace, &one.class)).collect();
+    let accounts: BTreeSet<_> = uses.keys().map(|one| (&one.namespace, &one.account)).collect();
     lines.push(format!(
-        "{}: {} pods with {} classes, {} service accounts, {} events",
+        "{}: {} pods with {} classes and {} service accounts, {} events about their secrets",
         workloads.place,
         count(workloads.pods.as_ref().ok().map(Vec::len)),
-        workloads
-            .uses()
-            .keys()
-            .map(|one| (&one.namespace, &one.class))
-            .collect::<std::collections::BTreeSet<_>>()
-            .len(),
-        workloads
-            .uses()
-            .keys()
-            .map(|one| (&one.namespace, &one.account))
-            .collect::<std::collections::BTreeSet<_>>()
-            .len(),
+        classes.len(),
+        accounts.len(),
         count(workloads.events.as_ref().ok().map(Vec::len)),
     ));
     lines

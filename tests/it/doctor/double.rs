@@ -361,6 +361,13 @@ fn latchkey() -> Value {
     daemon_set("latchkey", &labels, &spec)
 }
 
+/// The add-on of EKS.
+pub(super) fn agent() -> Value {
+    let image = "602401143452.dkr.ecr.us-east-1.amazonaws.com/eks/eks-pod-identity-agent:v0.1.33";
+    let spec = json!({ "containers": [{ "name": "eks-pod-identity-agent", "image": image }] });
+    daemon_set("eks-pod-identity-agent", &json!({ "app": "eks-pod-identity-agent" }), &spec)
+}
+
 /// A DaemonSet as AWS's own chart makes it.
 pub(super) fn provider_of_aws() -> Value {
     let spec = json!({
@@ -375,7 +382,7 @@ pub(super) fn provider_of_aws() -> Value {
     daemon_set("aws-secrets-store-csi-driver-provider-aws", &json!({ "app": "aws" }), &spec)
 }
 
-fn system_pod(set: &str, app: &str, node: &str) -> Value {
+pub(super) fn system_pod(set: &str, app: &str, node: &str) -> Value {
     json!({
         "metadata": { "name": format!("{set}-{node}"), "namespace": "kube-system", "labels": { "app": app } },
         "spec": { "nodeName": node, "containers": [{ "name": set, "image": format!("{set}:1") }] },

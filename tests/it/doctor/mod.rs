@@ -5,7 +5,7 @@ mod double;
 
 use serde_json::json;
 
-use self::double::{Cluster, DRIVER, class, lease, metrics, node, pod, provider_of_aws};
+use self::double::{Cluster, DRIVER, agent, class, lease, metrics, node, pod, provider_of_aws, system_pod};
 
 /// What the doctor finds; the exit code must fit.
 async fn found(cluster: Cluster) -> Vec<String> {
@@ -39,7 +39,7 @@ async fn a_healthy_cluster_has_no_findings_and_a_list_of_what_was_looked_at() {
   Latchkey (kube-system/latchkey): aws.sock ready on 2 of 2 nodes, 2 of them asked
   clocks of 2 of 2 nodes
   3 permissions of Latchkey and the driver
-  namespace shop: 2 pods with 2 classes, 2 service accounts, 0 events
+  namespace shop: 2 pods with 2 classes and 2 service accounts, 0 events about their secrets
 
 nothing found
 "
@@ -207,6 +207,19 @@ async fn latchkey_is_not_there_or_not_ready() {
     cluster.metrics.insert("node-2", metrics("0.1.0", "starting", 0, 0));
     only(cluster, "latchkey-not-ready Pod/kube-system/latchkey-node-2", &["the socket is not bound yet"])
         .await;
+}
+
+#[tokio::test]
+async fn the_pod_identity_agent_is_not_ready() {
+    let mut cluster = Cluster::healthy();
+    cluster.add("daemonsets", agent());
+    cluster.add("pods", system_pod("eks-pod-identity-agent", "eks-pod-identity-agent", "node-1"));
+    assert_eq!(found(cluster.clone()).await, Vec::<String>::new());
+    let pod = "eks-pod-identity-agent-node-1";
+    cluster.object("pods", pod)["status"]["conditions"][0] =
+        json!({ "type": "Ready", "status": "False", "message": "containers with unready status: [agent]" });
+    let begin = "agent-not-ready Pod/kube-system/eks-pod-identity-agent-node-1";
+    only(cluster, begin, &["on node node-1: containers with unready status"]).await;
 }
 
 #[tokio::test]
