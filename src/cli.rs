@@ -4,6 +4,7 @@
 mod access;
 #[cfg(feature = "tools")]
 pub(crate) mod complete;
+mod doctor;
 #[cfg(feature = "tools")]
 pub(crate) mod explain;
 mod flag_values;
@@ -28,6 +29,7 @@ use clap::{
 
 #[cfg(feature = "tools")]
 pub(crate) use self::access::{AccessArgs, AccessForm};
+pub(crate) use self::doctor::{DoctorArgs, DoctorForm};
 pub use self::name::Name;
 pub(crate) use self::{
     serve::ServeArgs,
@@ -73,6 +75,9 @@ pub(crate) enum Command {
     /// Show who can read which secret: service accounts, their roles, what these allow
     #[cfg(feature = "tools")]
     Access(Box<AccessArgs>),
+    /// Look at a live cluster, and say what is wrong with the driver, Latchkey, nodes and pods
+    #[cfg(feature = "tools")]
+    Doctor(DoctorArgs),
     /// Print the completions of a shell
     #[cfg(feature = "tools")]
     Completions(reference::CompletionsArgs),

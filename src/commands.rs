@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tools")]
 mod access;
+mod doctor;
 #[cfg(feature = "tools")]
 mod explain;
 #[cfg(feature = "emulator")]
@@ -49,6 +50,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "tools")]
             Command::Access(args) => access::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Doctor(args) => doctor::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]

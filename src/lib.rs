@@ -21,6 +21,8 @@ pub mod delivery;
 #[cfg(feature = "emulator")]
 pub mod demo;
 #[cfg(feature = "tools")]
+pub mod doctor;
+#[cfg(feature = "tools")]
 pub mod estate;
 #[cfg(feature = "tools")]
 pub mod explain;

@@ -1,6 +1,7 @@
 //! The live cluster, for people: the client of their kubeconfig, lists in pages of slim
 //! types, changes as they happen, and a sentence for each failure.
 
+mod ask;
 mod connect;
 mod failure;
 mod follow;
@@ -8,19 +9,21 @@ mod list;
 mod progress;
 mod request;
 mod resource;
+pub mod time;
 
 use std::path::PathBuf;
 
 use kube::Client;
 
 pub use self::{
+    ask::{Answer, Right, Subject},
     failure::LiveError,
     follow::{Followed, Update},
     list::Listed,
     progress::Progress,
     resource::{
-        CLASSES, CSI_DRIVERS, DAEMON_SETS, EVENTS, NODES, POD_STATUSES, PODS, Query, Resource,
-        SERVICE_ACCOUNTS, Scope,
+        CLASSES, CSI_DRIVERS, CSI_NODES, DAEMON_SETS, EVENTS, LEASES, NETWORK_POLICIES, NODES, POD_STATUSES,
+        PODS, Query, Resource, SERVICE_ACCOUNTS, Scope,
     },
 };
 

@@ -23,6 +23,7 @@ pages![
     "rotation-uptake.md",
     "explain.md",
     "status.md",
+    "doctor.md",
     "benchmarks.md",
     "errors.md",
     "events.md",

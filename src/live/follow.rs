@@ -177,10 +177,7 @@ impl<T: DeserializeOwned, U> Following<'_, T, U> {
         pause: &mut Duration,
     ) -> Result<Result<(), LiveError>, NobodyReads> {
         let call = Call::new(self.live, "watch", self.query.to_string());
-        let selector = match self.query.fields {
-            "" => String::new(),
-            fields => format!("&fieldSelector={}", encoded(fields)),
-        };
+        let selector = self.query.selectors();
         let path = format!(
             "{}?watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={}{selector}",
             self.query.path(),

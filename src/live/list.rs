@@ -74,10 +74,7 @@ impl Live {
     ) -> Result<Listed<U>, LiveError> {
         let call = Call::new(self, "list", query.to_string());
         let base = query.path();
-        let selector = match query.fields {
-            "" => String::new(),
-            fields => format!("&fieldSelector={}", encoded(fields)),
-        };
+        let selector = query.selectors();
         let mut listed = Listed { items: Vec::new(), version: String::new() };
         let mut next = String::new();
         let mut read = 0;

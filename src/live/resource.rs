@@ -20,6 +20,9 @@ pub const POD_STATUSES: Resource = of("secrets-store.csi.x-k8s.io", "secretprovi
 pub const CSI_DRIVERS: Resource = of("storage.k8s.io", "csidrivers", false);
 pub const DAEMON_SETS: Resource = of("apps", "daemonsets", true);
 pub const EVENTS: Resource = of("events.k8s.io", "events", true);
+pub const CSI_NODES: Resource = of("storage.k8s.io", "csinodes", false);
+pub const LEASES: Resource = of("coordination.k8s.io", "leases", true);
+pub const NETWORK_POLICIES: Resource = of("networking.k8s.io", "networkpolicies", true);
 
 const fn core(plural: &'static str, namespaced: bool) -> Resource {
     of("", plural, namespaced)
@@ -43,15 +46,28 @@ pub struct Query<'a> {
     pub scope: &'a Scope,
     /// A field selector; empty for all.
     pub fields: &'a str,
+    /// A label selector; empty for all.
+    pub labels: &'a str,
 }
 
 impl<'a> Query<'a> {
     pub fn new(resource: &'a Resource, scope: &'a Scope) -> Self {
-        Self { resource, scope, fields: "" }
+        Self { resource, scope, fields: "", labels: "" }
     }
 
     pub fn with_fields(self, fields: &'a str) -> Self {
         Self { fields, ..self }
+    }
+
+    pub fn with_labels(self, labels: &'a str) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// The selectors as parameters, each after an `&`.
+    pub(super) fn selectors(&self) -> String {
+        let selectors = [("fieldSelector", self.fields), ("labelSelector", self.labels)];
+        let given = selectors.iter().filter(|(_, text)| !text.is_empty());
+        given.map(|(name, text)| format!("&{name}={}", encoded(text))).collect()
     }
 
     /// The path of the list, without parameters.

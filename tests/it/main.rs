@@ -19,6 +19,8 @@ mod chaining_kept;
 mod command_line;
 mod credentials;
 mod denied;
+#[cfg(feature = "tools")]
+mod doctor;
 mod events;
 mod examples;
 mod failover;

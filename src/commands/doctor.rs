@@ -1,0 +1,61 @@
+//! `latchkey doctor`: reads a live cluster, and prints what is wrong with it.
+
+use std::{
+    fmt::Write,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
+
+use anyhow::bail;
+
+use super::output::print;
+use crate::{
+    cli::{DoctorArgs, DoctorForm},
+    doctor::{Scene, Wanted, examine, looked_at},
+    findings::{fail, json, summary, table},
+    live::{Live, LiveSettings, Progress, Scope},
+};
+
+pub(super) async fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let scene = look(args).await?;
+    let findings = examine(&scene);
+    match args.output {
+        DoctorForm::Json => print(json(&findings))?,
+        DoctorForm::Table => {
+            let mut text = "Looked at:\n".to_owned();
+            for line in looked_at(&scene) {
+                let _ = writeln!(text, "  {}", crate::table::escaped(&line));
+            }
+            let colours =
+                io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+            let _ = write!(text, "\n{}", table(&findings, colours));
+            let gap = if findings.is_empty() { "" } else { "\n" };
+            let _ = writeln!(text, "{gap}{}", summary(&findings));
+            print(text)?;
+        }
+    }
+    Ok(if fail(&findings) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn look(args: &DoctorArgs) -> anyhow::Result<Scene> {
+    let cluster = &args.cluster;
+    let settings = LiveSettings { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
+    let live = Live::connect(&settings).await?;
+    let (namespace, pod) = match args.pod.as_deref().map(|pod| pod.split_once('/').ok_or(pod)) {
+        None => (cluster.namespace.as_deref(), None),
+        Some(Err(pod)) => (cluster.namespace.as_deref(), Some(pod.to_owned())),
+        Some(Ok((namespace, pod))) => match &cluster.namespace {
+            Some(other) if other != namespace => {
+                bail!("{namespace}/{pod} is not in namespace {other}: leave --namespace out")
+            }
+            _ => (Some(namespace), Some(pod.to_owned())),
+        },
+    };
+    let scope: Scope = live.scope(namespace, cluster.all_namespaces);
+    let wanted = Wanted { scope, pod };
+    let scene = Scene::look(&live, &wanted, &Progress::start()).await?;
+    if let Some(problem) = scene.no_such_pod(&wanted) {
+        bail!(problem);
+    }
+    Ok(scene)
+}
