@@ -364,18 +364,14 @@ impl Mapping {
     /// entries before it. In a list of merged mappings, the first wins.
     fn put(&mut self, key: String, value: Node) {
         let Node { line, column, content } = value;
-        match (key.as_str(), content) {
-            ("<<", Content::Map(entries)) => {
-                for (key, value) in entries {
-                    self.put(key, value);
-                }
+        match content {
+            Content::Map(entries) if key == "<<" => {
+                entries.into_iter().for_each(|(key, value)| self.put(key, value));
             }
-            ("<<", Content::List(items)) => {
-                for item in items.into_iter().rev() {
-                    self.put("<<".to_owned(), item);
-                }
+            Content::List(items) if key == "<<" => {
+                items.into_iter().rev().for_each(|item| self.put("<<".to_owned(), item));
             }
-            (_, content) => {
+            content => {
                 let node = Node { line, column, content };
                 match self.places.get(&key) {
                     Some(place) => self.entries[*place].1 = node,
