@@ -14,6 +14,8 @@ pub(crate) mod inputs;
 pub(crate) mod lab;
 mod name;
 #[cfg(feature = "tools")]
+pub(crate) mod policy;
+#[cfg(feature = "tools")]
 pub(crate) mod reference;
 #[cfg(feature = "tools")]
 pub(crate) mod rotation;
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// Look at a live cluster, and say what is wrong with the driver, Latchkey, nodes and pods
     #[cfg(feature = "tools")]
     Doctor(DoctorArgs),
+    /// Print the least IAM policies for service accounts, or compare given ones
+    #[cfg(feature = "tools")]
+    Policy(Box<policy::PolicyArgs>),
     /// Print the completions of a shell
     #[cfg(feature = "tools")]
     Completions(reference::CompletionsArgs),

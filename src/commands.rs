@@ -10,6 +10,8 @@ mod lab;
 mod mount;
 mod output;
 #[cfg(feature = "tools")]
+mod policy;
+#[cfg(feature = "tools")]
 mod reference;
 #[cfg(feature = "tools")]
 mod rotation;
@@ -52,6 +54,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Access(args) => access::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Doctor(args) => doctor::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Policy(args) => policy::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]

@@ -15,11 +15,14 @@ mod document;
 mod envelope;
 mod json;
 mod moment;
+mod needs;
 mod operator;
 mod pattern;
 mod principals;
 mod statement;
+pub mod trust;
 mod truth;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +32,9 @@ pub use self::{
     decide::{Answer, Denial, Layer, Policies, ResourcePolicy},
     document::{Policy, PolicyError},
     envelope::documents,
+    needs::{Home, Need, Needs, NoRegion},
     pattern::covers,
     principals::{Caller, Request},
     statement::{Effect, Statement},
+    write::{Document, Grants, KmsKey, MAX_MANAGED_POLICY, WrittenStatement, documents as least_documents},
 };

@@ -40,6 +40,8 @@ pub mod metrics;
 pub mod model;
 pub mod mount;
 pub mod permits;
+#[cfg(feature = "tools")]
+pub mod policy;
 pub mod report;
 pub mod rotation;
 pub mod server;

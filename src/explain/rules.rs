@@ -1,11 +1,16 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::{access, doctor, findings::Rule, uptake};
+use crate::{access, doctor, findings::Rule, policy, uptake};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![("access", access::RULES), ("doctor", doctor::RULES), ("rotation", uptake::RULES)]
+    vec![
+        ("access", access::RULES),
+        ("doctor", doctor::RULES),
+        ("policy", policy::RULES),
+        ("rotation", uptake::RULES),
+    ]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {

@@ -114,23 +114,25 @@ impl Policies<'_> {
         } else {
             by_identity.clone().and(resource(Closeness::Account))
         };
-        match allowed {
-            Truth::Yes if denied.is_empty() => Answer::Allowed,
-            Truth::Yes => Answer::Depends(denied),
-            Truth::Depends(mut keys) => {
-                keys.extend(denied);
-                Answer::Depends(keys)
-            }
-            Truth::No => {
-                let layer = match () {
-                    () if identity == Truth::No => Layer::Identity,
-                    () if boundary == Truth::No => Layer::Boundary,
-                    () if session == Truth::No => Layer::Session,
-                    () => Layer::Resource,
-                };
-                Answer::Denied(Denial::NotAllowed { layer })
-            }
-        }
+        let layer = match () {
+            () if identity == Truth::No => Layer::Identity,
+            () if boundary == Truth::No => Layer::Boundary,
+            () if session == Truth::No => Layer::Session,
+            () => Layer::Resource,
+        };
+        answer(allowed, denied, layer)
+    }
+
+    /// Whether the policies of a role alone allow the request, whatever its boundary and the
+    /// resource's policy say.
+    pub fn decide_by_identity_alone(policies: &[Policy], request: &Request) -> Answer {
+        let only = Policies { identity: policies, ..Policies::default() };
+        let denied = match only.explicit_deny(request) {
+            Ok(keys) => keys,
+            Err(denial) => return Answer::Denied(denial),
+        };
+        let allowing = statements(policies, Effect::Allow).map(|(_, statement)| statement.covers(request));
+        answer(Truth::any(allowing), denied, Layer::Identity)
     }
 
     /// Whether the resource policy alone allows the request, as a trust policy decides about
@@ -141,12 +143,7 @@ impl Policies<'_> {
             Ok(keys) => keys,
             Err(denial) => return Answer::Denied(denial),
         };
-        match only.resource_allows(request, Closeness::Account) {
-            Truth::Yes if denied.is_empty() => Answer::Allowed,
-            Truth::Yes => Answer::Depends(denied),
-            Truth::Depends(keys) => Answer::Depends(keys.into_iter().chain(denied).collect()),
-            Truth::No => Answer::Denied(Denial::NotAllowed { layer: Layer::Resource }),
-        }
+        answer(only.resource_allows(request, Closeness::Account), denied, Layer::Resource)
     }
 
     /// The keys that a deny depends on, or the statement that denies.
@@ -192,6 +189,16 @@ impl Policies<'_> {
                     .map(|(_, statement)| statement.covers_caller(request, least)),
             ),
         }
+    }
+}
+
+/// `denied`: the keys that a deny depends on. `layer`: the one that does not allow it.
+fn answer(allowed: Truth, denied: BTreeSet<String>, layer: Layer) -> Answer {
+    match allowed {
+        Truth::Yes if denied.is_empty() => Answer::Allowed,
+        Truth::Yes => Answer::Depends(denied),
+        Truth::Depends(keys) => Answer::Depends(keys.into_iter().chain(denied).collect()),
+        Truth::No => Answer::Denied(Denial::NotAllowed { layer }),
     }
 }
 

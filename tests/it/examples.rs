@@ -12,7 +12,7 @@ fn examples() -> PathBuf {
 }
 
 /// The files `secretproviderclass-*.yaml`, by name.
-fn files() -> Vec<(String, Vec<Value>)> {
+pub(crate) fn files() -> Vec<(String, Vec<Value>)> {
     let mut files: Vec<(String, Vec<Value>)> = std::fs::read_dir(examples())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -28,7 +28,7 @@ fn files() -> Vec<(String, Vec<Value>)> {
     files
 }
 
-fn of_kind<'a>(documents: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn of_kind<'a>(documents: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
     documents.iter().filter(move |document| document["kind"] == kind)
 }
 

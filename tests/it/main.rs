@@ -38,6 +38,8 @@ mod mistakes;
 mod mount_command;
 mod outage;
 mod parameters;
+#[cfg(feature = "tools")]
+mod policy;
 mod probes;
 mod provider_writes;
 mod random;

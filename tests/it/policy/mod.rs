@@ -1,0 +1,10 @@
+//! `latchkey policy` against judges that nobody here wrote, and against the emulator.
+
+mod agreement;
+mod classes;
+mod examples;
+mod forms;
+mod ministack;
+mod random;
+mod seen;
+mod trust;
