@@ -19,7 +19,7 @@ pub(crate) struct RotationArgs {
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) cluster: ClusterArgs,
-    /// Form of the output
+    /// Form of the output: versions with their pods, a row for each pod, or JSON
     #[arg(short, long, value_name = "FORM", value_enum, default_value = "table")]
     pub(crate) output: RotationForm,
     /// Ask AWS which versions are current and previous, with your own credentials
@@ -39,12 +39,10 @@ pub(crate) struct RotationArgs {
     pub(crate) version: Option<String>,
 }
 
+// Without a text for each form, so that the help fits one screen.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum RotationForm {
-    /// Versions with the number of their pods, and the pods that wait
     Table,
-    /// One row for each pod and object
     Wide,
-    /// One JSON document
     Json,
 }

@@ -35,9 +35,10 @@ pub(super) async fn run(args: &RotationArgs) -> anyhow::Result<ExitCode> {
     let amazon =
         if args.aws || args.wait && args.version.is_none() { Some(Amazon::load().await?) } else { None };
     let progress = Progress::start();
-    let origin = Origin::read(&live, &scope, &progress).await?;
     let mut feed = Feed::start(&live, &scope, progress.clone());
-    feed.ready().await?;
+    let (origin, ready) = tokio::join!(Origin::read(&live, &scope, &progress), feed.ready());
+    let origin = origin?;
+    ready?;
     drop(progress);
 
     let mut printer = Printer::new(args, origin, &scope);
