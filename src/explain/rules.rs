@@ -1,11 +1,11 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::{access, findings::Rule};
+use crate::{access, cost, doctor, findings::Rule};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![("access", access::RULES)]
+    vec![("access", access::RULES), ("cost", cost::RULES), ("doctor", doctor::RULES)]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {
