@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     backend::BATCH,
-    identity::IdentitySettings,
+    identity::{IdentitySettings, sts_credential_life},
     model::{
         arn::Region,
         principal::{Means, Principal},
@@ -168,20 +168,22 @@ fn times_a_day(interval: Duration) -> f64 {
 /// The principals' credentials on one node. Roles that one service account assumes share its
 /// own credentials.
 fn of_credentials<'a>(principals: impl Iterator<Item = &'a Principal>, usage: &Usage, totals: &mut Totals) {
-    let renewals = times_a_day(IdentitySettings::default().max_credential_age);
-    let calls = Calls { calls: renewals, values: renewals, restart: 1.0 };
+    let age = IdentitySettings::default().max_credential_age;
+    let renewed = |life| Calls { calls: times_a_day(life), values: times_a_day(life), restart: 1.0 };
+    let (by_sts, by_agent) = (renewed(sts_credential_life(age)), renewed(age));
     let mut own = BTreeSet::new();
     for principal in principals {
         let region = region_of(principal, usage);
         if own.insert(principal.base()) {
-            let operation = match principal.means {
-                Means::Irsa { .. } => Operation::AssumeRoleWithWebIdentity,
-                Means::PodIdentity { .. } => Operation::PodIdentityCredentials,
-            };
-            add(totals, operation, &region, calls);
+            match principal.means {
+                Means::Irsa { .. } => add(totals, Operation::AssumeRoleWithWebIdentity, &region, by_sts),
+                Means::PodIdentity { .. } => {
+                    add(totals, Operation::PodIdentityCredentials, &region, by_agent)
+                }
+            }
         }
         if principal.assumed.is_some() {
-            add(totals, Operation::AssumeRole, &region, calls);
+            add(totals, Operation::AssumeRole, &region, by_sts);
         }
     }
 }

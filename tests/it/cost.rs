@@ -16,9 +16,9 @@ use crate::harness::{Pod, Request, WEB, WORKER, World};
 
 /// How far an estimate may be from what is counted.
 const TOLERANCE: f64 = 0.02;
-/// How long calls are counted. It is a multiple of every interval, so that it has the same
-/// number of polls wherever it begins.
-const HOURS: u64 = 2;
+/// How long calls are counted: a multiple of every interval, and of the lives of credentials, so
+/// that it has the same number of each wherever it begins.
+const COUNTED: Duration = Duration::from_secs(3 * 3600 + 1800);
 const NODE: &str = "node-1";
 
 /// A class with the pods that mount it on one node.
@@ -163,11 +163,11 @@ association: {{namespace: pay, serviceAccount: worker, roleArn: {WORKER}}}
     // What was read at once comes due at the principal's own phase.
     world.republish(&requests, Duration::from_secs(600)).await;
     world.emulator.reset_calls();
-    world.republish(&requests, Duration::from_secs(HOURS * 3600)).await;
+    world.republish(&requests, COUNTED).await;
     let counted = world.emulator.call_counts();
     let counted: BTreeMap<String, f64> = counted
         .into_iter()
-        .map(|(operation, count)| (operation, count as f64 * 24.0 / HOURS as f64))
+        .map(|(operation, count)| (operation, count as f64 * 86_400.0 / COUNTED.as_secs_f64()))
         .collect();
     assert_eq!(counted.keys().collect::<Vec<_>>(), day.keys().collect::<Vec<_>>());
     for (operation, counted) in &counted {

@@ -85,7 +85,8 @@ fn replicas_spread_over_the_nodes_that_there_are() {
         assert_eq!(figure(now, "GetSecretValue", "dollars_a_day"), on * 2.0 * 720.0 * 0.05 / 10_000.0);
         assert_eq!(figure(now, "GetParameters", "calls_a_day"), on * 720.0);
         assert_eq!(figure(now, "GetParameters", "dollars_a_day"), 0.0);
-        assert_eq!(figure(now, "AssumeRoleWithWebIdentity", "calls_a_day"), on * 96.0);
+        let renewals = figure(now, "AssumeRoleWithWebIdentity", "calls_a_day") / on;
+        assert!((96.0..=104.0).contains(&renewals), "{renewals}");
         assert_eq!(figure(now, "GetSecretValue", "calls_of_a_restart"), on * 2.0);
         let scenarios = document["scenarios"].as_array().unwrap();
         // AWS's own provider asks for each of the 30 pods.
