@@ -141,9 +141,10 @@ association: {{namespace: pay, serviceAccount: worker, roleArn: {WORKER}}}
     }
 
     let world = World::start().await;
-    world.emulator.allow(WEB, "sts:AssumeRole", "*");
+    world.emulator.allow(WEB, "sts:AssumeRole", READER);
     world.emulator.allow(READER, "secretsmanager:GetSecretValue", "*");
-    world.emulator.set_trust(READER, &[WEB]);
+    world.emulator.allow(WEB, "sts:TagSession", READER);
+    world.emulator.set_role_trust(READER, &[WEB], None);
     for number in 0..40 {
         world.secret(&format!("shop/{number}"), "old");
         world.secret(&format!("shop/{number}"), "new");
