@@ -4,6 +4,9 @@
 mod access;
 #[cfg(feature = "tools")]
 pub(crate) mod complete;
+#[cfg(feature = "tools")]
+pub(crate) mod cost;
+#[cfg(feature = "tools")]
 mod doctor;
 #[cfg(feature = "tools")]
 pub(crate) mod explain;
@@ -71,6 +74,9 @@ pub(crate) enum Command {
     /// Show which pods hold which version of a secret, and wait until all have the current one
     #[cfg(feature = "tools")]
     Rotation(Box<rotation::RotationArgs>),
+    /// Estimate the calls and dollars a day of SecretProviderClasses, against AWS's quotas
+    #[cfg(feature = "tools")]
+    Cost(Box<cost::CostArgs>),
     /// Explain a parameter, flag, reason, finding, metric or alert
     #[cfg(feature = "tools")]
     Explain(explain::ExplainArgs),

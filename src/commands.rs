@@ -2,9 +2,14 @@
 
 #[cfg(feature = "tools")]
 mod access;
+#[cfg(feature = "tools")]
+mod cost;
+#[cfg(feature = "tools")]
 mod doctor;
 #[cfg(feature = "tools")]
 mod explain;
+#[cfg(feature = "tools")]
+mod inputs;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
@@ -48,6 +53,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Status(args) => status::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Rotation(args) => rotation::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Cost(args) => cost::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Explain(args) => explain::run(&args),
             #[cfg(feature = "tools")]

@@ -28,6 +28,7 @@ use self::{
 pub use self::{
     pod_identity::{AgentSettings, DEFAULT_AGENT_TIMEOUT},
     proof::Proof,
+    sts::sts_credential_life,
 };
 use crate::{
     aws::{Aws, AwsFailure, Effort, FailureKind, about_principal},

@@ -17,6 +17,8 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod commands;
+#[cfg(feature = "tools")]
+pub mod cost;
 pub mod delivery;
 #[cfg(feature = "emulator")]
 pub mod demo;

@@ -20,6 +20,7 @@ pages![
     "chart-values.md",
     "commands.md",
     "kubectl.md",
+    "cost.md",
     "rotation-uptake.md",
     "explain.md",
     "status.md",

@@ -11,6 +11,11 @@ pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
         ("policy", policy::RULES),
         ("rotation", uptake::RULES),
     ]
+use crate::{access, cost, doctor, findings::Rule};
+
+/// Each command's findings.
+pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
+    vec![("access", access::RULES), ("cost", cost::RULES), ("doctor", doctor::RULES)]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {

@@ -20,7 +20,7 @@ use aws_smithy_runtime_api::client::{
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use futures_util::future::join_all;
 
-use super::Fetched;
+use super::{Fetched, RENEWAL_MARGIN};
 use crate::{
     aws::{
         Aws, AwsFailure, Effort, FailureKind, Greeting, PerRegion, RetriesCounted, judge, retry_partition,
@@ -58,6 +58,13 @@ pub(super) struct Terms<'a> {
 
 /// The SDK's result of one call.
 pub(super) type Answer<E> = Result<Option<types::Credentials>, SdkError<E, HttpResponse>>;
+
+/// How long credentials of STS are used that may be used for `age`: their session is as
+/// short as STS allows, and they are renewed before it ends.
+pub fn sts_credential_life(age: Duration) -> Duration {
+    let session = age.clamp(MIN_SESSION, MAX_SESSION);
+    age.min(session - RENEWAL_MARGIN)
+}
 
 /// `DurationSeconds` for a session that is used for at most `age`.
 pub(super) fn session_seconds(age: Duration) -> i32 {

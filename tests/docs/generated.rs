@@ -1,6 +1,6 @@
 //! Parts of pages that are generated, between two comments.
 
-use crate::{chart_values, links, options, read, root};
+use crate::{chart_values, findings, links, options, read, root};
 
 const WRITE: &str = "LATCHKEY_WRITE_DOCS";
 const END: &str = "<!-- end -->";
@@ -46,4 +46,9 @@ fn the_book_has_the_options_of_each_other_command() {
 #[test]
 fn the_book_has_the_values_of_the_chart() {
     compare("docs/src/chart-values.md", "chart values", &chart_values::table());
+}
+
+#[test]
+fn the_book_has_the_findings_of_every_command() {
+    compare("docs/src/findings.md", "findings", &findings::sections());
 }

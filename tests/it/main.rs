@@ -17,6 +17,8 @@ mod cache_shared;
 mod chaining;
 mod chaining_kept;
 mod command_line;
+mod cost;
+mod cost_command;
 mod credentials;
 mod denied;
 #[cfg(feature = "tools")]
