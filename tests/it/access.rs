@@ -3,6 +3,7 @@
 #![cfg(feature = "tools")]
 
 mod estate;
+mod live;
 
 use std::{
     collections::BTreeSet,
