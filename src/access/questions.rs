@@ -112,11 +112,14 @@ pub fn compromised(
     }
     let of_account = graph.asks.iter().filter(|ask| Some(graph.routes[ask.route].account) == index);
     let unknown = of_account.filter(|ask| ask.read == Verdict::Unknown && !secrets.contains_key(&ask.secret));
+    let unknown = graph.secret_names(unknown.map(|ask| ask.secret));
+    let mut secrets: Vec<ReachedSecret> = secrets.into_values().collect();
+    secrets.sort_by(|a, b| graph.secrets[a.secret].id.name.cmp(&graph.secrets[b.secret].id.name));
     Ok(Blast {
         account: account.to_owned(),
-        unknown: graph.secret_names(unknown.map(|ask| ask.secret)),
+        unknown,
         roles: roles.into_iter().map(Reached::into_public).collect(),
-        secrets: secrets.into_values().collect(),
+        secrets,
     })
 }
 
@@ -232,7 +235,7 @@ pub fn readers(graph: &Graph, knowledge: &Knowledge, name: &str) -> Result<Vec<R
             .take(3)
             .cloned()
             .collect();
-        let near = if near.is_empty() { String::new() } else { format!("; did you mean {}?", joined(near)) };
+        let near = if near.is_empty() { String::new() } else { format!("; near names are {}", joined(near)) };
         return Err(Question::NoSecret { name: name.to_owned(), near });
     }
     Ok(matching.into_iter().map(|secret| readers_of(graph, knowledge, secret)).collect())

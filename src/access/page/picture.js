@@ -1,5 +1,6 @@
 // The three columns: where everything stands, and how it is drawn and lit.
 
+const byName = new Intl.Collator("en", { numeric: true });
 const measure = document.createElement("canvas").getContext("2d");
 function shortened(text, width, font) {
   measure.font = font;
@@ -38,7 +39,7 @@ function rows(column, shown, filtered) {
   const closes = column === 2 && own.length > MANY;
   const made = [];
   for (const [name, members] of groups) {
-    members.sort((a, b) => (a.label < b.label ? -1 : a.label > b.label ? 1 : 0));
+    members.sort((a, b) => byName.compare(a.label.replace(/^\/+/, ""), b.label.replace(/^\/+/, "")));
     const key = `${column} ${name}`;
     const open = !closes || filtered && own.length <= MANY || state.allOpen || state.open.has(key);
     made.push({ key, name, members, open, closes, headed: column !== 1 && name !== "" });
@@ -93,7 +94,7 @@ function draw() {
   };
   const heightOf = (group) => group.open ? (group.members.length + (group.headed ? 1 : 0)) * ROW + (group.headed ? 4 : 0) : ROW;
   columns[0].forEach((group) => { group.height = heightOf(group) + 4; });
-  columns[0].sort((a, b) => (a.name < b.name ? -1 : 1));
+  columns[0].sort((a, b) => byName.compare(a.name, b.name));
   let y = TOP;
   for (const group of columns[0]) { group.y = y; y += group.height; put(group, lefts[0], 0); }
   let height = y;

@@ -44,7 +44,7 @@ pub fn blast_table(graph: &Graph, blast: &Blast, columns: Option<usize>) -> Stri
         let mut table = Table::new(["SECRET", "READ", "WRITE", "DECRYPT", "ROLES"]);
         for reached in &blast.secrets {
             let decrypt =
-                reached.powers.decrypt.as_ref().map_or_else(|| "no own key".to_owned(), Verdict::cell);
+                reached.powers.decrypt.as_ref().map_or_else(|| "not needed".to_owned(), Verdict::cell);
             table.row([
                 graph.secrets[reached.secret].id.to_string(),
                 reached.powers.read.cell(),
