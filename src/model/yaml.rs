@@ -56,7 +56,7 @@ pub enum Content {
 
 impl Node {
     /// The values of `key`, in upper or lower case, in a mapping.
-    pub(super) fn values_of(&self, key: &str) -> impl Iterator<Item = &Self> {
+    pub(crate) fn values_of(&self, key: &str) -> impl Iterator<Item = &Self> {
         let entries = match &self.content {
             Content::Map(entries) => entries.as_slice(),
             Content::Null | Content::Scalar { .. } | Content::List(_) => &[],
