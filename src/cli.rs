@@ -3,6 +3,8 @@
 #[cfg(feature = "tools")]
 mod access;
 #[cfg(feature = "tools")]
+pub(crate) mod check;
+#[cfg(feature = "tools")]
 pub(crate) mod complete;
 mod doctor;
 #[cfg(feature = "tools")]
@@ -78,6 +80,9 @@ pub(crate) enum Command {
     /// Look at a live cluster, and say what is wrong with the driver, Latchkey, nodes and pods
     #[cfg(feature = "tools")]
     Doctor(DoctorArgs),
+    /// Find what is wrong with SecretProviderClasses and with pods that mount them
+    #[cfg(feature = "tools")]
+    Check(Box<check::CheckArgs>),
     /// Print the completions of a shell
     #[cfg(feature = "tools")]
     Completions(reference::CompletionsArgs),

@@ -5,6 +5,8 @@ mod access;
 mod doctor;
 #[cfg(feature = "tools")]
 mod explain;
+#[cfg(feature = "tools")]
+mod check;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
@@ -52,6 +54,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Access(args) => access::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Doctor(args) => doctor::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Check(args) => check::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]

@@ -3,7 +3,7 @@
 use super::{
     Checker, Parsed, keys,
     place::{self, Places},
-    rules::{self, *},
+    rules::*,
 };
 use crate::{
     estate::ClassObject,
@@ -34,7 +34,7 @@ impl Checker<'_> {
         let manifest = &class.manifest;
         let of_problem = |problem: Problem| {
             let place = place::at(manifest, problem.line, problem.column);
-            Finding::new(rules::of_problem(problem.kind), place, problem.text)
+            Finding::new(of_problem_kind(problem.kind), place, problem.text)
         };
         let mistakes = manifest.mistakes();
         let has = |kind| mistakes.iter().any(|mistake| mistake.kind == kind);
@@ -78,7 +78,7 @@ impl Checker<'_> {
 /// A mistake of a mount, in the mount's own words.
 pub(super) fn of_mistake(mistake: &Mistake, places: &Places<'_>) -> Finding {
     let Mistake { kind, at, text } = mistake;
-    let finding = Finding::new(rules::of_mistake(kind), places.of_part(at), text.clone());
+    let finding = Finding::new(of_mistake_kind(kind), places.of_part(at), text.clone());
     match kind {
         Kind::Unknown(key) => match keys::near(key, at.line > 0) {
             Some(near) => finding.with_fix(format!("Did you mean {near}?")),

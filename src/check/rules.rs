@@ -148,7 +148,7 @@ rules! {
 }
 
 /// The rule of a mistake that a mount refuses, or of one of its warnings.
-pub(super) fn of_mistake(kind: &Kind) -> &'static Rule {
+pub(super) fn of_mistake_kind(kind: &Kind) -> &'static Rule {
     match kind {
         Kind::Invalid => &INVALID_VALUE,
         Kind::Missing => &MISSING_KEY,
@@ -168,7 +168,7 @@ pub(super) fn of_mistake(kind: &Kind) -> &'static Rule {
 }
 
 /// The rule of a problem with the class as an object of Kubernetes.
-pub(super) fn of_problem(kind: ProblemKind) -> &'static Rule {
+pub(super) fn of_problem_kind(kind: ProblemKind) -> &'static Rule {
     match kind {
         ProblemKind::Kind => &WRONG_KIND,
         ProblemKind::ApiVersion => &WRONG_API_VERSION,
