@@ -51,6 +51,12 @@ impl Checker<'_> {
             Ok(class) => (&[][..], &class.warnings),
             Err(invalid) => (invalid.mistakes.as_slice(), &invalid.warnings),
         };
+        // A mistake about a template says all that the warning about it says.
+        let is_told = |warning: &&Mistake| {
+            let same = |mistake: &Mistake| mistake.kind == warning.kind && mistake.at.line == warning.at.line;
+            warning.kind == Kind::Unrendered && mistakes.iter().any(same)
+        };
+        let warnings = warnings.iter().filter(|warning| !is_told(warning));
         findings.extend(mistakes.iter().chain(warnings).map(|mistake| of_mistake(mistake, &places)));
         let synced = manifest.secret_objects();
         let problems = synced.iter().filter_map(|synced| match &parsed.result {
