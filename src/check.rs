@@ -93,7 +93,8 @@ impl Checker<'_> {
             findings.push(Finding::new(&MALFORMED_OBJECT, place.clone(), message.to_owned()));
         }
         let volumes = self.estate.workloads.iter().map(|workload| workload.volumes.len()).sum::<usize>();
-        if self.classes.is_empty() && volumes == 0 && self.found.unreadable.is_empty() {
+        let unchecked = self.found.unreadable.len() + self.estate.malformed.len();
+        if self.classes.len() + volumes + unchecked == 0 {
             let message = "no SecretProviderClass and no volume of the driver is here".to_owned();
             findings.push(Finding::new(&NOTHING_TO_CHECK, Place::default(), message));
         }
