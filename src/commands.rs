@@ -2,11 +2,11 @@
 
 #[cfg(feature = "tools")]
 mod access;
+#[cfg(feature = "tools")]
+mod check;
 mod doctor;
 #[cfg(feature = "tools")]
 mod explain;
-#[cfg(feature = "tools")]
-mod check;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;

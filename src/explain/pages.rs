@@ -24,6 +24,7 @@ pages![
     "explain.md",
     "status.md",
     "doctor.md",
+    "check.md",
     "benchmarks.md",
     "errors.md",
     "events.md",

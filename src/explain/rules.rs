@@ -1,11 +1,16 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::{access, findings::Rule};
+use crate::{access, check, doctor, findings::Rule, uptake};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![("access", access::RULES)]
+    vec![
+        ("access", access::RULES),
+        ("check", check::RULES),
+        ("doctor", doctor::RULES),
+        ("rotation", uptake::RULES),
+    ]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {

@@ -1,13 +1,10 @@
 //! A section for each finding of each command.
 
-use latchkey::findings::Rule;
-
-/// The findings of each command.
-const COMMANDS: [(&str, &[Rule]); 1] = [("check", latchkey::check::RULES)];
+use latchkey::{explain::rules, findings::Rule};
 
 pub(crate) fn sections() -> String {
     let mut text = String::new();
-    for (command, rules) in COMMANDS {
+    for (command, rules) in rules() {
         text.push_str(&format!("## Findings of `latchkey {command}`\n\n"));
         for Rule { id, severity, title, fix } in rules {
             let (title, fix) = (escaped(title), escaped(fix));
