@@ -12,7 +12,7 @@ use crate::{
     estate::DRIVER,
     findings::{self, fail_at},
     live::{CLASSES, Live, LiveSettings, PODS, Progress, Query, Resource, SERVICE_ACCOUNTS},
-    manifests::{self, Folders, Found, Object},
+    manifests::{self, FileText, Folders, Found, Object},
 };
 
 pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -32,6 +32,9 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         true => read_cluster(&args.inputs.cluster).await?,
         false => manifests::read(files.iter().map(PathBuf::as_path), Folders::Recursive)?,
     };
+    if !complete && found.texts.values().all(FileText::is_blank) {
+        bail!("{} contains no manifest", named(files));
+    }
     let namespace = args.inputs.cluster.namespace.clone().unwrap_or_default();
     let mut findings = check(&found, &Settings { rules: args.rules(), namespace, complete });
     findings.retain(|finding| !args.ignore.iter().any(|id| id == finding.rule.id));
@@ -39,6 +42,15 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     print(findings::print(&findings, args.output.into(), colours))?;
     Ok(ExitCode::from(u8::from(fail_at(&findings, args.severity.into()))))
+}
+
+/// The files, for a message.
+fn named(files: &[PathBuf]) -> String {
+    let name = |path: &PathBuf| match path.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    };
+    files.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// The classes, service accounts, and pods with a volume of the driver. One pod stands

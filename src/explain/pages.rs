@@ -25,6 +25,7 @@ pages![
     "status.md",
     "doctor.md",
     "check.md",
+    "access.md",
     "benchmarks.md",
     "errors.md",
     "events.md",
