@@ -3,6 +3,8 @@
 #[cfg(feature = "tools")]
 mod access;
 #[cfg(feature = "tools")]
+pub(crate) mod check;
+#[cfg(feature = "tools")]
 pub(crate) mod complete;
 #[cfg(feature = "tools")]
 pub(crate) mod cost;
@@ -89,6 +91,9 @@ pub(crate) enum Command {
     /// Print the least IAM policies for service accounts, or compare given ones
     #[cfg(feature = "tools")]
     Policy(Box<policy::PolicyArgs>),
+    /// Find what is wrong with SecretProviderClasses and with pods that mount them
+    #[cfg(feature = "tools")]
+    Check(Box<check::CheckArgs>),
     /// Print the completions of a shell
     #[cfg(feature = "tools")]
     Completions(reference::CompletionsArgs),

@@ -5,6 +5,7 @@ mod access;
 #[cfg(feature = "tools")]
 mod cost;
 #[cfg(feature = "tools")]
+mod check;
 mod doctor;
 #[cfg(feature = "tools")]
 mod explain;
@@ -63,6 +64,8 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Doctor(args) => doctor::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Policy(args) => policy::run(&args).await,
+            #[cfg(feature = "tools")]
+            Command::Check(args) => check::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Completions(args) => reference::completions(&args),
             #[cfg(feature = "tools")]

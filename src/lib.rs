@@ -12,6 +12,8 @@ pub mod audit;
 pub mod aws;
 pub mod backend;
 mod bounds;
+#[cfg(feature = "tools")]
+pub mod check;
 pub mod classes;
 pub mod cli;
 pub mod clock;

@@ -16,7 +16,7 @@ use std::{
 pub use self::{
     class::{Problem, ProblemKind, SecretProviderClass},
     file_text::{FileText, Within},
-    object::{Object, at, list_at, text_at},
+    object::{Object, at, list_at, text_at, text_of},
 };
 use crate::model::yaml;
 

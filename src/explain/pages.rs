@@ -25,6 +25,8 @@ pages![
     "explain.md",
     "status.md",
     "doctor.md",
+    "check.md",
+    "access.md",
     "benchmarks.md",
     "errors.md",
     "events.md",

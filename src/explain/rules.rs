@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Kind};
 use crate::{access, doctor, findings::Rule, policy, uptake};
+use crate::{access, check, doctor, findings::Rule, uptake};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
@@ -16,6 +17,10 @@ use crate::{access, cost, doctor, findings::Rule};
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
     vec![("access", access::RULES), ("cost", cost::RULES), ("doctor", doctor::RULES)]
+        ("check", check::RULES),
+        ("doctor", doctor::RULES),
+        ("rotation", uptake::RULES),
+    ]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {

@@ -39,6 +39,10 @@ impl FileText {
         Self { text: text.into(), lines: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect() }
     }
 
+    pub fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
     /// A line, by its 1-based number, without its end.
     pub fn line(&self, number: u32) -> Option<&str> {
         let rest = self.from_line(number)?;

@@ -102,7 +102,7 @@ pub fn list_at<'a>(node: &'a Node, key: &str) -> &'a [Node] {
     }
 }
 
-pub(super) fn text_of(node: &Node) -> Option<String> {
+pub fn text_of(node: &Node) -> Option<String> {
     match &node.content {
         Content::Scalar { text, .. } => Some(text.clone()),
         Content::Null => Some(String::new()),

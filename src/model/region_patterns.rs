@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::arn::Region;
+use super::{arn::Region, role_patterns::regular_expression};
 
 /// Maximum length of a pattern, and of the name of a Region.
 const MAX_PATTERN_BYTES: usize = 32;
@@ -34,6 +34,11 @@ impl RegionPatterns {
             None if patterns.is_empty() => Ok(None),
             None => Ok(Some(Self(patterns))),
         }
+    }
+
+    /// A regular expression for the same Regions.
+    pub fn regular_expression(&self) -> String {
+        regular_expression(&self.0)
     }
 
     pub fn allow(&self, region: &Region) -> bool {

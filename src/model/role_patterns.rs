@@ -34,9 +34,34 @@ impl RolePatterns {
         }
     }
 
+    /// A regular expression for the same ARNs, without a quote.
+    pub fn regular_expression(&self) -> String {
+        regular_expression(&self.0)
+    }
+
     pub fn allow(&self, role: &RoleArn) -> bool {
         self.0.iter().any(|pattern| matches(pattern.as_bytes(), role.as_str().as_bytes()))
     }
+}
+
+/// A regular expression (RE2) for whole texts that match one of the patterns.
+pub(super) fn regular_expression(patterns: &[String]) -> String {
+    let mut expression = String::from("^(?:");
+    for (index, pattern) in patterns.iter().enumerate() {
+        expression.push_str(if index > 0 { "|" } else { "" });
+        for character in pattern.chars() {
+            match character {
+                '*' => expression.push_str(".*"),
+                '?' => expression.push('.'),
+                '\'' => expression.push_str("\\x27"),
+                c if c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | '-' | '_' | '@' | ',' | '=') => {
+                    expression.push(c);
+                }
+                c => expression.extend(['\\', c]),
+            }
+        }
+    }
+    expression + ")$"
 }
 
 /// Takes at most pattern × text steps, because only the last `*` is tried again.

@@ -56,7 +56,7 @@ pub enum Content {
 
 impl Node {
     /// The values of `key`, in upper or lower case, in a mapping.
-    pub(super) fn values_of(&self, key: &str) -> impl Iterator<Item = &Self> {
+    pub(crate) fn values_of(&self, key: &str) -> impl Iterator<Item = &Self> {
         let entries = match &self.content {
             Content::Map(entries) => entries.as_slice(),
             Content::Null | Content::Scalar { .. } | Content::List(_) => &[],
@@ -94,8 +94,7 @@ pub struct Document {
 }
 
 /// Reads one document of a trusted manifest of any kind, which starts after
-/// `lines_before` lines of its file. A node that is reached by an alias has the place of
-/// its definition.
+/// `lines_before` lines of its file.
 pub fn read_manifest(text: &str, lines_before: u32) -> Result<Option<Node>, YamlError> {
     let trusted = options(serde_yaml::budget! { max_depth: MAX_MANIFEST_DEPTH });
     let mut bytes = text.as_bytes();
@@ -288,11 +287,9 @@ struct Resolver {
     places: Places,
 }
 
-/// Which place a node has that is reached by an alias.
+/// The place of a node that is reached by an alias: the alias, or the definition.
 enum Places {
-    /// That of the alias.
     Uses,
-    /// That of the aliased node.
     Definitions { lines_before: u32 },
 }
 

@@ -7,6 +7,7 @@
 mod alerts;
 mod chart_values;
 mod explained;
+#[cfg(feature = "tools")]
 mod findings;
 mod generated;
 mod links;

@@ -16,6 +16,7 @@ mod cache_fresh;
 mod cache_shared;
 mod chaining;
 mod chaining_kept;
+mod check;
 mod command_line;
 mod cost;
 mod cost_command;

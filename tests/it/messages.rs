@@ -1,7 +1,7 @@
 //! Snapshots of the program's messages in `tests/messages`, so that a changed
 //! message is seen in review. `LATCHKEY_WRITE_MESSAGES=1` updates them.
 
-mod served;
+pub(crate) mod served;
 mod sources;
 mod started;
 mod warned;

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from . import kube
-from . import doctoring, examples, living, moving, outages  # noqa: F401 # they register their cases
+from . import admitting, doctoring, examples, living, moving, outages  # noqa: F401 # they register their cases
 from . import reading, refusing, seeing  # noqa: F401
 from .aws import Aws
 from .cases import ALONE, DRIVER_WRITES, STAGES, THROUGHOUT, TOGETHER, Cluster, chosen, run_case

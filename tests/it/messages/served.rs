@@ -27,7 +27,7 @@ impl Table {
     }
 }
 
-pub(super) async fn world() -> World {
+pub(crate) async fn world() -> World {
     let world = World::start().await;
     world.secret("shop/db", r#"{"user":"shop","db.host":"x","n":1}"#);
     world.secret("shop/text", "plain");
@@ -50,13 +50,12 @@ async fn the_answers_to_mounts_match_the_table() {
     table.compare("table.md");
 }
 
-async fn classes(table: &mut Table) {
-    table.section("The class is wrong");
-    let world = world().await;
+/// Mounts of classes with mistakes.
+pub(crate) fn wrong_classes() -> Vec<(&'static str, Request)> {
     let class = Request::new;
     let object =
         |more: &str| Request::new(&format!("- {{objectName: shop/db, objectType: secretsmanager{more}}}"));
-    for (cause, request) in [
+    vec![
         ("objects is no YAML", class("- [")),
         ("objects is no list", class("objectName: a")),
         ("no objectType", class("- {objectName: a}")),
@@ -88,7 +87,15 @@ async fn classes(table: &mut Table) {
             request.pod.uid.clear();
             request
         }),
-    ] {
+    ]
+}
+
+async fn classes(table: &mut Table) {
+    table.section("The class is wrong");
+    let world = world().await;
+    let object =
+        |more: &str| Request::new(&format!("- {{objectName: shop/db, objectType: secretsmanager{more}}}"));
+    for (cause, request) in wrong_classes() {
         table.mount(cause, Who::Author, &world, &request).await;
     }
     let strict = World::with(|config| config.rules = latchkey::model::rules::Rules::default()).await;

@@ -1,0 +1,94 @@
+//! `latchkey check`: finds what is wrong with classes and the pods that mount them.
+
+use std::{collections::HashSet, io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use anyhow::bail;
+use serde_json::Value;
+
+use super::output::print;
+use crate::{
+    check::{Settings, check},
+    cli::{check::CheckArgs, inputs::ClusterArgs},
+    estate::DRIVER,
+    findings::{self, fail_at},
+    live::{CLASSES, Live, LiveSettings, PODS, Progress, Query, Resource, SERVICE_ACCOUNTS},
+    manifests::{self, FileText, Folders, Found, Object},
+};
+
+pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    if args.print_admission_policy {
+        let manifests = args.admission().manifests();
+        if manifests.is_empty() {
+            bail!(
+                "there is nothing to refuse: leave out --allow-role-arn, or set --allowed-roles, --allowed-regions or --deny"
+            );
+        }
+        print(manifests)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let files = &args.inputs.files;
+    let complete = files.is_empty();
+    let found = match complete {
+        true => read_cluster(&args.inputs.cluster).await?,
+        false => manifests::read(files.iter().map(PathBuf::as_path), Folders::Recursive)?,
+    };
+    if !complete && found.texts.values().all(FileText::is_blank) {
+        bail!("{} contains no manifest", named(files));
+    }
+    let namespace = args.inputs.cluster.namespace.clone().unwrap_or_default();
+    let mut findings = check(&found, &Settings { rules: args.rules(), namespace, complete });
+    findings.retain(|finding| !args.ignore.iter().any(|id| id == finding.rule.id));
+    let colours =
+        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    print(findings::print(&findings, args.output.into(), colours))?;
+    Ok(ExitCode::from(u8::from(fail_at(&findings, args.severity.into()))))
+}
+
+/// The files, for a message.
+fn named(files: &[PathBuf]) -> String {
+    let name = |path: &PathBuf| match path.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => path.display().to_string(),
+    };
+    files.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// The classes, service accounts, and pods with a volume of the driver. One pod stands
+/// for all that a controller makes.
+async fn read_cluster(args: &ClusterArgs) -> anyhow::Result<Found> {
+    let settings = LiveSettings { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+    let live = Live::connect(&settings).await?;
+    let scope = live.scope(args.namespace.as_deref(), args.all_namespaces);
+    let progress = Progress::start();
+    let mut found = Found::default();
+    let mut owners = HashSet::new();
+    let kinds: [(&Resource, &str, &str); 3] = [
+        (&CLASSES, "secrets-store.csi.x-k8s.io/v1", "SecretProviderClass"),
+        (&SERVICE_ACCOUNTS, "v1", "ServiceAccount"),
+        (&PODS, "v1", "Pod"),
+    ];
+    for (resource, version, kind) in kinds {
+        let keep = |mut object: Value| {
+            let is_kept = kind != "Pod" || has_volume(&object) && is_first(&object, &mut owners);
+            // A list leaves out what all its objects have in common.
+            object["apiVersion"] = version.into();
+            object["kind"] = kind.into();
+            is_kept.then(|| Object::of_json(&object))
+        };
+        found.objects.extend(live.list_kept(Query::new(resource, &scope), &progress, keep).await?.items);
+    }
+    Ok(found)
+}
+
+fn has_volume(pod: &Value) -> bool {
+    let volumes = pod["spec"]["volumes"].as_array();
+    volumes.is_some_and(|volumes| volumes.iter().any(|volume| volume["csi"]["driver"] == DRIVER))
+}
+
+/// Whether no other pod of the same controller was read.
+fn is_first(pod: &Value, owners: &mut HashSet<String>) -> bool {
+    match pod["metadata"]["ownerReferences"][0]["uid"].as_str() {
+        Some(owner) => owners.insert(owner.to_owned()),
+        None => true,
+    }
+}
