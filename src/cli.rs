@@ -1,31 +1,13 @@
 //! The command line: every subcommand, flag and environment variable.
 
-#[cfg(feature = "tools")]
-mod access;
-#[cfg(feature = "tools")]
-pub(crate) mod check;
-#[cfg(feature = "tools")]
-pub(crate) mod complete;
-#[cfg(feature = "tools")]
-pub(crate) mod cost;
-#[cfg(feature = "tools")]
-mod doctor;
-#[cfg(feature = "tools")]
-pub(crate) mod explain;
 mod flag_values;
-#[cfg(feature = "tools")]
-pub(crate) mod inputs;
 #[cfg(feature = "emulator")]
 pub(crate) mod lab;
 mod name;
-#[cfg(feature = "tools")]
-pub(crate) mod policy;
-#[cfg(feature = "tools")]
-pub(crate) mod reference;
-#[cfg(feature = "tools")]
-pub(crate) mod rotation;
 mod serve;
 mod status;
+#[cfg(feature = "tools")]
+pub(crate) mod tools;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -34,9 +16,6 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 
-#[cfg(feature = "tools")]
-pub(crate) use self::access::{AccessArgs, AccessForm};
-pub(crate) use self::doctor::{DoctorArgs, DoctorForm};
 pub use self::name::Name;
 pub(crate) use self::{
     serve::ServeArgs,
@@ -73,33 +52,10 @@ pub(crate) enum Command {
     Mount(MountArgs),
     /// Show what the provider on this node holds: principals, values and their age, memory
     Status(StatusArgs),
-    /// Show which pods hold which version of a secret, and wait until all have the current one
+    /// Subcommands for a person's machine and for pipelines.
     #[cfg(feature = "tools")]
-    Rotation(Box<rotation::RotationArgs>),
-    /// Estimate the calls and dollars a day of SecretProviderClasses, against AWS's quotas
-    #[cfg(feature = "tools")]
-    Cost(Box<cost::CostArgs>),
-    /// Explain a parameter, flag, reason, finding, metric or alert
-    #[cfg(feature = "tools")]
-    Explain(explain::ExplainArgs),
-    /// Show who can read which secret: service accounts, their roles, what these allow
-    #[cfg(feature = "tools")]
-    Access(Box<AccessArgs>),
-    /// Look at a live cluster, and say what is wrong with the driver, Latchkey, nodes and pods
-    #[cfg(feature = "tools")]
-    Doctor(DoctorArgs),
-    /// Print the least IAM policies for service accounts, or compare given ones
-    #[cfg(feature = "tools")]
-    Policy(Box<policy::PolicyArgs>),
-    /// Find what is wrong with SecretProviderClasses and with pods that mount them
-    #[cfg(feature = "tools")]
-    Check(Box<check::CheckArgs>),
-    /// Print the completions of a shell
-    #[cfg(feature = "tools")]
-    Completions(reference::CompletionsArgs),
-    /// Write a man page for each command into a folder
-    #[cfg(feature = "tools")]
-    Man(reference::ManArgs),
+    #[command(flatten)]
+    Tool(tools::ToolCommand),
     /// Subcommands that need no cluster and no AWS account.
     #[cfg(feature = "emulator")]
     #[command(flatten)]
@@ -153,8 +109,8 @@ impl Cli {
     pub fn from_args() -> Self {
         let args: Vec<OsString> = std::env::args_os().collect();
         #[cfg(feature = "tools")]
-        if let Some(words) = complete::asked_by_kubectl(&args) {
-            complete::answer(Name::Plugin.of(Self::command()), &words);
+        if let Some(words) = tools::complete::asked_by_kubectl(&args) {
+            tools::complete::answer(Name::Plugin.of(Self::command()), &words);
         }
         match Self::try_from_args(args) {
             Ok(cli) => cli,

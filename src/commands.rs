@@ -1,27 +1,12 @@
 //! Runs the subcommands.
 
-#[cfg(feature = "tools")]
-mod access;
-#[cfg(feature = "tools")]
-mod cost;
-#[cfg(feature = "tools")]
-mod check;
-mod doctor;
-#[cfg(feature = "tools")]
-mod explain;
-#[cfg(feature = "tools")]
-mod inputs;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
 mod output;
-#[cfg(feature = "tools")]
-mod policy;
-#[cfg(feature = "tools")]
-mod reference;
-#[cfg(feature = "tools")]
-mod rotation;
 mod status;
+#[cfg(feature = "tools")]
+mod tools;
 
 use std::{io::Write, process::ExitCode};
 
@@ -53,23 +38,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Mount(args) => mount::run(&args).await,
             Command::Status(args) => status::run(&args).await,
             #[cfg(feature = "tools")]
-            Command::Rotation(args) => rotation::run(&args).await,
-            #[cfg(feature = "tools")]
-            Command::Cost(args) => cost::run(&args).await,
-            #[cfg(feature = "tools")]
-            Command::Explain(args) => explain::run(&args),
-            #[cfg(feature = "tools")]
-            Command::Access(args) => access::run(&args).await,
-            #[cfg(feature = "tools")]
-            Command::Doctor(args) => doctor::run(&args).await,
-            #[cfg(feature = "tools")]
-            Command::Policy(args) => policy::run(&args).await,
-            #[cfg(feature = "tools")]
-            Command::Check(args) => check::run(&args).await,
-            #[cfg(feature = "tools")]
-            Command::Completions(args) => reference::completions(&args),
-            #[cfg(feature = "tools")]
-            Command::Man(args) => reference::man(&args),
+            Command::Tool(command) => tools::run(command).await,
             #[cfg(feature = "emulator")]
             Command::Lab(command) => lab::run(command).await,
         }

@@ -1,25 +1,17 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::{access, doctor, findings::Rule, policy, uptake};
-use crate::{access, check, doctor, findings::Rule, uptake};
+use crate::{access, check, cost, doctor, findings::Rule, policy, uptake};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
     vec![
-        ("access", access::RULES),
-        ("doctor", doctor::RULES),
-        ("policy", policy::RULES),
-        ("rotation", uptake::RULES),
-    ]
-use crate::{access, cost, doctor, findings::Rule};
-
-/// Each command's findings.
-pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![("access", access::RULES), ("cost", cost::RULES), ("doctor", doctor::RULES)]
         ("check", check::RULES),
-        ("doctor", doctor::RULES),
+        ("policy", policy::RULES),
+        ("access", access::RULES),
         ("rotation", uptake::RULES),
+        ("cost", cost::RULES),
+        ("doctor", doctor::RULES),
     ]
 }
 

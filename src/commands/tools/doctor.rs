@@ -10,7 +10,7 @@ use anyhow::bail;
 
 use super::output::print;
 use crate::{
-    cli::{DoctorArgs, DoctorForm},
+    cli::tools::doctor::{DoctorArgs, DoctorForm},
     doctor::{Scene, Wanted, examine, looked_at},
     findings::{fail, json, summary, table},
     live::{Live, LiveSettings, Progress, Scope},

@@ -33,7 +33,7 @@ pub(crate) struct AccessArgs {
     #[arg(long, value_name = "URL", help_heading = "AWS", value_parser = issuer)]
     pub(crate) oidc_provider: Option<Issuer>,
     /// Region of classes that do not name one
-    #[arg(long, value_name = "NAME", help_heading = "AWS", value_parser = super::region)]
+    #[arg(long, value_name = "NAME", help_heading = "AWS", value_parser = crate::cli::region)]
     pub(crate) region: Option<Region>,
     /// Show who can read this secret or parameter
     #[arg(long, value_name = "NAME", help_heading = "Questions", conflicts_with = "if_compromised")]

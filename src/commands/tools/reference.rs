@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::output::print;
-use crate::cli::reference::{self, CompletionsArgs, ManArgs};
+use crate::cli::tools::reference::{self, CompletionsArgs, ManArgs};
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     print(reference::completions(args.shell))?;

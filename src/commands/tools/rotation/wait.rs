@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{amazon::Amazon, feed::Feed, shown::Printer};
 use crate::{
-    cli::rotation::{RotationArgs, RotationForm},
+    cli::tools::rotation::{RotationArgs, RotationForm},
     commands::output,
     live::Live,
     table::escaped,

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{inputs::Inputs, region};
+use super::inputs::Inputs;
+use crate::cli::region;
 use crate::{
     iam::{
         Home, KmsKey,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{flag_values::positive_duration, inputs::ClusterArgs};
+use super::inputs::ClusterArgs;
+use crate::cli::flag_values::positive_duration;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{
+use super::inputs::Inputs;
+use crate::cli::{
     flag_values::{poll_interval, positive_duration},
-    inputs::Inputs,
     region,
 };
 use crate::{

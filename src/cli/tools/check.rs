@@ -2,9 +2,9 @@
 
 use clap::{Args, ValueEnum, builder::PossibleValuesParser};
 
-use super::{
+use super::inputs::Inputs;
+use crate::cli::{
     flag_values::{AllowedRegions, AllowedRoles, allowed_regions, role_patterns},
-    inputs::Inputs,
     region,
 };
 use crate::{

@@ -14,7 +14,7 @@ use crate::{
         Graph, Knowledge, Report, blast_json, blast_table, compromised, html, json, judge, mermaid, readers,
         readers_json, readers_table, table,
     },
-    cli::{AccessArgs, AccessForm},
+    cli::tools::access::{AccessArgs, AccessForm},
     estate::Estate,
     findings,
     live::{Live, LiveSettings, Progress},

@@ -5,7 +5,7 @@ use std::{io::Write, path::Path};
 use anyhow::bail;
 
 use crate::{
-    cli::inputs::Inputs,
+    cli::tools::inputs::Inputs,
     estate::Estate,
     live::{Live, LiveSettings, Progress, Scope},
     manifests::{self, Folders},

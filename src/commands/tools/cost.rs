@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use super::{inputs::estate, output::print};
 use crate::{
-    cli::cost::{CostArgs, CostForm},
+    cli::tools::cost::{CostArgs, CostForm},
     cost::{Prices, Settings, Usage, findings, json, markdown, scenarios, table},
     findings::{self, fail},
 };

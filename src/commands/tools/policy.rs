@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::output::print;
 use crate::{
-    cli::{
+    cli::tools::{
         inputs::Inputs,
         policy::{PolicyArgs, PolicyForm},
     },

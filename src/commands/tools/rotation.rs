@@ -19,7 +19,7 @@ use self::{
 };
 use super::output;
 use crate::{
-    cli::rotation::RotationArgs,
+    cli::tools::rotation::RotationArgs,
     live::{Live, LiveSettings, Progress},
     uptake::{AwsVersions, Report},
 };

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::output::print;
 use crate::{
-    cli::explain::{ExplainArgs, ExplainForm},
+    cli::tools::explain::{ExplainArgs, ExplainForm},
     explain::{entries, find, json, overview, text},
 };
 

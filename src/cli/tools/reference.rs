@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use clap::{Args, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
-use super::{Cli, Name};
+use crate::cli::{Cli, Name};
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

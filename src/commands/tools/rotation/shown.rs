@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 
 use super::feed::Origin;
 use crate::{
-    cli::rotation::{RotationArgs, RotationForm},
+    cli::tools::rotation::{RotationArgs, RotationForm},
     clock::Time,
     live::{EVENTS, Live, Progress, Query, Scope},
     table::escaped,

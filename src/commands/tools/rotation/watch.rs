@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{amazon::Amazon, feed::Feed, shown::Printer};
 use crate::{
-    cli::rotation::RotationForm,
+    cli::tools::rotation::RotationForm,
     clock::Time,
     live::Live,
     table::escaped,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::output::print;
 use crate::{
     check::{Settings, check},
-    cli::{check::CheckArgs, inputs::ClusterArgs},
+    cli::tools::{check::CheckArgs, inputs::ClusterArgs},
     estate::DRIVER,
     findings::{self, fail_at},
     live::{CLASSES, Live, LiveSettings, PODS, Progress, Query, Resource, SERVICE_ACCOUNTS},
