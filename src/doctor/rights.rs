@@ -4,7 +4,7 @@ use super::{
     objects::Pod,
     rules::{KEYS_UNREADABLE, LATCHKEY_FORBIDDEN, NOT_LOOKED_AT, SYNC_FORBIDDEN},
     scene::{Asked, Latchkey, Need, Parts, Scene, user},
-    workloads::Identity,
+    workloads::Means,
 };
 use crate::{
     findings::{Finding, Place},
@@ -21,7 +21,7 @@ pub(super) fn wanted(scene: &Scene, parts: &Parts<'_>) -> Vec<(Right, Need)> {
             wanted.push((Right { user: user(latchkey.set), verb, on }, need));
         };
         let own = classes.iter().filter(|class| class.spec.provider == latchkey.provider());
-        if own.into_iter().any(|class| Identity::of(&class.spec.parameters).reads_annotation()) {
+        if own.into_iter().any(|class| Means::of(&class.spec.parameters).reads_annotation()) {
             want("get", core("serviceaccounts"), Need::Roles);
         }
         want("get", Subject::Path("/openid/v1/jwks"), Need::TokenKeys);

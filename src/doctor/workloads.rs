@@ -17,7 +17,7 @@ use crate::{
 
 /// How a class says that its pods get their identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Identity {
+pub(super) enum Means {
     PodIdentity,
     Irsa,
     /// IRSA with a role that the class names.
@@ -26,7 +26,7 @@ pub(super) enum Identity {
     ByAnnotation,
 }
 
-impl Identity {
+impl Means {
     pub(super) fn of(parameters: &Labels) -> Self {
         let parameter = |name: &str| parameters.get(name).map(String::as_str).unwrap_or_default();
         match parameter("usePodIdentity") {
@@ -87,11 +87,11 @@ impl Workloads {
         let needed = uses.keys().filter_map(|one| {
             let class = self.class(&one.namespace, &one.class)?;
             let ours = providers.contains(&class.spec.provider.as_str());
-            match Identity::of(&class.spec.parameters) {
+            match Means::of(&class.spec.parameters) {
                 _ if !ours => None,
-                Identity::PodIdentity => Some(POD_IDENTITY),
-                Identity::Irsa | Identity::OwnRole => Some(STS),
-                Identity::ByAnnotation => {
+                Means::PodIdentity => Some(POD_IDENTITY),
+                Means::Irsa | Means::OwnRole => Some(STS),
+                Means::ByAnnotation => {
                     let annotated = role(self.account(&one.namespace, &one.account)?).is_some();
                     Some(if annotated { STS } else { POD_IDENTITY })
                 }
@@ -131,18 +131,18 @@ pub(super) fn check(scene: &Scene, providers: &[&str], findings: &mut Vec<Findin
         }
         let Some(object) = workloads.account(namespace, account) else { continue };
         let place = Place::in_cluster("ServiceAccount", namespace, account);
-        match (Identity::of(&found.spec.parameters), role(object)) {
-            (Identity::Irsa | Identity::ByAnnotation, Some(role)) if RoleArn::parse(role).is_none() => {
+        match (Means::of(&found.spec.parameters), role(object)) {
+            (Means::Irsa | Means::ByAnnotation, Some(role)) if RoleArn::parse(role).is_none() => {
                 let message = format!("the annotation {ROLE_ANNOTATION} is \"{role}\"");
                 findings.push(Finding::new(&ROLE_ARN_INVALID, place, message));
             }
-            (Identity::Irsa, None) => {
+            (Means::Irsa, None) => {
                 let message = format!(
                     "has no annotation {ROLE_ANNOTATION}, which SecretProviderClass {namespace}/{class} requires (usePodIdentity is \"false\")"
                 );
                 findings.push(Finding::new(&NO_IDENTITY, place, message));
             }
-            (Identity::PodIdentity, Some(role)) => {
+            (Means::PodIdentity, Some(role)) => {
                 let message = format!(
                     "has the annotation {ROLE_ANNOTATION} ({role}), but SecretProviderClass {namespace}/{class} has usePodIdentity: \"true\", so the role is not used"
                 );

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::inputs::ClusterArgs;
+use crate::findings::Form;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,4 +31,16 @@ pub(crate) enum DoctorForm {
     Table,
     /// One JSON document
     Json,
+    /// A table for a ticket or a pull request
+    Markdown,
+}
+
+impl From<DoctorForm> for Form {
+    fn from(form: DoctorForm) -> Self {
+        match form {
+            DoctorForm::Table => Self::Table,
+            DoctorForm::Json => Self::Json,
+            DoctorForm::Markdown => Self::Markdown,
+        }
+    }
 }

@@ -12,28 +12,25 @@ use super::output::print;
 use crate::{
     cli::tools::doctor::{DoctorArgs, DoctorForm},
     doctor::{Scene, Wanted, examine, looked_at},
-    findings::{fail, json, summary, table},
+    findings::{self, fail},
     live::{Live, LiveSettings, Progress, Scope},
+    table::escaped,
 };
 
 pub(super) async fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let scene = look(args).await?;
     let findings = examine(&scene);
-    match args.output {
-        DoctorForm::Json => print(json(&findings))?,
-        DoctorForm::Table => {
-            let mut text = "Looked at:\n".to_owned();
-            for line in looked_at(&scene) {
-                let _ = writeln!(text, "  {}", crate::table::escaped(&line));
-            }
-            let colours =
-                io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-            let _ = write!(text, "\n{}", table(&findings, colours));
-            let gap = if findings.is_empty() { "" } else { "\n" };
-            let _ = writeln!(text, "{gap}{}", summary(&findings));
-            print(text)?;
+    let mut text = String::new();
+    if args.output == DoctorForm::Table {
+        text.push_str("Looked at:\n");
+        for line in looked_at(&scene) {
+            let _ = writeln!(text, "  {}", escaped(&line));
         }
+        text.push('\n');
     }
+    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    text.push_str(&findings::print(&findings, args.output.into(), colours));
+    print(text)?;
     Ok(if fail(&findings) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

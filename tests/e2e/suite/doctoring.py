@@ -103,7 +103,7 @@ def doctor_finds_what_the_cluster_lacks(t, ns):
                 def found(rule=rule, place=place):
                     findings = doctor(t, f"--namespace={ns.name}")[1]
                     fitting = [one for one in findings
-                               if one["id"] == rule and one["object"]["name"].startswith(place)]
+                               if one["id"] == rule and one["object"]["name"] == place]
                     expect(fitting, f"only {json.dumps(findings)}")
                     return fitting[0]
                 one = until(f"{rule} at {place}", found, 40, every=1)
@@ -148,7 +148,7 @@ def wrong_socket(_t, ns):
         pod.delete()
         kube.kubectl("delete", "secretproviderclass", "elsewhere", f"--namespace={ns.name}")
         elsewhere.uninstall()
-    return [("socket-folder-differs", "elsewhere", "providerVolume=/var/run/secrets-store-csi-providers"),
+    return [("socket-folder-differs", elsewhere.full_name, "providerVolume=/var/run/secrets-store-csi-providers"),
             ("provider-not-served", "lost", "elsewhere.sock")], undo
 
 

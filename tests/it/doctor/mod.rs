@@ -58,7 +58,6 @@ async fn a_finding_is_printed_with_its_fix() {
 CSIDriver secrets-store.csi.k8s.io
   warning [rotation-off] requiresRepublish is not true
   fix: Set enableSecretRotation=true in the driver's chart, and upgrade its release.
-
 1 warning
 "
         ),
@@ -546,4 +545,12 @@ async fn a_cluster_that_does_not_answer_is_an_error_of_one_sentence() {
     assert_eq!(run.status.code(), Some(2), "{err}");
     assert!(err.starts_with("latchkey: cannot read the kubeconfig "), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
+}
+
+#[test]
+fn the_book_has_every_finding() {
+    let page = include_str!("../../../docs/src/doctor.md");
+    for rule in latchkey::doctor::RULES {
+        assert!(page.contains(&format!("`{}`", rule.id)), "docs/src/doctor.md lacks {}", rule.id);
+    }
 }
