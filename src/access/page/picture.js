@@ -120,9 +120,12 @@ function draw() {
 
   // Edges; those into a closed group become one.
   const merged = new Map();
+  const pair = (made) => `${made.from.id} ${made.to.id}`;
+  const asked = new Set([...found.links].filter((made) => made.kind === "asked").map(pair));
   for (const made of found.links) {
     const from = at.get(made.from), to = at.get(made.to);
-    if (!from || !to) continue;
+    // One of the accounts that share the role asks for it.
+    if (!from || !to || made.kind === "beyond" && asked.has(pair(made))) continue;
     const end = to.row.open ? `n${made.to.id}` : `g${to.row.key}`;
     const key = `${made.from.id} ${end} ${made.kind}`;
     if (!merged.has(key)) merged.set(key, { from, to, kind: made.kind, links: [] });
