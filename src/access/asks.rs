@@ -25,6 +25,9 @@ use crate::{
 /// The attribute of a volume that names its class.
 const CLASS_ATTRIBUTE: &str = "secretProviderClass";
 
+/// Attributes of a volume.
+type Overriding<'a> = Vec<(&'a str, &'a str)>;
+
 /// Collects the graph's nodes, and the edges that manifests define.
 pub(super) struct Asks<'a> {
     graph: Graph,
@@ -36,7 +39,7 @@ pub(super) struct Asks<'a> {
     routes: HashMap<(usize, Means, Vec<usize>, Option<ExternalId>), usize>,
     classes: HashMap<(&'a str, &'a str), (usize, &'a ClassObject)>,
     /// Parsed classes, with the attributes that override their parameters.
-    parsed: HashMap<(usize, Vec<(&'a str, &'a str)>), Option<Class>>,
+    parsed: HashMap<(usize, Overriding<'a>), Option<Class>>,
     asked: BTreeSet<(usize, usize, usize)>,
     /// Of all service accounts in the manifests.
     places: HashMap<(&'a str, &'a str), &'a Place>,
@@ -244,12 +247,7 @@ impl<'a> Asks<'a> {
     }
 
     /// The class, as a mount with these attributes sees it. `None` if it is invalid.
-    fn parsed(
-        &mut self,
-        index: usize,
-        class: &ClassObject,
-        overriding: Vec<(&'a str, &'a str)>,
-    ) -> Option<&Class> {
+    fn parsed(&mut self, index: usize, class: &ClassObject, overriding: Overriding<'a>) -> Option<&Class> {
         let rules = &self.rules;
         let parse = |overriding: &[(&str, &str)]| parse(class, overriding, rules);
         match self.parsed.entry((index, overriding)) {
@@ -277,7 +275,7 @@ fn parse(class: &ClassObject, overriding: &[(&str, &str)], rules: &Rules) -> Opt
 }
 
 /// The attributes of a volume that override its class's parameters.
-fn overriding(volume: &ClassVolume) -> Vec<(&str, &str)> {
+fn overriding(volume: &ClassVolume) -> Overriding<'_> {
     let attributes = volume.attributes.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     attributes.filter(|(key, _)| *key != CLASS_ATTRIBUTE).collect()
 }

@@ -4,7 +4,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const SVG = "http://www.w3.org/2000/svg";
-const ROW = 20, TOP = 34, MANY = 120, FIRST = 100;
+const ROW = 20, TOP = 34, MANY = 120, FIRST = 100, MAX_SPARE = 300;
 const FONT = "12.5px system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 const byId = (id) => document.getElementById(id);
 

@@ -79,7 +79,8 @@ function draw() {
       const other = made.from === one ? made.to : made.from;
       if (found.links.has(made) && other.column < one.column && at.has(other)) ys.push(at.get(other).y);
     }
-    return ys.length ? ys.reduce((sum, y) => sum + y, 0) / ys.length : Infinity;
+    // The median: one that is far away pulls nothing to itself.
+    return ys.length ? ys.sort((a, b) => a - b)[Math.floor((ys.length - 1) / 2)] : Infinity;
   };
   const put = (group, x, column) => {
     let y = group.y + ROW / 2;
@@ -95,8 +96,15 @@ function draw() {
   const heightOf = (group) => group.open ? (group.members.length + (group.headed ? 1 : 0)) * ROW + (group.headed ? 4 : 0) : ROW;
   columns[0].forEach((group) => { group.height = heightOf(group) + 4; });
   columns[0].sort((a, b) => byName.compare(a.name, b.name));
+  // Spread over the height of the secrets, so that edges do not all run down the page.
+  const total = (groups) => groups.reduce((sum, group) => sum + heightOf(group), 0);
+  const spare = Math.min(MAX_SPARE, Math.max(0, total(columns[2]) - total(columns[0])) / (columns[0].length || 1));
   let y = TOP;
-  for (const group of columns[0]) { group.y = y; y += group.height; put(group, lefts[0], 0); }
+  for (const group of columns[0]) {
+    group.y = y + spare / 2;
+    y += group.height + spare;
+    put(group, lefts[0], 0);
+  }
   let height = y;
   const single = columns[1].flatMap((group) => group.members.map((one) => ({ ...group, name: one.label, members: [one], height: ROW, loose: true })));
   height = Math.max(height, settle(single, (group) => centre(group.members)));
@@ -112,9 +120,12 @@ function draw() {
 
   // Edges; those into a closed group become one.
   const merged = new Map();
+  const pair = (made) => `${made.from.id} ${made.to.id}`;
+  const asked = new Set([...found.links].filter((made) => made.kind === "asked").map(pair));
   for (const made of found.links) {
     const from = at.get(made.from), to = at.get(made.to);
-    if (!from || !to) continue;
+    // One of the accounts that share the role asks for it.
+    if (!from || !to || made.kind === "beyond" && asked.has(pair(made))) continue;
     const end = to.row.open ? `n${made.to.id}` : `g${to.row.key}`;
     const key = `${made.from.id} ${end} ${made.kind}`;
     if (!merged.has(key)) merged.set(key, { from, to, kind: made.kind, links: [] });
