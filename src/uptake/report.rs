@@ -274,8 +274,11 @@ mod tests {
         Time::parse(&format!("2026-02-03T{text}Z"))
     }
 
-    /// A fleet of pods of class shop/db, each with the versions of its files.
-    fn fleet(pods: &[(&str, &[(&str, &str, &str)])]) -> Fleet {
+    /// A file, its version, and the time since when.
+    type Held<'a> = (&'a str, &'a str, &'a str);
+
+    /// A fleet of pods of class shop/db with their files.
+    fn fleet(pods: &[(&str, &[Held<'_>])]) -> Fleet {
         let mut fleet = Fleet::default();
         for (name, files) in pods {
             let volumes = vec![PodVolume { class: "db".into(), frozen: Vec::new() }];
@@ -287,7 +290,7 @@ mod tests {
                 ending: false,
                 volumes,
             });
-            let file = |(id, version, since): &(&str, &str, &str)| HeldFile {
+            let file = |(id, version, since): &Held<'_>| HeldFile {
                 id: (*id).into(),
                 version: (*version).into(),
                 since: time(since),
