@@ -88,4 +88,9 @@ impl Policy {
     pub fn names_principals(&self) -> bool {
         self.statements.iter().any(|statement| statement.principals.is_some())
     }
+
+    /// Whether a statement names resources, as those of a trust policy do not.
+    pub fn names_resources(&self) -> bool {
+        self.statements.iter().any(Statement::has_resources)
+    }
 }

@@ -212,7 +212,7 @@ fn aws(text: String) -> Named {
 
 /// The account of an ARN.
 pub(super) fn account_of(arn: &str) -> Option<&str> {
-    let account = arn.splitn(6, ':').nth(4)?;
+    let account = arn.split(':').nth(4)?;
     is_account(account).then_some(account)
 }
 

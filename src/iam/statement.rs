@@ -115,6 +115,11 @@ impl Statement {
         self.resources.as_ref().filter(|listed| !listed.excluded).map(|listed| listed.texts.as_slice())
     }
 
+    /// Whether it has `Resource` or `NotResource`.
+    pub(super) fn has_resources(&self) -> bool {
+        self.resources.is_some()
+    }
+
     /// Whom it names; empty without a `Principal`.
     pub fn principals(&self) -> Vec<&str> {
         self.principals.iter().flat_map(Principals::texts).collect()

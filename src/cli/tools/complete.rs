@@ -11,14 +11,14 @@ const FILES_TOO: &str = ":0";
 const NOTHING_ELSE: &str = ":4";
 
 /// The words to complete, if kubectl asks.
-pub(super) fn asked_by_kubectl(args: &[OsString]) -> Option<Vec<String>> {
+pub(crate) fn asked_by_kubectl(args: &[OsString]) -> Option<Vec<String>> {
     let file = Path::new(args.first()?).file_stem()?;
     let words = args.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     (file == "kubectl_complete-latchkey").then_some(words)
 }
 
 /// Prints the suggestions, and ends the process.
-pub(super) fn answer(command: Command, words: &[String]) -> ! {
+pub(crate) fn answer(command: Command, words: &[String]) -> ! {
     // If kubectl is gone, nobody can read them.
     let _ = std::io::stdout().write_all(suggestions(command, words).as_bytes());
     std::process::exit(0)

@@ -129,6 +129,10 @@ fn given(file: &Path) -> anyhow::Result<Given> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {name}"))?;
     let Ok(text) = String::from_utf8(bytes) else { bail!("{name} is not UTF-8 text; save it as UTF-8") };
     let policies = iam::documents(&text).with_context(|| name.clone())?;
+    ensure!(
+        !policies.iter().any(|policy| policy.names_principals() && policy.names_resources()),
+        "{name} is the policy of a secret or key; --check compares the policies and the trust policy of a role"
+    );
     Ok(Given { file: name, policies })
 }
 
