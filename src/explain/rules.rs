@@ -1,11 +1,16 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::{access, cost, doctor, findings::Rule};
+use crate::{access, cost, doctor, findings::Rule, uptake};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![("access", access::RULES), ("cost", cost::RULES), ("doctor", doctor::RULES)]
+    vec![
+        ("access", access::RULES),
+        ("cost", cost::RULES),
+        ("doctor", doctor::RULES),
+        ("rotation", uptake::RULES),
+    ]
 }
 
 pub(super) fn entries() -> impl Iterator<Item = Entry> {
