@@ -2,6 +2,8 @@
 
 use std::{ffi::OsString, path::Path};
 
+use clap::{Arg, ArgAction};
+
 /// What the user called the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Name {
@@ -28,7 +30,7 @@ impl Name {
 
     /// The command line under this name.
     pub(crate) fn of(self, command: clap::Command) -> clap::Command {
-        let command = command.bin_name(self.as_str());
+        let command = command.bin_name(self.as_str()).mut_subcommands(with_short_help);
         match self {
             Self::Latchkey => command.override_usage("latchkey [COMMAND] [OPTIONS]"),
             // Nobody runs the provider of a node through kubectl.
@@ -63,6 +65,16 @@ impl Name {
         }
         taken
     }
+}
+
+/// `--help` is as short as `-h`, so that it fits one screen. The flags of `serve` and
+/// `bench` need more.
+fn with_short_help(command: clap::Command) -> clap::Command {
+    if matches!(command.get_name(), "serve" | "bench") {
+        return command;
+    }
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::HelpShort).help("Print help");
+    command.disable_help_flag(true).arg(help)
 }
 
 fn with_kubectl_in_examples(command: clap::Command) -> clap::Command {
