@@ -3,9 +3,10 @@
 #[cfg(feature = "tools")]
 mod access;
 #[cfg(feature = "tools")]
+mod check;
+#[cfg(feature = "tools")]
 mod cost;
 #[cfg(feature = "tools")]
-mod check;
 mod doctor;
 #[cfg(feature = "tools")]
 mod explain;

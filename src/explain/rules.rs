@@ -1,24 +1,16 @@
 //! The findings of every command.
 
 use super::entry::{Entry, Kind};
-use crate::{access, doctor, findings::Rule, policy, uptake};
-use crate::{access, check, doctor, findings::Rule, uptake};
+use crate::{access, check, cost, doctor, findings::Rule, policy, uptake};
 
 /// Each command's findings.
 pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
     vec![
         ("access", access::RULES),
+        ("check", check::RULES),
+        ("cost", cost::RULES),
         ("doctor", doctor::RULES),
         ("policy", policy::RULES),
-        ("rotation", uptake::RULES),
-    ]
-use crate::{access, cost, doctor, findings::Rule};
-
-/// Each command's findings.
-pub fn rules() -> Vec<(&'static str, &'static [Rule])> {
-    vec![("access", access::RULES), ("cost", cost::RULES), ("doctor", doctor::RULES)]
-        ("check", check::RULES),
-        ("doctor", doctor::RULES),
         ("rotation", uptake::RULES),
     ]
 }
