@@ -123,11 +123,11 @@ impl Checker<'_> {
         let mut attributes: Attributes = volume.volume.attributes.clone();
         attributes.retain(|key, _| key != CLASS_ATTRIBUTE);
         if attributes.is_empty() {
-            return match &parsed.result {
-                Ok(class) => self.check_mounted(volume, object, class, findings),
-                // The class itself has the findings.
-                Err(_) => {}
-            };
+            // Otherwise the class itself has the findings.
+            if let Ok(class) = &parsed.result {
+                self.check_mounted(volume, object, class, findings);
+            }
+            return;
         }
         let merged = object.manifest.read_with(&self.rules, &attributes);
         let (mistakes, warnings) = match &merged {

@@ -45,7 +45,7 @@ impl FileText {
 
     /// A line, by its 1-based number, without its end.
     pub fn line(&self, number: u32) -> Option<&str> {
-        let rest = self.from_line(number)?;
+        let rest = self.starting_at(number)?;
         Some(rest.lines().next().unwrap_or_default())
     }
 
@@ -54,7 +54,7 @@ impl FileText {
         if text.len() > MAX_TEXT_BYTES {
             return Within::default();
         }
-        let Some(rest) = self.from_line(line) else { return Within::default() };
+        let Some(rest) = self.starting_at(line) else { return Within::default() };
         let from = |(_, place): &Placed| *place >= (line, column);
         let source = || placed(rest, line).skip_while(move |character| !from(character));
         let inner = || placed(text, 1).filter(|(character, _)| !character.is_whitespace());
@@ -69,7 +69,7 @@ impl FileText {
         Within { characters }
     }
 
-    fn from_line(&self, number: u32) -> Option<&str> {
+    fn starting_at(&self, number: u32) -> Option<&str> {
         let start = self.lines.get(usize::try_from(number).ok()?.checked_sub(1)?)?;
         self.text.get(*start..)
     }

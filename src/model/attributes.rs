@@ -246,7 +246,7 @@ impl Attributes {
             let spot = Spot::from(key.as_str());
             match identity_keys::refusal(&key).filter(|_| !is_empty) {
                 Some(refusal) => {
-                    mistakes.add_as(Kind::UnknownIdentity, &spot.named(quoted(&key).to_string()), refusal);
+                    mistakes.add_as(Kind::UnknownIdentity, spot.named(quoted(&key).to_string()), refusal);
                 }
                 None => {
                     let warning = format!("unknown parameter {} is ignored", quoted(&key));

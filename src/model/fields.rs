@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
                 let Node { line, .. } = of_first;
                 mistakes.add_as(
                     Kind::Contradicting,
-                    &self.spot.on(node),
+                    self.spot.on(node),
                     format!(
                         "{first} (line {line}) and {name} (line {}) are the same key; keep one",
                         node.line

@@ -251,7 +251,7 @@ fn json_fields(
             })
             .collect(),
         Content::Scalar { .. } | Content::Map(_) => {
-            mistakes.add(&place.on(node), "jmesPath must be a list");
+            mistakes.add(place.on(node), "jmesPath must be a list");
             Vec::new()
         }
     }

@@ -162,7 +162,7 @@ fn parse_objects(text: &str, class: &ObjectsContext<'_>, mistakes: &mut Mistakes
         }
     };
     if let Some(line) = document.lost {
-        mistakes.warn(Kind::Unread, &Spot::from("objects").on_line(line, 1), format!(
+        mistakes.warn(Kind::Unread, Spot::from("objects").on_line(line, 1), format!(
             "objects: nothing from line {line} on is mounted, because the list ends before that line: at a ---, or at a line with less indentation than the first entry"
         ));
     }

@@ -168,7 +168,7 @@ impl Reference {
             },
         };
         let service = service
-            .map_err(|(kind, problem)| mistakes.add_as(kind, &type_spot.named(place.to_string()), problem))
+            .map_err(|(kind, problem)| mistakes.add_as(kind, type_spot.named(place.to_string()), problem))
             .ok()?;
         let mut id = name.to_owned();
         if service == Service::ParameterStore {

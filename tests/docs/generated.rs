@@ -43,12 +43,6 @@ fn the_book_has_the_options_of_each_other_command() {
     }
 }
 
-#[cfg(feature = "tools")]
-#[test]
-fn the_book_has_every_finding() {
-    compare("docs/src/findings.md", "findings", &crate::findings::sections());
-}
-
 #[test]
 fn the_book_has_the_values_of_the_chart() {
     compare("docs/src/chart-values.md", "chart values", &chart_values::table());
