@@ -1,17 +1,5 @@
 //! Runs the subcommands.
 
-#[cfg(feature = "tools")]
-mod access;
-#[cfg(feature = "tools")]
-mod check;
-#[cfg(feature = "tools")]
-mod cost;
-#[cfg(feature = "tools")]
-mod doctor;
-#[cfg(feature = "tools")]
-mod explain;
-#[cfg(feature = "tools")]
-mod inputs;
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
