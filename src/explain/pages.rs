@@ -27,6 +27,7 @@ pages![
     "status.md",
     "doctor.md",
     "check.md",
+    "policy.md",
     "access.md",
     "benchmarks.md",
     "errors.md",
