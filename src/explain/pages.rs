@@ -22,7 +22,6 @@ pages![
     "kubectl.md",
     "cost.md",
     "rotation-uptake.md",
-    "access.md",
     "explain.md",
     "status.md",
     "doctor.md",
