@@ -149,6 +149,9 @@ impl Found {
         self.texts.insert(file.to_owned(), FileText::new(text));
         for document in documents::of(text) {
             let documents::Document { lines_before, text: document } = document;
+            if document.trim().is_empty() {
+                continue;
+            }
             match yaml::read_manifest(&document, lines_before) {
                 Ok(None) => {}
                 Ok(Some(root)) => self.add(Object { file: file.to_owned(), root }),
