@@ -90,7 +90,9 @@ fn the_examples_are_right() {
         let found = latchkey::manifests::read([path.as_path()], Folders::Flat).unwrap();
         let mut findings = check(&found, &settings);
         let store = path.ends_with("store.yaml");
-        findings.retain(|finding| !NOTES.contains(&finding.rule.id) && (!store || fail(std::slice::from_ref(finding))));
+        findings.retain(|finding| {
+            !NOTES.contains(&finding.rule.id) && (!store || fail(std::slice::from_ref(finding)))
+        });
         assert_eq!(findings, [], "{}", path.display());
     }
     // The provider allows roleArn only if the operator says so.
