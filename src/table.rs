@@ -1,6 +1,8 @@
 //! Aligned tables for a terminal. What a pod author has named is escaped, and long cells
 //! are shortened in the middle, where names differ least.
 
+use std::fmt::Display;
+
 const GAP: &str = "  ";
 
 /// Rows of cells below their titles.
@@ -63,6 +65,19 @@ pub fn escaped(text: &str) -> String {
         }
     }
     visible
+}
+
+/// A whole number in groups of digits: `1,234`.
+pub fn grouped(number: impl Display) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::iam::Answer;
+use crate::{iam::Answer, table::grouped};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -106,14 +106,7 @@ pub(super) fn some<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String 
 
 /// `1 secret`, `2 secrets`.
 pub(super) fn count(number: usize, thing: &str) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
+    let grouped = grouped(number);
     format!("{grouped} {thing}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Scenario, Settings, Usage, dollars};
-use crate::table::Table;
+use crate::table::{Table, grouped};
 
 const DAY_SECONDS: f64 = 86_400.0;
 const CALLS: [&str; 8] =
@@ -137,19 +137,6 @@ fn in_markdown<const N: usize>(titles: [&str; N], rows: Vec<[String; N]>, number
     for row in rows {
         let cells = row.map(|cell| cell.replace('|', "\\|"));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
-    }
-    text
-}
-
-/// `1,234`.
-fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
     }
     text
 }

@@ -12,6 +12,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
+use crate::table::grouped;
+
 /// What takes less needs no line.
 const QUICK: Duration = Duration::from_secs(1);
 const REDRAWN: Duration = Duration::from_millis(200);
@@ -80,19 +82,6 @@ fn draw(state: &mut State, elapsed: Duration) {
         state.read.iter().map(|(what, count)| format!("{} {what}", grouped(*count))).collect();
     let read = if read.is_empty() { "waiting for the API server".to_owned() } else { read.join(", ") };
     let _ = write!(io::stderr(), "{CLEAR}Reading the cluster: {read} ({} s)", elapsed.as_secs());
-}
-
-/// `1,234`.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 impl Drop for Drawn {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write, time::Duration};
 use super::{Circumstances, ObjectReport, Report, TargetSource, VersionReport, Waiting};
 use crate::{
     clock::Time,
-    table::{Table, escaped},
+    table::{Table, escaped, grouped},
 };
 
 /// Waiting pods that a table names. JSON names all of them.
@@ -223,19 +223,6 @@ pub fn moves(report: &Report<'_>, before: Option<&Held>) -> (Held, Vec<String>) 
 pub fn counted(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {what}{plural}", grouped(count))
-}
-
-/// `1,234`.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// The two largest units: `45s`, `3m 20s`, `2h 5m`, `3d 4h`.

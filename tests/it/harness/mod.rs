@@ -4,6 +4,7 @@
 //! All of it runs in the test's own runtime, so that a paused clock is paused
 //! for everyone: time then passes only while nobody has anything to do.
 
+#[cfg(feature = "tools")]
 mod cluster;
 mod driver;
 mod facts;
@@ -31,8 +32,9 @@ use latchkey_emulator::{Call, Emulator, Fault, FaultId, FaultKind, ParameterType
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
+#[cfg(feature = "tools")]
+pub(crate) use self::cluster::{ClusterApi, kubeconfig_for};
 pub(crate) use self::{
-    cluster::{ClusterApi, kubeconfig_for},
     driver::{Answer, Driver, FINAL_CODES, POD_IDENTITY, Pod, Request, SECRET, STS, many},
     facts::{assert_code, assert_codes, assert_contains, assert_lacks, assert_says},
     kubernetes::{Behaviour, Keys, Kubernetes},
