@@ -1,8 +1,8 @@
 //! Who can read what: service account → role → secret.
 //!
-//! [`Graph::build`] joins what the classes ask for ([`asks`]) with what the roles allow
-//! ([`Knowledge`], from files that AWS's command line prints). [`judge`] finds what is
-//! shared, refused or granted too widely; [`compromised`] and [`readers`] answer one
+//! [`Graph::build`] joins what the classes ask for (`asks`) with what the roles allow
+//! ([`Knowledge`], from files that AWS's command line prints). `judge` finds what is
+//! shared, refused or granted too widely; `compromised` and `readers` answer one
 //! question each. Where a policy leaves the answer open, the answer says on what it
 //! depends.
 
