@@ -13,8 +13,6 @@ mod silenced;
 mod synced;
 mod volumes;
 
-use std::collections::BTreeMap;
-
 pub use self::rules::RULES;
 use self::{patches::Patches, pods::PodSpec, rules::*};
 use crate::{
@@ -149,5 +147,3 @@ fn unread(unreadable: &Unreadable) -> Finding {
     let place = Place { file: Some(place), object: None };
     Finding::new(rule, place, format!("this document {problem}"))
 }
-
-type Attributes = BTreeMap<String, String>;

@@ -74,7 +74,7 @@ pub struct ClassVolume {
     pub volume: String,
     /// The SecretProviderClass; empty if the volume names none.
     pub class: String,
-    /// All `volumeAttributes`; they override the class's parameters.
+    /// The other `volumeAttributes`; they override the class's parameters.
     pub attributes: BTreeMap<String, String>,
     /// Whether `readOnly: true` is set, which the driver demands.
     pub read_only: bool,

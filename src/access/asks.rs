@@ -11,19 +11,13 @@ use super::{
 use crate::{
     estate::{ClassObject, ClassVolume, Estate, Workload},
     findings::Place,
-    manifests::text_at,
     model::{
         arn::Arn,
-        class::{Class, IdentityHints, OpenedClass},
-        file::FileMode,
+        class::{Class, IdentityHints},
         principal::ExternalId,
         rules::Rules,
-        yaml::Content,
     },
 };
-
-/// The attribute of a volume that names its class.
-const CLASS_ATTRIBUTE: &str = "secretProviderClass";
 
 /// Attributes of a volume.
 type Overriding<'a> = Vec<(&'a str, &'a str)>;
@@ -261,23 +255,14 @@ impl<'a> Asks<'a> {
 }
 
 fn parse(class: &ClassObject, overriding: &[(&str, &str)], rules: &Rules) -> Option<Class> {
-    if overriding.is_empty() {
-        return class.manifest.read(rules).ok();
-    }
-    let parameters = crate::manifests::at(&class.manifest.root, &["spec", "parameters"]);
-    let mut texts = BTreeMap::new();
-    if let Some(Content::Map(entries)) = parameters.map(|node| &node.content) {
-        texts.extend(entries.iter().filter_map(|(key, node)| Some((key.clone(), text_at(node, &[])?))));
-    }
-    texts.extend(overriding.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-    let opened = OpenedClass::of_parameters(class.name.clone(), texts, FileMode::OWNER_READ, rules);
-    opened.read(None, rules, String::new).ok()
+    let attributes = overriding.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    class.manifest.read_with(rules, &attributes.collect()).ok()
 }
 
 /// The attributes of a volume that override its class's parameters.
 fn overriding(volume: &ClassVolume) -> Overriding<'_> {
     let attributes = volume.attributes.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    attributes.filter(|(key, _)| *key != CLASS_ATTRIBUTE).collect()
+    attributes.collect()
 }
 
 /// The AWS account of a role; empty if the text is no ARN.

@@ -1,6 +1,6 @@
 //! What is wrong with the volumes of pods.
 
-use super::{Attributes, Checker, Parsed, class, place::Places, pods::PodSpec, rules::*, same_namespace};
+use super::{Checker, Parsed, class, place::Places, pods::PodSpec, rules::*, same_namespace};
 use crate::{
     estate::{ClassObject, ClassVolume, VolumeMount, Workload},
     findings::{Finding, Place, Rule},
@@ -120,8 +120,7 @@ impl Checker<'_> {
             return;
         }
         let parsed = self.parsed(object);
-        let mut attributes: Attributes = volume.volume.attributes.clone();
-        attributes.retain(|key, _| key != CLASS_ATTRIBUTE);
+        let attributes = &volume.volume.attributes;
         if attributes.is_empty() {
             // Otherwise the class itself has the findings.
             if let Ok(class) = &parsed.result {
@@ -129,7 +128,7 @@ impl Checker<'_> {
             }
             return;
         }
-        let merged = object.manifest.read_with(&self.rules, &attributes);
+        let merged = object.manifest.read_with(&self.rules, attributes);
         let (mistakes, warnings) = match &merged {
             Ok(class) => (&[][..], &class.warnings),
             Err(invalid) => (invalid.mistakes.as_slice(), &invalid.warnings),

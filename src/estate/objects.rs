@@ -144,10 +144,11 @@ fn volumes(spec: &PodSpec) -> Vec<ClassVolume> {
     let containers: Vec<&Container> = spec.init_containers.iter().flatten().chain(&spec.containers).collect();
     let of_driver = spec.volumes.iter().flatten().filter_map(|volume| {
         let csi = volume.csi.as_ref().filter(|csi| csi.driver == DRIVER)?;
-        let attributes = csi.volume_attributes.clone().unwrap_or_default();
+        let mut attributes = csi.volume_attributes.clone().unwrap_or_default();
+        let class = attributes.remove(CLASS_ATTRIBUTE).unwrap_or_default();
         Some(ClassVolume {
             volume: volume.name.clone(),
-            class: attributes.get(CLASS_ATTRIBUTE).cloned().unwrap_or_default(),
+            class,
             attributes,
             read_only: csi.read_only.unwrap_or(false),
             mounts: containers.iter().flat_map(|container| mounts(spec, container, &volume.name)).collect(),

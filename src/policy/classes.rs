@@ -5,17 +5,8 @@ use std::collections::BTreeMap;
 use super::plan::{PlanError, Settings};
 use crate::{
     estate::{ClassObject, ClassVolume, Estate},
-    manifests::{at, text_at},
-    model::{
-        class::{Class, OpenedClass},
-        file::FileMode,
-        rules::Rules,
-        yaml::Content,
-    },
+    model::{class::Class, rules::Rules},
 };
-
-/// The attribute of a volume that names its class. It is no parameter.
-const CLASS_ATTRIBUTE: &str = "secretProviderClass";
 
 /// Namespace and name.
 pub(super) type AccountName = (String, String);
@@ -70,18 +61,8 @@ fn nobody(estate: &Estate) -> PlanError {
 
 /// Parses the class as a mount does: the volume's attributes override its parameters.
 fn read(class: &ClassObject, volume: Option<&ClassVolume>, settings: &Settings) -> Result<Class, PlanError> {
-    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
-    if let Some(node) = at(&class.manifest.root, &["spec", "parameters"])
-        && let Content::Map(entries) = &node.content
-    {
-        let text = |key: &String| Some((key.clone(), text_at(node, &[key])?));
-        parameters.extend(entries.iter().filter_map(|(key, _)| text(key)));
-    }
-    let attributes = volume.map(|volume| &volume.attributes).into_iter().flatten();
-    let attributes = attributes.filter(|(key, _)| *key != CLASS_ATTRIBUTE);
-    parameters.extend(attributes.map(|(key, value)| (key.clone(), value.clone())));
     let rules = Rules { default_region: settings.region.clone(), allow_role_arn: true, ..Rules::default() };
-    let opened = OpenedClass::of_parameters(class.name.clone(), parameters, FileMode::OWNER_READ, &rules);
-    let heading = format!("SecretProviderClass {}/{} is invalid", class.namespace, class.name);
-    opened.read(None, &rules, || heading).map_err(|invalid| PlanError::Invalid(invalid.to_string()))
+    let none = BTreeMap::new();
+    let attributes = volume.map_or(&none, |volume| &volume.attributes);
+    class.manifest.read_with(&rules, attributes).map_err(|invalid| PlanError::Invalid(invalid.to_string()))
 }

@@ -35,6 +35,7 @@ mod identity;
 mod isolation;
 mod json_fields;
 mod leaks;
+mod live_cluster;
 mod messages;
 mod metrics;
 mod mistakes;
