@@ -1,4 +1,4 @@
-//! AWS's prices and quotas, in one table, with where and when they were read.
+//! AWS's prices and quotas, in one table, with the pages that have today's.
 
 use serde::Deserialize;
 
@@ -29,11 +29,11 @@ pub struct Source {
     /// Its key in a file of prices.
     pub key: &'static str,
     pub page: &'static str,
-    /// When it was read.
+    /// When it was written down.
     pub read: &'static str,
 }
 
-/// Where the defaults come from. Most Regions have these prices.
+/// Where to find the current numbers. Most Regions have these prices.
 pub const SOURCES: [Source; 8] = [
     Source {
         key: "secrets_manager_calls",
