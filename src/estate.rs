@@ -106,6 +106,14 @@ pub struct Association {
 }
 
 impl Estate {
+    /// Drops what belongs to other namespaces.
+    pub fn keep_only(&mut self, namespace: &str) {
+        self.classes.retain(|class| class.namespace == namespace);
+        self.accounts.retain(|account| account.namespace == namespace);
+        self.workloads.retain(|workload| workload.namespace == namespace);
+        self.associations.retain(|association| association.namespace == namespace);
+    }
+
     /// The class that a volume names.
     pub fn class(&self, namespace: &str, name: &str) -> Option<&ClassObject> {
         self.classes.iter().find(|class| class.namespace == namespace && class.name == name)

@@ -1,5 +1,7 @@
 //! Standard output. A reader that has read enough, such as `head`, is no failure.
 
+#[cfg(feature = "tools")]
+use std::io::IsTerminal;
 use std::io::{self, Write};
 
 use anyhow::Context;
@@ -14,4 +16,10 @@ pub(super) fn print(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
+}
+
+/// Whether the reader sees colours: on a terminal, unless `NO_COLOR` is set.
+#[cfg(feature = "tools")]
+pub(super) fn colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -74,11 +74,17 @@ pub(super) struct Named<'a> {
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id)?;
-        if let Some(version) = &self.selector.version {
+        write!(f, "{}{}", self.id, self.selector)
+    }
+}
+
+/// What follows an object's name.
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(version) = &self.version {
             write!(f, " version {version}")?;
         }
-        if let Some(label) = &self.selector.label {
+        if let Some(label) = &self.label {
             write!(f, " label {label}")?;
         }
         Ok(())

@@ -79,13 +79,7 @@ impl Object {
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id)?;
-        if let Some(version) = &self.selector.version {
-            write!(f, " version {version}")?;
-        }
-        if let Some(label) = &self.selector.label {
-            write!(f, " label {label}")?;
-        }
+        write!(f, "{}{}", self.id, self.selector)?;
         match &self.region {
             Some(region) if !self.id.starts_with("arn:") => write!(f, " ({region})"),
             _ => Ok(()),

@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::output::print;
+use super::{
+    inputs::{connect, named},
+    output::{colours, print},
+};
 use crate::{
     access::{
         Graph, Knowledge, Report, blast_json, blast_table, compromised, html, json, judge, mermaid, readers,
@@ -17,7 +20,7 @@ use crate::{
     cli::tools::access::{AccessArgs, AccessForm},
     estate::Estate,
     findings,
-    live::{Live, LiveSettings, Progress},
+    live::Progress,
     manifests::{self, Folders},
 };
 
@@ -49,9 +52,8 @@ pub(super) async fn run(args: &AccessArgs) -> anyhow::Result<ExitCode> {
     }
     let findings = judge(&graph, &knowledge, &settings, &args.bounds());
     let report = Report { graph: &graph, findings: &findings };
-    let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     print(match args.output {
-        AccessForm::Table => table(&report, columns, colours),
+        AccessForm::Table => table(&report, columns, colours()),
         AccessForm::Json => json(&report),
         AccessForm::Mermaid => mermaid(&report),
         AccessForm::Html => html(&report),
@@ -75,9 +77,7 @@ fn knowledge<'a>(files: impl Iterator<Item = &'a PathBuf>) -> anyhow::Result<Kno
 async fn estate(args: &AccessArgs) -> anyhow::Result<Estate> {
     let (files, cluster) = (&args.inputs.files, &args.inputs.cluster);
     if files.is_empty() {
-        let settings =
-            LiveSettings { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
-        let live = Live::connect(&settings).await?;
+        let live = connect(cluster).await?;
         let scope = live.scope(cluster.namespace.as_deref(), cluster.all_namespaces);
         let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::start()).await?;
         unread.iter().for_each(|error| warn(&error.to_string()));
@@ -88,8 +88,7 @@ async fn estate(args: &AccessArgs) -> anyhow::Result<Estate> {
         warn(&format!("{}: line {}: {}", unreadable.file, unreadable.line, unreadable.problem));
     }
     if found.objects.is_empty() {
-        let names: Vec<String> = files.iter().map(|file| named(file)).collect();
-        bail!("no Kubernetes object in {}", names.join(", "));
+        bail!("no Kubernetes object in {}", named(files));
     }
     let namespace = cluster.namespace.as_deref();
     let mut estate = Estate::of_manifests(&found, namespace.unwrap_or("default"));
@@ -97,16 +96,9 @@ async fn estate(args: &AccessArgs) -> anyhow::Result<Estate> {
         warn(&format!("{place} does not have the form of its kind and is left out"));
     }
     if let Some(namespace) = namespace {
-        estate.classes.retain(|class| class.namespace == namespace);
-        estate.accounts.retain(|account| account.namespace == namespace);
-        estate.workloads.retain(|workload| workload.namespace == namespace);
-        estate.associations.retain(|association| association.namespace == namespace);
+        estate.keep_only(namespace);
     }
     Ok(estate)
-}
-
-fn named(file: &Path) -> String {
-    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 fn warn(warning: &str) {

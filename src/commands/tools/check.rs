@@ -1,17 +1,20 @@
 //! `latchkey check`: finds what is wrong with classes and the pods that mount them.
 
-use std::{collections::HashSet, io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{collections::HashSet, path::PathBuf, process::ExitCode};
 
 use anyhow::bail;
 use serde_json::Value;
 
-use super::output::print;
+use super::{
+    inputs::{connect, named},
+    output::{colours, print},
+};
 use crate::{
     check::{Settings, check},
     cli::tools::{check::CheckArgs, inputs::ClusterArgs},
     estate::DRIVER,
     findings::{self, fail_at},
-    live::{CLASSES, Live, LiveSettings, PODS, Progress, Query, Resource, SERVICE_ACCOUNTS},
+    live::{CLASSES, PODS, Progress, Query, Resource, SERVICE_ACCOUNTS},
     manifests::{self, FileText, Folders, Found, Object},
 };
 
@@ -38,26 +41,14 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let namespace = args.inputs.cluster.namespace.clone().unwrap_or_default();
     let mut findings = check(&found, &Settings { rules: args.rules(), namespace, complete });
     findings.retain(|finding| !args.ignore.iter().any(|id| id == finding.rule.id));
-    let colours =
-        std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-    print(findings::print(&findings, args.output.into(), colours))?;
+    print(findings::print(&findings, args.output.into(), colours()))?;
     Ok(ExitCode::from(u8::from(fail_at(&findings, args.severity.into()))))
-}
-
-/// The files, for a message.
-fn named(files: &[PathBuf]) -> String {
-    let name = |path: &PathBuf| match path.as_os_str() == "-" {
-        true => "standard input".to_owned(),
-        false => path.display().to_string(),
-    };
-    files.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// The classes, service accounts, and pods with a volume of the driver. One pod stands
 /// for all that a controller makes.
 async fn read_cluster(args: &ClusterArgs) -> anyhow::Result<Found> {
-    let settings = LiveSettings { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
-    let live = Live::connect(&settings).await?;
+    let live = connect(args).await?;
     let scope = live.scope(args.namespace.as_deref(), args.all_namespaces);
     let progress = Progress::start();
     let mut found = Found::default();

@@ -1,14 +1,17 @@
 //! `latchkey cost`.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
     process::ExitCode,
 };
 
 use anyhow::Context;
 
-use super::{inputs::estate, output::print};
+use super::{
+    inputs::estate,
+    output::{colours, print},
+};
 use crate::{
     cli::tools::cost::{CostArgs, CostForm},
     cost::{Prices, Settings, Usage, findings, json, markdown, scenarios, table},
@@ -33,8 +36,7 @@ pub(super) async fn run(args: &CostArgs) -> anyhow::Result<ExitCode> {
     }
     let scenarios = scenarios(&usage, &settings);
     let found = scenarios.first().map(|now| findings(now, &settings)).unwrap_or_default();
-    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
-    let told = if found.is_empty() { String::new() } else { findings::table(&found, colours) };
+    let told = if found.is_empty() { String::new() } else { findings::table(&found, colours()) };
     print(match args.output {
         CostForm::Table => table(&usage, &scenarios, &settings) + &told,
         CostForm::Json => json(&usage, &scenarios, &settings, &found),

@@ -1,19 +1,18 @@
 //! `latchkey doctor`: reads a live cluster, and prints what is wrong with it.
 
-use std::{
-    fmt::Write,
-    io::{self, IsTerminal},
-    process::ExitCode,
-};
+use std::{fmt::Write, process::ExitCode};
 
 use anyhow::bail;
 
-use super::output::print;
+use super::{
+    inputs::connect,
+    output::{colours, print},
+};
 use crate::{
     cli::tools::doctor::{DoctorArgs, DoctorForm},
     doctor::{Scene, Wanted, examine, looked_at},
     findings::{self, fail},
-    live::{Live, LiveSettings, Progress, Scope},
+    live::{Progress, Scope},
     table::escaped,
 };
 
@@ -28,16 +27,14 @@ pub(super) async fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         }
         text.push('\n');
     }
-    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-    text.push_str(&findings::print(&findings, args.output.into(), colours));
+    text.push_str(&findings::print(&findings, args.output.into(), colours()));
     print(text)?;
     Ok(if fail(&findings) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn look(args: &DoctorArgs) -> anyhow::Result<Scene> {
     let cluster = &args.cluster;
-    let settings = LiveSettings { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
-    let live = Live::connect(&settings).await?;
+    let live = connect(cluster).await?;
     let (namespace, pod) = match args.pod.as_deref().map(|pod| pod.split_once('/').ok_or(pod)) {
         None => (cluster.namespace.as_deref(), None),
         Some(Err(pod)) => (cluster.namespace.as_deref(), Some(pod.to_owned())),

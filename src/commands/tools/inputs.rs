@@ -1,11 +1,14 @@
 //! Reads the estate that the inputs of a command name.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use anyhow::bail;
 
 use crate::{
-    cli::tools::inputs::Inputs,
+    cli::tools::inputs::{ClusterArgs, Inputs},
     estate::Estate,
     live::{Live, LiveSettings, Progress, Scope},
     manifests::{self, Folders},
@@ -24,8 +27,7 @@ pub(super) async fn estate(inputs: &Inputs) -> anyhow::Result<Estate> {
     if !inputs.files.is_empty() {
         return of_files(inputs);
     }
-    let settings = LiveSettings { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
-    let live = Live::connect(&settings).await?;
+    let live = connect(cluster).await?;
     let scope = live.scope(cluster.namespace.as_deref(), cluster.all_namespaces);
     let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::start()).await?;
     unread.iter().try_for_each(|error| writeln!(std::io::stderr(), "warning: {error}"))?;
@@ -47,24 +49,30 @@ fn of_files(inputs: &Inputs) -> anyhow::Result<Estate> {
         writeln!(std::io::stderr(), "warning: {} {}", unreadable.file, unreadable.problem)?;
     }
     let given = inputs.cluster.namespace.as_deref();
-    let estate = Estate::of_manifests(&found, given.unwrap_or(DEFAULT_NAMESPACE));
-    let estate = given.map_or_else(|| estate.clone(), |namespace| only(&estate, namespace));
+    let mut estate = Estate::of_manifests(&found, given.unwrap_or(DEFAULT_NAMESPACE));
+    if let Some(namespace) = given {
+        estate.keep_only(namespace);
+    }
     if estate.classes.is_empty() {
-        let names: Vec<String> = inputs.files.iter().map(|file| shown(file)).collect();
-        bail!("{} contains no SecretProviderClass with provider aws or latchkey", names.join(", "));
+        bail!("{} contains no SecretProviderClass with provider aws or latchkey", named(&inputs.files));
     }
     Ok(estate)
 }
 
-fn shown(file: &Path) -> String {
-    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
+/// The cluster that kubectl's flags name.
+///
+/// # Errors
+/// If there is no usable configuration.
+pub(super) async fn connect(args: &ClusterArgs) -> anyhow::Result<Live> {
+    let settings = LiveSettings { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+    Ok(Live::connect(&settings).await?)
 }
 
-fn only(estate: &Estate, namespace: &str) -> Estate {
-    let mut estate = estate.clone();
-    estate.classes.retain(|class| class.namespace == namespace);
-    estate.workloads.retain(|workload| workload.namespace == namespace);
-    estate.accounts.retain(|account| account.namespace == namespace);
-    estate.associations.retain(|association| association.namespace == namespace);
-    estate
+/// The files, for a message.
+pub(super) fn named(files: &[PathBuf]) -> String {
+    let name = |file: &PathBuf| match file == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => file.display().to_string(),
+    };
+    files.iter().map(name).collect::<Vec<_>>().join(", ")
 }

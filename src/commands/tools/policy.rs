@@ -3,14 +3,17 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::Path,
     process::ExitCode,
 };
 
 use anyhow::{Context, bail, ensure};
 
-use super::output::print;
+use super::{
+    inputs::{connect, named},
+    output::{colours, print},
+};
 use crate::{
     cli::tools::{
         inputs::Inputs,
@@ -18,7 +21,7 @@ use crate::{
     },
     estate::Estate,
     findings, iam,
-    live::{Live, LiveSettings, Progress},
+    live::Progress,
     manifests::{self, Folders},
     policy::{self, AccountPlan, Given, RolePlan},
 };
@@ -74,9 +77,7 @@ async fn estate(args: &PolicyArgs) -> anyhow::Result<Estate> {
     let namespace = cluster.namespace.as_deref().or(of_account);
     if files.is_empty() {
         let progress = Progress::start();
-        let settings =
-            LiveSettings { kubeconfig: cluster.kubeconfig.clone(), context: cluster.context.clone() };
-        let live = Live::connect(&settings).await?;
+        let live = connect(cluster).await?;
         let scope = live.scope(namespace, cluster.all_namespaces);
         let (estate, unread) = Estate::of_cluster(&live, &scope, &progress).await?;
         // Without the pods or the roles a policy would be for nobody, or for another role.
@@ -84,17 +85,12 @@ async fn estate(args: &PolicyArgs) -> anyhow::Result<Estate> {
     }
     let found = manifests::read(files.iter().map(|file| file.as_path()), Folders::Recursive)?;
     if found.objects.is_empty() && found.unreadable.is_empty() {
-        let names: Vec<String> = files.iter().map(|file| named(file)).collect();
-        bail!("no Kubernetes object in {}", names.join(", "));
+        bail!("no Kubernetes object in {}", named(files));
     }
     if let Some(unreadable) = found.unreadable.iter().find(|unreadable| unreadable.names_a_class) {
         bail!("{} {}", unreadable.file, unreadable.problem);
     }
     Ok(Estate::of_manifests(&found, namespace.unwrap_or("default")))
-}
-
-fn named(file: &Path) -> String {
-    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 /// The one role to compare with, as each service account that shares it needs it.
@@ -134,8 +130,4 @@ fn given(file: &Path) -> anyhow::Result<Given> {
         "{name} is the policy of a secret or key; --check compares the policies and the trust policy of a role"
     );
     Ok(Given { file: name, policies })
-}
-
-fn colours() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -17,20 +17,16 @@ use self::{
     feed::{Feed, Origin},
     shown::Printer,
 };
-use super::output;
+use super::{inputs::connect, output};
 use crate::{
     cli::tools::rotation::RotationArgs,
-    live::{Live, LiveSettings, Progress},
+    live::Progress,
     uptake::{AwsVersions, Report},
 };
 
 pub(super) async fn run(args: &RotationArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let live = Live::connect(&LiveSettings {
-        kubeconfig: args.cluster.kubeconfig.clone(),
-        context: args.cluster.context.clone(),
-    })
-    .await?;
+    let live = connect(&args.cluster).await?;
     let scope = live.scope(args.cluster.namespace.as_deref(), args.cluster.all_namespaces);
     let amazon =
         if args.aws || args.wait && args.version.is_none() { Some(Amazon::load().await?) } else { None };
