@@ -2,10 +2,18 @@
 //! watches. A notice only makes a read come earlier; it never carries a value.
 
 mod document;
+mod feed;
+#[cfg(test)]
+mod feed_tests;
+mod subject;
 
 use std::time::Duration;
 
-pub use self::document::{Area, Change, Document, Rates, Unreadable};
+pub use self::{
+    document::{Area, Change, Document, Rates, Unreadable},
+    feed::{Feed, News},
+    subject::Subject,
+};
 
 /// Longest time between two writes of the object.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
