@@ -43,6 +43,7 @@ pub mod memory;
 pub mod metrics;
 pub mod model;
 pub mod mount;
+pub mod pacing;
 pub mod permits;
 #[cfg(feature = "tools")]
 pub mod policy;
