@@ -44,6 +44,7 @@ pub mod metrics;
 pub mod model;
 pub mod mount;
 pub mod notices;
+pub mod pacing;
 pub mod permits;
 #[cfg(feature = "tools")]
 pub mod policy;
