@@ -22,7 +22,7 @@ use crate::{
     aws::{Aws, AwsSettings, AwsSetupError},
     backend::Backend,
     classes::Classes,
-    cluster::{Cluster, ClusterSettings, events::Events, taint::TaintKey},
+    cluster::{Cluster, ClusterSettings, events::Events, taint::TaintKey, watched::ObjectName},
     delivery::{Answers, Delivery, Means, Volumes},
     identity::{Identity, IdentitySettings},
     memory::{self, Memory},
@@ -30,7 +30,7 @@ use crate::{
     model::rules::Rules,
     mount::Mounter,
     report::Report,
-    rotation::Poller,
+    rotation::{Listener, Poller},
     server::{
         self, endpoints,
         grpc::Provider,
@@ -73,6 +73,8 @@ pub struct Config {
     pub identity: IdentitySettings,
     pub values: ValueSettings,
     pub cluster: ClusterSettings,
+    /// The ConfigMap with change notices; `None` polls only.
+    pub notices: Option<ObjectName>,
     /// Sends events on pods.
     pub pod_events: bool,
     /// Removed from the node once the socket is served.
@@ -106,6 +108,7 @@ impl Config {
             identity: IdentitySettings::default(),
             values: ValueSettings::default(),
             cluster: ClusterSettings::default(),
+            notices: None,
             pod_events: false,
             startup_taint: None,
             mount_timeout: Duration::from_secs(60),
@@ -165,6 +168,11 @@ pub async fn serve(
     if let Some(key) = config.startup_taint {
         tokio::spawn(remove_taint(Arc::clone(&mounter.cluster), key, state.clone(), stop.wait()));
     }
+    let listener = config.notices.clone().map(|object| {
+        let (cluster, values) = (Arc::clone(&mounter.cluster), Arc::clone(mounter.reader.values()));
+        let listener = Listener { cluster, values, report: Arc::clone(&mounter.report), object };
+        tokio::spawn(listener.run())
+    });
     let (connections, keeper) = socket.run(stop.wait());
     let provider = Provider::new(Arc::new(mounter), &config.allowed_uids);
     let mut poller = tokio::spawn(poller.run());
@@ -188,6 +196,9 @@ pub async fn serve(
     };
     stop.now();
     poller.abort();
+    if let Some(listener) = listener {
+        listener.abort();
+    }
     // The keeper removes the socket; it has nothing else left to do.
     let _ = keeper.await;
     if let Some(audit) = audit {

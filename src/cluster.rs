@@ -3,6 +3,7 @@
 
 pub mod events;
 pub mod taint;
+pub mod watched;
 
 use std::{
     path::PathBuf,
@@ -211,10 +212,29 @@ impl Cluster {
         remedy: &'static str,
         call: impl AsyncFnOnce(Client) -> Result<T, kube::Error>,
     ) -> Result<T, ClusterError> {
-        let result = match self.client(action).await {
-            Ok(client) => within(action, remedy, call(client)).await,
-            Err(error) => Err(error),
+        let client = match self.client(action).await {
+            Ok(client) => client,
+            Err(error) => {
+                self.metrics.kubernetes.count((request, KubernetesOutcome::Outage));
+                return Err(error);
+            }
         };
+        let result = self.counted(request, action, remedy, call(client)).await;
+        if matches!(result, Err(ClusterError::Unreachable { .. })) {
+            *self.made() = None;
+        }
+        result
+    }
+
+    /// Makes one call within [`TIMEOUT`], and counts it.
+    async fn counted<T>(
+        &self,
+        request: KubernetesRequest,
+        action: &str,
+        remedy: &'static str,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, ClusterError> {
+        let result = within(action, remedy, call).await;
         let outcome = match &result {
             // The API server worked.
             Ok(_)
@@ -228,9 +248,6 @@ impl Cluster {
             Err(ClusterError::Setup { .. } | ClusterError::Unreachable { .. }) => KubernetesOutcome::Outage,
         };
         self.metrics.kubernetes.count((request, outcome));
-        if matches!(result, Err(ClusterError::Unreachable { .. })) {
-            *self.made() = None;
-        }
         result
     }
 
@@ -238,6 +255,13 @@ impl Cluster {
         if let Some(client) = self.made().clone() {
             return Ok(client);
         }
+        let client = self.connect(action, TIMEOUT).await?;
+        *self.made() = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Makes a client whose connections may be silent for `silence`.
+    async fn connect(&self, action: &str, silence: Duration) -> Result<Client, ClusterError> {
         let failed = |cause: String| ClusterError::Setup { action: action.to_owned(), cause };
         let mut config = match &self.settings.kubeconfig {
             None => Config::infer().await.map_err(|_| failed(NO_CONFIGURATION.to_owned()))?,
@@ -249,18 +273,14 @@ impl Cluster {
             }
         };
         config.connect_timeout = Some(TIMEOUT);
-        config.read_timeout = Some(TIMEOUT);
+        config.read_timeout = Some(silence);
         // Run in a separate task: kube panics if the token is not a valid header value.
-        let client = match tokio::spawn(async move { Client::try_from(config) }).await {
-            Ok(client) => client.map_err(|error| failed(cause_of(&error)))?,
-            Err(_) => {
-                return Err(failed(
-                    "its credentials cannot be sent: check that the token is a single line".to_owned(),
-                ));
-            }
-        };
-        *self.made() = Some(client.clone());
-        Ok(client)
+        match tokio::spawn(async move { Client::try_from(config) }).await {
+            Ok(client) => client.map_err(|error| failed(cause_of(&error))),
+            Err(_) => Err(failed(
+                "its credentials cannot be sent: check that the token is a single line".to_owned(),
+            )),
+        }
     }
 
     fn made(&self) -> MutexGuard<'_, Option<Client>> {

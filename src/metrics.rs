@@ -22,8 +22,8 @@ pub use self::{
     aws::{AwsMetrics, Place},
     gauges::{MEMORY_PARTS, Now, POD_STATES, SOCKET_STATES},
     labels::{
-        CredentialKind, CredentialResult, Eviction, KubernetesOutcome, KubernetesRequest, Lookup, Polled,
-        Rewrite, TokenCheck,
+        CredentialKind, CredentialResult, Eviction, KubernetesOutcome, KubernetesRequest, Lookup, Noticed,
+        Polled, Rewrite, TokenCheck,
     },
     mounts::{MountMetrics, MountOrigin},
 };
@@ -42,6 +42,11 @@ pub struct Metrics {
     pub lost: Counted<Reason>,
     /// Changed values that were read.
     pub changes: Counter,
+    pub notices: Counted<Noticed>,
+    /// Times that changes were missed, because the object no longer listed them.
+    pub notices_missed: Counter,
+    /// Changes that a poll has found, and no notice has told of.
+    pub changes_untold: Counter,
     pub rewrites: Counted<Rewrite>,
     pub polls: Counted<Polled>,
     pub credentials: Counted<(CredentialKind, CredentialResult)>,
@@ -98,6 +103,21 @@ impl Metrics {
             evictions: Counted::new(registry, "value_evictions", "Values dropped from memory, by cause"),
             lost: Counted::new(registry, "values_lost", "Values that AWS took access from, by reason"),
             changes: counter(registry, "value_changes", "Changed values that were read"),
+            notices: Counted::new(
+                registry,
+                "change_notices",
+                "Changes that notices told of: of a value in memory (held), or of none (not_held)",
+            ),
+            notices_missed: counter(
+                registry,
+                "change_notices_missed",
+                "Times that changes were no longer listed when this node heard of them",
+            ),
+            changes_untold: counter(
+                registry,
+                "changes_untold",
+                "Changes that a poll found although a notice should have told of them",
+            ),
             rewrites: Counted::new(registry, "rewrites", "Volumes rewritten because a value changed"),
             polls: Counted::new(
                 registry,

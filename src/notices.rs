@@ -5,6 +5,7 @@ mod document;
 mod feed;
 #[cfg(test)]
 mod feed_tests;
+mod heard;
 mod subject;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 pub use self::{
     document::{Area, Change, Document, Rates, Unreadable},
     feed::{Feed, News},
+    heard::{Heard, Suspicion, by_subject},
     subject::Subject,
 };
 

@@ -1,6 +1,7 @@
 //! Everything that a person should hear of: mounts, refusals, outages, lost access, and
 //! changes. It becomes log lines, metrics, audit lines, and events on pods.
 
+mod notices;
 mod pods;
 mod refusals;
 
@@ -40,6 +41,8 @@ use crate::{
 
 /// The namespace of callers that are refused; no Kubernetes namespace has this name.
 const CALLERS: &str = "(callers)";
+/// The namespace of what concerns the node.
+const NODE: &str = "(node)";
 
 /// Receives what a person should hear of.
 #[derive(Debug, Default)]

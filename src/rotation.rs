@@ -3,6 +3,8 @@
 //! A poll is the same read that a mount makes, so it proves the permission again and
 //! needs no other permission.
 
+mod listener;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::stream::{self, StreamExt};
@@ -11,6 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+pub use self::listener::Listener;
 use crate::{
     aws::{Aws, Effort},
     backend::{Asker, BATCH, Who},
@@ -55,6 +58,7 @@ impl Poller {
         loop {
             tokio::select! {
                 () = &mut look => {}
+                () = poller.values().heard().news() => {}
                 Some(ended) = polls.join_next() => {
                     // The panic's message may quote a value; the hook has logged its location.
                     if ended.is_err() {
@@ -64,6 +68,7 @@ impl Poller {
                 }
             }
             poller.drop_idle();
+            poller.tell_news();
             let identity = Arc::clone(&poller.identity);
             polls.spawn(async move { identity.keep_keys_fresh().await });
             for principal in poller.identity.run_out() {
@@ -83,6 +88,17 @@ impl Poller {
         let now = Instant::now();
         let latest = now + LOOK_INTERVAL;
         self.values().next_due().map_or(latest, |due| due.clamp(now + LOOK_PAUSE, latest))
+    }
+
+    /// Tells of changes that no notice told of, and of stretched intervals.
+    fn tell_news(&self) {
+        for (suspicion, news) in self.values().heard().untold() {
+            self.values().fall_back(&news.broken);
+            self.report.untold(&suspicion);
+        }
+        for stretching in self.values().stretching() {
+            self.report.stretching(&stretching);
+        }
     }
 
     /// Forgets what no pod mounts any more.

@@ -6,6 +6,8 @@
 
 mod denials;
 mod entry;
+mod notified;
+mod paces;
 mod reader;
 mod readings;
 mod refresh;
@@ -18,6 +20,7 @@ pub use self::view::EntryState;
 pub(crate) use self::view::EntryView;
 pub use self::{
     entry::{Due, Entry, Lost, Origin, Served},
+    paces::Stretching,
     reader::{NotRead, PodAsker, Read, Reader, Refreshed},
     readings::{Found, Parts, Readings},
     refresh::{Refresh, Settled},
@@ -29,6 +32,11 @@ pub use self::{
 pub struct ValueSettings {
     /// Maximum age of a served value (`--rotation-poll-interval`).
     pub interval: Duration,
+    /// Maximum age of a value while AWS throttles (`--max-refresh-interval`).
+    pub max_interval: Duration,
+    /// How often a value is read again while notices would tell of a change
+    /// (`--notified-poll-interval`).
+    pub notified_interval: Duration,
     /// Maximum age while AWS fails; zero serves none.
     pub max_stale: Duration,
     /// How long an entry stays that no mount asks for.
@@ -41,6 +49,8 @@ impl Default for ValueSettings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(2 * 60),
+            max_interval: Duration::from_secs(60 * 60),
+            notified_interval: Duration::from_secs(60 * 60),
             max_stale: Duration::from_secs(60 * 60),
             idle_after: Duration::from_secs(10 * 60),
             max_bytes: 32 << 20,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::region;
 use crate::{
     aws::check_endpoint,
-    cluster::taint::TaintKey,
+    cluster::{taint::TaintKey, watched::ObjectName},
     model::{
         arn::Region,
         go_text::{parse_bool, parse_duration},
@@ -30,6 +30,8 @@ pub(super) struct AnyDuration(pub(super) Duration);
 pub(super) struct AllowedRoles(pub(super) Option<RolePatterns>);
 #[derive(Clone, Debug)]
 pub(super) struct OptionalTaint(pub(super) Option<TaintKey>);
+#[derive(Clone, Debug)]
+pub(super) struct OptionalObject(pub(super) Option<ObjectName>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HttpAddress(pub(super) Option<SocketAddr>);
 
@@ -54,6 +56,13 @@ pub(super) fn optional_taint(text: &str) -> Result<OptionalTaint, String> {
         return Ok(OptionalTaint(None));
     }
     TaintKey::parse(text).map(|key| OptionalTaint(Some(key)))
+}
+
+pub(super) fn optional_object(text: &str) -> Result<OptionalObject, String> {
+    if text.is_empty() {
+        return Ok(OptionalObject(None));
+    }
+    ObjectName::parse(text).map(|object| OptionalObject(Some(object)))
 }
 
 pub(super) fn allowed_regions(text: &str) -> Result<AllowedRegions, String> {

@@ -9,9 +9,9 @@ use super::{
     LogArgs,
     flag_values::{
         AllowedRegions, AllowedRoles, AnyDuration, HttpAddress, OptionalBytes, OptionalDuration,
-        OptionalRegion, OptionalTaint, allowed_regions, any_duration, boolean, check_agent, expression_bytes,
-        http_address, optional_bytes, optional_duration, optional_region, optional_taint, poll_interval,
-        positive_duration, role_patterns, socket_name,
+        OptionalObject, OptionalRegion, OptionalTaint, allowed_regions, any_duration, boolean, check_agent,
+        expression_bytes, http_address, optional_bytes, optional_duration, optional_object, optional_region,
+        optional_taint, poll_interval, positive_duration, role_patterns, socket_name,
     },
     region,
     status::{OptionalPath, STATUS_SOCKET, status_socket},
@@ -90,6 +90,9 @@ pub(crate) struct ServeArgs {
     /// Maximum age of a value while AWS is failing; 0 serves no stale values
     #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().values.max_stale), value_parser = any_duration, help_heading = "Rotation and outages")]
     max_stale: AnyDuration,
+    /// Interval for values whose changes are told by notices (--notices); it also bounds how long a revoked permission to read goes unnoticed
+    #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().values.notified_interval), value_parser = poll_interval, help_heading = "Rotation and outages")]
+    notified_poll_interval: Duration,
     /// Stop polling a value, and drop it, when no mount has used it for this long
     #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().values.idle_after), value_parser = positive_duration, help_heading = "Rotation and outages")]
     idle_after: Duration,
@@ -127,6 +130,9 @@ pub(crate) struct ServeArgs {
     /// Kubeconfig file [default: the pod's service account, otherwise KUBECONFIG]
     #[arg(long, value_name = "FILE", help_heading = "Kubernetes")]
     kubeconfig: Option<PathBuf>,
+    /// ConfigMap with change notices, as NAMESPACE/NAME; `latchkey notices` writes it. Needs get, list and watch on it [default: none]
+    #[arg(long, value_name = "OBJECT", value_parser = optional_object, help_heading = "Kubernetes")]
+    notices: Option<OptionalObject>,
     /// Send an event on a pod when its secrets become stale or inaccessible, cannot be updated, or recover; needs create and patch on events of events.k8s.io
     #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, value_parser = boolean, action = clap::ArgAction::Set, help_heading = "Kubernetes")]
     pod_events: bool,
@@ -281,6 +287,8 @@ impl ServeArgs {
             },
             values: ValueSettings {
                 interval: self.rotation_poll_interval,
+                max_interval: self.max_refresh_interval,
+                notified_interval: self.notified_poll_interval,
                 max_stale: self.max_stale.0,
                 idle_after: self.idle_after,
                 max_bytes: cache_bytes.unwrap_or(memory.values),
@@ -289,6 +297,7 @@ impl ServeArgs {
                 kubeconfig: self.kubeconfig.clone(),
                 node_name: self.node_name.clone(),
             },
+            notices: self.notices.as_ref().and_then(|object| object.0.clone()),
             pod_events: self.pod_events,
             startup_taint,
             mount_timeout: self.mount_timeout,

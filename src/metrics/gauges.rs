@@ -32,6 +32,11 @@ pub struct Now {
     pub value_bytes: usize,
     pub value_max_bytes: usize,
     pub values_stale: usize,
+    /// Values that are polled rarely, because notices would tell of a change.
+    pub values_covered: usize,
+    /// Accounts and Regions whose notices flow.
+    pub notice_areas: usize,
+    pub poll_stretch: f64,
     pub oldest_value: Option<f64>,
     pub last_poll: Option<f64>,
     pub poll_lag: f64,
@@ -63,6 +68,9 @@ pub(super) struct Gauges {
     value_bytes: Gauge,
     value_max_bytes: Gauge,
     values_stale: Gauge,
+    values_covered: Gauge,
+    notice_areas: Gauge,
+    poll_stretch: Float,
     oldest_value: Family<[Pair; 0], Float>,
     last_poll: Family<[Pair; 0], Float>,
     poll_lag: Float,
@@ -98,6 +106,18 @@ impl Gauges {
             value_bytes: registered!("value_bytes", "Bytes of the values in memory"),
             value_max_bytes: registered!("value_max_bytes", "Maximum bytes of the values in memory"),
             values_stale: registered!("values_stale", "Values whose last read met an outage"),
+            values_covered: registered!(
+                "values_covered",
+                "Values that are polled rarely, because notices would tell of a change"
+            ),
+            notice_areas: registered!(
+                "change_notice_areas",
+                "Accounts and Regions whose change notices this node hears"
+            ),
+            poll_stretch: registered!(
+                "poll_stretch_ratio",
+                "How many times longer than asked the longest intervals are, because AWS throttles"
+            ),
             oldest_value: registered!(
                 "oldest_value_timestamp_seconds",
                 "When the oldest value in memory was read"
@@ -131,6 +151,9 @@ impl Gauges {
         set(&self.value_bytes, now.value_bytes);
         set(&self.value_max_bytes, now.value_max_bytes);
         set(&self.values_stale, now.values_stale);
+        set(&self.values_covered, now.values_covered);
+        set(&self.notice_areas, now.notice_areas);
+        self.poll_stretch.set(now.poll_stretch);
         self.poll_lag.set(now.poll_lag);
         self.poll_interval.set(now.poll_interval);
         set_or_remove(&self.oldest_value, now.oldest_value);

@@ -141,7 +141,17 @@ label!(KubernetesRequest, "request", {
     TokenKeys = "token_keys",
     Event = "event",
     Taint = "taint",
+    Notices = "notices",
 });
+label!(
+    /// A change that a notice told of.
+    Noticed, "result", {
+        /// A value in memory is read again for it.
+        Held = "held",
+        /// No value in memory is concerned, or it is as new already.
+        NotHeld = "not_held",
+    }
+);
 label!(KubernetesOutcome, "outcome", {
     Ok = "ok",
     Forbidden = "forbidden",

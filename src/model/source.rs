@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The default label of a secret.
-const CURRENT_LABEL: &str = "AWSCURRENT";
+pub(crate) const CURRENT_LABEL: &str = "AWSCURRENT";
 /// Maximum versions and labels of one object in a class. A version of a secret has at
 /// most 20 labels:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>

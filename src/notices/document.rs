@@ -1,8 +1,11 @@
 //! The text of the object that nodes watch.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_BYTES, MAX_CHANGES};
+use crate::model::arn::Region;
 
 /// Maximum number of covered areas: accounts times Regions of a large organisation.
 const MAX_AREAS: usize = 500;
@@ -75,6 +78,8 @@ pub enum Unreadable {
     Shape,
     #[error("it lists more than {MAX_CHANGES} changes or {MAX_AREAS} areas")]
     TooMany,
+    #[error("one of its areas is not an account of twelve digits and a Region")]
+    Area,
     #[error("the numbers of its changes do not ascend to its own number")]
     Numbers,
 }
@@ -92,6 +97,9 @@ impl Document {
         if document.changes.len() > MAX_CHANGES || document.covered.len() > MAX_AREAS {
             return Err(Unreadable::TooMany);
         }
+        if !document.covered.iter().all(Area::is_whole) {
+            return Err(Unreadable::Area);
+        }
         let ascend = document.changes.is_sorted_by(|one, next| one.number < next.number);
         let last = document.changes.last().is_none_or(|last| last.number == document.number);
         if ascend && last { Ok(document) } else { Err(Unreadable::Numbers) }
@@ -101,6 +109,19 @@ impl Document {
     pub fn to_json(&self) -> String {
         // Strings and numbers only: this cannot fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Area {
+    fn is_whole(&self) -> bool {
+        let digits = self.account.len() == 12 && self.account.bytes().all(|b| b.is_ascii_digit());
+        digits && Region::parse(&self.region).is_some()
+    }
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.account, self.region)
     }
 }
 
@@ -143,8 +164,13 @@ mod tests {
         for unordered in [document([9, 8], 9), document([8, 8], 8), document([8], 9)] {
             assert_eq!(Document::parse(&unordered.to_json()), Err(Unreadable::Numbers));
         }
-        let mut crowded = document([], 9);
-        crowded.covered = vec![Area { account: String::new(), region: String::new() }; MAX_AREAS + 1];
-        assert_eq!(Document::parse(&crowded.to_json()), Err(Unreadable::TooMany));
+        let covering = |account: &str, region: &str, number: usize| {
+            let area = Area { account: account.to_owned(), region: region.to_owned() };
+            Document::parse(&Document { covered: vec![area; number], ..document([], 9) }.to_json())
+        };
+        assert_eq!(covering("111122223333", "eu-west-1", MAX_AREAS + 1), Err(Unreadable::TooMany));
+        for (account, region) in [("", "eu-west-1"), ("11112222333a", "eu-west-1"), ("111122223333", "x\n")] {
+            assert_eq!(covering(account, region, 1), Err(Unreadable::Area), "{account} {region}");
+        }
     }
 }

@@ -9,12 +9,13 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Readings, Refresh, ValueSettings};
+use super::{Readings, Refresh, ValueSettings, notified::Told};
 use crate::{
     aws::{AwsFailure, FailureKind},
     backend::ReadFailure,
     identity::IdentityError,
     model::{arn::Regions, iam, message::causes, principal::Principal, reason::Reason, source::Source},
+    notices::Area,
     single_flight::{Slot, Waited},
 };
 
@@ -107,6 +108,12 @@ pub(super) struct Pace {
     pub(super) outages: u32,
     /// Bytes that the entry counts for in the table.
     pub(super) bytes: usize,
+    /// When the read of what is held began.
+    pub(super) read_at: Option<Instant>,
+    /// A notice that it has to be read for.
+    pub(super) told: Option<Told>,
+    /// The area whose notices let the next poll come late.
+    pub(super) covered_by: Option<Area>,
 }
 
 impl Pace {
@@ -120,7 +127,18 @@ impl Pace {
             waits_for_token: false,
             outages: 0,
             bytes,
+            read_at: None,
+            told: None,
+            covered_by: None,
         }
+    }
+
+    /// How long a value counts as fresh: an interval, or longer if the next poll comes
+    /// later. During an outage the next poll says nothing.
+    pub(super) fn fresh_for(&self) -> Duration {
+        let until_poll =
+            self.next_poll.zip(self.read_at).map(|(next, read)| next.saturating_duration_since(read));
+        until_poll.filter(|_| self.outages == 0).unwrap_or_default().max(self.interval)
     }
 
     fn is_due(&self) -> bool {
@@ -165,7 +183,7 @@ impl Drop for Due {
 pub(super) struct Freshness<'a> {
     /// For each reference, whether the mount needs it.
     required: &'a [bool],
-    interval: Duration,
+    fresh_for: Duration,
     max_stale: Option<Duration>,
 }
 
@@ -177,7 +195,7 @@ impl Freshness<'_> {
         let age = readings.read_at.elapsed();
         if missing.next().is_some() {
             None
-        } else if age <= self.interval + GRACE {
+        } else if age <= self.fresh_for + GRACE {
             Some(Origin::Cache)
         } else if self.max_stale.is_some_and(|max| age <= max) {
             Some(Origin::LastKnownGood)
@@ -227,7 +245,7 @@ impl Entry {
     pub(super) fn freshness<'a>(&self, required: &'a [bool], settings: &ValueSettings) -> Freshness<'a> {
         let pace = self.pace();
         let max_stale = (pace.outages > 0).then_some(settings.max_stale);
-        Freshness { required, interval: pace.interval, max_stale }
+        Freshness { required, fresh_for: pace.fresh_for(), max_stale }
     }
 
     /// What a mount is given when AWS does not answer another caller's read in time.

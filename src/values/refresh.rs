@@ -11,6 +11,7 @@ use crate::{
     backend::{ReadResult, met_outage},
     identity::IdentityError,
     metrics::Eviction,
+    notices::Area,
     single_flight::Turn,
 };
 
@@ -82,6 +83,7 @@ impl Refresh {
 
     /// Settles what AWS answered to a read that began at `began`.
     pub fn settle(self, values: &Values, began: Instant, results: Vec<ReadResult>) -> Settled {
+        values.paces.note(&self.entry, &results);
         let readings = Readings::new(results, began);
         // Access is lost: denied, deleted, or the key refused. The value goes with it,
         // even if the primary Region does not answer.
@@ -104,7 +106,12 @@ impl Refresh {
             let throttled = readings
                 .iter()
                 .any(|result| result.as_ref().is_err_and(|failure| failure.kind() == FailureKind::Throttled));
-            return self.outage(values, Lost::Read(readings), throttled);
+            return match throttled {
+                false => self.outage(values, Lost::Read(readings), false),
+                true => self
+                    .defer(values, Lost::Read(readings))
+                    .unwrap_or_else(|(refresh, lost)| refresh.outage(values, lost, true)),
+            };
         }
         self.store(values, readings)
     }
@@ -133,19 +140,13 @@ impl Refresh {
         if let Some(before) = before.as_ref().filter(|_| !changed) {
             readings.keep_parts_of(before);
         }
-        let read_at = readings.read_at;
         let bytes = empty_bytes(&entry.principal, &entry.source) + readings.bytes();
         drop(turn.succeed(readings.clone()));
-        {
-            let mut pace = entry.pace();
-            pace.outages = 0;
-            pace.next_poll = Some(match pace.next_poll {
-                // Jitter sets the phase of the first poll only.
-                None if before.is_none() => read_at + pace.interval.mul_f64(values.phase(&entry.principal)),
-                // From then on exactly one interval, as long as nothing was late.
-                Some(due) if due <= read_at && due + pace.interval > read_at => due + pace.interval,
-                Some(_) | None => read_at + pace.interval,
-            });
+        let first = before.is_none();
+        let untold =
+            before.as_ref().filter(|_| changed).and_then(|before| entry.changed_arn(before, &readings));
+        if let (Some(area), Some(arn)) = (schedule(&entry, values, &readings, first), untold) {
+            values.heard.suspect(area, arn);
         }
         values.note_read(&entry);
         values.count(&entry, bytes);
@@ -153,6 +154,26 @@ impl Refresh {
             values.metrics.changes.inc();
         }
         Settled::Read { readings, changed }
+    }
+
+    /// A throttled poll comes again later, and the value counts as fresh until then: the
+    /// interval is longer while AWS throttles.
+    fn defer(self, values: &Values, lost: Lost) -> Result<Settled, (Self, Lost)> {
+        let Some(readings) = self.entry.held() else { return Err((self, lost)) };
+        let asked = self.entry.pace().interval;
+        let next = Instant::now() + values.paces.retry(&self.entry, asked, values.settings());
+        {
+            let mut pace = self.entry.pace();
+            let oldest = readings.read_at + values.settings().max_age_when_throttled(asked);
+            if pace.outages > 0 || next > oldest || pace.read_at.is_none() {
+                drop(pace);
+                return Err((self, lost));
+            }
+            pace.next_poll = Some(next);
+        }
+        let served = Served { readings, origin: Origin::Cache };
+        self.turn.fail(lost);
+        Ok(Settled::Kept { served, began: false })
     }
 
     /// The last known good value is served while AWS fails. Only the poller tries
@@ -199,4 +220,35 @@ impl Refresh {
         self.turn.fail(lost.clone());
         Settled::Lost { lost, news }
     }
+}
+
+/// Decides when the entry is read again after a read. Returns the area whose notices should
+/// have told of a change that this read found.
+fn schedule(entry: &Entry, values: &Values, readings: &Readings, first: bool) -> Option<Area> {
+    let (read_at, settings) = (readings.read_at, values.settings());
+    let asked = entry.pace().interval;
+    let stretched = values.paces.interval(entry, asked, settings);
+    let covered_by = entry.area(readings).filter(|area| values.heard.covers(area, read_at));
+    let interval = match covered_by {
+        Some(_) => stretched.max(settings.notified_interval),
+        None => stretched,
+    };
+    let mut pace = entry.pace();
+    pace.outages = 0;
+    pace.read_at = Some(read_at);
+    let was_told = pace.told.is_some();
+    let was_covered_by = std::mem::replace(&mut pace.covered_by, covered_by);
+    let began = was_covered_by.is_none() && pace.covered_by.is_some();
+    let regular = match pace.next_poll {
+        // Jitter sets the phase of the first poll only, and of the first rare one.
+        next if next.is_none() && first || began => {
+            read_at + interval.mul_f64(values.phase(&entry.principal))
+        }
+        // From then on exactly one interval, as long as nothing was late.
+        Some(due) if due <= read_at && due + interval > read_at => due + interval,
+        Some(_) | None => read_at + interval,
+    };
+    let told = pace.told_after(entry, readings);
+    pace.next_poll = Some(told.map_or(regular, |told| told.min(regular)));
+    was_covered_by.filter(|_| !was_told)
 }

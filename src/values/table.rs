@@ -14,6 +14,7 @@ use super::{
     Due, Entry, ValueSettings,
     denials::{Denial, Denials},
     entry::Pace,
+    paces::{Paces, Stretching},
 };
 use crate::{
     metrics::{Eviction, Metrics},
@@ -23,6 +24,7 @@ use crate::{
         reason::Reason,
         source::{Planned, Source},
     },
+    notices::Heard,
 };
 
 /// Memory of an entry in addition to its references and values, about.
@@ -36,6 +38,9 @@ pub struct Values {
     pub(super) metrics: Arc<Metrics>,
     table: Mutex<Table>,
     denials: Denials,
+    pub(super) paces: Paces,
+    /// What notices say about changes.
+    pub(super) heard: Arc<Heard>,
     /// Gives each principal its phase.
     phases: RandomState,
 }
@@ -51,6 +56,10 @@ pub struct Overview {
     pub oldest: Option<Instant>,
     /// How late the most overdue poll is.
     pub lag: Duration,
+    /// Entries that are polled rarely, because notices would tell of a change.
+    pub covered: usize,
+    /// How many times longer than asked the longest intervals are, because AWS throttles.
+    pub stretch: f64,
 }
 
 /// Entries by where and what they read.
@@ -69,12 +78,24 @@ impl Values {
             metrics,
             table: Mutex::default(),
             denials: Denials::default(),
+            paces: Paces::default(),
+            heard: Arc::default(),
             phases: RandomState::new(),
         }
     }
 
     pub fn settings(&self) -> &ValueSettings {
         &self.settings
+    }
+
+    /// What notices say about changes.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
+    }
+
+    /// Where intervals have begun and ended to be stretched since the last call.
+    pub fn stretching(&self) -> Vec<Stretching> {
+        self.paces.news()
     }
 
     /// The entry for a mount that asks now, created if there is none.
@@ -187,10 +208,12 @@ impl Values {
             let table = self.table();
             (table.entries().cloned().collect::<Vec<_>>(), table.bytes)
         };
-        let mut overview = Overview { entries: entries.len(), bytes, ..Overview::default() };
+        let mut overview =
+            Overview { entries: entries.len(), bytes, stretch: self.paces.longest(), ..Overview::default() };
         for entry in entries {
             let pace = entry.pace();
             overview.stale += usize::from(pace.outages > 0);
+            overview.covered += usize::from(pace.covered_by.is_some());
             let lag = pace.next_poll.map(|due| now.saturating_duration_since(due));
             drop(pace);
             overview.lag = overview.lag.max(lag.unwrap_or_default());

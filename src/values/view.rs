@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Entry, Lost, Readings, ValueSettings, Values, entry::GRACE};
+use super::{
+    Entry, Lost, Readings, ValueSettings, Values,
+    entry::{GRACE, Pace},
+};
 use crate::model::reason::Reason;
 
 /// An entry at one moment.
@@ -33,7 +36,7 @@ pub(crate) struct EntryView {
 #[serde(rename_all = "camelCase")]
 pub enum EntryState {
     Fresh,
-    /// Read longer ago than an interval, and no read has failed: a read is late or runs.
+    /// Read longer ago than it may be, and no read has failed: a read is late or runs.
     Overdue,
     /// All tokens of its service account have expired; the next mount brings a new one.
     WaitsForToken,
@@ -47,18 +50,21 @@ pub enum EntryState {
 
 impl EntryView {
     fn of(entry: &Arc<Entry>, settings: &ValueSettings) -> Self {
-        let (interval, asked_at, next_poll, outages, bytes, waits) = {
+        let (interval, fresh_for, asked_at, next_poll, outages, bytes, waits) = {
             let pace = entry.pace();
-            (pace.interval, pace.asked_at, pace.next_poll, pace.outages, pace.bytes, pace.waits_for_token)
+            let Pace { interval, asked_at, next_poll, outages, bytes, waits_for_token, .. } = *pace;
+            (interval, pace.fresh_for(), asked_at, next_poll, outages, bytes, waits_for_token)
         };
         let (held, failed) = entry.slot.look(|held, failed| (held.cloned(), failed.map(Lost::reason)));
         let age = held.as_ref().map(|held| held.read_at.elapsed());
         let state = match age {
             None => EntryState::NeverRead,
-            Some(age) if outages > 0 && age > settings.max_stale.max(interval + GRACE) => EntryState::Expired,
+            Some(age) if outages > 0 && age > settings.max_stale.max(fresh_for + GRACE) => {
+                EntryState::Expired
+            }
             Some(_) if outages > 0 => EntryState::Stale,
             Some(_) if waits => EntryState::WaitsForToken,
-            Some(age) if age > interval + GRACE => EntryState::Overdue,
+            Some(age) if age > fresh_for + GRACE => EntryState::Overdue,
             Some(_) => EntryState::Fresh,
         };
         let entry = Arc::clone(entry);
