@@ -8,18 +8,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// How long a lease lasts that nobody renews.
-pub const LEASE: Duration = Duration::from_secs(15);
+pub(super) const LEASE: Duration = Duration::from_secs(15);
 /// Time from one renewal to the next.
-pub const RENEW_EVERY: Duration = Duration::from_secs(5);
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How long after a renewal its holder leads. Shorter than [`LEASE`], so that nobody else
 /// leads yet.
-pub const LEADS_FOR: Duration = Duration::from_secs(10);
+pub(super) const LEADS_FOR: Duration = Duration::from_secs(10);
 /// Time from one look at another's lease to the next.
-pub const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// What this process knows of the lease.
 #[derive(Debug)]
-pub struct Election {
+pub(super) struct Election {
     identity: String,
     /// The lease as it was seen last, and since when it has been like that.
     seen: Option<(Record, Duration)>,
@@ -35,7 +35,7 @@ struct Record {
 
 /// What to do about the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Write the object. If that succeeds, this process leads.
     Write(Value),
     /// Another one leads.
@@ -43,12 +43,12 @@ pub enum Step {
 }
 
 impl Election {
-    pub fn new(identity: String) -> Self {
+    pub(super) fn new(identity: String) -> Self {
         Self { identity, seen: None }
     }
 
     /// Decides by the lease as it is now. `time` is the wall clock's, with microseconds.
-    pub fn look(&mut self, lease: Option<&Value>, time: &str, now: Duration) -> Step {
+    pub(super) fn look(&mut self, lease: Option<&Value>, time: &str, now: Duration) -> Step {
         let Some(lease) = lease else { return Step::Write(self.lease(&json!({}), 0, time, time)) };
         let record = Record::of(lease);
         let since = match &self.seen {
@@ -69,7 +69,7 @@ impl Election {
     }
 
     /// The lease without a holder, if this process holds it: another one need not wait.
-    pub fn release(&self, lease: &Value, time: &str) -> Option<Value> {
+    pub(super) fn release(&self, lease: &Value, time: &str) -> Option<Value> {
         let record = Record::of(lease);
         let released = json!({
             "holderIdentity": "", "leaseDurationSeconds": 1,

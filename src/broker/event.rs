@@ -43,19 +43,19 @@ const CALLS: [&str; 7] = [
 
 /// A secret or a parameter that has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    pub service: Service,
-    pub arn: String,
+pub(super) struct News {
+    pub(super) service: Service,
+    pub(super) arn: String,
     /// The staging label that has moved.
-    pub label: Option<String>,
-    pub version_id: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) version_id: Option<String>,
     /// When it happened, as AWS wrote it.
-    pub at: Option<String>,
+    pub(super) at: Option<String>,
 }
 
 impl News {
     /// The change that nodes are told. The ring gives it its number.
-    pub fn change(self) -> Change {
+    pub(super) fn change(self) -> Change {
         let Self { arn, label, version_id, at, .. } = self;
         Change { number: 0, arn, label, version_id, at }
     }
@@ -109,7 +109,7 @@ struct ResponseElements {
 ///
 /// # Errors
 /// Why the message tells nothing that nodes should hear.
-pub fn read(body: &str, covers: impl Fn(&Area) -> bool) -> Result<News, Dropped> {
+pub(super) fn read(body: &str, covers: impl Fn(&Area) -> bool) -> Result<News, Dropped> {
     if body.len() > MAX_BODY_BYTES {
         return Err(Dropped::Oversized);
     }

@@ -23,7 +23,7 @@ const FEWEST_BYTES: usize = 4 << 10;
 
 /// What the next document is made of.
 #[derive(Debug)]
-pub struct Ring {
+pub(super) struct Ring {
     heartbeat: u64,
     /// The number of the last change in a document.
     number: u64,
@@ -59,7 +59,7 @@ struct Last {
 
 /// What a change was for the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Added {
+pub(super) enum Added {
     New,
     /// The same event came before.
     Known {
@@ -70,15 +70,15 @@ pub enum Added {
 
 /// What stands in the document besides changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Around {
-    pub nodes: u32,
-    pub rates: Rates,
-    pub covered: Vec<Area>,
+pub(super) struct Around {
+    pub(super) nodes: u32,
+    pub(super) rates: Rates,
+    pub(super) covered: Vec<Area>,
 }
 
 impl Ring {
     /// Goes on from the object as it is. Without one, numbers begin after `first`.
-    pub fn resume(found: Option<Document>, first: u64, now: Duration) -> Self {
+    pub(super) fn resume(found: Option<Document>, first: u64, now: Duration) -> Self {
         let mut ring = Self {
             heartbeat: 0,
             number: first,
@@ -98,7 +98,7 @@ impl Ring {
 
     /// Somebody else wrote the object: goes on from it, and tells again what it does not
     /// hold.
-    pub fn rebase(&mut self, found: Document, now: Duration) {
+    pub(super) fn rebase(&mut self, found: Document, now: Duration) {
         let written = self.written;
         let untold = std::mem::take(&mut self.told).into_iter().filter(|told| told.change.number > written);
         // Numbers never go back, whoever wrote the object.
@@ -119,7 +119,7 @@ impl Ring {
     }
 
     /// Takes a change.
-    pub fn add(&mut self, change: Change, now: Duration) -> Added {
+    pub(super) fn add(&mut self, change: Change, now: Duration) -> Added {
         let told = self.told.iter().map(|told| &told.change);
         if let Some(known) = told.chain(&self.waiting).find(|known| is_same(known, &change)) {
             let written = (1..=self.written).contains(&known.number);
@@ -142,7 +142,7 @@ impl Ring {
 
     /// The next document, which is about to be written. What is in it stays in the ring,
     /// whether or not the write succeeds.
-    pub fn compose(&mut self, around: &Around, now: Duration) -> Document {
+    pub(super) fn compose(&mut self, around: &Around, now: Duration) -> Document {
         self.told.retain(|told| now.saturating_sub(told.since) < KEEP_FOR);
         self.number += std::mem::take(&mut self.skipped);
         for change in self.waiting.drain(..) {
@@ -173,24 +173,24 @@ impl Ring {
     }
 
     /// The last document was written. Returns the changes that it told for the first time.
-    pub fn written(&mut self) -> impl Iterator<Item = &Change> {
+    pub(super) fn written(&mut self) -> impl Iterator<Item = &Change> {
         self.owed = false;
         let before = std::mem::replace(&mut self.written, self.number);
         self.told.iter().map(|told| &told.change).filter(move |change| change.number > before)
     }
 
     /// The document would differ from the last one.
-    pub fn owe(&mut self) {
+    pub(super) fn owe(&mut self) {
         self.owed = true;
     }
 
     /// When the object may be written again.
-    pub fn earliest(&self) -> Duration {
+    pub(super) fn earliest(&self) -> Duration {
         self.last.map_or(Duration::ZERO, |last| last.at + last.pause)
     }
 
     /// When the object must be written.
-    pub fn due(&self) -> Duration {
+    pub(super) fn due(&self) -> Duration {
         let heartbeat = self.last.map_or(Duration::ZERO, |last| last.at + last.pause.max(HEARTBEAT));
         match self.waiting_since {
             _ if self.owed => self.earliest(),
