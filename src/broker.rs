@@ -24,10 +24,10 @@ use self::{
     lease::{Lease, Standing},
     queue::Queue,
 };
-pub use self::place::{ObjectName, QueueUrl, area};
+pub use self::place::{QueueUrl, area};
 use crate::{
     aws::{Aws, AwsSettings, AwsSetupError},
-    cluster::{Cluster, ClusterSettings},
+    cluster::{Cluster, ClusterSettings, watched::ObjectName},
     metrics::{NoticesMetrics, NoticesNow},
     notices::{Area, Rates},
     server::endpoints,

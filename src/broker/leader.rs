@@ -20,13 +20,12 @@ use super::{
     event,
     lease::Standing,
     object::{Object, Written},
-    place::ObjectName,
     queue::{Message, Queue, Receipt},
     ring::{Added, Around, Ring},
 };
 use crate::{
     clock::{Time, unix_seconds},
-    cluster::Cluster,
+    cluster::{Cluster, watched::ObjectName},
     metrics::{Dropped, NoticesFailure, NoticesMetrics, NoticesService},
     model::reference::Service,
     notices::{Area, Change, Rates},

@@ -13,11 +13,10 @@ use tokio::{
 
 use super::{
     election::{Election, LEADS_FOR, LOOK_EVERY, RENEW_EVERY, Step},
-    place::ObjectName,
 };
 use crate::{
     clock::rfc3339,
-    cluster::{Cluster, ClusterError, stored::Place},
+    cluster::{Cluster, ClusterError, stored::Place, watched::ObjectName},
     metrics::{NoticesFailure, NoticesMetrics},
 };
 

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::place::ObjectName;
 use crate::{
-    cluster::{Cluster, ClusterError, stored::Place},
+    cluster::{Cluster, ClusterError, stored::Place, watched::ObjectName},
     notices::{Document, KEY},
 };
 

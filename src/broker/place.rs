@@ -87,41 +87,6 @@ fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The name of an object in Kubernetes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectName {
-    pub namespace: String,
-    pub name: String,
-}
-
-impl ObjectName {
-    /// Parses `NAMESPACE/NAME`.
-    ///
-    /// # Errors
-    /// If one of the two is not a name.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('/').filter(|(namespace, name)| is_label(namespace) && is_subdomain(name));
-        parts
-            .map(|(namespace, name)| Self { namespace: namespace.to_owned(), name: name.to_owned() })
-            .ok_or_else(|| {
-                format!("{} is not NAMESPACE/NAME, such as kube-system/latchkey-notices", quoted(text))
-            })
-    }
-}
-
-fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_part(text)
-}
-
-pub(crate) fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_part)
-}
-
-fn is_part(text: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,15 +129,6 @@ mod tests {
         assert_eq!(area("111122223333/eu-west-1").unwrap().region, "eu-west-1");
         for bad in ["", "111122223333", "eu-west-1/111122223333", "1/eu-west-1", "111122223333/EU"] {
             area(bad).unwrap_err();
-        }
-    }
-
-    #[test]
-    fn an_object_has_a_namespace_and_a_name() {
-        let object = ObjectName::parse("kube-system/latchkey.notices").unwrap();
-        assert_eq!((object.namespace.as_str(), object.name.as_str()), ("kube-system", "latchkey.notices"));
-        for bad in ["", "a", "/a", "a/", "a/b/c", "A/b", "a/-b", "a.b/c", "a/..", "a/b?c"] {
-            ObjectName::parse(bad).unwrap_err();
         }
     }
 }
