@@ -40,6 +40,7 @@ mod messages;
 mod metrics;
 mod mistakes;
 mod mount_command;
+mod notices;
 mod outage;
 mod parameters;
 #[cfg(feature = "tools")]
