@@ -13,12 +13,12 @@ use latchkey::{
     notices::{Area, Change, Document, KEY, MAX_BYTES, MAX_CHANGES, Rates},
 };
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 use tonic::Code;
 
 use crate::harness::{
     ACCOUNT, Behaviour, FAILOVER, INTERVAL, Kubernetes, Log, REGION, Request, SECRET, WEB, World,
-    assert_code, assert_contains, assert_lacks, pass, seconds,
+    assert_code, assert_contains, assert_lacks, eventually, pass, seconds,
 };
 
 const NAMESPACE: &str = "latchkey";
@@ -31,6 +31,16 @@ const SOON: Duration = Duration::from_secs(3);
 /// through a socket.
 async fn soon() {
     steps(SOON).await;
+}
+
+/// Mounts until the file has this text, for less time than until the next normal poll.
+async fn arrives(world: &World, request: &Request, name: &str, text: &str) {
+    let (end, mut found) = (Instant::now() + INTERVAL / 3, String::new());
+    while found != text && Instant::now() < end {
+        pass(Duration::from_millis(10)).await;
+        found = world.mount_at_once(request).await.text(name).to_owned();
+    }
+    assert_eq!(found, text, "{name} of {request:?}");
 }
 
 /// Like [`World::republish`], in small steps.
@@ -156,8 +166,7 @@ async fn a_noticed_change_is_read_at_once() {
     soon().await;
     assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "one", "nobody has told of it yet");
     board.current(&world, "shop/db", &version);
-    soon().await;
-    assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two");
+    arrives(&world, &request, "shop_db", "two").await;
     assert_eq!(reads(&world), 1);
 }
 
@@ -172,8 +181,11 @@ async fn a_noticed_change_is_written_into_running_pods() {
     steps(Duration::from_secs(25)).await;
     let version = world.secret("shop/db", "two");
     board.current(&world, "shop/db", &version);
-    soon().await;
-    assert_eq!(std::fs::read_to_string(folder.join("shop_db")).unwrap(), "two");
+    let file = folder.join("shop_db");
+    eventually("the file is written", async || {
+        (std::fs::read_to_string(&file).unwrap() == "two").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,8 +222,7 @@ async fn a_notice_finds_its_value_however_the_class_names_it() {
             board.current(&world, "shop/db", &version);
             whole.clone()
         };
-        soon().await;
-        assert_eq!(world.mount_at_once(&request).await.text("it"), after, "{what}: {arn}");
+        arrives(&world, &request, "it", &after).await;
     }
 }
 
@@ -225,8 +236,7 @@ async fn a_notice_of_the_primary_secret_concerns_its_replica() {
     let replica = world.emulator.secret_arn(FAILOVER, "shop/replica").unwrap();
     world.emulator.put_secret(FAILOVER, "shop/replica", "two".to_owned());
     board.tell(&[(&replica.replace(FAILOVER, REGION), Some("AWSCURRENT"), None)]);
-    soon().await;
-    assert_eq!(world.mount_at_once(&request).await.text("shop_replica"), "two");
+    arrives(&world, &request, "shop_replica", "two").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,7 +323,6 @@ async fn the_polls_of_many_values_spread_when_notices_stop() {
 #[tokio::test(start_paused = true)]
 async fn a_change_arrives_through_ends_of_the_watch() {
     let (world, board, _heart, request) = covered().await;
-    let log = Log::collect();
     for (number, trouble) in ["ended", "compacted", "refused", "deleted"].into_iter().enumerate() {
         let value = format!("v{number}");
         match trouble {
@@ -336,10 +345,7 @@ async fn a_change_arrives_through_ends_of_the_watch() {
         }
         let version = world.secret("shop/db", &value);
         board.current(&world, "shop/db", &version);
-        // Pauses after a failure double.
-        steps(Duration::from_secs(15)).await;
-        let found = world.mount_at_once(&request).await.text("shop_db").to_owned();
-        assert_eq!(found, value, "{trouble}: {}", log.take());
+        arrives(&world, &request, "shop_db", &value).await;
     }
 }
 
@@ -363,7 +369,7 @@ async fn what_is_known_already_is_not_read_again() {
     let (world, board, _heart, request) = covered().await;
     let version = world.secret("shop/db", "two");
     board.current(&world, "shop/db", &version);
-    soon().await;
+    arrives(&world, &request, "shop_db", "two").await;
     assert_eq!(reads(&world), 1);
     for _ in 0..10 {
         board.current(&world, "shop/db", &version);
@@ -443,7 +449,7 @@ async fn the_previous_version_moves_with_the_current_one() {
             );
         }
         for request in &requests {
-            assert_eq!(world.mount_at_once(request).await.text("previous"), last);
+            arrives(&world, request, "previous", &last).await;
         }
         last = value;
     }
@@ -517,8 +523,7 @@ async fn a_noticed_deletion_takes_the_value_away() {
     let arn = arn(&world, "shop/db");
     world.emulator.delete_secret(REGION, "shop/db").unwrap();
     board.tell(&[(&arn, None, None)]);
-    soon().await;
-    let status = world.refusal(&request).await;
+    let status = eventually("the value is taken away", async || world.try_mount(&request).await.err()).await;
     assert_code(&status, Code::FailedPrecondition);
 }
 
@@ -543,8 +548,7 @@ async fn texts_of_another_shape_are_ignored() {
     // And a good one is heard again.
     let version = world.secret("shop/db", "two");
     board.current(&world, "shop/db", &version);
-    soon().await;
-    assert_eq!(world.mount_at_once(&request).await.text("shop_db"), "two");
+    arrives(&world, &request, "shop_db", "two").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -578,7 +582,7 @@ async fn nodes_spread_their_reads_over_the_window_of_the_notice() {
     let objects = world.many(0..2);
     let request = Request::new(&objects);
     world.mount(&request).await;
-    steps(Duration::from_secs(25)).await;
+    republish(&world, std::slice::from_ref(&request), 2 * INTERVAL).await;
     world.emulator.reset_calls();
     let arns = ["many/0", "many/1"].map(|id| arn(&world, id));
     board.tell(&[(&arns[0], None, None), (&arns[1], None, None)]);
