@@ -1,4 +1,4 @@
-//! The store: a YAML file that says which secrets, parameters, roles and Pod
+//! The store: a YAML file that says which secrets, parameters, queues, roles and Pod
 //! Identity associations exist when the emulator starts. `examples/store.yaml`
 //! shows every key.
 
@@ -36,6 +36,10 @@ pub struct Store {
     pod_identity_session_seconds: Option<u64>,
     secrets: Vec<SecretEntry>,
     parameters: Vec<ParameterEntry>,
+    queues: Vec<QueueEntry>,
+    event_rules: Vec<EventRuleEntry>,
+    /// Whether a trail exists, so that API calls become events.
+    trail: bool,
 }
 
 /// Why a store is unusable.
@@ -210,6 +214,36 @@ struct ParameterVersionEntry {
     labels: Vec<String>,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct QueueEntry {
+    name: String,
+    account: Option<String>,
+    region: Option<String>,
+    #[serde(default)]
+    regions: Vec<String>,
+    /// By SQS's names, such as `VisibilityTimeout`.
+    #[serde(default)]
+    attributes: BTreeMap<String, String>,
+    #[serde(default)]
+    resource_policy: ResourcePolicy,
+}
+
+/// A rule of the default event bus of an account and Region.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct EventRuleEntry {
+    name: String,
+    account: Option<String>,
+    region: Option<String>,
+    #[serde(default)]
+    regions: Vec<String>,
+    /// By EventBridge's names, such as `detail-type`.
+    pattern: serde_json::Value,
+    /// The queue's ARN, or its name in the rule's account and Region.
+    queue: String,
+}
+
 /// A value of the store that `Debug` does not show.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
@@ -300,6 +334,17 @@ mod tests {
             ),
             ("secrets: [{name: a, value: x}, {name: a, value: y}]", "secret a: is there twice"),
             ("parameters: [{name: a}]", "parameter a: needs either"),
+            ("queues: [{name: a b}]", "queue a b: AWS refuses it: InvalidParameterValue"),
+            ("queues: [{name: a, attributes: {VisibilityTimeout: 43201}}]", "queue a: AWS refuses it"),
+            ("queues: [{name: a}, {name: a}]", "queue a: is there twice"),
+            (
+                "eventRules: [{name: a, pattern: {source: [x]}, queue: q}]",
+                "event rule a: the queue q does not",
+            ),
+            (
+                "{queues: [{name: q}], eventRules: [{name: a, pattern: {source: x}, queue: q}]}",
+                "event rule a: the pattern has no list",
+            ),
             ("roles: [{arn: nonsense}]", "role nonsense: is not the ARN"),
             ("issuers: [{issuer: https://a}]", "issuer https://a: needs either"),
             ("issuers: [{issuer: b, jwksFile: x, signature: unchecked}]", "issuer b: needs either"),

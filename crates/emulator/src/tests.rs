@@ -1,6 +1,8 @@
 //! The emulator as independent clients see it: AWS's SDK for Rust in this process, and
 //! boto3 and the AWS CLI where they are installed.
 
+mod notices;
+
 use std::{process::Command, sync::Arc, time::Duration};
 
 use aws_credential_types::Credentials;

@@ -1,4 +1,4 @@
-//! AWS's errors and answers in their three forms: JSON 1.1, query/XML, and the agent's
+//! AWS's errors and answers in their forms: JSON 1.0 and 1.1, query/XML, and the agent's
 //! plain text.
 
 use axum::{body::Body, response::Response};
@@ -15,6 +15,7 @@ pub(super) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15
 pub(super) enum Service {
     SecretsManager,
     Ssm,
+    Sqs,
     Sts,
     PodIdentityAgent,
 }
@@ -25,13 +26,21 @@ impl Service {
         match self {
             Self::SecretsManager => "secretsmanager",
             Self::Ssm => "ssm",
+            Self::Sqs => "sqs",
             Self::Sts => "sts",
             Self::PodIdentityAgent => "eks-auth",
         }
     }
-}
 
-impl Service {
+    /// The HTTP status of an answer that refuses credentials. Services of the older query
+    /// protocol have kept theirs.
+    pub(super) fn refusal_status(self) -> u16 {
+        match self {
+            Self::Sqs | Self::Sts => 403,
+            Self::SecretsManager | Self::Ssm | Self::PodIdentityAgent => 400,
+        }
+    }
+
     /// The operations that the emulator supports.
     pub(super) fn operations(self) -> &'static [&'static str] {
         match self {
@@ -51,11 +60,28 @@ impl Service {
                 "UpdateSecretVersionStage",
             ],
             Self::Ssm => &[
+                "DeleteParameter",
                 "GetParameter",
                 "GetParameters",
                 "GetParametersByPath",
                 "LabelParameterVersion",
                 "PutParameter",
+            ],
+            Self::Sqs => &[
+                "ChangeMessageVisibility",
+                "ChangeMessageVisibilityBatch",
+                "CreateQueue",
+                "DeleteMessage",
+                "DeleteMessageBatch",
+                "DeleteQueue",
+                "GetQueueAttributes",
+                "GetQueueUrl",
+                "ListQueues",
+                "PurgeQueue",
+                "ReceiveMessage",
+                "SendMessage",
+                "SendMessageBatch",
+                "SetQueueAttributes",
             ],
             Self::Sts => &["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"],
             Self::PodIdentityAgent => &["PodIdentityCredentials"],
@@ -127,6 +153,7 @@ impl AwsError {
     pub(super) fn throttled(service: Service) -> Self {
         match service {
             Service::SecretsManager | Service::Ssm => Self::front_end("ThrottlingException", "Rate exceeded"),
+            Service::Sqs => Self::front_end("RequestThrottled", "Rate exceeded"),
             Service::Sts => Self::front_end("Throttling", "Rate exceeded"),
             Service::PodIdentityAgent => {
                 Self::front_end("ThrottlingException", "Rate exceeded").with_status(429)
@@ -140,7 +167,7 @@ impl AwsError {
                 Self::service("InternalServiceError", "An error occurred on the server side.")
             }
             Service::Ssm => Self::front_end("InternalServerError", "An error occurred on the server side."),
-            Service::Sts => Self::front_end(
+            Service::Sqs | Service::Sts => Self::front_end(
                 "InternalFailure",
                 "The request processing has failed because of an unknown error, exception or failure.",
             ),
@@ -163,6 +190,7 @@ impl AwsError {
                 }
                 json_response(status, &body, request_id)
             }
+            Service::Sqs => sqs_error(&self, status, request_id),
             Service::Sts => {
                 let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
                 let body = format!(
@@ -184,6 +212,44 @@ impl AwsError {
             }
         }
     }
+}
+
+/// An error of SQS. Clients of its older query protocol knew other codes, which the
+/// header `x-amzn-query-error` keeps, and which SDKs show
+/// (<https://smithy.io/2.0/aws/protocols/aws-query-protocol.html>).
+fn sqs_error(error: &AwsError, status: StatusCode, request_id: &str) -> Response {
+    let queried = match error.code.as_str() {
+        "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
+        "QueueNameExists" => "QueueAlreadyExists".to_owned(),
+        code @ ("BatchEntryIdsNotDistinct"
+        | "BatchRequestTooLong"
+        | "EmptyBatchRequest"
+        | "InvalidBatchEntryId"
+        | "MessageNotInflight"
+        | "PurgeQueueInProgress"
+        | "TooManyEntriesInBatchRequest") => format!("AWS.SimpleQueueService.{code}"),
+        "AccessDeniedException" => "AccessDenied".to_owned(),
+        "ExpiredTokenException" => "ExpiredToken".to_owned(),
+        "IncompleteSignatureException" => "IncompleteSignature".to_owned(),
+        "InvalidSignatureException" => "SignatureDoesNotMatch".to_owned(),
+        "MissingAuthenticationTokenException" => "MissingAuthenticationToken".to_owned(),
+        "UnrecognizedClientException" => "InvalidClientTokenId".to_owned(),
+        code => code.to_owned(),
+    };
+    let namespace = match error.code.as_str() {
+        code if code.ends_with("Exception") || code == "InternalFailure" => "com.amazon.coral.service",
+        _ => "com.amazonaws.sqs",
+    };
+    let body = json!({
+        "__type": format!("{namespace}#{}", error.code),
+        "message": error.message.as_deref().unwrap_or_default(),
+    });
+    let mut response = json_1_0_response(status, &body, request_id);
+    let fault = if status.is_server_error() { "Receiver" } else { "Sender" };
+    if let Ok(queried) = HeaderValue::from_str(&format!("{queried};{fault}")) {
+        response.headers_mut().insert("x-amzn-query-error", queried);
+    }
+    response
 }
 
 /// Reads a request's body into its fields.
@@ -221,6 +287,11 @@ pub(super) fn read_page_token(token: Option<&str>) -> Option<usize> {
 
 pub(super) fn json_response(status: StatusCode, body: &Value, request_id: &str) -> Response {
     respond(status, "application/x-amz-json-1.1", body.to_string(), request_id)
+}
+
+/// An SQS answer.
+pub(super) fn json_1_0_response(status: StatusCode, body: &Value, request_id: &str) -> Response {
+    respond(status, "application/x-amz-json-1.0", body.to_string(), request_id)
 }
 
 /// An STS answer: `<{operation}Response>` around its result and the request id.
@@ -340,6 +411,9 @@ mod tests {
         assert_eq!(throttled, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
         let (_, missing) = sent(crate::parameters::no_parameter(), Service::Ssm).await;
         assert_eq!(missing, r#"{"__type":"ParameterNotFound"}"#);
+        let (status, queue) = sent(AwsError::throttled(Service::Sqs), Service::Sqs).await;
+        assert_eq!(queue, r#"{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Rate exceeded"}"#);
+        assert_eq!(status, 400);
         let (_, xml) = sent(AwsError::throttled(Service::Sts), Service::Sts).await;
         assert!(xml.contains("<Code>Throttling</Code>"), "{xml}");
         assert!(xml.contains("<RequestId>rid</RequestId>"), "{xml}");

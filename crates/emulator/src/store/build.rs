@@ -7,12 +7,16 @@ use std::{
 
 use data_encoding::BASE64;
 
-use super::{ParameterEntry, ParameterVersionEntry, SecretEntry, Store, StoreError, VersionEntry};
+use super::{
+    ParameterEntry, ParameterVersionEntry, QueueEntry, SecretEntry, Store, StoreError, VersionEntry,
+};
 use crate::{
     arn::{role_parts, session_arn},
+    events::RuleError,
     ids::{stable_suffix, stable_uuid},
     parameters::Parameter,
     principal::{Principal, Rule},
+    queues::Queue,
     rules,
     secrets::{CURRENT, Secret, SecretData, Version},
     wire::AwsError,
@@ -54,6 +58,22 @@ impl Store {
                 add_parameter(&mut world, entry, region, now).map_err(reason)?;
             }
         }
+        for entry in &self.queues {
+            for region in self.regions(entry.region.as_ref(), &entry.regions) {
+                let reason = |reason| mistake(format!("queue {}", entry.name), reason);
+                add_queue(&mut world, entry, region, now).map_err(reason)?;
+            }
+        }
+        for entry in &self.event_rules {
+            let account = entry.account.clone().unwrap_or_else(|| world.account.clone());
+            for region in self.regions(entry.region.as_ref(), &entry.regions) {
+                let key = (account.clone(), region, entry.name.clone());
+                let reason =
+                    |reason: RuleError| mistake(format!("event rule {}", entry.name), reason.to_string());
+                world.add_rule(key, &entry.pattern, &entry.queue).map_err(reason)?;
+            }
+        }
+        world.events.trail = self.trail;
         Ok(world)
     }
 
@@ -72,7 +92,15 @@ impl Store {
             .parameters
             .iter()
             .filter_map(|entry| Some((entry.account.as_deref()?, format!("parameter {}", entry.name))));
-        of_store.into_iter().chain(keys).chain(secrets).chain(parameters)
+        let queues = self
+            .queues
+            .iter()
+            .filter_map(|entry| Some((entry.account.as_deref()?, format!("queue {}", entry.name))));
+        let rules = self
+            .event_rules
+            .iter()
+            .filter_map(|entry| Some((entry.account.as_deref()?, format!("event rule {}", entry.name))));
+        of_store.into_iter().chain(keys).chain(secrets).chain(parameters).chain(queues).chain(rules)
     }
 
     fn regions(&self, one: Option<&String>, several: &[String]) -> Vec<String> {
@@ -245,6 +273,20 @@ fn add_parameter(
         }
     }
     match world.parameters.insert(key, parameter) {
+        None => Ok(()),
+        Some(_) => Err("is there twice in one account and Region".to_owned()),
+    }
+}
+
+fn add_queue(world: &mut World, entry: &QueueEntry, region: String, now: SystemTime) -> Result<(), String> {
+    let account = entry.account.clone().unwrap_or_else(|| world.account.clone());
+    check_region(&region)?;
+    rules::queue_name(&entry.name).map_err(refused)?;
+    let key = (account, region, entry.name.clone());
+    let mut queue = Queue::new(&key, now);
+    queue.set(&entry.attributes).map_err(refused)?;
+    queue.policy_allows.clone_from(&entry.resource_policy.allow);
+    match world.queues.insert(key, queue) {
         None => Ok(()),
         Some(_) => Err("is there twice in one account and Region".to_owned()),
     }
