@@ -278,3 +278,32 @@ async fn a_received_message_says_how_often_it_was_received() {
     }
     assert_eq!(emulator.queue_depth(&queue).visible, 1);
 }
+
+#[tokio::test]
+async fn shutdown_ends_long_polls() {
+    let emulator = Emulator::new(Store::default());
+    let queue = emulator.create_queue(HOME, "watched");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(emulator.clone().serve(listener, async {
+        let _ = stopped.await;
+    }));
+    emulator.inner.world().static_keys.insert(
+        "AKIAEXAMPLEADMIN0001".to_owned(),
+        principal::Principal::Administrator { account: ACCOUNT.to_owned() },
+    );
+    let client = sqs(&url, HOME, administrator());
+    let poll =
+        tokio::spawn(
+            async move { client.receive_message().queue_url(queue).wait_time_seconds(20).send().await },
+        );
+    while emulator.calls().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let started = std::time::Instant::now();
+    stop.send(()).unwrap();
+    poll.await.unwrap().unwrap_err();
+    server.await.unwrap().unwrap();
+    assert!(started.elapsed() < Duration::from_secs(10), "after {:?}", started.elapsed());
+}
