@@ -173,7 +173,8 @@ impl Queue {
     /// Adds a message. Messages that were to be overtaken follow it.
     pub(super) fn push(&mut self, message: Message) {
         let now = message.sent;
-        let overtakes = !message.swapped && self.messages.iter().any(|it| it.swapped);
+        // Messages to be overtaken are always the last ones.
+        let overtakes = !message.swapped && self.messages.back().is_some_and(|last| last.swapped);
         self.messages.push_back(message);
         if !overtakes {
             return;
