@@ -14,7 +14,7 @@ use super::LogArgs;
 pub(crate) enum LabCommand {
     /// See Latchkey work: an emulated AWS, a real provider, two pods, a rotation
     Demo,
-    /// Run an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent)
+    /// Run an emulated AWS (Secrets Manager, Parameter Store, STS, Pod Identity agent, SQS)
     Emulator(EmulatorArgs),
     /// Measure the speed, AWS calls, CPU and memory of a provider against an emulated AWS
     Bench(Box<BenchArgs>),
@@ -22,7 +22,7 @@ pub(crate) enum LabCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct EmulatorArgs {
-    /// YAML file with the initial secrets, parameters and roles
+    /// YAML file with the initial secrets, parameters, queues and roles
     #[arg(long, value_name = "FILE")]
     pub(crate) store: PathBuf,
     /// Address to listen on; use 0.0.0.0:4566 inside a cluster

@@ -239,8 +239,8 @@ def what_is_not_there():
     for fact, call, code, says in [
         ("an operation of Secrets Manager", lambda: sm.rotate_secret(SecretId="shop/rotated"),
          "UnknownOperationException", "RotateSecret; it has BatchGetSecretValue, CreateSecret"),
-        ("an operation of Systems Manager", lambda: ssm.delete_parameter(Name="/shop/log-level"),
-         "UnknownOperationException", "DeleteParameter; it has GetParameter"),
+        ("an operation of Systems Manager", lambda: ssm.get_parameter_history(Name="/shop/log-level"),
+         "UnknownOperationException", "GetParameterHistory; it has DeleteParameter, GetParameter"),
         ("an operation of STS", lambda: sts.get_session_token(),
          "InvalidAction", "GetSessionToken for version 2011-06-15: the emulator does not have it; it has AssumeRole"),
         ("another service with JSON", lambda: client("kms", session()).list_keys(),

@@ -107,8 +107,8 @@ impl Scope {
                 AwsError::front_end("MissingAuthenticationTokenException", "Missing Authentication Token")
             } else {
                 AwsError::front_end("MissingAuthenticationToken", "Request is missing Authentication Token")
-                    .with_status(403)
-            });
+            }
+            .with_status(service.refusal_status()));
         };
         let incomplete = || {
             let code = if json { "IncompleteSignatureException" } else { "IncompleteSignature" };
@@ -149,11 +149,14 @@ impl World {
         now: SystemTime,
     ) -> Result<Principal, AwsError> {
         let sts = service == Service::Sts;
+        let refused = |code: &str, message: &str| {
+            AwsError::front_end(code, message).with_status(service.refusal_status())
+        };
         if scope.service != service.signing_name() {
             let code = if sts { "SignatureDoesNotMatch" } else { "InvalidSignatureException" };
             let message =
                 format!("Credential should be scoped to correct service: '{}'. ", service.signing_name());
-            return Err(AwsError::front_end(code, message).with_status(if sts { 403 } else { 400 }));
+            return Err(refused(code, &message));
         }
         if let Some(principal) = self.static_keys.get(&scope.access_key)
             && session_token.is_none()
@@ -166,21 +169,14 @@ impl World {
             .filter(|session| session_token == Some(session.token.as_str()));
         match known {
             Some(session) if session.expires > now => Ok(session.principal.clone()),
-            Some(_) if sts => Err(AwsError::front_end(
-                "ExpiredToken",
-                "The security token included in the request is expired",
-            )
-            .with_status(403)),
-            Some(_) => Err(AwsError::front_end(
-                "ExpiredTokenException",
+            Some(_) => Err(refused(
+                if sts { "ExpiredToken" } else { "ExpiredTokenException" },
                 "The security token included in the request is expired",
             )),
-            None if sts => Err(AwsError::front_end(
-                "InvalidClientTokenId",
-                "The security token included in the request is invalid",
-            )
-            .with_status(403)),
-            None => Err(AwsError::front_end(
+            None if sts => {
+                Err(refused("InvalidClientTokenId", "The security token included in the request is invalid"))
+            }
+            None => Err(refused(
                 "UnrecognizedClientException",
                 "The security token included in the request is invalid.",
             )),

@@ -16,7 +16,7 @@ pub struct Call {
     /// The Region of the signature's scope. For unsigned calls, the Region of the host
     /// name, if it has one.
     pub region: Option<String>,
-    /// The secrets or parameters as the request names them, the role to assume, or
+    /// The secrets, parameters or queues as the request names them, the role to assume, or
     /// `namespace/service account` for the agent.
     pub targets: Vec<String>,
     /// The VersionId or VersionStage of a read, if it names one.

@@ -1,6 +1,10 @@
 //! Changes to the emulated world without HTTP, for tests and the demo.
 
+mod notices;
+
 use std::{collections::BTreeMap, time::SystemTime};
+
+use serde_json::json;
 
 use super::{
     Emulator,
@@ -8,7 +12,7 @@ use super::{
     clock::DAY,
     ids::stable_suffix,
     parameters::{Parameter, ParameterType, no_parameter},
-    principal::Rule,
+    principal::{Principal, Rule},
     secrets::{CURRENT, Secret, SecretData, not_found},
     wire::AwsError,
     world::{Key, TrustedPrincipal, World, parameter_arn, secret_arn},
@@ -40,13 +44,18 @@ impl Emulator {
         let now = self.now();
         let mut world = self.inner.world();
         let key = secret_key(&world, region, id);
+        let is_new = !world.secrets.contains_key(&key);
         let secret = world
             .secrets
             .entry(key.clone())
             .or_insert_with_key(|key| Secret::new(secret_arn(key, &stable_suffix(&[&key.0, &key.2])), now));
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
         secret.put(version_id, value.into(), &labels, now)?;
-        world.replicate(&key);
+        if is_new {
+            // A label of a new secret has not moved.
+            secret.moved.clear();
+        }
+        world.secret_changed(&key, now);
         Ok(())
     }
 
@@ -68,7 +77,9 @@ impl Emulator {
     /// `ResourceNotFoundException`, or `InvalidRequestException` when the deletion is already
     /// scheduled.
     pub fn delete_secret(&self, region: &str, id: &str) -> Result<(), AwsError> {
-        self.change_secret(region, id, |secret, now| secret.schedule_deletion(30 * DAY, now).map(drop))?
+        self.change_secret(region, id, |secret, now| secret.schedule_deletion(30 * DAY, now).map(drop))??;
+        self.tell_trail(region, id, "DeleteSecret");
+        Ok(())
     }
 
     /// Cancels a scheduled deletion.
@@ -76,7 +87,9 @@ impl Emulator {
     /// # Errors
     /// `ResourceNotFoundException`.
     pub fn restore_secret(&self, region: &str, id: &str) -> Result<(), AwsError> {
-        self.change_secret(region, id, |secret, _| secret.deletion = None)
+        self.change_secret(region, id, |secret, _| secret.deletion = None)?;
+        self.tell_trail(region, id, "RestoreSecret");
+        Ok(())
     }
 
     /// Removes a secret as if it had never existed.
@@ -112,7 +125,9 @@ impl Emulator {
     pub fn set_resource_policy(&self, region: &str, id: &str, allow: &[&str]) -> Result<(), AwsError> {
         self.change_secret(region, id, |secret, _| {
             secret.policy_allows = allow.iter().map(|&role| role.to_owned()).collect();
-        })
+        })?;
+        self.tell_trail(region, id, "PutResourcePolicy");
+        Ok(())
     }
 
     pub fn secret_arn(&self, region: &str, id: &str) -> Option<String> {
@@ -134,9 +149,12 @@ impl Emulator {
         let now = self.now();
         let mut world = self.inner.world();
         let key = (world.account.clone(), region.to_owned(), name.to_owned());
+        let operation = if world.parameters.contains_key(&key) { "Update" } else { "Create" };
         let parameter =
-            world.parameters.entry(key).or_insert_with_key(|key| Parameter::new(parameter_arn(key)));
-        parameter.put(value.to_owned(), kind, now)
+            world.parameters.entry(key.clone()).or_insert_with_key(|key| Parameter::new(parameter_arn(key)));
+        let version = parameter.put(value.to_owned(), kind, now);
+        world.parameter_changed(&key, operation, now);
+        version
     }
 
     /// Moves a label to a version of a parameter.
@@ -151,19 +169,25 @@ impl Emulator {
         version: usize,
         label: &str,
     ) -> Result<(), AwsError> {
+        let now = self.now();
         let mut world = self.inner.world();
         let key = (world.account.clone(), region.to_owned(), name.to_owned());
         let parameter = world.parameters.get_mut(&key).ok_or_else(no_parameter)?;
         let (refused, _) = parameter.label(name, Some(version), &[label.to_owned()])?;
         match refused.is_empty() {
-            true => Ok(()),
+            true => {
+                world.parameter_changed(&key, "LabelParameterVersion", now);
+                Ok(())
+            }
             false => Err(AwsError::validation(format!("{label} is not a label"))),
         }
     }
 
     pub fn remove_parameter(&self, region: &str, name: &str) {
+        let now = self.now();
         let mut world = self.inner.world();
         let key = (world.account.clone(), region.to_owned(), name.to_owned());
+        world.parameter_changed(&key, "Delete", now);
         world.parameters.remove(&key);
     }
 
@@ -235,6 +259,18 @@ impl Emulator {
         rules.push(of(deny));
     }
 
+    /// Sends the event of an API call, as if the administrator of the secret's account had
+    /// made it.
+    fn tell_trail(&self, region: &str, id: &str, operation: &str) {
+        let now = self.now();
+        let mut world = self.inner.world();
+        let key = secret_key(&world, region, id);
+        let Some(arn) = world.secrets.get(&key).map(|secret| secret.arn.clone()) else { return };
+        let principal = Principal::Administrator { account: key.0.clone() };
+        let elements = json!({ "arn": arn, "name": key.2 });
+        world.api_call(&principal, &key, operation, &json!({ "secretId": id }), &elements, now);
+    }
+
     fn change_secret<T>(
         &self,
         region: &str,
@@ -249,7 +285,7 @@ impl Emulator {
             .get_mut(&key)
             .ok_or_else(|| not_found("Secrets Manager can't find the specified secret."))?;
         let changed = change(secret, now);
-        world.replicate(&key);
+        world.secret_changed(&key, now);
         Ok(changed)
     }
 }

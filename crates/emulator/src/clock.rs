@@ -38,6 +38,11 @@ pub(super) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Milliseconds since 1970, as SQS writes them; 0 before 1970.
+pub(super) fn unix_milliseconds(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
+}
+
 /// Seconds since 1970 with milliseconds, the form of a timestamp in JSON 1.1.
 pub(super) fn json_timestamp(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

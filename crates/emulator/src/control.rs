@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Emulator,
+    events::EventFaultBody,
     faults::{Fault, FaultId, FaultKind},
     wire::form_fields,
 };
@@ -53,6 +54,27 @@ pub(super) fn handle(emulator: &Emulator, parts: &Parts, body: &[u8]) -> Option<
             }
             done()
         }
+        (&Method::GET, "events") => answer(&json!({ "events": emulator.events() })),
+        (&Method::POST, "event-faults") => with_body(body, |fault: EventFaultBody| {
+            emulator.inject_event_fault(fault.into());
+            done()
+        }),
+        (&Method::DELETE, "event-faults") => {
+            emulator.clear_event_faults();
+            done()
+        }
+        (&Method::PUT, "event-rules") => with_body(body, |rule: RuleBody| {
+            let key = (rule.account.unwrap_or_else(|| emulator.account()), rule.region, rule.name);
+            let added = emulator.inner.world().add_rule(key, &rule.pattern, &rule.queue);
+            match added {
+                Ok(()) => done(),
+                Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}\n")),
+            }
+        }),
+        (&Method::PUT, "trail") => with_body(body, |trail: TrailBody| {
+            emulator.set_trail(trail.exists);
+            done()
+        }),
         (&Method::GET, "token") => token(emulator, &query),
         (&Method::POST, "policy") => with_body(body, |change: PolicyBody| {
             for (role_arn, action, resource, allow) in change.each() {
@@ -85,6 +107,23 @@ struct FaultBody {
     times: Option<u32>,
     #[serde(flatten)]
     kind: FaultKind,
+}
+
+/// `{"region": "us-east-1", "name": "changes", "pattern": {"source": […]}, "queue": "changes"}`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RuleBody {
+    account: Option<String>,
+    region: String,
+    name: String,
+    pattern: Value,
+    queue: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TrailBody {
+    exists: bool,
 }
 
 /// `{"role": "arn:…", "effect": "deny", "actions": […], "resources": […]}`.

@@ -13,9 +13,9 @@ pub struct Fault {
     pub operation: Option<String>,
     /// Only this Region; unsigned calls have none.
     pub region: Option<String>,
-    /// Only calls for a secret, parameter, role or `namespace/service account` whose id in
-    /// the request matches this pattern (`*` and `?`). A name also matches the ARN of the
-    /// secret or parameter.
+    /// Only calls for a secret, parameter, queue, role or `namespace/service account` whose
+    /// id in the request matches this pattern (`*` and `?`). A name also matches the ARN of
+    /// the secret or parameter, and the URL of the queue.
     pub target: Option<String>,
     pub kind: FaultKind,
     /// How many calls it affects; `None` for all.
@@ -67,13 +67,14 @@ impl Fault {
     }
 }
 
-/// A target as it is, and the name within its ARN, with and without the suffix of a
-/// secret.
+/// A target as it is, and the name within its ARN or URL, with and without the suffix of
+/// a secret.
 fn names(target: &str) -> impl Iterator<Item = &str> {
     let name = target.split_once(":secret:").map(|(_, name)| name);
     let bare = name.and_then(|name| name.rsplit_once('-')).map(|(bare, _)| bare);
     let parameter = target.split_once(":parameter").map(|(_, name)| name);
-    [Some(target), name, bare, parameter].into_iter().flatten()
+    let queue = target.contains("://").then(|| target.rsplit('/').next()).flatten();
+    [Some(target), name, bare, parameter, queue].into_iter().flatten()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

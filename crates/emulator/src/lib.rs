@@ -1,6 +1,7 @@
 //! AWS and the EKS Pod Identity agent, emulated over HTTP on one address:
-//! Secrets Manager, Parameter Store, STS and the agent, with AWS's own requests,
-//! answers, errors and rules for staging labels, from a YAML [`Store`].
+//! Secrets Manager, Parameter Store, SQS, STS and the agent, with AWS's own requests,
+//! answers, errors and rules for staging labels, from a YAML [`Store`]. Changes of secrets
+//! and parameters become events, which rules of EventBridge send to queues.
 //!
 //! The demo, the tests and people on kind or minikube use it. It protects nothing: it
 //! does not verify the signatures of requests, and it keeps everything in memory.
@@ -27,12 +28,15 @@ mod changes;
 mod clock;
 mod connection;
 mod control;
+mod events;
 mod faults;
 mod ids;
 mod jwks;
 mod parameters;
 mod parameters_api;
 mod principal;
+mod queues;
+mod queues_api;
 mod request;
 mod rules;
 mod secrets;
@@ -58,8 +62,10 @@ pub use self::{
     authority::{Authority, AuthorityError},
     calls::Call,
     connection::Connections,
+    events::{EventFault, EventFaultKind, RuleError},
     faults::{Fault, FaultId, FaultKind},
     parameters::ParameterType,
+    queues::QueueDepth,
     secrets::SecretData,
     store::{Store, StoreError},
     tokens::ISSUER,

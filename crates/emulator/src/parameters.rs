@@ -74,6 +74,7 @@ impl ParameterVersion {
 #[derive(Clone)]
 pub(super) struct Parameter {
     pub(super) arn: String,
+    pub(super) description: Option<String>,
     pub(super) kms_key_id: Option<String>,
     pub(super) tier: Tier,
     /// Version n is at index n - 1.
@@ -88,6 +89,7 @@ impl Parameter {
     pub(super) fn new(arn: String) -> Self {
         Self {
             arn,
+            description: None,
             kms_key_id: None,
             tier: Tier::Standard,
             versions: Vec::new(),

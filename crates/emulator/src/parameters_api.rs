@@ -27,6 +27,7 @@ pub(super) fn call(
         "GetParameter" => read::get_parameter(world, caller, &parse(body)?),
         "GetParameters" => read::get_parameters(world, caller, &parse(body)?),
         "GetParametersByPath" => read::get_parameters_by_path(world, caller, &parse(body)?),
+        "DeleteParameter" => write::delete_parameter(world, caller, &parse(body)?),
         "PutParameter" => write::put_parameter(world, caller, parse(body)?),
         "LabelParameterVersion" => write::label_parameter_version(world, caller, &parse(body)?),
         _ => Err(AwsError::no_operation(Service::Ssm, operation)),

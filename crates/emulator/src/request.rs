@@ -1,5 +1,7 @@
 //! A request to AWS or to the agent, and the choice of the service that answers it.
 
+use std::time::Duration;
+
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde_json::Value;
@@ -9,9 +11,11 @@ use super::{
     access::{Caller, Scope},
     agent::{self, Refusal},
     calls::Call,
-    parameters_api, secrets_api,
+    parameters_api, queues_api, secrets_api,
     sts::{self, Query},
-    wire::{self, AwsError, Service, agent_text, form_fields, json_response, sts_response},
+    wire::{
+        self, AwsError, Service, agent_text, form_fields, json_1_0_response, json_response, sts_response,
+    },
 };
 
 /// One call to AWS or to the agent, not yet verified.
@@ -43,6 +47,7 @@ impl Incoming {
             let service = match prefix {
                 "secretsmanager" => Service::SecretsManager,
                 "AmazonSSM" => Service::Ssm,
+                "AmazonSQS" => Service::Sqs,
                 _ => return None,
             };
             (service, operation.to_owned(), Payload::Json(serde_json::from_slice(body).ok()))
@@ -121,7 +126,7 @@ impl Incoming {
 /// The ids in a JSON request, from any of its fields.
 fn json_targets(body: &Value) -> Vec<String> {
     let mut targets = Vec::new();
-    for key in ["SecretId", "SecretIdList", "Name", "Names", "Path"] {
+    for key in ["SecretId", "SecretIdList", "Name", "Names", "Path", "QueueUrl", "QueueName"] {
         match &body[key] {
             Value::String(id) => targets.push(id.clone()),
             Value::Array(ids) => targets.extend(ids.iter().filter_map(Value::as_str).map(str::to_owned)),
@@ -131,15 +136,20 @@ fn json_targets(body: &Value) -> Vec<String> {
     targets
 }
 
-/// The answer, and AWS's error code if it is an error.
-pub(super) fn answer(
-    emulator: &Emulator,
-    incoming: &Incoming,
-    request_id: &str,
-) -> (Response, Option<String>) {
+/// What comes of a request.
+pub(super) enum Answer {
+    /// The answer, and AWS's error code if it is an error.
+    Now(Response, Option<String>),
+    /// A long poll goes on. Ask again when a message arrives, or after this time.
+    Later(Duration),
+}
+
+/// Answers a request. A long poll has already waited for `waited`.
+pub(super) fn answer(emulator: &Emulator, incoming: &Incoming, request_id: &str, waited: Duration) -> Answer {
     let now = emulator.inner.clock.now();
     if let Payload::Agent = incoming.payload {
-        return agent_answer(emulator, incoming, request_id);
+        let (response, error) = agent_answer(emulator, incoming, request_id);
+        return Answer::Now(response, error);
     }
     let mut world = emulator.inner.world();
     let result = (|| {
@@ -151,7 +161,7 @@ pub(super) fn answer(
         {
             let issuers = emulator.inner.issuers();
             let result = sts::assume_role_with_web_identity(&mut world, &issuers, &Query(fields), now)?;
-            return Ok(sts_response(&incoming.operation, &result, request_id));
+            return Ok(Answer::Now(sts_response(&incoming.operation, &result, request_id), None));
         }
         let scope = incoming.scope()?;
         let token = incoming.session_token.as_deref();
@@ -162,12 +172,21 @@ pub(super) fn answer(
                 let body = body.as_ref().ok_or_else(|| {
                     AwsError::front_end("SerializationException", "The request body is not JSON.")
                 })?;
-                let call = match incoming.service {
-                    Service::Ssm => parameters_api::call,
-                    _ => secrets_api::call,
+                let operation = incoming.operation.as_str();
+                let body = match incoming.service {
+                    Service::Sqs => {
+                        let reply = queues_api::call(&mut world, &caller, operation, body, waited)?;
+                        return Ok(match reply {
+                            queues_api::Reply::Body(body) => {
+                                Answer::Now(json_1_0_response(StatusCode::OK, &body, request_id), None)
+                            }
+                            queues_api::Reply::Later(pause) => Answer::Later(pause),
+                        });
+                    }
+                    Service::Ssm => parameters_api::call(&mut world, &caller, operation, body)?,
+                    _ => secrets_api::call(&mut world, &caller, operation, body)?,
                 };
-                let body = call(&mut world, &caller, &incoming.operation, body)?;
-                Ok(json_response(StatusCode::OK, &body, request_id))
+                Ok(Answer::Now(json_response(StatusCode::OK, &body, request_id), None))
             }
             Payload::Query(fields) => {
                 let result = match incoming.operation.as_str() {
@@ -175,18 +194,15 @@ pub(super) fn answer(
                     "GetCallerIdentity" => sts::get_caller_identity(&caller),
                     other => return Err(AwsError::no_operation(Service::Sts, other)),
                 };
-                Ok(sts_response(&incoming.operation, &result, request_id))
+                Ok(Answer::Now(sts_response(&incoming.operation, &result, request_id), None))
             }
             Payload::Agent => Err(AwsError::internal(Service::PodIdentityAgent)),
         }
     })();
-    match result {
-        Ok(response) => (response, None),
-        Err(error) => {
-            let code = error.code.clone();
-            (error.into_response(incoming.service, request_id), Some(code))
-        }
-    }
+    result.unwrap_or_else(|error: AwsError| {
+        let code = error.code.clone();
+        Answer::Now(error.into_response(incoming.service, request_id), Some(code))
+    })
 }
 
 fn agent_answer(emulator: &Emulator, incoming: &Incoming, request_id: &str) -> (Response, Option<String>) {

@@ -116,6 +116,19 @@ pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.chars().all(|c| c.is_ascii_digit())
 }
 
+/// A new queue's name. The emulator has no FIFO queues, whose names end with `.fifo`
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html>).
+pub(super) fn queue_name(name: &str) -> Result<(), AwsError> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    match (1..=80).contains(&name.len()) && name.chars().all(allowed) {
+        true => Ok(()),
+        false => Err(AwsError::front_end(
+            "InvalidParameterValue",
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
+        )),
+    }
+}
+
 /// A name in a read request: letters, digits, `.`, `-`, `_` and `/`.
 pub(super) fn parameter_name(name: &str) -> Result<(), AwsError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');

@@ -12,6 +12,8 @@ use super::wire::AwsError;
 pub(super) const CURRENT: &str = "AWSCURRENT";
 /// The label of the version that had AWSCURRENT before.
 pub(super) const PREVIOUS: &str = "AWSPREVIOUS";
+/// The label of the version that a rotation prepares.
+const PENDING: &str = "AWSPENDING";
 
 /// The value of a version. Neither `Debug` nor any other formatting shows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,6 +80,9 @@ pub(super) struct Secret {
     pub(super) replicas: BTreeMap<String, Replica>,
     /// The Region of the secret that this one is a copy of.
     pub(super) primary: Option<String>,
+    /// The labels that have moved, with their new version, and of which no event has been
+    /// sent.
+    pub(super) moved: Vec<(String, String)>,
 }
 
 /// A copy of a secret in another Region.
@@ -104,6 +109,7 @@ impl Secret {
             kms_denied: Vec::new(),
             replicas: BTreeMap::new(),
             primary: None,
+            moved: Vec::new(),
         }
     }
 
@@ -168,6 +174,9 @@ impl Secret {
         }
         if let Some(version) = self.versions.get_mut(version_id) {
             version.labels.push(label.to_owned());
+        }
+        if label != PENDING && label != PREVIOUS {
+            self.moved.push((label.to_owned(), version_id.to_owned()));
         }
     }
 

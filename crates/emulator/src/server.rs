@@ -1,6 +1,6 @@
 //! The path of a call from its bytes to its answer.
 
-use std::{convert::Infallible, future::Future, io, time::Duration};
+use std::{convert::Infallible, future::Future, io, pin::pin, time::Duration};
 
 use axum::{
     Router,
@@ -10,19 +10,19 @@ use axum::{
 };
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header, request::Parts};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     Emulator,
     connection::{Acceptor, Breaker},
     control,
     faults::FaultKind,
-    request::{Incoming, answer},
+    request::{Answer, Incoming, answer},
     wire::{AwsError, Service},
 };
 
-/// The maximum size of a request, in bytes: enough for a secret of 64 KiB.
-const MAX_REQUEST_BYTES: usize = 1 << 20;
+/// The maximum size of a request, in bytes: enough for a batch of messages of 1 MiB.
+const MAX_REQUEST_BYTES: usize = 1 << 22;
 
 /// The state for every request.
 #[derive(Clone)]
@@ -113,12 +113,37 @@ async fn call(mut shared: Shared, breaker: &Breaker, incoming: &Incoming, reques
             return response;
         }
     }
-    let (response, error) = answer(&emulator, incoming, request_id);
+    let (response, error) = shared.answer(incoming, request_id).await;
     noted.answered(response.status().as_u16(), error.as_deref());
     if truncated { truncate(response).await } else { response }
 }
 
 impl Shared {
+    /// The answer, and AWS's error code if it is an error. Waits for the end of a long
+    /// poll, but not beyond the emulator's shutdown.
+    async fn answer(&mut self, incoming: &Incoming, request_id: &str) -> (Response, Option<String>) {
+        let emulator = self.emulator.clone();
+        let started = Instant::now();
+        loop {
+            // Listen before looking, so that no arrival is missed between the two.
+            let arrivals = emulator.inner.world().arrivals.clone();
+            let mut arrival = pin!(arrivals.notified());
+            arrival.as_mut().enable();
+            match answer(&emulator, incoming, request_id, started.elapsed()) {
+                Answer::Now(response, error) => return (response, error),
+                Answer::Later(_) if *self.closing.borrow() => {
+                    let error = AwsError::internal(incoming.service);
+                    let code = error.code.clone();
+                    return (error.into_response(incoming.service, request_id), Some(code));
+                }
+                Answer::Later(pause) => tokio::select! {
+                    () = arrival => {}
+                    () = self.wait(pause) => {}
+                },
+            }
+        }
+    }
+
     /// Waits on tokio's clock, or until the emulator shuts down.
     async fn wait(&mut self, delay: Duration) {
         tokio::select! {
@@ -140,14 +165,14 @@ fn no_service(parts: &Parts, request_id: &str) -> Response {
         Some(target) => AwsError::front_end(
             "UnknownOperationException",
             format!(
-                "the emulator does not have the service of {target}; it has Secrets Manager, Parameter Store, STS \
-                 and the Pod Identity agent"
+                "the emulator does not have the service of {target}; it has Secrets Manager, Parameter Store, SQS, \
+                 STS and the Pod Identity agent"
             ),
         )
         .into_response(Service::Ssm, request_id),
         None => plain(
             StatusCode::NOT_FOUND,
-            "neither a call to Secrets Manager, Parameter Store or STS nor to the Pod Identity agent \
+            "neither a call to Secrets Manager, Parameter Store, SQS or STS nor to the Pod Identity agent \
              (GET /v1/credentials)\n",
         ),
     }

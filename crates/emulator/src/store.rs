@@ -1,8 +1,9 @@
-//! The store: a YAML file that says which secrets, parameters, roles and Pod
+//! The store: a YAML file that says which secrets, parameters, queues, roles and Pod
 //! Identity associations exist when the emulator starts. `examples/store.yaml`
 //! shows every key.
 
 mod build;
+mod queues;
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +14,7 @@ use std::{
 
 use serde::Deserialize;
 
+use self::queues::{EventRuleEntry, QueueEntry};
 use super::{
     jwks::Jwks,
     parameters::{ParameterType, Tier},
@@ -36,6 +38,10 @@ pub struct Store {
     pod_identity_session_seconds: Option<u64>,
     secrets: Vec<SecretEntry>,
     parameters: Vec<ParameterEntry>,
+    queues: Vec<QueueEntry>,
+    event_rules: Vec<EventRuleEntry>,
+    /// Whether a trail exists, so that API calls become events.
+    trail: bool,
 }
 
 /// Why a store is unusable.
@@ -300,6 +306,17 @@ mod tests {
             ),
             ("secrets: [{name: a, value: x}, {name: a, value: y}]", "secret a: is there twice"),
             ("parameters: [{name: a}]", "parameter a: needs either"),
+            ("queues: [{name: a b}]", "queue a b: AWS refuses it: InvalidParameterValue"),
+            ("queues: [{name: a, attributes: {VisibilityTimeout: 43201}}]", "queue a: AWS refuses it"),
+            ("queues: [{name: a}, {name: a}]", "queue a: is there twice"),
+            (
+                "eventRules: [{name: a, pattern: {source: [x]}, queue: q}]",
+                "event rule a: the queue q does not",
+            ),
+            (
+                "{queues: [{name: q}], eventRules: [{name: a, pattern: {source: x}, queue: q}]}",
+                "event rule a: the pattern has no list",
+            ),
             ("roles: [{arn: nonsense}]", "role nonsense: is not the ARN"),
             ("issuers: [{issuer: https://a}]", "issuer https://a: needs either"),
             ("issuers: [{issuer: b, jwksFile: x, signature: unchecked}]", "issuer b: needs either"),

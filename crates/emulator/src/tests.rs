@@ -1,6 +1,9 @@
 //! The emulator as independent clients see it: AWS's SDK for Rust in this process, and
 //! boto3 and the AWS CLI where they are installed.
 
+mod notices;
+mod second_opinion;
+
 use std::{process::Command, sync::Arc, time::Duration};
 
 use aws_credential_types::Credentials;
@@ -253,6 +256,11 @@ async fn boto3_agrees() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn boto3_agrees_on_what_aws_refuses() {
     run_client("python3", &["-c", "import boto3"], "boto3_rules.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_agrees_on_queues_and_events() {
+    run_client("python3", &["-c", "import boto3"], "boto3_queues.py").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,11 +1,15 @@
-//! AWS's errors and answers in their three forms: JSON 1.1, query/XML, and the agent's
+//! AWS's errors and answers in their forms: JSON 1.0 and 1.1, query/XML, and the agent's
 //! plain text.
+
+mod queues;
 
 use axum::{body::Body, response::Response};
 use data_encoding::BASE64;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+pub(super) use self::queues::json_1_0_response;
 
 /// The XML namespace of every STS answer.
 pub(super) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -15,6 +19,7 @@ pub(super) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15
 pub(super) enum Service {
     SecretsManager,
     Ssm,
+    Sqs,
     Sts,
     PodIdentityAgent,
 }
@@ -25,13 +30,21 @@ impl Service {
         match self {
             Self::SecretsManager => "secretsmanager",
             Self::Ssm => "ssm",
+            Self::Sqs => "sqs",
             Self::Sts => "sts",
             Self::PodIdentityAgent => "eks-auth",
         }
     }
-}
 
-impl Service {
+    /// The HTTP status of an answer that refuses credentials. Services of the older query
+    /// protocol have kept theirs.
+    pub(super) fn refusal_status(self) -> u16 {
+        match self {
+            Self::Sqs | Self::Sts => 403,
+            Self::SecretsManager | Self::Ssm | Self::PodIdentityAgent => 400,
+        }
+    }
+
     /// The operations that the emulator supports.
     pub(super) fn operations(self) -> &'static [&'static str] {
         match self {
@@ -51,11 +64,28 @@ impl Service {
                 "UpdateSecretVersionStage",
             ],
             Self::Ssm => &[
+                "DeleteParameter",
                 "GetParameter",
                 "GetParameters",
                 "GetParametersByPath",
                 "LabelParameterVersion",
                 "PutParameter",
+            ],
+            Self::Sqs => &[
+                "ChangeMessageVisibility",
+                "ChangeMessageVisibilityBatch",
+                "CreateQueue",
+                "DeleteMessage",
+                "DeleteMessageBatch",
+                "DeleteQueue",
+                "GetQueueAttributes",
+                "GetQueueUrl",
+                "ListQueues",
+                "PurgeQueue",
+                "ReceiveMessage",
+                "SendMessage",
+                "SendMessageBatch",
+                "SetQueueAttributes",
             ],
             Self::Sts => &["AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity"],
             Self::PodIdentityAgent => &["PodIdentityCredentials"],
@@ -127,6 +157,7 @@ impl AwsError {
     pub(super) fn throttled(service: Service) -> Self {
         match service {
             Service::SecretsManager | Service::Ssm => Self::front_end("ThrottlingException", "Rate exceeded"),
+            Service::Sqs => Self::front_end("RequestThrottled", "Rate exceeded"),
             Service::Sts => Self::front_end("Throttling", "Rate exceeded"),
             Service::PodIdentityAgent => {
                 Self::front_end("ThrottlingException", "Rate exceeded").with_status(429)
@@ -140,7 +171,7 @@ impl AwsError {
                 Self::service("InternalServiceError", "An error occurred on the server side.")
             }
             Service::Ssm => Self::front_end("InternalServerError", "An error occurred on the server side."),
-            Service::Sts => Self::front_end(
+            Service::Sqs | Service::Sts => Self::front_end(
                 "InternalFailure",
                 "The request processing has failed because of an unknown error, exception or failure.",
             ),
@@ -163,6 +194,7 @@ impl AwsError {
                 }
                 json_response(status, &body, request_id)
             }
+            Service::Sqs => queues::error_response(&self, status, request_id),
             Service::Sts => {
                 let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
                 let body = format!(
@@ -340,6 +372,9 @@ mod tests {
         assert_eq!(throttled, r#"{"__type":"ThrottlingException","message":"Rate exceeded"}"#);
         let (_, missing) = sent(crate::parameters::no_parameter(), Service::Ssm).await;
         assert_eq!(missing, r#"{"__type":"ParameterNotFound"}"#);
+        let (status, queue) = sent(AwsError::throttled(Service::Sqs), Service::Sqs).await;
+        assert_eq!(queue, r#"{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Rate exceeded"}"#);
+        assert_eq!(status, 400);
         let (_, xml) = sent(AwsError::throttled(Service::Sts), Service::Sts).await;
         assert!(xml.contains("<Code>Throttling</Code>"), "{xml}");
         assert!(xml.contains("<RequestId>rid</RequestId>"), "{xml}");

@@ -1,19 +1,25 @@
-//! The state of the emulator: roles, keys, sessions, secrets and parameters.
+//! The state of the emulator: roles, keys, sessions, secrets, parameters, queues and the
+//! rules of event buses.
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use tokio::sync::Notify;
+
 use super::{
     arn::{partition_of, session_arn},
+    events::Events,
     ids::Ids,
     parameters::Parameter,
     principal::{Principal, Rule, Session},
+    queues::Queue,
     secrets::Secret,
 };
 
-/// Account, Region and name, which identify a secret or a parameter.
+/// Account, Region and name, which identify a secret, a parameter, a queue or a rule.
 pub(super) type Key = (String, String, String);
 
 /// A role of the store.
@@ -48,6 +54,10 @@ pub(super) struct World {
     pub(super) pod_identity_session: Duration,
     pub(super) secrets: BTreeMap<Key, Secret>,
     pub(super) parameters: BTreeMap<Key, Parameter>,
+    pub(super) queues: BTreeMap<Key, Queue>,
+    /// Wakes long polls when a message arrives.
+    pub(super) arrivals: Arc<Notify>,
+    pub(super) events: Events,
     pub(super) ids: Ids,
 }
 
@@ -76,6 +86,9 @@ impl World {
             pod_identity_session: Duration::from_secs(6 * 3600),
             secrets: BTreeMap::new(),
             parameters: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            arrivals: Arc::new(Notify::new()),
+            events: Events::new(),
             ids: Ids::new(),
         }
     }

@@ -1,4 +1,4 @@
-//! Changes to parameters: PutParameter, LabelParameterVersion.
+//! Changes to parameters: PutParameter, LabelParameterVersion, DeleteParameter.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,9 +23,8 @@ pub(super) struct PutRequest {
     data_type: Option<String>,
     #[serde(default)]
     overwrite: bool,
-    /// Accepted and ignored: no operation of the emulator returns a description.
-    #[serde(default, rename = "Description")]
-    _description: Option<String>,
+    /// Only events show it.
+    description: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +33,12 @@ pub(super) struct LabelRequest {
     name: String,
     parameter_version: Option<usize>,
     labels: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct DeleteRequest {
+    name: String,
 }
 
 pub(super) fn put_parameter(
@@ -78,10 +83,13 @@ pub(super) fn put_parameter(
     };
     rules::parameter_key(kind, request.key_id.as_deref())?;
     let arn = parameter_arn(&key);
-    let parameter = world.parameters.entry(key).or_insert_with(|| Parameter::new(arn));
+    let operation = if known.is_some() { "Update" } else { "Create" };
+    let parameter = world.parameters.entry(key.clone()).or_insert_with(|| Parameter::new(arn));
+    parameter.description = request.description.or(parameter.description.take());
     parameter.kms_key_id = request.key_id.or(parameter.kms_key_id.take());
     parameter.tier = tier;
     let number = parameter.put(request.value, kind, caller.now);
+    world.parameter_changed(&key, operation, caller.now);
     Ok(json!({ "Version": number, "Tier": tier.name() }))
 }
 
@@ -91,9 +99,25 @@ pub(super) fn label_parameter_version(
     request: &LabelRequest,
 ) -> Result<Value, AwsError> {
     let key = permitted(world, caller, "ssm:LabelParameterVersion", &request.name)?;
-    let parameter = key.and_then(|key| world.parameters.get_mut(&key)).ok_or_else(no_parameter)?;
+    let key = key.ok_or_else(no_parameter)?;
+    let parameter = world.parameters.get_mut(&key).ok_or_else(no_parameter)?;
     let (invalid, number) = parameter.label(&request.name, request.parameter_version, &request.labels)?;
+    if invalid.len() < request.labels.len() {
+        world.parameter_changed(&key, "LabelParameterVersion", caller.now);
+    }
     Ok(json!({ "InvalidLabels": invalid, "ParameterVersion": number }))
+}
+
+pub(super) fn delete_parameter(
+    world: &mut World,
+    caller: &Caller,
+    request: &DeleteRequest,
+) -> Result<Value, AwsError> {
+    let key = permitted(world, caller, "ssm:DeleteParameter", &request.name)?;
+    let key = key.filter(|key| world.parameters.contains_key(key)).ok_or_else(no_parameter)?;
+    world.parameter_changed(&key, "Delete", caller.now);
+    world.parameters.remove(&key);
+    Ok(json!({}))
 }
 
 /// The tier of a new value: the tier in the request, or else the parameter's own, or else

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     access::{Caller, Resource, authorize},
-    clock::{DAY, json_timestamp},
+    clock::{DAY, iso_timestamp, json_timestamp},
     ids::stable_suffix,
     rules,
     secrets::{CURRENT, Secret, SecretData},
@@ -139,7 +139,7 @@ pub(super) fn put_secret_value(
         "VersionId": version_id,
         "VersionStages": secret.versions.get(&version_id).map(|version| &version.labels),
     });
-    world.replicate(&key);
+    world.secret_changed(&key, caller.now);
     Ok(answer)
 }
 
@@ -163,7 +163,7 @@ pub(super) fn update_secret(
     secret.description = request.description.or(secret.description.take());
     secret.kms_key_id = request.kms_key_id.or(secret.kms_key_id.take());
     secret.changed = caller.now;
-    world.replicate(&key);
+    world.secret_changed(&key, caller.now);
     Ok(answer)
 }
 
@@ -182,7 +182,7 @@ pub(super) fn update_secret_version_stage(
         caller.now,
     )?;
     let answer = json!({ "ARN": secret.arn, "Name": key.2 });
-    world.replicate(&key);
+    world.secret_changed(&key, caller.now);
     Ok(answer)
 }
 
@@ -239,6 +239,8 @@ pub(super) fn create_secret(
     let mut answer = json!({ "ARN": secret.arn, "Name": key.2 });
     if let Some(data) = data {
         secret.put(&version_id, data, &[CURRENT.to_owned()], caller.now)?;
+        // A label of a new secret has not moved.
+        secret.moved.clear();
         answer["VersionId"] = json!(version_id);
     }
     world.secrets.insert(key.clone(), secret);
@@ -293,6 +295,14 @@ pub(super) fn delete_secret(
     } else {
         secret.schedule_deletion(DAY * u32::try_from(days).unwrap_or(30), caller.now)?
     };
+    let mut parameters = json!({ "secretId": request.secret_id });
+    if force {
+        parameters["forceDeleteWithoutRecovery"] = json!(true);
+    } else {
+        parameters["recoveryWindowInDays"] = json!(days);
+    }
+    let elements = json!({ "arn": arn, "name": key.2, "deletionDate": iso_timestamp(date) });
+    world.api_call(&caller.principal, &key, "DeleteSecret", &parameters, &elements, caller.now);
     Ok(json!({ "ARN": arn, "Name": key.2, "DeletionDate": json_timestamp(date) }))
 }
 
@@ -304,5 +314,9 @@ pub(super) fn restore_secret(
     let key = permitted(world, caller, "RestoreSecret", &request.secret_id)?;
     let secret = secret_mut(world, &key)?;
     secret.deletion = None;
-    Ok(json!({ "ARN": secret.arn, "Name": key.2 }))
+    let arn = secret.arn.clone();
+    let parameters = json!({ "secretId": request.secret_id });
+    let elements = json!({ "arn": arn, "name": key.2 });
+    world.api_call(&caller.principal, &key, "RestoreSecret", &parameters, &elements, caller.now);
+    Ok(json!({ "ARN": arn, "Name": key.2 }))
 }

@@ -54,6 +54,8 @@ impl Store {
                 add_parameter(&mut world, entry, region, now).map_err(reason)?;
             }
         }
+        self.add_queues(&mut world, now)?;
+        world.events.trail = self.trail;
         Ok(world)
     }
 
@@ -72,10 +74,18 @@ impl Store {
             .parameters
             .iter()
             .filter_map(|entry| Some((entry.account.as_deref()?, format!("parameter {}", entry.name))));
-        of_store.into_iter().chain(keys).chain(secrets).chain(parameters)
+        let queues = self
+            .queues
+            .iter()
+            .filter_map(|entry| Some((entry.account.as_deref()?, format!("queue {}", entry.name))));
+        let rules = self
+            .event_rules
+            .iter()
+            .filter_map(|entry| Some((entry.account.as_deref()?, format!("event rule {}", entry.name))));
+        of_store.into_iter().chain(keys).chain(secrets).chain(parameters).chain(queues).chain(rules)
     }
 
-    fn regions(&self, one: Option<&String>, several: &[String]) -> Vec<String> {
+    pub(super) fn regions(&self, one: Option<&String>, several: &[String]) -> Vec<String> {
         let mut regions = several.to_vec();
         regions.extend(one.cloned());
         if regions.is_empty() {
@@ -250,7 +260,7 @@ fn add_parameter(
     }
 }
 
-fn check_region(region: &str) -> Result<(), String> {
+pub(super) fn check_region(region: &str) -> Result<(), String> {
     match rules::is_region(region) {
         true => Ok(()),
         false => Err(format!("{region} is not the name of a Region")),
@@ -259,7 +269,7 @@ fn check_region(region: &str) -> Result<(), String> {
 
 /// AWS's error for the entry.
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
-fn refused(error: AwsError) -> String {
+pub(super) fn refused(error: AwsError) -> String {
     format!("AWS refuses it: {error}")
 }
 
@@ -276,7 +286,7 @@ fn data_of(entry: &VersionEntry) -> Result<Option<SecretData>, String> {
     }
 }
 
-fn mistake(entry: String, reason: impl Into<String>) -> StoreError {
+pub(super) fn mistake(entry: String, reason: impl Into<String>) -> StoreError {
     StoreError::Entry { entry, reason: reason.into() }
 }
 
