@@ -36,6 +36,7 @@ use aws_config::{
     AppName, BehaviorVersion, SdkConfig, retry::RetryConfig,
     stalled_stream_protection::StalledStreamProtectionConfig, timeout::TimeoutConfig,
 };
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -151,6 +152,18 @@ impl Aws {
         self.config.to_builder().region(aws_config::Region::new(region.as_str().to_owned())).build()
     }
 
+    /// The credentials of this process itself, by the SDK's own chain. `region` is asked for
+    /// those of a web identity.
+    pub(crate) async fn own_credentials(&self, region: &Region) -> Option<SharedCredentialsProvider> {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+            .region(aws_config::Region::new(region.as_str().to_owned()))
+            .timeout_config(timeouts(self.region_timeout));
+        if let Some(client) = self.config.http_client() {
+            loader = loader.http_client(client);
+        }
+        loader.load().await.credentials_provider()
+    }
+
     /// A client that never uses a proxy, for the Pod Identity agent on this node.
     pub(crate) fn direct_client(&self) -> SharedHttpClient {
         self.direct.clone()
@@ -230,6 +243,15 @@ pub(crate) fn retries() -> RetryConfig {
 /// attempts and concurrent calls are enough.
 pub(crate) fn retry_partition() -> RetryPartition {
     RetryPartition::custom("latchkey").token_bucket(TokenBucket::unlimited()).build()
+}
+
+/// Timeouts for one operation whose answer AWS may hold back for `wait`.
+pub(crate) fn timeouts_beyond(wait: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(wait + ATTEMPT_TIMEOUT)
+        .operation_timeout(wait + ATTEMPT_TIMEOUT + CONNECT_TIMEOUT)
+        .build()
 }
 
 /// Timeouts for one operation that may take `whole` in total.

@@ -4,6 +4,7 @@ mod flag_values;
 #[cfg(feature = "emulator")]
 pub(crate) mod lab;
 mod name;
+pub(crate) mod notices;
 mod serve;
 mod status;
 #[cfg(feature = "tools")]
@@ -18,6 +19,7 @@ use clap::{
 
 pub use self::name::Name;
 pub(crate) use self::{
+    notices::NoticesArgs,
     serve::ServeArgs,
     status::{StatusArgs, StatusForm},
 };
@@ -25,7 +27,8 @@ use crate::{model::arn::Region, telemetry::LogFormat};
 
 const AFTER_HELP: &str = "\
 Try it without a cluster or an AWS account:  latchkey demo
-Every flag of serve also has an environment variable: --log-format is LATCHKEY_LOG_FORMAT.
+Every flag of serve and notices also has an environment variable: --log-format is
+LATCHKEY_LOG_FORMAT.
 Latchkey reads the same variables as AWS's own tools: AWS_REGION, AWS_USE_FIPS_ENDPOINT,
 AWS_ENDPOINT_URL[_SECRETS_MANAGER|_SSM|_STS], AWS_USE_DUALSTACK_ENDPOINT, AWS_CA_BUNDLE,
 SSL_CERT_FILE, SSL_CERT_DIR, HTTPS_PROXY, NO_PROXY.";
@@ -52,6 +55,8 @@ pub(crate) enum Command {
     Mount(MountArgs),
     /// Show what the provider on this node holds: principals, values and their age, memory
     Status(StatusArgs),
+    /// Tell all nodes what has changed in AWS, from SQS queues with AWS's events
+    Notices(Box<NoticesArgs>),
     /// Subcommands for a person's machine and for pipelines.
     #[cfg(feature = "tools")]
     #[command(flatten)]
@@ -132,7 +137,7 @@ impl Cli {
     /// findings, 1 means findings.
     pub fn failure(&self) -> u8 {
         match self.command {
-            Command::Serve(_) | Command::Mount(_) | Command::Status(_) => 1,
+            Command::Serve(_) | Command::Mount(_) | Command::Status(_) | Command::Notices(_) => 1,
             #[cfg(feature = "emulator")]
             Command::Lab(_) => 1,
             #[cfg(feature = "tools")]
@@ -158,17 +163,18 @@ fn blame_variable(mut error: clap::Error, args: &[OsString]) -> clap::Error {
     error
 }
 
-/// Gives every flag of serve an environment variable. An empty variable counts as
-/// unset.
+/// Gives every flag of serve and of notices an environment variable. An empty variable
+/// counts as unset.
 fn with_environment(command: clap::Command) -> clap::Command {
-    command.mut_subcommand("serve", |serve| {
-        serve.mut_args(|arg| {
-            let Some(name) = arg.get_long() else { return arg };
-            let variable = variable_of(name);
-            let set = std::env::var_os(&variable).is_some_and(|value| !value.is_empty());
-            if set { arg.env(variable).hide_env_values(true) } else { arg }
-        })
-    })
+    let with_variable = |arg: clap::Arg| {
+        let Some(name) = arg.get_long() else { return arg };
+        let variable = variable_of(name);
+        let set = std::env::var_os(&variable).is_some_and(|value| !value.is_empty());
+        if set { arg.env(variable).hide_env_values(true) } else { arg }
+    };
+    ["serve", "notices"]
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |one| one.mut_args(with_variable)))
 }
 
 impl LogArgs {

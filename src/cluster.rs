@@ -2,6 +2,7 @@
 //! cluster's token-signing keys. Sends events, and removes the node's startup taint.
 
 pub mod events;
+pub mod stored;
 pub mod taint;
 pub mod watched;
 

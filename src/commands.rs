@@ -3,6 +3,7 @@
 #[cfg(feature = "emulator")]
 mod lab;
 mod mount;
+mod notices;
 mod output;
 mod status;
 #[cfg(feature = "tools")]
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Serve(args) => serve(&args).await,
             Command::Mount(args) => mount::run(&args).await,
             Command::Status(args) => status::run(&args).await,
+            Command::Notices(args) => notices::run(&args).await,
             #[cfg(feature = "tools")]
             Command::Tool(command) => tools::run(command).await,
             #[cfg(feature = "emulator")]

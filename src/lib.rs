@@ -12,6 +12,7 @@ pub mod audit;
 pub mod aws;
 pub mod backend;
 mod bounds;
+pub mod broker;
 #[cfg(feature = "tools")]
 pub mod check;
 pub mod classes;

@@ -8,6 +8,7 @@ mod aws;
 mod gauges;
 mod labels;
 mod mounts;
+mod notices;
 mod process;
 
 use std::sync::Mutex;
@@ -22,10 +23,11 @@ pub use self::{
     aws::{AwsMetrics, Place},
     gauges::{MEMORY_PARTS, Now, POD_STATES, SOCKET_STATES},
     labels::{
-        CredentialKind, CredentialResult, Eviction, KubernetesOutcome, KubernetesRequest, Lookup, Noticed,
-        Polled, Rewrite, TokenCheck,
+        CredentialKind, CredentialResult, Dropped, Eviction, KubernetesOutcome, KubernetesRequest, Lookup,
+        Noticed, NoticesFailure, NoticesService, Polled, Rewrite, TokenCheck,
     },
     mounts::{MountMetrics, MountOrigin},
+    notices::{NoticesMetrics, NoticesNow},
 };
 use self::{gauges::Gauges, labels::Counted};
 use crate::model::reason::Reason;

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use super::region;
 use crate::{
     aws::check_endpoint,
+    broker::{QueueUrl, area},
     cluster::{taint::TaintKey, watched::ObjectName},
     model::{
         arn::Region,
@@ -12,6 +13,7 @@ use crate::{
         region_patterns::RegionPatterns,
         role_patterns::RolePatterns,
     },
+    notices::Area,
 };
 
 // These values may be empty: an unset chart value or a missing label arrives as
@@ -32,6 +34,10 @@ pub(super) struct AllowedRoles(pub(super) Option<RolePatterns>);
 pub(super) struct OptionalTaint(pub(super) Option<TaintKey>);
 #[derive(Clone, Debug)]
 pub(super) struct OptionalObject(pub(super) Option<ObjectName>);
+#[derive(Clone, Debug)]
+pub(super) struct OptionalQueue(pub(super) Option<QueueUrl>);
+#[derive(Clone, Debug)]
+pub(super) struct OptionalArea(pub(super) Option<Area>);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HttpAddress(pub(super) Option<SocketAddr>);
 
@@ -63,6 +69,20 @@ pub(super) fn optional_object(text: &str) -> Result<OptionalObject, String> {
         return Ok(OptionalObject(None));
     }
     ObjectName::parse(text).map(|object| OptionalObject(Some(object)))
+}
+
+pub(super) fn optional_queue(text: &str) -> Result<OptionalQueue, String> {
+    if text.is_empty() {
+        return Ok(OptionalQueue(None));
+    }
+    QueueUrl::parse(text).map(|url| OptionalQueue(Some(url)))
+}
+
+pub(super) fn optional_area(text: &str) -> Result<OptionalArea, String> {
+    if text.is_empty() {
+        return Ok(OptionalArea(None));
+    }
+    area(text).map(|area| OptionalArea(Some(area)))
 }
 
 pub(super) fn allowed_regions(text: &str) -> Result<AllowedRegions, String> {

@@ -167,3 +167,35 @@ label!(
         Refused = "refused",
     }
 );
+label!(
+    /// Why a message of a queue told nothing.
+    Dropped, "reason", {
+        /// It is no event.
+        Malformed = "malformed",
+        Oversized = "oversized",
+        /// An event of another kind.
+        Foreign = "foreign",
+        /// An account or Region that no flag names.
+        NotCovered = "not_covered",
+        /// Its ARN is not of its own account, Region and service.
+        Forged = "forged",
+        /// An event of the right kind that changes nothing for a reader.
+        Ignored = "ignored",
+        /// The same event came before.
+        Duplicate = "duplicate",
+    }
+);
+label!(NoticesService, "service", {
+    SecretsManager = "secretsmanager",
+    ParameterStore = "ssm",
+});
+label!(
+    /// What a failed call of `latchkey notices` was for.
+    NoticesFailure, "call", {
+        Receive = "receive",
+        Delete = "delete",
+        Write = "write",
+        Lease = "lease",
+        Nodes = "nodes",
+    }
+);

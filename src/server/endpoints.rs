@@ -26,13 +26,12 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{Mutex, watch},
+    sync::Mutex,
     task::spawn_blocking,
     time::Instant,
 };
 
 use self::connections::Connections;
-use super::socket::SocketState;
 use crate::metrics::Format;
 
 /// Maximum number of connections. Each takes a file descriptor, and 11 KiB after its
@@ -72,8 +71,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// What the endpoints show.
 pub(crate) struct Shown {
-    pub(crate) socket: watch::Receiver<SocketState>,
-    pub(crate) warning: watch::Receiver<Option<String>>,
+    /// `/readyz`: whether this process does its work, and a sentence about it.
+    pub(crate) ready: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
     /// Renders the metrics.
     pub(crate) metrics: Box<dyn Fn(Format) -> String + Send + Sync>,
 }
@@ -144,25 +143,10 @@ async fn answer(stream: TcpStream, router: Router) {
     let _ = tokio::time::timeout(CONNECTION_TIME, answered).await;
 }
 
-/// Ready means that the driver's calls arrive here. Other problems are only warnings in
-/// the response.
 async fn ready(extract::State(state): extract::State<Arc<State>>) -> (StatusCode, String) {
-    let Shown { socket, warning, .. } = &state.shown;
-    let state = socket.borrow().clone();
-    match state {
-        SocketState::Ours => {
-            let warning = warning.borrow().as_ref().map(|warning| format!("warning: {warning}\n"));
-            (StatusCode::OK, format!("ok\n{}", warning.unwrap_or_default()))
-        }
-        SocketState::Starting => {
-            (StatusCode::SERVICE_UNAVAILABLE, "the socket is not bound yet\n".to_owned())
-        }
-        SocketState::Succeeded => {
-            (StatusCode::SERVICE_UNAVAILABLE, "a newer Latchkey has taken over the socket\n".to_owned())
-        }
-        SocketState::Foreign(name) => {
-            (StatusCode::SERVICE_UNAVAILABLE, format!("another running provider holds the socket: {name}\n"))
-        }
+    match (state.shown.ready)() {
+        Ok(text) => (StatusCode::OK, format!("ok\n{text}")),
+        Err(text) => (StatusCode::SERVICE_UNAVAILABLE, format!("{text}\n")),
     }
 }
 

@@ -11,6 +11,7 @@ mod advice;
 mod all_outlets;
 mod audit;
 mod bench;
+mod broker;
 mod cache_bounds;
 mod cache_fresh;
 mod cache_shared;

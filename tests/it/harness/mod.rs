@@ -40,7 +40,7 @@ pub(crate) use self::{
     kubernetes::{Behaviour, Keys, Kubernetes},
     logs::Log,
     rooms::Rooms,
-    scrape::scrape,
+    scrape::{Scrape, scrape},
     tee::Tee,
     time::{GRACE, INTERVAL, pass, seconds},
 };
