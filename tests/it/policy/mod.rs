@@ -2,6 +2,7 @@
 
 mod agreement;
 mod classes;
+mod decrypt;
 mod examples;
 mod forms;
 mod ministack;
