@@ -2,14 +2,14 @@
 
 use std::{
     io::{IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::{Context, bail};
 
 use super::{
-    inputs::{connect, named},
+    inputs::{connect, named, read_files},
     output::{colours, print},
 };
 use crate::{
@@ -21,18 +21,19 @@ use crate::{
     estate::Estate,
     findings,
     live::Progress,
-    manifests::{self, Folders},
 };
 
 /// Columns of the tables on a terminal.
 const COLUMNS: usize = 120;
+/// What the progress line says.
+const JOINING: &str = "Deciding who can read what";
 
 pub(super) async fn run(args: &AccessArgs) -> anyhow::Result<ExitCode> {
     let knowledge = knowledge(args.iam.iter().chain(&args.secrets))?;
     knowledge.warnings.iter().for_each(|warning| warn(warning));
     let estate = estate(args).await?;
     let settings = args.settings();
-    let graph = Graph::build(&estate, &knowledge, &settings);
+    let graph = Progress::during(JOINING, || Graph::build(&estate, &knowledge, &settings));
     let terminal = std::io::stdout().is_terminal();
     let columns = terminal.then_some(COLUMNS);
     let as_json = args.output == AccessForm::Json;
@@ -50,7 +51,7 @@ pub(super) async fn run(args: &AccessArgs) -> anyhow::Result<ExitCode> {
         })?;
         return Ok(ExitCode::SUCCESS);
     }
-    let findings = judge(&graph, &knowledge, &settings, &args.bounds());
+    let findings = Progress::during(JOINING, || judge(&graph, &knowledge, &settings, &args.bounds()));
     let report = Report { graph: &graph, findings: &findings };
     print(match args.output {
         AccessForm::Table => table(&report, columns, colours()),
@@ -79,11 +80,11 @@ async fn estate(args: &AccessArgs) -> anyhow::Result<Estate> {
     if files.is_empty() {
         let live = connect(cluster).await?;
         let scope = live.scope(cluster.namespace.as_deref(), cluster.all_namespaces);
-        let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::start()).await?;
+        let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::of_cluster()).await?;
         unread.iter().for_each(|error| warn(&error.to_string()));
         return Ok(estate);
     }
-    let found = manifests::read(files.iter().map(|file| -> &Path { file }), Folders::Recursive)?;
+    let found = read_files(files)?;
     for unreadable in &found.unreadable {
         warn(&format!("{}: line {}: {}", unreadable.file, unreadable.line, unreadable.problem));
     }

@@ -30,7 +30,7 @@ pub(super) async fn run(args: &RotationArgs) -> anyhow::Result<ExitCode> {
     let scope = live.scope(args.cluster.namespace.as_deref(), args.cluster.all_namespaces);
     let amazon =
         if args.aws || args.wait && args.version.is_none() { Some(Amazon::load().await?) } else { None };
-    let progress = Progress::start();
+    let progress = Progress::of_cluster();
     let mut feed = Feed::start(&live, &scope, progress.clone());
     let (origin, ready) = tokio::join!(Origin::read(&live, &scope, &progress), feed.ready());
     let origin = origin?;
