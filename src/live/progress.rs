@@ -51,7 +51,7 @@ impl Progress {
 
     /// A line that appears after a second, if standard error is a terminal. Another thread
     /// of the runtime draws it, so the work may block.
-    fn start(doing: &'static str) -> Self {
+    pub fn start(doing: &'static str) -> Self {
         if !io::stderr().is_terminal() || std::env::var("TERM").is_ok_and(|term| term == "dumb") {
             return Self::silent();
         }

@@ -6,16 +6,17 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::{
+    amazon::Amazon,
     inputs::{connect, named, read_files},
     output::{colours, print},
 };
 use crate::{
     access::{
-        Graph, Knowledge, Report, blast_json, blast_table, compromised, html, json, judge, mermaid, readers,
-        readers_json, readers_table, table,
+        Asking, Graph, Knowledge, Report, Settings, blast_json, blast_table, compromised, html, json, judge,
+        mermaid, readers, readers_json, readers_table, table,
     },
     cli::tools::access::{AccessArgs, AccessForm},
     estate::Estate,
@@ -29,10 +30,13 @@ const COLUMNS: usize = 120;
 const JOINING: &str = "Deciding who can read what";
 
 pub(super) async fn run(args: &AccessArgs) -> anyhow::Result<ExitCode> {
-    let knowledge = knowledge(args.iam.iter().chain(&args.secrets))?;
-    knowledge.warnings.iter().for_each(|warning| warn(warning));
+    let mut knowledge = knowledge(args.iam.iter().chain(&args.secrets))?;
     let estate = estate(args).await?;
     let settings = args.settings();
+    if args.aws {
+        ask(&mut knowledge, &estate, &settings).await?;
+    }
+    knowledge.warnings.iter().for_each(|warning| warn(warning));
     let graph = Progress::during(JOINING, || Graph::build(&estate, &knowledge, &settings));
     let terminal = std::io::stdout().is_terminal();
     let columns = terminal.then_some(COLUMNS);
@@ -73,6 +77,22 @@ fn knowledge<'a>(files: impl Iterator<Item = &'a PathBuf>) -> anyhow::Result<Kno
         knowledge.read(&name, &text)?;
     }
     Ok(knowledge)
+}
+
+/// Asks AWS in the Regions of the classes.
+async fn ask(knowledge: &mut Knowledge, estate: &Estate, settings: &Settings) -> anyhow::Result<()> {
+    let amazon =
+        Amazon::load("leave --aws out, and name what AWS's command line prints with --iam and --secrets");
+    let Amazon { aws, credentials, region } = &amazon.await?;
+    let mut regions = Graph::build(estate, &Knowledge::default(), settings).regions();
+    if regions.is_empty() {
+        regions.extend(region.clone());
+    }
+    ensure!(!regions.is_empty(), "no class names a Region to read from: set --region");
+    let progress = Progress::start("Reading from AWS");
+    let read = |what: &str, count| progress.show(what, count);
+    knowledge.ask(&Asking { aws, credentials, regions: &regions, read: &read }).await?;
+    Ok(())
 }
 
 async fn estate(args: &AccessArgs) -> anyhow::Result<Estate> {

@@ -5,7 +5,7 @@ mod classes;
 mod decrypt;
 mod examples;
 mod forms;
-mod ministack;
+pub(crate) mod ministack;
 mod random;
 mod seen;
 mod trust;
