@@ -47,6 +47,7 @@ mod parameters;
 #[cfg(feature = "tools")]
 mod policy;
 mod probes;
+mod progress;
 mod provider_writes;
 mod random;
 mod refusals;
