@@ -2,6 +2,7 @@
 //! pods that mount them, before a mount finds out.
 
 pub mod admission;
+mod by_name;
 mod class;
 mod identity;
 mod keys;
@@ -14,9 +15,9 @@ mod synced;
 mod volumes;
 
 pub use self::rules::RULES;
-use self::{patches::Patches, pods::PodSpec, rules::*};
+use self::{by_name::ByName, patches::Patches, pods::PodSpec, rules::*};
 use crate::{
-    estate::{ClassObject, Estate},
+    estate::{Association, ClassObject, Estate, ServiceAccount},
     findings::{FilePlace, Finding, Place, sorted},
     manifests::{Found, SecretProviderClass, Unreadable},
     model::{class::Class, mistakes::Invalid, rules::Rules},
@@ -41,10 +42,23 @@ pub fn check(found: &Found, settings: &Settings) -> Vec<Finding> {
     rules.limits.max_mistakes_bytes = usize::MAX;
     let estate = Estate::of_manifests(found, &settings.namespace);
     let classes = found.classes().map(|class| class_object(class, &settings.namespace));
+    let classes: Vec<ClassObject> = classes.collect();
+    let pods = found.objects.iter().filter_map(|object| PodSpec::of(object, &settings.namespace));
+    let pods: Vec<PodSpec<'_>> = pods.collect();
+    let accounts = estate.accounts.iter();
+    let associations = estate.associations.iter();
     let checker = Checker {
-        classes: classes.collect(),
-        pods: found.objects.iter().filter_map(PodSpec::of).collect(),
-        patches: Patches::of(found),
+        patches: Patches::of(found, &classes),
+        by_name: ByName::of(classes.iter().map(|it| (it.namespace.clone(), it.name.clone(), it))),
+        mounted: ByName::of(
+            pods.iter().flat_map(|pod| pod.classes().map(|class| (pod.namespace.clone(), class, ()))),
+        ),
+        accounts: ByName::of(accounts.map(|it| (it.namespace.clone(), it.name.clone(), it))),
+        associations: ByName::of(
+            associations.map(|it| (it.namespace.clone(), it.service_account.clone(), it)),
+        ),
+        classes: &classes,
+        pods: &pods,
         found,
         estate: &estate,
         rules,
@@ -68,8 +82,14 @@ struct Checker<'a> {
     found: &'a Found,
     estate: &'a Estate,
     /// The classes of every provider.
-    classes: Vec<ClassObject>,
-    pods: Vec<PodSpec<'a>>,
+    classes: &'a [ClassObject],
+    by_name: ByName<&'a ClassObject>,
+    pods: &'a [PodSpec<'a>],
+    /// The classes that pods mount, by their names.
+    mounted: ByName<()>,
+    accounts: ByName<&'a ServiceAccount>,
+    /// By their service accounts.
+    associations: ByName<&'a Association>,
     patches: Patches,
     rules: Rules,
     complete: bool,
@@ -99,8 +119,8 @@ impl Checker<'_> {
     }
 
     fn check_classes(&self, findings: &mut Vec<Finding>) {
-        for class in &self.classes {
-            if self.patches.contain(class, &self.classes) {
+        for class in self.classes {
+            if self.patches.contain(class) {
                 let message = "this is a patch of a class, not a whole class; it was not checked".to_owned();
                 findings.push(Finding::new(&CLASS_PATCH, class.place.clone(), message));
             } else if class::is_meant_for_us(&class.manifest) {
@@ -116,10 +136,10 @@ impl Checker<'_> {
 
     /// The classes with this name, of every provider, which pods of the namespace mount.
     fn class(&self, namespace: &str, name: &str) -> Option<&ClassObject> {
-        let classes = || self.classes.iter().filter(|class| class.name == name);
-        let whole = |class: &&ClassObject| !self.patches.contain(class, &self.classes);
-        let in_namespace = |class: &&ClassObject| same_namespace(&class.namespace, namespace);
-        classes().filter(in_namespace).find(whole).or_else(|| classes().find(in_namespace))
+        let mut classes = self.by_name.at(namespace, name);
+        let first = classes.next()?;
+        let is_whole = |class: &&&ClassObject| !self.patches.contain(class);
+        Some(std::iter::once(first).chain(classes).find(is_whole).unwrap_or(first))
     }
 }
 

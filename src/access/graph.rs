@@ -192,6 +192,11 @@ impl Graph {
         accounts.into_iter().map(|account| self.accounts[account].full_name()).collect()
     }
 
+    /// The Regions of what classes ask for.
+    pub fn regions(&self) -> BTreeSet<Region> {
+        self.secrets.iter().filter_map(|secret| Region::parse(&secret.id.region)).collect()
+    }
+
     pub(super) fn secret_names(&self, secrets: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
         secrets.into_iter().map(|secret| self.secrets[secret].id.name.clone()).collect()
     }
@@ -214,7 +219,8 @@ fn assumptions(graph: &Graph, knowledge: &Knowledge, settings: &Settings) -> Vec
     }
     let secrets = graph.secrets.iter().filter(|secret| secret.id.kind() == "secret");
     let unknown = secrets.filter(|secret| {
-        !secret.listed.as_ref().is_some_and(|listed| knowledge.resource_policies.contains_key(&listed.arn))
+        let arn = secret.listed.as_ref().map_or("", |listed| &listed.arn);
+        !knowledge.resource_policies.contains_key(arn) && !knowledge.is_policy_refused(&secret.id, arn)
     });
     match unknown.count() {
         0 => {}
@@ -227,7 +233,7 @@ fn assumptions(graph: &Graph, knowledge: &Knowledge, settings: &Settings) -> Vec
     let unlisted = graph.secrets.iter().filter(|secret| secret.listed.is_none()).count();
     if unlisted > 0 {
         assumptions.push(format!(
-            "{} missing in the --secrets files: no permission for a KMS key is needed for {}.",
+            "{} in no list that was read: no permission for a KMS key is needed for {}.",
             match unlisted {
                 1 => "1 secret or parameter is".to_owned(),
                 more => format!("{more} secrets and parameters are"),

@@ -115,7 +115,7 @@ impl Judge<'_> {
             for role in route.roles.iter().filter(|role| !self.graph.roles[**role].known) {
                 let role = &self.graph.roles[*role].arn;
                 let message = format!(
-                    "{role}, the role of service account {}, is not in the --iam files",
+                    "nothing was read about {role}, the role of service account {}",
                     account.full_name()
                 );
                 findings.push(Finding::new(&rules::ROLE_UNKNOWN, place(), message));

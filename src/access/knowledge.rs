@@ -1,17 +1,23 @@
 //! What is known about AWS: roles and their policies, secrets and parameters, resource
-//! policies, key policies, Pod Identity associations. All of it comes from files that
-//! AWS's command line prints; which command printed a file is seen by its keys.
+//! policies, key policies, Pod Identity associations. It comes from files that AWS's
+//! command line prints (which command printed a file is seen by its keys), or from AWS
+//! itself.
 
 mod answers;
+mod asked;
 mod roles;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+pub use self::asked::Asking;
 pub(super) use self::roles::Role;
 use super::secret_id::SecretId;
-use crate::iam::{Policy, PolicyError};
+use crate::{
+    iam::{Policy, PolicyError},
+    model::reference::Service,
+};
 
 /// Everything that was read.
 #[derive(Debug, Default)]
@@ -21,6 +27,8 @@ pub struct Knowledge {
     pub(super) secrets: HashMap<SecretId, Listed>,
     /// By the ARN of the secret; `None` for a secret without a policy.
     pub(super) resource_policies: HashMap<String, Option<Policy>>,
+    /// Secrets, and Regions in which AWS did not say which policies secrets have.
+    refused_policies: HashSet<String>,
     /// By the key's ARN.
     pub(super) key_policies: HashMap<String, Policy>,
     pub(super) associations: Vec<Associated>,
@@ -84,6 +92,12 @@ impl Knowledge {
     /// Whether any role is known.
     pub fn has_roles(&self) -> bool {
         !self.roles.is_empty()
+    }
+
+    /// Whether AWS refused to say which resource policy the secret has.
+    pub(super) fn is_policy_refused(&self, secret: &SecretId, arn: &str) -> bool {
+        let refused = |what: &str| self.refused_policies.contains(what);
+        secret.service == Service::SecretsManager && (refused(arn) || refused(&secret.region))
     }
 
     pub(super) fn role(&self, arn: &str) -> Option<&Role> {

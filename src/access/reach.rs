@@ -210,7 +210,7 @@ impl<'a> Evaluator<'a> {
         if named.iter().all(|other| any(other) == verdict) {
             return verdict;
         }
-        Verdict::depends_on("the secret's ARN, which is not in the --secrets files")
+        Verdict::depends_on("the secret's ARN, which is in no list that was read")
     }
 
     /// Whether a call for the value's own key is allowed. `None` if no such key is known.
@@ -278,12 +278,12 @@ impl<'a> Evaluator<'a> {
         match self.knowledge.resource_policies.get(arn) {
             Some(Some(policy)) => ResourcePolicy::Known(policy),
             Some(None) => ResourcePolicy::None,
-            None if Arn::parse(session.role.arn.as_str())
-                .is_some_and(|role| role.account == secret.id.account) =>
-            {
-                ResourcePolicy::None
+            None => {
+                let role = Arn::parse(session.role.arn.as_str());
+                let is_own = role.is_some_and(|role| role.account == secret.id.account);
+                let is_taken_for_none = is_own && !self.knowledge.is_policy_refused(&secret.id, arn);
+                if is_taken_for_none { ResourcePolicy::None } else { ResourcePolicy::Unknown }
             }
-            None => ResourcePolicy::Unknown,
         }
     }
 

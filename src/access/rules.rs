@@ -11,8 +11,8 @@ pub(super) const READ_DENIED: Rule = Rule {
 pub(super) const READ_DEPENDS: Rule = Rule {
     id: "read-depends",
     severity: Severity::Note,
-    title: "Whether the role may read what a class asks for depends on something that no file says.",
-    fix: "Check that the pods' calls meet the condition, or add the missing file.",
+    title: "Whether the role may read what a class asks for depends on something that was not read.",
+    fix: "Check that the pods' calls meet the condition, or read the missing policy with --aws, --iam or --secrets.",
 };
 pub(super) const ASSUME_DENIED: Rule = Rule {
     id: "assume-denied",
@@ -23,8 +23,8 @@ pub(super) const ASSUME_DENIED: Rule = Rule {
 pub(super) const ROLE_UNKNOWN: Rule = Rule {
     id: "role-unknown",
     severity: Severity::Note,
-    title: "A role of a service account is not in the --iam files, so nothing is known of what it allows.",
-    fix: "Add what aws iam get-account-authorization-details prints for the role's account with --iam. If it is there, the role does not exist.",
+    title: "A role of a service account was not read, so nothing is known of what it allows.",
+    fix: "Read the role's AWS account with --aws, or with --iam what aws iam get-account-authorization-details prints for it. If that was read, the role does not exist.",
 };
 pub(super) const ACCOUNT_WITHOUT_ROLE: Rule = Rule {
     id: "account-without-role",

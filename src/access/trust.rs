@@ -54,7 +54,7 @@ pub(super) fn of_route(graph: &Graph, route: &Route, knowledge: &Knowledge, sett
 /// Whether the role lets a service account's own token in.
 pub(super) fn irsa(role: &Role, namespace: &str, account: &str, settings: &Settings) -> Verdict {
     let Some(trust) = &role.trust else {
-        return Verdict::depends_on("the trust policy, which is not in the files");
+        return Verdict::depends_on("the trust policy, which was not read");
     };
     let subject = format!("system:serviceaccount:{namespace}:{account}");
     let providers = providers(trust, settings);
@@ -78,7 +78,7 @@ pub(super) fn irsa(role: &Role, namespace: &str, account: &str, settings: &Setti
 /// Whether the role lets EKS Pod Identity in, for a service account.
 pub(super) fn pod_identity(role: &Role, namespace: &str, account: &str) -> Verdict {
     let Some(trust) = &role.trust else {
-        return Verdict::depends_on("the trust policy, which is not in the files");
+        return Verdict::depends_on("the trust policy, which was not read");
     };
     let may = |action: &str| {
         let context = tagged_request(namespace, account);
@@ -179,7 +179,7 @@ impl Verdict {
         if role.missing.is_empty() || explicit {
             return self;
         }
-        let missing = role.missing.iter().map(|what| format!("{what}, which is not in the files"));
+        let missing = role.missing.iter().map(|what| format!("{what}, which was not read"));
         let missing = Self::Depends(missing.collect());
         match self {
             Self::Denied(_) => missing,

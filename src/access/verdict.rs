@@ -7,11 +7,11 @@ use crate::{iam::Answer, table::grouped};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Allowed,
-    /// On condition keys, or on policies that are not in the files.
+    /// On condition keys, or on policies that were not read.
     Depends(BTreeSet<String>),
     /// Why.
     Denied(String),
-    /// The role's policies are not in the files.
+    /// The role's policies were not read.
     Unknown,
 }
 

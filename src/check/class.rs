@@ -71,10 +71,8 @@ impl Checker<'_> {
 
     fn check_is_mounted(&self, parsed: &Parsed<'_>, findings: &mut Vec<Finding>) {
         let class = parsed.object;
-        let in_namespace = |namespace: &str| super::same_namespace(namespace, &class.namespace);
-        let pods = || self.pods.iter().filter(|pod| in_namespace(&pod.namespace));
-        let mounts = |pod: &super::PodSpec<'_>| pod.classes().any(|name| name == class.name);
-        if pods().next().is_some() && !pods().any(mounts) {
+        let is_near = |pod: &super::PodSpec<'_>| super::same_namespace(&pod.namespace, &class.namespace);
+        if !self.is_mounted(&class.name, &class.namespace) && self.pods.iter().any(is_near) {
             let message = "none of the given pods mounts this class".to_owned();
             findings.push(Finding::new(&CLASS_NOT_MOUNTED, class.place.clone(), message));
         }

@@ -1,6 +1,6 @@
 //! Whether the pods that mount a class have an identity in AWS.
 
-use super::{Checker, rules::*, same_namespace};
+use super::{Checker, rules::*};
 use crate::{
     estate::{Association, ClassObject, ServiceAccount, Workload},
     findings::Finding,
@@ -68,18 +68,10 @@ impl Checker<'_> {
     }
 
     fn account(&self, workload: &Workload) -> Option<&ServiceAccount> {
-        let mut accounts = self.estate.accounts.iter();
-        accounts.find(|account| {
-            account.name == workload.service_account
-                && same_namespace(&account.namespace, &workload.namespace)
-        })
+        self.accounts.at(&workload.namespace, &workload.service_account).next().copied()
     }
 
     fn association(&self, account: &ServiceAccount) -> Option<&Association> {
-        let mut associations = self.estate.associations.iter();
-        associations.find(|association| {
-            association.service_account == account.name
-                && same_namespace(&association.namespace, &account.namespace)
-        })
+        self.associations.at(&account.namespace, &account.name).next().copied()
     }
 }

@@ -11,13 +11,16 @@ use crate::{
     model::yaml::{Content, Node},
 };
 
-/// The files that kustomizations name as patches.
+/// What makes a class a patch of another one.
 pub(super) struct Patches {
+    /// The files that kustomizations name as patches.
     files: HashSet<PathBuf>,
+    /// The names of the whole classes.
+    whole: HashSet<String>,
 }
 
 impl Patches {
-    pub(super) fn of(found: &Found) -> Self {
+    pub(super) fn of(found: &Found, classes: &[ClassObject]) -> Self {
         let mut files = HashSet::new();
         for object in found.objects.iter().filter(|object| is_kustomization(object)) {
             let folder = Path::new(&object.file).parent().unwrap_or(Path::new(""));
@@ -28,19 +31,19 @@ impl Patches {
             });
             files.extend(named.chain(merged).map(|path| plain(&folder.join(path))));
         }
-        Self { files }
+        let whole = classes.iter().filter(|class| is_whole(class));
+        Self { files, whole: whole.map(|class| class.name.clone()).collect() }
     }
 
     /// Whether the class is only a part of one: a kustomization says so, or the whole
     /// class is there too, or it has a directive of a patch.
-    pub(super) fn contain(&self, class: &ClassObject, classes: &[ClassObject]) -> bool {
+    pub(super) fn contain(&self, class: &ClassObject) -> bool {
         if is_whole(class) {
             return false;
         }
-        let whole = |other: &&ClassObject| other.name == class.name && is_whole(other);
         self.files.contains(&plain(Path::new(&class.manifest.file)))
             || has_directive(&class.manifest.root)
-            || classes.iter().any(|other| whole(&other))
+            || self.whole.contains(&class.name)
     }
 }
 

@@ -22,27 +22,21 @@ pub(super) struct Container<'a> {
 }
 
 impl<'a> PodSpec<'a> {
-    pub(super) fn of(object: &'a Object) -> Option<Self> {
+    /// `namespace` is that of objects that name none.
+    pub(super) fn of(object: &'a Object, namespace: &str) -> Option<Self> {
         let path: &[&str] = match object.kind().as_str() {
             "Pod" => &["spec"],
             _ if at(&object.root, &["spec", "template", "spec"]).is_some() => &["spec", "template", "spec"],
             _ => &["spec", "jobTemplate", "spec", "template", "spec"],
         };
         let spec = at(&object.root, path).filter(|spec| at(spec, &["containers"]).is_some())?;
-        Some(Self { object, namespace: object.namespace().unwrap_or_default(), spec })
+        let namespace = object.namespace().unwrap_or_else(|| namespace.to_owned());
+        Some(Self { object, namespace, spec })
     }
 
-    /// Whether a workload of the estate is this one.
-    pub(super) fn is_at(&self, place: &Place) -> bool {
-        let Self { object, .. } = self;
-        match (&place.file, &place.object) {
-            (Some(FilePlace { file, line, column }), Some(ObjectName { kind, name, .. })) => {
-                (file, *line, *column) == (&object.file, object.root.line, object.root.column)
-                    && *kind == object.kind()
-                    && *name == object.name()
-            }
-            _ => false,
-        }
+    /// The place of the whole object, as the estate has it.
+    pub(super) fn whole_place(&self) -> Place {
+        self.place(&self.object.root)
     }
 
     /// The place of a part of the pod.

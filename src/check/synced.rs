@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Checker, Parsed, PodSpec, class, rules::*, same_namespace};
+use super::{ByName, Checker, Parsed, PodSpec, class, rules::*};
 use crate::{
     findings::Finding,
     manifests::{at, list_at, text_at},
@@ -15,6 +15,14 @@ struct Synced {
     class: String,
     namespace: String,
     keys: BTreeSet<String>,
+}
+
+/// The Secrets that pods can take variables from.
+struct Secrets<'a> {
+    by_name: ByName<&'a Synced>,
+    by_class: ByName<&'a Synced>,
+    /// Those that something else among the manifests creates.
+    given: ByName<()>,
 }
 
 /// Where a container takes a variable from.
@@ -32,9 +40,12 @@ impl Checker<'_> {
         if synced.is_empty() {
             return;
         }
-        for pod in &self.pods {
+        let by_name = ByName::of(synced.iter().map(|it| (it.namespace.clone(), it.name.clone(), it)));
+        let by_class = ByName::of(synced.iter().map(|it| (it.namespace.clone(), it.class.clone(), it)));
+        let secrets = Secrets { by_name, by_class, given: self.given() };
+        for pod in self.pods {
             for source in sources(pod) {
-                self.check_source(pod, &source, &synced, findings);
+                self.check_source(pod, &source, &secrets, findings);
             }
         }
     }
@@ -43,17 +54,16 @@ impl Checker<'_> {
         &self,
         pod: &PodSpec<'_>,
         source: &Source<'_>,
-        synced: &[Synced],
+        secrets: &Secrets<'_>,
         findings: &mut Vec<Finding>,
     ) {
         let Source { node, container, secret, key } = source;
-        let here = || synced.iter().filter(|synced| same_namespace(&synced.namespace, &pod.namespace));
-        let of_name: Vec<&Synced> = here().filter(|synced| synced.name == *secret).collect();
+        let of_name: Vec<&Synced> = secrets.by_name.at(&pod.namespace, secret).copied().collect();
+        let is_given = secrets.given.at(&pod.namespace, secret).next().is_some();
         let (container, secret) = (quoted(container), quoted(secret));
         let mut add = |rule, message| findings.push(Finding::new(rule, pod.place(node), message));
         if let Some(first) = of_name.first() {
-            let is_mounted = |synced: &&Synced| self.is_mounted(&synced.class, &pod.namespace);
-            if !of_name.iter().any(is_mounted) {
+            if !of_name.iter().any(|synced| self.is_mounted(&synced.class, &pod.namespace)) {
                 let message = format!(
                     "container {container} takes a variable from Secret {secret}, which the driver creates only while a pod mounts SecretProviderClass {}; no given pod does",
                     quoted(&first.class)
@@ -61,7 +71,7 @@ impl Checker<'_> {
                 add(&SYNCED_SECRET_NOT_CREATED, message);
             }
             if let Some(key) = key
-                && !self.is_given(&source.secret, &pod.namespace)
+                && !is_given
                 && !of_name.iter().any(|synced| synced.keys.contains(key))
             {
                 let keys: Vec<String> =
@@ -74,11 +84,11 @@ impl Checker<'_> {
                 );
                 add(&SYNCED_SECRET_WITHOUT_KEY, message);
             }
-        } else if !self.is_given(&source.secret, &pod.namespace) {
-            let mounted: Vec<String> = pod.classes().collect();
-            let near = here()
-                .find(|synced| mounted.contains(&synced.class) && is_misspelt(&synced.name, &source.secret));
-            if let Some(near) = near {
+        } else if !is_given {
+            let mounted = pod.classes();
+            let mut near = mounted
+                .flat_map(|class| secrets.by_class.at(&pod.namespace, &class).copied().collect::<Vec<_>>());
+            if let Some(near) = near.find(|synced| is_misspelt(&synced.name, &source.secret)) {
                 let message = format!(
                     "container {container} takes a variable from Secret {secret}; did you mean {}, which SecretProviderClass {} creates?",
                     quoted(&near.name),
@@ -107,22 +117,20 @@ impl Checker<'_> {
         valid.flat_map(of_class).collect()
     }
 
-    fn is_mounted(&self, class: &str, namespace: &str) -> bool {
-        let mut pods = self.pods.iter().filter(|pod| same_namespace(&pod.namespace, namespace));
-        pods.any(|pod| pod.classes().any(|name| name == class))
+    pub(super) fn is_mounted(&self, class: &str, namespace: &str) -> bool {
+        self.mounted.at(namespace, class).next().is_some()
     }
 
-    /// Whether something else among the manifests creates the Secret: it, or what names
-    /// it as its target.
-    fn is_given(&self, name: &str, namespace: &str) -> bool {
-        self.found.objects.iter().any(|object| {
-            let creates = match object.kind().as_str() {
-                "Secret" | "SealedSecret" | "ExternalSecret" => object.name() == name,
-                _ => false,
-            };
-            let target = || text_at(&object.root, &["spec", "target", "name"]).as_deref() == Some(name);
-            (creates || target()) && same_namespace(&object.namespace().unwrap_or_default(), namespace)
-        })
+    /// The Secrets among the manifests, and those that an object names as its target.
+    fn given(&self) -> ByName<()> {
+        let given = self.found.objects.iter().flat_map(|object| {
+            let is_secret = matches!(object.kind().as_str(), "Secret" | "SealedSecret" | "ExternalSecret");
+            let own = is_secret.then(|| object.name());
+            let target = text_at(&object.root, &["spec", "target", "name"]);
+            let namespace = object.namespace().unwrap_or_default();
+            own.into_iter().chain(target).map(move |name| (namespace.clone(), name, ()))
+        });
+        ByName::of(given)
     }
 }
 

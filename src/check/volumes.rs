@@ -1,5 +1,7 @@
 //! What is wrong with the volumes of pods.
 
+use std::collections::HashMap;
+
 use super::{Checker, Parsed, class, place::Places, pods::PodSpec, rules::*, same_namespace};
 use crate::{
     estate::{ClassObject, ClassVolume, VolumeMount, Workload},
@@ -9,6 +11,8 @@ use crate::{
 };
 
 const CLASS_ATTRIBUTE: &str = "secretProviderClass";
+/// Maximum number of names among which a misspelt one is looked for.
+const MAX_COMPARED: usize = 1_000;
 /// Permissions of the group, and of everybody else, to read.
 const GROUP_READS: u32 = 0o040;
 const OTHERS_READ: u32 = 0o004;
@@ -42,8 +46,10 @@ impl Volume<'_> {
 
 impl Checker<'_> {
     pub(super) fn check_volumes(&self, findings: &mut Vec<Finding>) {
+        let pods: HashMap<Place, &PodSpec<'_>> =
+            self.pods.iter().map(|pod| (pod.whole_place(), pod)).collect();
         for workload in &self.estate.workloads {
-            let pod = self.pods.iter().find(|pod| pod.is_at(&workload.place));
+            let pod = pods.get(&workload.place).copied();
             for volume in &workload.volumes {
                 self.check_volume(&Volume { workload, volume, pod }, findings);
             }
@@ -88,16 +94,16 @@ impl Checker<'_> {
     /// A volume whose class was not read.
     fn missing(&self, volume: &Volume<'_>) -> Finding {
         let (namespace, name) = (&volume.workload.namespace, &volume.volume.class);
-        let of_namespace = |class: &&ClassObject| same_namespace(&class.namespace, namespace);
         let problem = format!("there is no SecretProviderClass {}", quoted(name));
-        if let Some(elsewhere) = self.classes.iter().find(|class| class.name == *name) {
+        if let Some(elsewhere) = self.by_name.anywhere(name).next() {
             let problem = format!(
                 "{problem} in namespace {namespace}; the one in namespace {} is of no use here",
                 elsewhere.namespace
             );
             return volume.finding(&MISSING_CLASS, problem);
         }
-        let near = self.classes.iter().filter(of_namespace).map(|class| &class.name);
+        let near = self.classes.iter().filter(|class| same_namespace(&class.namespace, namespace));
+        let near = near.map(|class| &class.name).take(MAX_COMPARED);
         let near = near.min_by_key(|other| distance(other, name)).filter(|other| distance(other, name) <= 2);
         match near {
             Some(near) => {
@@ -114,7 +120,7 @@ impl Checker<'_> {
 
     /// Checks what the pod makes of a class that is there.
     fn check_use(&self, volume: &Volume<'_>, object: &ClassObject, findings: &mut Vec<Finding>) {
-        if self.patches.contain(object, &self.classes)
+        if self.patches.contain(object)
             || object.manifest.mistakes().iter().any(|mistake| mistake.kind == ProblemKind::NoParameters)
         {
             return;

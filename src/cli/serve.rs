@@ -84,7 +84,7 @@ pub(crate) struct ServeArgs {
     /// Minimum refreshInterval of a SecretProviderClass
     #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().rules.min_refresh_interval), value_parser = poll_interval, help_heading = "Rotation and outages")]
     min_refresh_interval: Duration,
-    /// Maximum refreshInterval of a SecretProviderClass
+    /// Maximum refreshInterval of a SecretProviderClass, and of any interval while AWS throttles
     #[arg(long, value_name = "DURATION", default_value = show_duration(defaults().rules.max_refresh_interval), value_parser = positive_duration, help_heading = "Rotation and outages")]
     max_refresh_interval: Duration,
     /// Maximum age of a value while AWS is failing; 0 serves no stale values

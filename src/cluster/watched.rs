@@ -9,6 +9,8 @@ use kube::{
     api::{ListParams, WatchEvent, WatchParams},
 };
 
+use tokio::time::sleep;
+
 use super::{Cluster, ClusterError, cause_of};
 use crate::metrics::KubernetesRequest;
 
@@ -16,6 +18,9 @@ use crate::metrics::KubernetesRequest;
 const WATCH_SECONDS: u32 = 290;
 /// A watch that says nothing for this long is dead.
 const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
+
+/// Time between the end of a watch and the next one.
+const PAUSE: Duration = Duration::from_secs(1);
 
 const NOTICES: KubernetesRequest = KubernetesRequest::Notices;
 const REMEDY: &str =
@@ -106,8 +111,12 @@ impl Watched<'_> {
                 }
             };
             match events.next().await {
-                // The API server has ended the watch: the next one goes on from here.
-                None => self.events = None,
+                // The API server has ended the watch: the next one goes on from here. Not
+                // again and again at once, if something ends each of them early.
+                None => {
+                    self.events = None;
+                    sleep(PAUSE).await;
+                }
                 Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
                     self.version = object.metadata.resource_version.clone();
                     return Ok(self.value(object));
@@ -120,7 +129,10 @@ impl Watched<'_> {
                     self.version = Some(bookmark.metadata.resource_version);
                 }
                 // The version is too old, or nobody knows why: read it again.
-                Some(Ok(WatchEvent::Error(_))) => (self.version, self.events) = (None, None),
+                Some(Ok(WatchEvent::Error(_))) => {
+                    (self.version, self.events) = (None, None);
+                    sleep(PAUSE).await;
+                }
                 Some(Err(error)) => {
                     let (action, cause) = (self.action.clone(), cause_of(&error));
                     return Err(ClusterError::Unreachable { action, cause });

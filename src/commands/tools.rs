@@ -1,6 +1,7 @@
 //! Runs the commands for people.
 
 mod access;
+mod amazon;
 mod check;
 mod cost;
 mod doctor;

@@ -1,4 +1,4 @@
-//! A line on a terminal that says how far a long read is.
+//! A line on a terminal that says what takes long, and how far it is.
 
 use std::{
     collections::BTreeMap,
@@ -29,8 +29,8 @@ struct Drawn {
     task: JoinHandle<()>,
 }
 
-#[derive(Default)]
 struct State {
+    doing: &'static str,
     /// How many there are of each kind.
     read: BTreeMap<String, usize>,
     shown: bool,
@@ -38,12 +38,25 @@ struct State {
 }
 
 impl Progress {
-    /// A line that appears after a second, if standard error is a terminal.
-    pub fn start() -> Self {
+    /// The line of a read of the cluster.
+    pub fn of_cluster() -> Self {
+        Self::start("Reading the cluster")
+    }
+
+    /// Does the work with a line that says what it is.
+    pub fn during<T>(doing: &'static str, work: impl FnOnce() -> T) -> T {
+        let _line = Self::start(doing);
+        work()
+    }
+
+    /// A line that appears after a second, if standard error is a terminal. Another thread
+    /// of the runtime draws it, so the work may block.
+    pub fn start(doing: &'static str) -> Self {
         if !io::stderr().is_terminal() || std::env::var("TERM").is_ok_and(|term| term == "dumb") {
             return Self::silent();
         }
-        let state = Arc::<Mutex<State>>::default();
+        let state = State { doing, read: BTreeMap::new(), shown: false, done: false };
+        let state = Arc::new(Mutex::new(state));
         let drawn = Arc::clone(&state);
         let began = Instant::now();
         let task = tokio::spawn(async move {
@@ -80,8 +93,8 @@ fn draw(state: &mut State, elapsed: Duration) {
     state.shown = true;
     let read: Vec<String> =
         state.read.iter().map(|(what, count)| format!("{} {what}", grouped(*count))).collect();
-    let read = if read.is_empty() { "waiting for the API server".to_owned() } else { read.join(", ") };
-    let _ = write!(io::stderr(), "{CLEAR}Reading the cluster: {read} ({} s)", elapsed.as_secs());
+    let read = if read.is_empty() { String::new() } else { format!(": {}", read.join(", ")) };
+    let _ = write!(io::stderr(), "{CLEAR}{}{read} ({} s)", state.doing, elapsed.as_secs());
 }
 
 impl Drop for Drawn {

@@ -106,10 +106,14 @@ pub(super) struct Pace {
     pub(super) waits_for_token: bool,
     /// Number of consecutive reads that met an outage.
     pub(super) outages: u32,
+    /// Number of consecutive reads that were throttled, and deferred for that.
+    pub(super) throttles: u32,
     /// Bytes that the entry counts for in the table.
     pub(super) bytes: usize,
     /// When the read of what is held began.
     pub(super) read_at: Option<Instant>,
+    /// When the poller was to read it again, after its last read or throttled poll.
+    pub(super) fresh_until: Option<Instant>,
     /// A notice that it has to be read for.
     pub(super) told: Option<Told>,
     /// The area whose notices let the next poll come late.
@@ -126,19 +130,21 @@ impl Pace {
             queued: false,
             waits_for_token: false,
             outages: 0,
+            throttles: 0,
             bytes,
             read_at: None,
+            fresh_until: None,
             told: None,
             covered_by: None,
         }
     }
 
-    /// How long a value counts as fresh: an interval, or longer if the next poll comes
-    /// later. During an outage the next poll says nothing.
+    /// How long a value counts as fresh after its read: an interval, or until its next poll
+    /// was to come. An outage ends that.
     pub(super) fn fresh_for(&self) -> Duration {
-        let until_poll =
-            self.next_poll.zip(self.read_at).map(|(next, read)| next.saturating_duration_since(read));
-        until_poll.filter(|_| self.outages == 0).unwrap_or_default().max(self.interval)
+        let longer = self.fresh_until.zip(self.read_at).filter(|_| self.outages == 0);
+        let longer = longer.map(|(until, read_at)| until.saturating_duration_since(read_at));
+        longer.unwrap_or_default().max(self.interval)
     }
 
     fn is_due(&self) -> bool {

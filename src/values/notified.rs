@@ -79,6 +79,7 @@ impl Values {
                 let spread = now + pace.interval.mul_f64(2.0 * phase - 1.0);
                 let normal = spread.max(read_at + pace.interval);
                 pace.next_poll = pace.next_poll.map(|next| next.min(normal));
+                pace.fresh_until = pace.fresh_until.map(|until| until.min(normal));
                 back += 1;
             }
         }

@@ -156,24 +156,28 @@ impl Refresh {
         Settled::Read { readings, changed }
     }
 
-    /// A throttled poll comes again later, and the value counts as fresh until then: the
-    /// interval is longer while AWS throttles.
+    /// A throttled poll comes again later, and the value counts as fresh until then: intervals
+    /// are longer while AWS throttles. A value that this lets become twice as old as its
+    /// stretched interval is stale, as in any outage.
     fn defer(self, values: &Values, lost: Lost) -> Result<Settled, (Self, Lost)> {
-        let Some(readings) = self.entry.held() else { return Err((self, lost)) };
-        let asked = self.entry.pace().interval;
-        let next = Instant::now() + values.paces.retry(&self.entry, asked, values.settings());
+        let settings = values.settings();
+        let (asked, throttles, outages) = {
+            let pace = self.entry.pace();
+            (pace.interval, pace.throttles + 1, pace.outages)
+        };
+        let Some(readings) = self.entry.held().filter(|_| outages == 0) else { return Err((self, lost)) };
+        let next = Instant::now() + values.paces.retry(&self.entry, asked, throttles, settings);
+        let longest = 2 * values.paces.interval(&self.entry, asked, settings);
+        if next > readings.read_at + longest.min(settings.max_age_when_throttled(asked)) {
+            return Err((self, lost));
+        }
         {
             let mut pace = self.entry.pace();
-            let oldest = readings.read_at + values.settings().max_age_when_throttled(asked);
-            if pace.outages > 0 || next > oldest || pace.read_at.is_none() {
-                drop(pace);
-                return Err((self, lost));
-            }
-            pace.next_poll = Some(next);
+            pace.throttles = throttles;
+            (pace.next_poll, pace.fresh_until) = (Some(next), Some(next));
         }
-        let served = Served { readings, origin: Origin::Cache };
         self.turn.fail(lost);
-        Ok(Settled::Kept { served, began: false })
+        Ok(Settled::Kept { served: Served { readings, origin: Origin::Cache }, began: false })
     }
 
     /// The last known good value is served while AWS fails. Only the poller tries
@@ -234,7 +238,7 @@ fn schedule(entry: &Entry, values: &Values, readings: &Readings, first: bool) ->
         None => stretched,
     };
     let mut pace = entry.pace();
-    pace.outages = 0;
+    (pace.outages, pace.throttles) = (0, 0);
     pace.read_at = Some(read_at);
     let was_told = pace.told.is_some();
     let was_covered_by = std::mem::replace(&mut pace.covered_by, covered_by);
@@ -250,5 +254,6 @@ fn schedule(entry: &Entry, values: &Values, readings: &Readings, first: bool) ->
     };
     let told = pace.told_after(entry, readings);
     pace.next_poll = Some(told.map_or(regular, |told| told.min(regular)));
+    pace.fresh_until = pace.next_poll;
     was_covered_by.filter(|_| !was_told)
 }

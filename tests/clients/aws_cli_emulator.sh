@@ -106,6 +106,19 @@ check "GetParameter by the new label" "$(ssm get-parameter --name /cli/p:live --
 token() {
   curl -sf "$url/_emulator/token?namespace=$1&serviceAccount=$2&audience=$3&podName=pod-1&podUid=uid-1"
 }
+# Version 1 of the CLI ignores AWS_ENDPOINT_URL for SQS, whose legacy host names it prefers.
+queue=https://sqs.us-east-1.amazonaws.com/111122223333/changes
+admin --endpoint-url "$url" sqs purge-queue --queue-url "$queue" # the checks above have changed secrets
+admin secretsmanager put-secret-value --secret-id shop/session-key --secret-string 8f1c2a6e5b7d >/dev/null
+read -r handle event <<<"$(admin --endpoint-url "$url" sqs receive-message --queue-url "$queue" \
+  --query 'Messages[0].[ReceiptHandle,Body]')"
+check "a change in a queue" "$event" \
+  '*"labelUpdated":"AWSCURRENT","name":"shop/session-key"*"source":"aws.secretsmanager"*'
+check "a deleted message" "$(admin --endpoint-url "$url" sqs delete-message --queue-url "$queue" --receipt-handle "$handle")" ""
+check "a queue that does not exist" "$(admin --endpoint-url "$url" sqs receive-message --queue-url "${queue%changes}none")" \
+  "*(AWS.SimpleQueueService.NonExistentQueue)*"
+check "an empty queue" "$(admin --endpoint-url "$url" sqs receive-message --queue-url "$queue" --wait-time-seconds 1)" ""
+
 file=$scratch/token
 token shop cart sts.amazonaws.com >"$file"
 irsa() {

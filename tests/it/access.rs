@@ -2,6 +2,7 @@
 
 #![cfg(feature = "tools")]
 
+mod aws;
 mod estate;
 mod live;
 

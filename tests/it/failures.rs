@@ -111,6 +111,11 @@ fn failures() -> Vec<Failure> {
             world.fault("GetSecretValue", FaultKind::Throttle);
             republished(world).await;
         }),
+        failure!("AWS throttles a running pod for three intervals", |world| mounted(world).await, |world| {
+            world.fault("GetSecretValue", FaultKind::Throttle);
+            pass(2 * INTERVAL).await;
+            republished(world).await;
+        }),
         failure!("Secrets Manager fails for a running pod", |world| mounted(world).await, |world| {
             world.fault("GetSecretValue", FaultKind::InternalError);
             republished(world).await;
@@ -199,7 +204,9 @@ fn failures() -> Vec<Failure> {
 fn without_phase(failure: &str, series: &str) -> String {
     let after_outage =
         failure == HEALED && ["outcome=\"ok\"", "result=\"read\""].iter().any(|part| series.contains(part));
-    let retried = ["outcome=\"outage\"", "result=\"kept\""].iter().any(|part| series.contains(part));
+    let retried = ["outcome=\"outage\"", "outcome=\"throttled\"", "result=\"kept\""]
+        .iter()
+        .any(|part| series.contains(part));
     let retried = retried || after_outage;
     match series.rsplit_once(" +") {
         Some((name, _)) if retried => format!("{name} +n"),

@@ -41,11 +41,13 @@ mod messages;
 mod metrics;
 mod mistakes;
 mod mount_command;
+mod notices;
 mod outage;
 mod parameters;
 #[cfg(feature = "tools")]
 mod policy;
 mod probes;
+mod progress;
 mod provider_writes;
 mod random;
 mod refusals;

@@ -19,18 +19,36 @@ const PURGE_EVERY: Duration = Duration::from_secs(60);
 /// How long a swapped event waits for the event that overtakes it.
 const SWAP_WITHIN: Duration = Duration::from_secs(1);
 
-/// The attributes that can be set: name, default, and the permitted values of a number
+/// The attributes that can be set
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html>).
-const ATTRIBUTES: [(&str, Option<&str>, Option<RangeInclusive<u64>>); 8] = [
-    ("DelaySeconds", Some("0"), Some(0..=900)),
-    ("MaximumMessageSize", Some("1048576"), Some(1024..=1_048_576)),
-    ("MessageRetentionPeriod", Some("345600"), Some(60..=1_209_600)),
-    ("ReceiveMessageWaitTimeSeconds", Some("0"), Some(0..=20)),
-    ("VisibilityTimeout", Some("30"), Some(0..=43_200)),
-    ("SqsManagedSseEnabled", Some("true"), None),
-    ("Policy", None, None),
-    ("KmsMasterKeyId", None, None),
+const ATTRIBUTES: [Attribute; 8] = [
+    Attribute::number("DelaySeconds", "0", 0..=900),
+    Attribute::number("MaximumMessageSize", "1048576", 1024..=1_048_576),
+    Attribute::number("MessageRetentionPeriod", "345600", 60..=1_209_600),
+    Attribute::number("ReceiveMessageWaitTimeSeconds", "0", 0..=20),
+    Attribute::number("VisibilityTimeout", "30", 0..=43_200),
+    // Returned as they were set, and without effect.
+    Attribute::text("KmsMasterKeyId"),
+    Attribute::text("Policy"),
+    Attribute::text("SqsManagedSseEnabled"),
 ];
+
+struct Attribute {
+    name: &'static str,
+    default: Option<&'static str>,
+    /// The permitted values of a number.
+    range: Option<RangeInclusive<u64>>,
+}
+
+impl Attribute {
+    const fn number(name: &'static str, default: &'static str, range: RangeInclusive<u64>) -> Self {
+        Self { name, default: Some(default), range: Some(range) }
+    }
+
+    const fn text(name: &'static str) -> Self {
+        Self { name, default: None, range: None }
+    }
+}
 
 /// A standard queue of one account in one Region.
 pub(super) struct Queue {
@@ -104,7 +122,7 @@ impl Queue {
             "aws-eusc" => ("aws-eusc", "amazonaws.eu"),
             other => (other, "amazonaws.com"),
         };
-        let defaults = ATTRIBUTES.iter().filter_map(|(name, default, _)| Some((*name, (*default)?)));
+        let defaults = ATTRIBUTES.iter().filter_map(|attribute| Some((attribute.name, attribute.default?)));
         Self {
             arn: format!("arn:{partition}:sqs:{region}:{account}:{name}"),
             url: format!("https://sqs.{region}.{domain}/{account}/{name}"),
@@ -122,15 +140,15 @@ impl Queue {
     /// `InvalidAttributeName`, `InvalidAttributeValue`.
     pub(super) fn set(&mut self, attributes: &BTreeMap<String, String>) -> Result<(), AwsError> {
         for (name, value) in attributes {
-            let Some((_, _, range)) = ATTRIBUTES.iter().find(|(known, _, _)| known == name) else {
-                let has: Vec<_> = ATTRIBUTES.iter().map(|(name, _, _)| *name).collect();
-                let has = has.join(", ");
+            let Some(attribute) = ATTRIBUTES.iter().find(|known| known.name == name) else {
+                let has = ATTRIBUTES.map(|known| known.name).join(", ");
                 return Err(AwsError::front_end(
                     "InvalidAttributeName",
                     format!("Unknown Attribute {name}. The emulator has {has}."),
                 ));
             };
-            let fits = range
+            let fits = attribute
+                .range
                 .as_ref()
                 .is_none_or(|range| value.parse().is_ok_and(|number: u64| range.contains(&number)));
             if !fits {
@@ -155,7 +173,8 @@ impl Queue {
     /// Adds a message. Messages that were to be overtaken follow it.
     pub(super) fn push(&mut self, message: Message) {
         let now = message.sent;
-        let overtakes = !message.swapped;
+        // Messages to be overtaken are always the last ones.
+        let overtakes = !message.swapped && self.messages.back().is_some_and(|last| last.swapped);
         self.messages.push_back(message);
         if !overtakes {
             return;
@@ -207,7 +226,8 @@ impl Queue {
     /// `ReceiptHandleIsInvalid`.
     pub(super) fn delete(&mut self, handle: &str) -> Result<(), AwsError> {
         let (id, receives) = read_handle(handle)?;
-        self.messages.retain(|message| message.id != id || message.receives != receives);
+        let at = self.messages.iter().position(|message| message.id == id && message.receives == receives);
+        at.and_then(|at| self.messages.remove(at));
         Ok(())
     }
 

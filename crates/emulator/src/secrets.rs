@@ -80,8 +80,7 @@ pub(super) struct Secret {
     pub(super) replicas: BTreeMap<String, Replica>,
     /// The Region of the secret that this one is a copy of.
     pub(super) primary: Option<String>,
-    /// The labels that have moved, with their new version, and of which no event has been
-    /// sent.
+    /// Labels that have moved, and their new versions, before the events are sent.
     pub(super) moved: Vec<(String, String)>,
 }
 
@@ -231,7 +230,6 @@ impl Secret {
         Ok(())
     }
 
-    ///
     /// # Errors
     /// `InvalidRequestException` when it is already scheduled.
     pub(super) fn schedule_deletion(

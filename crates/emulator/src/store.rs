@@ -3,6 +3,7 @@
 //! shows every key.
 
 mod build;
+mod queues;
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +14,7 @@ use std::{
 
 use serde::Deserialize;
 
+use self::queues::{EventRuleEntry, QueueEntry};
 use super::{
     jwks::Jwks,
     parameters::{ParameterType, Tier},
@@ -212,36 +214,6 @@ struct ParameterVersionEntry {
     value: Concealed<String>,
     #[serde(default)]
     labels: Vec<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct QueueEntry {
-    name: String,
-    account: Option<String>,
-    region: Option<String>,
-    #[serde(default)]
-    regions: Vec<String>,
-    /// By SQS's names, such as `VisibilityTimeout`.
-    #[serde(default)]
-    attributes: BTreeMap<String, String>,
-    #[serde(default)]
-    resource_policy: ResourcePolicy,
-}
-
-/// A rule of the default event bus of an account and Region.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct EventRuleEntry {
-    name: String,
-    account: Option<String>,
-    region: Option<String>,
-    #[serde(default)]
-    regions: Vec<String>,
-    /// By EventBridge's names, such as `detail-type`.
-    pattern: serde_json::Value,
-    /// The queue's ARN, or its name in the rule's account and Region.
-    queue: String,
 }
 
 /// A value of the store that `Debug` does not show.

@@ -1,11 +1,15 @@
 //! AWS's errors and answers in their forms: JSON 1.0 and 1.1, query/XML, and the agent's
 //! plain text.
 
+mod queues;
+
 use axum::{body::Body, response::Response};
 use data_encoding::BASE64;
 use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+pub(super) use self::queues::json_1_0_response;
 
 /// The XML namespace of every STS answer.
 pub(super) const STS_NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -190,7 +194,7 @@ impl AwsError {
                 }
                 json_response(status, &body, request_id)
             }
-            Service::Sqs => sqs_error(&self, status, request_id),
+            Service::Sqs => queues::error_response(&self, status, request_id),
             Service::Sts => {
                 let kind = if status.is_server_error() { "Receiver" } else { "Sender" };
                 let body = format!(
@@ -212,44 +216,6 @@ impl AwsError {
             }
         }
     }
-}
-
-/// An error of SQS. Clients of its older query protocol knew other codes, which the
-/// header `x-amzn-query-error` keeps, and which SDKs show
-/// (<https://smithy.io/2.0/aws/protocols/aws-query-protocol.html>).
-fn sqs_error(error: &AwsError, status: StatusCode, request_id: &str) -> Response {
-    let queried = match error.code.as_str() {
-        "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue".to_owned(),
-        "QueueNameExists" => "QueueAlreadyExists".to_owned(),
-        code @ ("BatchEntryIdsNotDistinct"
-        | "BatchRequestTooLong"
-        | "EmptyBatchRequest"
-        | "InvalidBatchEntryId"
-        | "MessageNotInflight"
-        | "PurgeQueueInProgress"
-        | "TooManyEntriesInBatchRequest") => format!("AWS.SimpleQueueService.{code}"),
-        "AccessDeniedException" => "AccessDenied".to_owned(),
-        "ExpiredTokenException" => "ExpiredToken".to_owned(),
-        "IncompleteSignatureException" => "IncompleteSignature".to_owned(),
-        "InvalidSignatureException" => "SignatureDoesNotMatch".to_owned(),
-        "MissingAuthenticationTokenException" => "MissingAuthenticationToken".to_owned(),
-        "UnrecognizedClientException" => "InvalidClientTokenId".to_owned(),
-        code => code.to_owned(),
-    };
-    let namespace = match error.code.as_str() {
-        code if code.ends_with("Exception") || code == "InternalFailure" => "com.amazon.coral.service",
-        _ => "com.amazonaws.sqs",
-    };
-    let body = json!({
-        "__type": format!("{namespace}#{}", error.code),
-        "message": error.message.as_deref().unwrap_or_default(),
-    });
-    let mut response = json_1_0_response(status, &body, request_id);
-    let fault = if status.is_server_error() { "Receiver" } else { "Sender" };
-    if let Ok(queried) = HeaderValue::from_str(&format!("{queried};{fault}")) {
-        response.headers_mut().insert("x-amzn-query-error", queried);
-    }
-    response
 }
 
 /// Reads a request's body into its fields.
@@ -287,11 +253,6 @@ pub(super) fn read_page_token(token: Option<&str>) -> Option<usize> {
 
 pub(super) fn json_response(status: StatusCode, body: &Value, request_id: &str) -> Response {
     respond(status, "application/x-amz-json-1.1", body.to_string(), request_id)
-}
-
-/// An SQS answer.
-pub(super) fn json_1_0_response(status: StatusCode, body: &Value, request_id: &str) -> Response {
-    respond(status, "application/x-amz-json-1.0", body.to_string(), request_id)
 }
 
 /// An STS answer: `<{operation}Response>` around its result and the request id.

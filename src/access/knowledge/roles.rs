@@ -18,7 +18,7 @@ pub(crate) struct Role {
     /// Inline and attached.
     pub(in crate::access) policies: Vec<Policy>,
     pub(in crate::access) boundary: Option<Policy>,
-    /// Policies that are not in the files: what they say is unknown.
+    /// Policies that were not read: what they say is unknown.
     pub(in crate::access) missing: BTreeSet<String>,
     pub(in crate::access) tags: Vec<(String, String)>,
     /// The tags of principals and resources that its policies name, in lower case.

@@ -13,7 +13,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   latchkey access manifests/ --iam iam.json --secrets secrets.json -o html > access.html
-  latchkey access -A --iam iam.json --if-compromised shop/web";
+  latchkey access -A --aws --if-compromised shop/web";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -23,6 +23,9 @@ pub(crate) struct AccessArgs {
     /// Form of the output; html is one page with a picture
     #[arg(short, long, value_name = "FORM", value_enum, default_value = "table")]
     pub(crate) output: AccessForm,
+    /// Read roles, secrets and parameters from AWS, with your own credentials
+    #[arg(long, help_heading = "AWS")]
+    pub(crate) aws: bool,
     /// Answer of aws iam get-account-authorization-details
     #[arg(long, value_name = "FILE", help_heading = "AWS")]
     pub(crate) iam: Vec<PathBuf>,

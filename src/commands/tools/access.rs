@@ -2,37 +2,42 @@
 
 use std::{
     io::{IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::{
-    inputs::{connect, named},
+    amazon::Amazon,
+    inputs::{connect, named, read_files},
     output::{colours, print},
 };
 use crate::{
     access::{
-        Graph, Knowledge, Report, blast_json, blast_table, compromised, html, json, judge, mermaid, readers,
-        readers_json, readers_table, table,
+        Asking, Graph, Knowledge, Report, Settings, blast_json, blast_table, compromised, html, json, judge,
+        mermaid, readers, readers_json, readers_table, table,
     },
     cli::tools::access::{AccessArgs, AccessForm},
     estate::Estate,
     findings,
     live::Progress,
-    manifests::{self, Folders},
 };
 
 /// Columns of the tables on a terminal.
 const COLUMNS: usize = 120;
+/// What the progress line says.
+const JOINING: &str = "Deciding who can read what";
 
 pub(super) async fn run(args: &AccessArgs) -> anyhow::Result<ExitCode> {
-    let knowledge = knowledge(args.iam.iter().chain(&args.secrets))?;
-    knowledge.warnings.iter().for_each(|warning| warn(warning));
+    let mut knowledge = knowledge(args.iam.iter().chain(&args.secrets))?;
     let estate = estate(args).await?;
     let settings = args.settings();
-    let graph = Graph::build(&estate, &knowledge, &settings);
+    if args.aws {
+        ask(&mut knowledge, &estate, &settings).await?;
+    }
+    knowledge.warnings.iter().for_each(|warning| warn(warning));
+    let graph = Progress::during(JOINING, || Graph::build(&estate, &knowledge, &settings));
     let terminal = std::io::stdout().is_terminal();
     let columns = terminal.then_some(COLUMNS);
     let as_json = args.output == AccessForm::Json;
@@ -50,7 +55,7 @@ pub(super) async fn run(args: &AccessArgs) -> anyhow::Result<ExitCode> {
         })?;
         return Ok(ExitCode::SUCCESS);
     }
-    let findings = judge(&graph, &knowledge, &settings, &args.bounds());
+    let findings = Progress::during(JOINING, || judge(&graph, &knowledge, &settings, &args.bounds()));
     let report = Report { graph: &graph, findings: &findings };
     print(match args.output {
         AccessForm::Table => table(&report, columns, colours()),
@@ -74,16 +79,32 @@ fn knowledge<'a>(files: impl Iterator<Item = &'a PathBuf>) -> anyhow::Result<Kno
     Ok(knowledge)
 }
 
+/// Asks AWS in the Regions of the classes.
+async fn ask(knowledge: &mut Knowledge, estate: &Estate, settings: &Settings) -> anyhow::Result<()> {
+    let amazon =
+        Amazon::load("leave --aws out, and name what AWS's command line prints with --iam and --secrets");
+    let Amazon { aws, credentials, region } = &amazon.await?;
+    let mut regions = Graph::build(estate, &Knowledge::default(), settings).regions();
+    if regions.is_empty() {
+        regions.extend(region.clone());
+    }
+    ensure!(!regions.is_empty(), "no class names a Region to read from: set --region");
+    let progress = Progress::start("Reading from AWS");
+    let read = |what: &str, count| progress.show(what, count);
+    knowledge.ask(&Asking { aws, credentials, regions: &regions, read: &read }).await?;
+    Ok(())
+}
+
 async fn estate(args: &AccessArgs) -> anyhow::Result<Estate> {
     let (files, cluster) = (&args.inputs.files, &args.inputs.cluster);
     if files.is_empty() {
         let live = connect(cluster).await?;
         let scope = live.scope(cluster.namespace.as_deref(), cluster.all_namespaces);
-        let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::start()).await?;
+        let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::of_cluster()).await?;
         unread.iter().for_each(|error| warn(&error.to_string()));
         return Ok(estate);
     }
-    let found = manifests::read(files.iter().map(|file| -> &Path { file }), Folders::Recursive)?;
+    let found = read_files(files)?;
     for unreadable in &found.unreadable {
         warn(&format!("{}: line {}: {}", unreadable.file, unreadable.line, unreadable.problem));
     }

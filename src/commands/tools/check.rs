@@ -1,12 +1,12 @@
 //! `latchkey check`: finds what is wrong with classes and the pods that mount them.
 
-use std::{collections::HashSet, path::PathBuf, process::ExitCode};
+use std::{collections::HashSet, process::ExitCode};
 
 use anyhow::bail;
 use serde_json::Value;
 
 use super::{
-    inputs::{connect, named},
+    inputs::{connect, named, read_files},
     output::{colours, print},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     estate::DRIVER,
     findings::{self, fail_at},
     live::{CLASSES, PODS, Progress, Query, Resource, SERVICE_ACCOUNTS},
-    manifests::{self, FileText, Folders, Found, Object},
+    manifests::{FileText, Found, Object},
 };
 
 pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
@@ -33,13 +33,14 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let complete = files.is_empty();
     let found = match complete {
         true => read_cluster(&args.inputs.cluster).await?,
-        false => manifests::read(files.iter().map(PathBuf::as_path), Folders::Recursive)?,
+        false => read_files(files)?,
     };
     if !complete && found.texts.values().all(FileText::is_blank) {
         bail!("{} contains no manifest", named(files));
     }
     let namespace = args.inputs.cluster.namespace.clone().unwrap_or_default();
-    let mut findings = check(&found, &Settings { rules: args.rules(), namespace, complete });
+    let settings = Settings { rules: args.rules(), namespace, complete };
+    let mut findings = Progress::during("Checking", || check(&found, &settings));
     findings.retain(|finding| !args.ignore.iter().any(|id| id == finding.rule.id));
     print(findings::print(&findings, args.output.into(), colours()))?;
     Ok(ExitCode::from(u8::from(fail_at(&findings, args.severity.into()))))
@@ -50,7 +51,7 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 async fn read_cluster(args: &ClusterArgs) -> anyhow::Result<Found> {
     let live = connect(args).await?;
     let scope = live.scope(args.namespace.as_deref(), args.all_namespaces);
-    let progress = Progress::start();
+    let progress = Progress::of_cluster();
     let mut found = Found::default();
     let mut owners = HashSet::new();
     let kinds: [(&Resource, &str, &str); 3] = [

@@ -16,6 +16,7 @@ use crate::{
     cli::tools::cost::{CostArgs, CostForm},
     cost::{Prices, Settings, Usage, findings, json, markdown, scenarios, table},
     findings::{self, fail},
+    live::Progress,
 };
 
 pub(super) async fn run(args: &CostArgs) -> anyhow::Result<ExitCode> {
@@ -30,7 +31,8 @@ pub(super) async fn run(args: &CostArgs) -> anyhow::Result<ExitCode> {
         republish: args.republish,
         prices: args.prices.as_deref().map(prices).transpose()?.unwrap_or_default(),
     };
-    let usage = Usage::of(&estate(&args.inputs).await?, &settings);
+    let estate = estate(&args.inputs).await?;
+    let usage = Progress::during("Counting calls", || Usage::of(&estate, &settings));
     for skipped in &usage.skipped {
         writeln!(io::stderr(), "warning: not counted: {}: {}", skipped.place, skipped.problem)?;
     }

@@ -47,7 +47,7 @@ async fn look(args: &DoctorArgs) -> anyhow::Result<Scene> {
     };
     let scope: Scope = live.scope(namespace, cluster.all_namespaces);
     let wanted = Wanted { scope, pod };
-    let scene = Scene::look(&live, &wanted, &Progress::start()).await?;
+    let scene = Scene::look(&live, &wanted, &Progress::of_cluster()).await?;
     if let Some(problem) = scene.no_such_pod(&wanted) {
         bail!(problem);
     }

@@ -11,7 +11,7 @@ use crate::{
     cli::tools::inputs::{ClusterArgs, Inputs},
     estate::Estate,
     live::{Live, LiveSettings, Progress, Scope},
-    manifests::{self, Folders},
+    manifests::{self, Folders, Found, ManifestError},
 };
 
 /// The namespace of objects that name none, as kubectl chooses it.
@@ -29,7 +29,7 @@ pub(super) async fn estate(inputs: &Inputs) -> anyhow::Result<Estate> {
     }
     let live = connect(cluster).await?;
     let scope = live.scope(cluster.namespace.as_deref(), cluster.all_namespaces);
-    let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::start()).await?;
+    let (estate, unread) = Estate::of_cluster(&live, &scope, &Progress::of_cluster()).await?;
     unread.iter().try_for_each(|error| writeln!(std::io::stderr(), "warning: {error}"))?;
     if estate.classes.is_empty() {
         match scope {
@@ -43,8 +43,7 @@ pub(super) async fn estate(inputs: &Inputs) -> anyhow::Result<Estate> {
 }
 
 fn of_files(inputs: &Inputs) -> anyhow::Result<Estate> {
-    let paths = inputs.files.iter().map(|file| file.as_path());
-    let found = manifests::read(paths, Folders::Recursive)?;
+    let found = read_files(&inputs.files)?;
     for unreadable in &found.unreadable {
         writeln!(std::io::stderr(), "warning: {} {}", unreadable.file, unreadable.problem)?;
     }
@@ -57,6 +56,17 @@ fn of_files(inputs: &Inputs) -> anyhow::Result<Estate> {
         bail!("{} contains no SecretProviderClass with provider aws or latchkey", named(&inputs.files));
     }
     Ok(estate)
+}
+
+/// What the files contain.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub(super) fn read_files(files: &[PathBuf]) -> Result<Found, ManifestError> {
+    let read = || manifests::read(files.iter().map(PathBuf::as_path), Folders::Recursive);
+    // Whoever types the manifest needs the line.
+    let is_typed = files.iter().any(|file| file == Path::new("-"));
+    if is_typed { read() } else { Progress::during("Reading the manifests", read) }
 }
 
 /// The cluster that kubectl's flags name.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 
 use super::{
-    inputs::{connect, named},
+    inputs::{connect, named, read_files},
     output::{colours, print},
 };
 use crate::{
@@ -22,7 +22,6 @@ use crate::{
     estate::Estate,
     findings, iam,
     live::Progress,
-    manifests::{self, Folders},
     policy::{self, AccountPlan, Given, RolePlan},
 };
 
@@ -32,7 +31,7 @@ const MAX_POLICY_BYTES: u64 = 16 << 20;
 pub(super) async fn run(args: &PolicyArgs) -> anyhow::Result<ExitCode> {
     let estate = estate(args).await?;
     let settings = args.settings();
-    let plans = policy::plan(&estate, &settings)?;
+    let plans = Progress::during("Writing policies", || policy::plan(&estate, &settings))?;
     if args.check.is_empty() {
         let printed = match args.output.unwrap_or(PolicyForm::Json) {
             PolicyForm::Json => policy::json(&plans),
@@ -55,7 +54,8 @@ pub(super) async fn run(args: &PolicyArgs) -> anyhow::Result<ExitCode> {
         "set --account to compare policies: no manifest names the role's account"
     );
     let given = args.check.iter().map(|file| given(file)).collect::<anyhow::Result<Vec<_>>>()?;
-    let findings = policy::compare(&roles, &given, &settings);
+    let compare = || policy::compare(&roles, &given, &settings);
+    let findings = Progress::during("Comparing policies", compare);
     let printed = match args.output.unwrap_or(PolicyForm::Table) {
         PolicyForm::Table => findings::table(&findings, colours()),
         PolicyForm::Json => findings::json(&findings),
@@ -76,14 +76,14 @@ async fn estate(args: &PolicyArgs) -> anyhow::Result<Estate> {
     let of_account = args.service_account.as_ref().map(|(namespace, _)| namespace.as_str());
     let namespace = cluster.namespace.as_deref().or(of_account);
     if files.is_empty() {
-        let progress = Progress::start();
+        let progress = Progress::of_cluster();
         let live = connect(cluster).await?;
         let scope = live.scope(namespace, cluster.all_namespaces);
         let (estate, unread) = Estate::of_cluster(&live, &scope, &progress).await?;
         // Without the pods or the roles a policy would be for nobody, or for another role.
         return unread.into_iter().next().map_or(Ok(estate), |error| Err(error.into()));
     }
-    let found = manifests::read(files.iter().map(|file| file.as_path()), Folders::Recursive)?;
+    let found = read_files(files)?;
     if found.objects.is_empty() && found.unreadable.is_empty() {
         bail!("no Kubernetes object in {}", named(files));
     }

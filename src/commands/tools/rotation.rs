@@ -1,9 +1,9 @@
 //! `latchkey rotation`: which pods hold which version of an object, and waiting until all
 //! of them have the current one.
 
-mod amazon;
 mod feed;
 mod shown;
+mod versions;
 mod wait;
 mod watch;
 
@@ -13,24 +13,29 @@ use anyhow::ensure;
 use tokio::time::Instant;
 
 use self::{
-    amazon::Amazon,
     feed::{Feed, Origin},
     shown::Printer,
 };
-use super::{inputs::connect, output};
+use super::{amazon::Amazon, inputs::connect, output};
 use crate::{
     cli::tools::rotation::RotationArgs,
     live::Progress,
     uptake::{AwsVersions, Report},
 };
 
+/// What to do without AWS credentials.
+const WITHOUT: &str = "name the version with --version, or leave --aws out";
+
 pub(super) async fn run(args: &RotationArgs) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
     let live = connect(&args.cluster).await?;
     let scope = live.scope(args.cluster.namespace.as_deref(), args.cluster.all_namespaces);
-    let amazon =
-        if args.aws || args.wait && args.version.is_none() { Some(Amazon::load().await?) } else { None };
-    let progress = Progress::start();
+    let amazon = if args.aws || args.wait && args.version.is_none() {
+        Some(Amazon::load(WITHOUT).await?)
+    } else {
+        None
+    };
+    let progress = Progress::of_cluster();
     let mut feed = Feed::start(&live, &scope, progress.clone());
     let (origin, ready) = tokio::join!(Origin::read(&live, &scope, &progress), feed.ready());
     let origin = origin?;
@@ -44,7 +49,7 @@ pub(super) async fn run(args: &RotationArgs) -> anyhow::Result<ExitCode> {
     }
     let mut aws = AwsVersions::default();
     if let Some(amazon) = &amazon {
-        aws = amazon.ask(&Report::new(&feed.fleet, &printer.question(&aws))).await?;
+        aws = versions::ask(amazon, &Report::new(&feed.fleet, &printer.question(&aws))).await?;
     }
     if args.wait {
         return wait::run(args, &live, feed, printer, amazon.as_ref(), aws, began).await;

@@ -1,6 +1,7 @@
 //! A Kubernetes API with service accounts, nodes, events and the keys of its tokens, which
 //! can be made to fail.
 
+mod config_maps;
 mod writes;
 
 use std::{
@@ -21,7 +22,10 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use self::writes::{Write, Writes};
+use self::{
+    config_maps::ConfigMaps,
+    writes::{Write, Writes},
+};
 
 /// How the API server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,7 @@ struct Cluster {
     keys: Keys,
     reads: Vec<String>,
     key_reads: usize,
+    config_maps: ConfigMaps,
     writes: Writes,
 }
 
@@ -92,6 +97,7 @@ impl Kubernetes {
             keys: Keys::Healthy,
             reads: Vec::new(),
             key_reads: 0,
+            config_maps: ConfigMaps::default(),
             writes: Writes::default(),
         };
         let this = Self { state: Arc::new(Mutex::new(cluster)), kubeconfig: kubeconfig.to_owned() };
@@ -180,6 +186,11 @@ async fn answer(State(kubernetes): State<Kubernetes>, request: Request) -> Respo
             (state.behaviour, state.objects.get(&path).map(Value::to_string))
         }
     };
+    if behaviour == Behaviour::Healthy
+        && let Some(response) = kubernetes.config_maps(&path, request.uri().query().unwrap_or_default())
+    {
+        return response;
+    }
     match (behaviour, found) {
         (Behaviour::Hang, _) => std::future::pending().await,
         (Behaviour::Garbage, _) => respond(200, "<html>not the API server</html>".to_owned()),

@@ -10,6 +10,7 @@ use proptest::{
 };
 use serde_json::json;
 
+use super::decrypt::{decrypt_questions, keys};
 use super::seen::{SUFFIX, calls, emulator_agrees, ministack_agrees, plan_of, questions, within_the_limit};
 use crate::harness::{ACCOUNT, FAILOVER, REGION, Request, WEB, WORKER, World};
 
@@ -119,7 +120,7 @@ async fn the_policy_of_a_random_class_allows_exactly_what_its_mount_calls() {
         Config::default(),
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
     );
-    let mut all = Vec::new();
+    let (mut all, mut decrypts) = (Vec::new(), Vec::new());
     let world = world().await;
     for case in 0..CASES {
         let class = class().new_tree(&mut runner).unwrap().current();
@@ -153,10 +154,15 @@ async fn the_policy_of_a_random_class_allows_exactly_what_its_mount_calls() {
             "\n---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: web, namespace: shop, annotations: {{eks.amazonaws.com/role-arn: '{WEB}'}}}}\n"
         );
         println!("{case}: {class:?}\n{objects}");
-        let plan = plan_of(&format!("{manifest}{accounts}"), namespace, account);
+        let manifests = format!("{manifest}{accounts}");
+        let plan = plan_of(&manifests, namespace, account, Vec::new());
         within_the_limit(&plan);
         all.extend(questions(&plan, &seen));
+        let with_keys = plan_of(&manifests, namespace, account, keys(&seen));
+        all.extend(questions(&with_keys, &seen));
+        decrypts.extend(decrypt_questions(&with_keys, &seen));
         emulator_agrees(&world, &request, failover, &plan, &seen).await;
     }
     ministack_agrees(&all);
+    ministack_agrees(&decrypts);
 }

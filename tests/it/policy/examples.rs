@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use latchkey_emulator::Store;
 use serde_json::{Value, json};
 
+use super::decrypt::{decrypt_questions, keys};
 use super::seen::{calls, emulator_agrees, ministack_agrees, plan_of, questions, within_the_limit};
 use crate::{
     examples::{files, of_kind},
@@ -47,7 +48,7 @@ metadata: {namespace: payments, name: worker}
 
 #[tokio::test(start_paused = true)]
 async fn the_policy_of_every_example_allows_exactly_what_its_mount_calls() {
-    let mut all = Vec::new();
+    let (mut all, mut decrypts) = (Vec::new(), Vec::new());
     for (name, documents) in files() {
         for class in of_kind(&documents, "SecretProviderClass") {
             println!("{name}");
@@ -80,12 +81,17 @@ async fn the_policy_of_every_example_allows_exactly_what_its_mount_calls() {
             } else {
                 ACCOUNTS.to_owned()
             };
-            let plan = plan_of(&format!("{class}\n{accounts}"), namespace, account);
+            let manifests = format!("{class}\n{accounts}");
+            let plan = plan_of(&manifests, namespace, account, Vec::new());
             within_the_limit(&plan);
             all.extend(questions(&plan, &seen));
+            let with_keys = plan_of(&manifests, namespace, account, keys(&seen));
+            all.extend(questions(&with_keys, &seen));
+            decrypts.extend(decrypt_questions(&with_keys, &seen));
             emulator_agrees(&world, &request, failover, &plan, &seen).await;
         }
     }
-    assert!(all.len() > 200, "{}", all.len());
+    assert!(all.len() > 400 && decrypts.len() > 200, "{} {}", all.len(), decrypts.len());
     ministack_agrees(&all);
+    ministack_agrees(&decrypts);
 }

@@ -31,7 +31,7 @@ pub(super) struct Question {
 }
 
 /// A program of MiniStack's environment; `None`, with a notice, if it is not installed.
-pub(super) fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let path = root.join(".cache/ministack-1.5.33/bin").join(name);
     if path.exists() {

@@ -2,9 +2,10 @@
 
 mod agreement;
 mod classes;
+mod decrypt;
 mod examples;
 mod forms;
-mod ministack;
+pub(crate) mod ministack;
 mod random;
 mod seen;
 mod trust;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use latchkey::{
     estate::Estate,
-    iam::{Document, Home},
+    iam::{Document, Home, KmsKey},
     manifests::Found,
     policy::{AccountPlan, RolePlan, Settings, plan},
 };
@@ -25,14 +25,16 @@ pub(super) struct Seen {
     pub(super) resource: String,
 }
 
-/// The plan of one service account for the classes in the manifests.
-pub(super) fn plan_of(manifests: &str, namespace: &str, account: &str) -> AccountPlan {
+/// The plan of one service account for the classes in the manifests, whose values these
+/// keys encrypt.
+pub(super) fn plan_of(manifests: &str, namespace: &str, account: &str, keys: Vec<KmsKey>) -> AccountPlan {
     let mut found = Found::default();
     found.read("manifests.yaml", manifests);
     assert!(found.unreadable.is_empty(), "{:?}", found.unreadable);
     let estate = Estate::of_manifests(&found, "default");
     let settings = Settings {
         account: Some((namespace.to_owned(), account.to_owned())),
+        keys,
         home: Home { account: Some(ACCOUNT.to_owned()), partition: None },
         ..Settings::default()
     };
@@ -87,19 +89,19 @@ fn seen(call: &latchkey_emulator::Call) -> Vec<Seen> {
 
 /// The plan of the role that made a call. A role that no manifest names is the service
 /// account's own one.
-fn role_of<'a>(plan: &'a AccountPlan, role: &str) -> &'a RolePlan {
+pub(super) fn role_of<'a>(plan: &'a AccountPlan, role: &str) -> &'a RolePlan {
     let named = plan.roles.iter().find(|plan| plan.arn.as_ref().is_some_and(|arn| arn.as_str() == role));
     named
         .or_else(|| plan.roles.iter().find(|plan| plan.arn.is_none()))
         .unwrap_or_else(|| panic!("no role {role}"))
 }
 
-fn documents(role: &RolePlan) -> Vec<Value> {
+pub(super) fn documents(role: &RolePlan) -> Vec<Value> {
     role.policies.iter().map(|policy| serde_json::to_value(policy).unwrap()).collect()
 }
 
 /// Every way to leave one statement out, with its actions.
-fn without_one(documents: &[Value]) -> Vec<(Vec<Value>, Value)> {
+pub(super) fn without_one(documents: &[Value]) -> Vec<(Vec<Value>, Value)> {
     let mut variants = Vec::new();
     for (number, document) in documents.iter().enumerate() {
         for index in 0..document["Statement"].as_array().unwrap().len() {
@@ -133,7 +135,7 @@ pub(super) fn questions(plan: &AccountPlan, calls: &BTreeSet<Seen>) -> Vec<(Ques
     questions
 }
 
-fn question(call: &Seen, policies: &[Value], action: &str, resource: &str) -> Question {
+pub(super) fn question(call: &Seen, policies: &[Value], action: &str, resource: &str) -> Question {
     let account = call.role.split(':').nth(4).unwrap().to_owned();
     let name = call.role.rsplit('/').next().unwrap();
     Question {

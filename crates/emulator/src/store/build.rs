@@ -7,16 +7,12 @@ use std::{
 
 use data_encoding::BASE64;
 
-use super::{
-    ParameterEntry, ParameterVersionEntry, QueueEntry, SecretEntry, Store, StoreError, VersionEntry,
-};
+use super::{ParameterEntry, ParameterVersionEntry, SecretEntry, Store, StoreError, VersionEntry};
 use crate::{
     arn::{role_parts, session_arn},
-    events::RuleError,
     ids::{stable_suffix, stable_uuid},
     parameters::Parameter,
     principal::{Principal, Rule},
-    queues::Queue,
     rules,
     secrets::{CURRENT, Secret, SecretData, Version},
     wire::AwsError,
@@ -58,21 +54,7 @@ impl Store {
                 add_parameter(&mut world, entry, region, now).map_err(reason)?;
             }
         }
-        for entry in &self.queues {
-            for region in self.regions(entry.region.as_ref(), &entry.regions) {
-                let reason = |reason| mistake(format!("queue {}", entry.name), reason);
-                add_queue(&mut world, entry, region, now).map_err(reason)?;
-            }
-        }
-        for entry in &self.event_rules {
-            let account = entry.account.clone().unwrap_or_else(|| world.account.clone());
-            for region in self.regions(entry.region.as_ref(), &entry.regions) {
-                let key = (account.clone(), region, entry.name.clone());
-                let reason =
-                    |reason: RuleError| mistake(format!("event rule {}", entry.name), reason.to_string());
-                world.add_rule(key, &entry.pattern, &entry.queue).map_err(reason)?;
-            }
-        }
+        self.add_queues(&mut world, now)?;
         world.events.trail = self.trail;
         Ok(world)
     }
@@ -103,7 +85,7 @@ impl Store {
         of_store.into_iter().chain(keys).chain(secrets).chain(parameters).chain(queues).chain(rules)
     }
 
-    fn regions(&self, one: Option<&String>, several: &[String]) -> Vec<String> {
+    pub(super) fn regions(&self, one: Option<&String>, several: &[String]) -> Vec<String> {
         let mut regions = several.to_vec();
         regions.extend(one.cloned());
         if regions.is_empty() {
@@ -278,21 +260,7 @@ fn add_parameter(
     }
 }
 
-fn add_queue(world: &mut World, entry: &QueueEntry, region: String, now: SystemTime) -> Result<(), String> {
-    let account = entry.account.clone().unwrap_or_else(|| world.account.clone());
-    check_region(&region)?;
-    rules::queue_name(&entry.name).map_err(refused)?;
-    let key = (account, region, entry.name.clone());
-    let mut queue = Queue::new(&key, now);
-    queue.set(&entry.attributes).map_err(refused)?;
-    queue.policy_allows.clone_from(&entry.resource_policy.allow);
-    match world.queues.insert(key, queue) {
-        None => Ok(()),
-        Some(_) => Err("is there twice in one account and Region".to_owned()),
-    }
-}
-
-fn check_region(region: &str) -> Result<(), String> {
+pub(super) fn check_region(region: &str) -> Result<(), String> {
     match rules::is_region(region) {
         true => Ok(()),
         false => Err(format!("{region} is not the name of a Region")),
@@ -301,7 +269,7 @@ fn check_region(region: &str) -> Result<(), String> {
 
 /// AWS's error for the entry.
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
-fn refused(error: AwsError) -> String {
+pub(super) fn refused(error: AwsError) -> String {
     format!("AWS refuses it: {error}")
 }
 
@@ -318,7 +286,7 @@ fn data_of(entry: &VersionEntry) -> Result<Option<SecretData>, String> {
     }
 }
 
-fn mistake(entry: String, reason: impl Into<String>) -> StoreError {
+pub(super) fn mistake(entry: String, reason: impl Into<String>) -> StoreError {
     StoreError::Entry { entry, reason: reason.into() }
 }
 

@@ -251,7 +251,7 @@ async fn a_queue_is_guarded_as_in_aws() {
     assert_eq!(code(&admin, &queue).await, (Some("RequestThrottled".to_owned()), Some(400)));
     let last = emulator.calls().pop().unwrap();
     assert_eq!(last.operation, "ReceiveMessage");
-    assert_eq!(last.targets, [queue.clone()]);
+    assert_eq!(last.targets, std::slice::from_ref(&queue));
     assert_eq!(last.error.as_deref(), Some("RequestThrottled"));
     emulator.remove_queue(HOME, "watched");
     assert_eq!(code(&admin, &queue).await, missing);

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{bail, ensure};
 use tokio::time::Instant;
 
-use super::{amazon::Amazon, feed::Feed, shown::Printer};
+use super::{Amazon, feed::Feed, shown::Printer, versions};
 use crate::{
     cli::tools::rotation::{RotationArgs, RotationForm},
     commands::output,
@@ -45,7 +45,7 @@ pub(super) async fn run(
         if let Some(amazon) = amazon
             && asked.elapsed() >= ASKED
         {
-            aws = amazon.ask(&Report::new(&feed.fleet, &printer.question(&aws))).await?;
+            aws = versions::ask(amazon, &Report::new(&feed.fleet, &printer.question(&aws))).await?;
             asked = Instant::now();
         }
         let all_have_it = {
@@ -60,7 +60,8 @@ pub(super) async fn run(
             // Another rotation may have begun meanwhile.
             let again = match amazon {
                 Some(amazon) => {
-                    let asked = amazon.ask(&Report::new(&feed.fleet, &printer.question(&aws))).await?;
+                    let asked =
+                        versions::ask(amazon, &Report::new(&feed.fleet, &printer.question(&aws))).await?;
                     check(args, &Report::new(&feed.fleet, &printer.question(&asked)), &asked)?;
                     aws = asked;
                     Report::new(&feed.fleet, &printer.question(&aws)).waiting().next().is_some()

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use tokio::time::Instant;
 
-use super::{amazon::Amazon, feed::Feed, shown::Printer};
+use super::{Amazon, feed::Feed, shown::Printer, versions};
 use crate::{
     cli::tools::rotation::RotationForm,
     clock::Time,
@@ -38,7 +38,7 @@ pub(super) async fn run(
             if let Some(amazon) = amazon
                 && asked.is_some()
             {
-                aws = amazon.ask(&Report::new(&feed.fleet, &printer.question(&aws))).await?;
+                aws = versions::ask(amazon, &Report::new(&feed.fleet, &printer.question(&aws))).await?;
             }
             printer.read_events(live, &feed.fleet, &aws).await;
             asked = Some(Instant::now());
