@@ -1,7 +1,7 @@
 """A rotation function for PostgreSQL: the four steps of Secrets Manager, for both of its strategies.
 
 It does what AWS's own functions SecretsManagerRDSPostgreSQLRotationSingleUser and …MultiUser do
-(<https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html>), with boto3
+(<https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotation-strategy.html>), with boto3
 and one PostgreSQL driver. The gate is what it adds: AlternatingUsers calls it before it changes a password.
 """
 

@@ -5,6 +5,8 @@
 //	<unix milliseconds> file <user>                                          a new file was seen
 //	<unix milliseconds> failed <login|query> <SQLSTATE or error>             each failure
 //	<unix milliseconds> counts <logins> <failed> <queries> <failed> <slowest query in ms>   so far, each second
+//
+// A login of the pool that fails is a failed query.
 package main
 
 import (
@@ -92,6 +94,7 @@ func (a *app) open(ctx context.Context) error {
 	config.MaxConns = workers
 	config.MaxConnLifetime, config.MaxConnLifetimeJitter = time.Second, time.Second
 	config.BeforeConnect = func(_ context.Context, connection *pgx.ConnConfig) error { return a.fill(connection) }
+	config.AfterConnect = func(context.Context, *pgx.Conn) error { a.logins.Add(1); return nil }
 	a.pool, err = pgxpool.NewWithConfig(ctx, config)
 	return err
 }
