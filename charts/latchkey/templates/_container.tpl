@@ -60,6 +60,12 @@
 {{- with .Values.maxRefreshInterval }}
 {{- $args = append $args (printf "--max-refresh-interval=%s" .) }}
 {{- end }}
+{{- if .Values.notices.enabled }}
+{{- $args = append $args (printf "--notices=%s/%s" .Release.Namespace (include "latchkey.noticesName" .)) }}
+{{- with .Values.notices.pollInterval }}
+{{- $args = append $args (printf "--notified-poll-interval=%s" .) }}
+{{- end }}
+{{- end }}
 {{- with .Values.maxStale }}
 {{- $args = append $args (printf "--max-stale=%s" .) }}
 {{- end }}
@@ -130,6 +136,16 @@
     fieldRef:
       fieldPath: metadata.labels['topology.kubernetes.io/region']
 {{- end }}
+{{- with include "latchkey.awsEnv" . }}
+{{ trim . }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* How AWS is reached: the environment of every container that calls it. */}}
+{{- define "latchkey.awsEnv" -}}
 {{- if eq (toString .Values.useFipsEndpoint) "true" }}
 - name: AWS_USE_FIPS_ENDPOINT
   value: "true"
@@ -154,6 +170,10 @@
 - name: AWS_ENDPOINT_URL_STS
   value: {{ . | quote }}
 {{- end }}
+{{- with .Values.endpointUrls.sqs }}
+- name: AWS_ENDPOINT_URL_SQS
+  value: {{ . | quote }}
+{{- end }}
 {{- with .Values.httpsProxy }}
 - name: HTTPS_PROXY
   value: {{ . | quote }}
@@ -165,8 +185,5 @@
 {{- if .Values.caBundle.configMapName }}
 - name: AWS_CA_BUNDLE
   value: /etc/latchkey/ca/{{ .Values.caBundle.key }}
-{{- end }}
-{{- with .Values.extraEnv }}
-{{ toYaml . }}
 {{- end }}
 {{- end }}

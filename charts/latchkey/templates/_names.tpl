@@ -65,5 +65,5 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* "true" when the provider asks the Kubernetes API server for anything. */}}
 {{- define "latchkey.usesKubernetes" -}}
-{{- if or (include "latchkey.getsServiceAccounts" .) (include "latchkey.getsNodes" .) .Values.rbac.tokenKeys .Values.podEvents.enabled .Values.startupTaint }}true{{ end }}
+{{- if or (include "latchkey.getsServiceAccounts" .) (include "latchkey.getsNodes" .) .Values.rbac.tokenKeys .Values.podEvents.enabled .Values.startupTaint .Values.notices.enabled }}true{{ end }}
 {{- end }}

@@ -30,6 +30,9 @@
 {{- fail (printf "audit.hostPath and audit.stateHostPath are both %s, and Kubernetes mounts one volume in one place. Use another folder for one of them." .) }}
 {{- end }}
 {{- end }}
+{{- if and .Values.notices.enabled (not .Values.notices.queueUrls) }}
+{{- fail "notices.enabled is true, but notices.queueUrls is empty, so no notice could come. Create a queue (latchkey notices --print-setup cloudformation), and name its URL." }}
+{{- end }}
 {{- if .Values.startupTaint }}
 {{- $tolerated := false }}
 {{- range (.Values.tolerations | default list) }}

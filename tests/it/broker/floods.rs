@@ -69,8 +69,8 @@ async fn a_thousand_changes_a_minute_are_each_told_within_seconds() {
     let (median, last) = (ages[ages.len() / 2], ages[ages.len() - 1]);
     assert!(median < Duration::from_secs(2) && last < Duration::from_secs(5), "{median:?} {last:?}");
     let writes: Vec<Instant> = scene.api.documents().iter().map(|(at, _)| *at).collect();
-    let pauses: Vec<Duration> = writes.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(pauses.iter().all(|pause| *pause > Duration::from_millis(900)), "{pauses:?}");
+    let took = writes[writes.len() - 1] - writes[0];
+    assert!(writes.len() as u64 <= took.as_secs() + 2, "{} writes in {took:?}", writes.len());
 }
 
 #[tokio::test]

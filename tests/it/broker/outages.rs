@@ -40,7 +40,7 @@ async fn a_missing_permission_to_receive_is_named_with_whose_it_is() {
         code: "AccessDenied".to_owned(),
         message: "User: arn:aws:sts::111122223333:assumed-role/notices/x is not authorized to perform: sqs:receivemessage".to_owned(),
     };
-    scene.emulator.inject(Fault::new(denied).operation("sqs:ReceiveMessage"));
+    scene.emulator.inject(Fault::new(denied).operation("ReceiveMessage"));
     let process = scene.process("one").await;
     let logged = async || process.log().contains("no notices for account").then(|| process.log());
     let log = eventually("the failure is logged", logged).await;
@@ -53,7 +53,7 @@ async fn a_missing_permission_to_receive_is_named_with_whose_it_is() {
 #[tokio::test]
 async fn messages_that_cannot_be_deleted_are_known_when_they_come_again() {
     let scene = Scene::start(1).await;
-    scene.emulator.inject(Fault::new(FaultKind::Throttle).operation("sqs:DeleteMessageBatch"));
+    scene.emulator.inject(Fault::new(FaultKind::Throttle).operation("DeleteMessageBatch"));
     let process = scene.process("one").await;
     scene.covered().await;
     let arn = scene.change("shop/db");

@@ -37,7 +37,8 @@ pub(crate) struct Scene {
 impl Scene {
     /// One queue with all changes of one Region, and a cluster of so many nodes.
     pub(crate) async fn start(nodes: u64) -> Self {
-        let emulator = Emulator::new(Store::default());
+        let store = format!("staticKeys: [{{accessKeyId: {ADMINISTRATOR}}}]");
+        let emulator = Emulator::new(Store::from_yaml(&store).unwrap());
         let queue = emulator.queue_of_changes(REGION, "changes");
         let aws_url = serve_emulator(&emulator).await;
         let folder = tempfile::tempdir().unwrap();
