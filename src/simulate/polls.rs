@@ -47,7 +47,7 @@ impl World<'_> {
             Answer::Answered => {
                 self.fleet.nodes[node].pacing[service].answered(now);
                 // The phase stays, as long as nothing was late.
-                let on_time = unit.next != Next::Now && due + self.interval(number) > self.now;
+                let on_time = unit.next != Next::Now && due + SECOND > self.now;
                 self.read(number, if on_time { due } else { self.now });
                 self.unit(number).next = Next::Interval;
                 let due = self.due(number, &self.fleet.units[number as usize]);
@@ -58,14 +58,16 @@ impl World<'_> {
                 let random = self.chance.part();
                 let pacing = &mut self.fleet.nodes[node].pacing[service];
                 pacing.throttled(now);
-                let pause = pacing.retry(asked, max, random).as_micros() as Micros;
-                self.poll_at(number, self.now + pause);
+                let throttles = u32::from(unit.throttles) + 1;
+                let pause = pacing.retry(asked, max, throttles, random).as_micros() as Micros;
+                self.unit(number).throttles = throttles.min(100) as u8;
+                self.look_not_before(number, self.now + pause);
             }
             Answer::Failed => {
                 let failures = unit.failures.saturating_add(1);
                 self.unit(number).failures = failures;
                 let pause = FIRST_RETRY << (failures.min(MAX_DOUBLINGS) - 1);
-                self.poll_at(number, self.now + pause.min(self.interval(number)));
+                self.look_not_before(number, self.now + pause.min(self.interval(number)));
             }
         }
     }
@@ -78,7 +80,7 @@ impl World<'_> {
         if let Some(before) = unit.read_at.replace(now) {
             self.tally.aged(service, now - before);
         }
-        (unit.from, unit.failures) = (from, 0);
+        (unit.from, unit.failures, unit.throttles) = (from, 0, 0);
         if shared {
             self.notices.served(&mut unit.version, now);
         }
@@ -97,6 +99,12 @@ impl World<'_> {
     pub(super) fn poll_at(&mut self, number: u32, at: Micros) {
         let unit = self.unit(number);
         (unit.next, unit.look_at) = (Next::Now, at);
+        self.agenda.add(at, Event::Poll(number));
+    }
+
+    /// Polls the unit then, if its interval has passed: it may be stretched more by then.
+    fn look_not_before(&mut self, number: u32, at: Micros) {
+        self.unit(number).look_at = at;
         self.agenda.add(at, Event::Poll(number));
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = poll_interval)]
     pub(crate) notified_poll_interval: Duration,
     /// Pods that start on each node in an hour; each reads all values of its principal
-    #[arg(long, value_name = "COUNT", default_value = "10", value_parser = clap::value_parser!(u32).range(..=10_000))]
+    #[arg(long, value_name = "COUNT", default_value = "4", value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub(crate) pod_starts: u32,
     /// GetSecretValue calls a second that AWS answers
     #[arg(long, value_name = "COUNT", default_value = Prices::default().get_secret_value_quota.to_string(), value_parser = clap::value_parser!(u32).range(1..))]
