@@ -7,6 +7,7 @@ mod events;
 mod look;
 mod metrics;
 mod nodes;
+mod notices;
 mod objects;
 mod provider;
 mod rights;
@@ -31,6 +32,7 @@ pub fn examine(scene: &Scene) -> Vec<Finding> {
     driver::check(scene, &parts, &providers, &mut findings);
     provider::check(scene, &parts, &mut findings);
     nodes::check(scene, &parts, &mut findings);
+    notices::check(scene, &mut findings);
     rights::check(scene, &mut findings);
     workloads::check(scene, &providers, &mut findings);
     events::check(scene, &providers, &mut findings);

@@ -54,6 +54,8 @@ pub mod rotation;
 pub mod server;
 pub mod shape;
 pub mod shares;
+#[cfg(feature = "tools")]
+pub mod simulate;
 pub mod single_flight;
 pub mod status;
 pub mod table;

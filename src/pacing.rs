@@ -16,13 +16,21 @@ pub use self::spread::Spread;
 const BURST: Duration = Duration::from_secs(1);
 /// The part of its rate that a node gives up for a throttled call. Small parts keep the nodes
 /// close together: with halves, some node is always at a fraction of the others' rate.
-const CUT: f64 = 0.05;
-/// The part of the full rate that an answered call gives back.
+const CUT: f64 = 0.03;
+/// Throttled calls in a row, without an answered one between, that count as one each. The
+/// next counts twice, and those after it three times: far above the quota, most calls are
+/// throttled, and small parts would take too long.
+const ALONE: u32 = 3;
+const MAX_CUTS: u32 = 3;
+/// The part of the full rate that an answered call gives back, times the stretch: what an
+/// interval's polls give back does not depend on how long it is.
 ///
-/// `STEP / (CUT × rate)` is the ratio of throttled to answered polls when the fleet has
-/// settled. It depends on nothing but the rate, so nodes with few values and nodes with many
-/// stretch alike.
-const STEP: f64 = 0.001;
+/// A fleet settles where about `STEP / (CUT × rate²)` of its polls are throttled. That
+/// depends on nothing but the rate, so nodes with few values and nodes with many stretch alike.
+const STEP: f64 = 0.000_05;
+/// After so many answered calls without a throttled one, a call gives back twice as much,
+/// after twice as many three times as much, and so on.
+const RUN: f64 = 50.0;
 /// Maximum stretch.
 const MAX_STRETCH: f64 = 256.0;
 /// Without a throttled call for this long, the next answered call ends the stretching.
@@ -31,7 +39,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// does not start and stop all the time.
 const QUIET: Duration = Duration::from_secs(5 * 60);
 /// A throttled poll waits for this part of its interval, half more or less.
-const RETRY: f64 = 1.0 / 16.0;
+const RETRY: f64 = 1.0 / 24.0;
 /// Maximum number of times that this doubles.
 const MAX_DOUBLINGS: u32 = 5;
 /// Minimum pause before a throttled poll is tried again.
@@ -39,6 +47,11 @@ const MIN_RETRY: Duration = Duration::from_secs(1);
 
 /// How much longer intervals are than asked, for one service and Region. Throttled calls
 /// stretch them by a factor; answered calls add to the rate until it is whole again.
+///
+/// The poller tells it of its own calls only: a burst of starting pods that AWS throttles says
+/// nothing about what polls may use afterwards. The stretch counts when a poll comes due, not
+/// only when it is planned. Otherwise the polls that are planned already would go on at the
+/// old rate, and the nodes would stretch far too much meanwhile.
 #[derive(Clone, Debug)]
 pub struct Pacing {
     /// From `1 / MAX_STRETCH` to 1.
@@ -46,6 +59,9 @@ pub struct Pacing {
     /// The last throttled call that counted, and the last of all; `None` while nothing is
     /// stretched.
     throttled: Option<Throttled>,
+    /// Calls in a row that were throttled, and that were answered. One of them is 0.
+    throttled_run: u32,
+    answered_run: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +72,7 @@ struct Throttled {
 
 impl Default for Pacing {
     fn default() -> Self {
-        Self { rate: 1.0, throttled: None }
+        Self { rate: 1.0, throttled: None, throttled_run: 0, answered_run: 0 }
     }
 }
 
@@ -69,11 +85,14 @@ impl Pacing {
     /// stretching begins with it.
     pub fn throttled(&mut self, now: Duration) -> bool {
         let began = self.throttled.is_none();
+        self.answered_run = 0;
+        self.throttled_run = self.throttled_run.saturating_add(1);
         match &mut self.throttled {
             Some(throttled) if now < throttled.counted + BURST => throttled.last = throttled.last.max(now),
             throttled => {
                 *throttled = Some(Throttled { counted: now, last: now });
-                self.rate = (self.rate * (1.0 - CUT)).max(1.0 / MAX_STRETCH);
+                let cuts = self.throttled_run.saturating_sub(ALONE - 1).clamp(1, MAX_CUTS);
+                self.rate = (self.rate * (1.0 - CUT * f64::from(cuts))).max(1.0 / MAX_STRETCH);
             }
         }
         began
@@ -82,8 +101,11 @@ impl Pacing {
     /// AWS answered a call. Returns whether the stretching ends with it.
     pub fn answered(&mut self, now: Duration) -> bool {
         let Some(throttled) = self.throttled else { return false };
+        self.throttled_run = 0;
+        self.answered_run = self.answered_run.saturating_add(1);
         let quiet = now.saturating_sub(throttled.last);
-        self.rate = if quiet >= FORGOTTEN_AFTER { 1.0 } else { (self.rate + STEP).min(1.0) };
+        let step = STEP * self.stretch() * (1.0 + f64::from(self.answered_run) / RUN);
+        self.rate = if quiet >= FORGOTTEN_AFTER { 1.0 } else { (self.rate + step).min(1.0) };
         let ends = self.rate >= 1.0 && quiet >= QUIET;
         if ends {
             self.throttled = None;

@@ -10,8 +10,8 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 use tokio::sync::watch;
 
 use self::snapshot::{
-    Calls, Denial, Means, NamespaceCalls, Pods, Principal, Share, Socket, SocketState, TokenKeys, Unit,
-    Value, Version, Volume, Who, Writes,
+    Calls, Denial, Means, NamespaceCalls, Notices, Pods, Principal, Share, Socket, SocketState, TokenKeys,
+    Unit, Value, Version, Volume, Who, Writes,
 };
 pub use self::{
     snapshot::Snapshot,
@@ -21,6 +21,7 @@ pub use crate::clock::Time;
 use crate::{
     aws::Aws,
     clock::{Clock, Moment},
+    cluster::watched::ObjectName,
     delivery::Delivery,
     identity::Identity,
     model::{
@@ -39,6 +40,8 @@ pub struct Snapshotter {
     pub clock: Clock,
     pub started_at: SystemTime,
     pub node: Option<String>,
+    /// The ConfigMap with change notices.
+    pub notices: Option<ObjectName>,
     pub socket_path: PathBuf,
     pub(crate) socket: watch::Receiver<socket::SocketState>,
     pub aws: Arc<Aws>,
@@ -69,7 +72,7 @@ impl Snapshotter {
         });
         let (state, held_by) = socket_state(&self.socket.borrow());
         let keys = self.identity.token_keys();
-        let volumes = self.delivery.volumes();
+        let (volumes, overview) = (self.delivery.volumes(), self.values.overview());
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             taken_at: Time::of(times.wall),
@@ -86,6 +89,12 @@ impl Snapshotter {
                 let [fresh, stale, failing] = self.report.pods();
                 Pods { fresh, stale, failing }
             },
+            notices: self.notices.as_ref().map(|object| Notices {
+                object: object.to_string(),
+                areas: self.values.heard().areas().iter().map(ToString::to_string).collect(),
+                values: overview.covered,
+            }),
+            stretch: overview.stretch,
             principals: self.principals(&entries, &times),
             shares: self.shares(&entries),
             values: entries.iter().map(|entry| value(entry, &times)).collect(),

@@ -29,6 +29,7 @@ pub(super) fn snapshotter(
         clock,
         started_at: clock.now(),
         node: config.cluster.node_name.clone(),
+        notices: config.notices.clone(),
         socket_path: config.provider_volume.join(&config.socket_name),
         socket: socket.clone(),
         aws: Arc::clone(&gauges.aws),

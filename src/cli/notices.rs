@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, builder::RangedU64ValueParser};
 #[cfg(feature = "tools")]
 use clap::ValueEnum;
+use clap::{Args, builder::RangedU64ValueParser};
 
 use super::{
     LogArgs,
-    flag_values::{HttpAddress, OptionalArea, OptionalObject, OptionalQueue, http_address, optional_area, optional_object, optional_queue},
+    flag_values::{
+        HttpAddress, OptionalArea, OptionalObject, OptionalQueue, http_address, optional_area,
+        optional_object, optional_queue,
+    },
 };
 use crate::{
     aws::AwsSettings,
@@ -86,13 +89,16 @@ impl NoticesArgs {
             bail!("--queue-url (LATCHKEY_QUEUE_URL) is required: the SQS queue with AWS's events");
         }
         let Some(object) = self.object.as_ref().and_then(|object| object.0.clone()) else {
-            bail!("--object (LATCHKEY_OBJECT) is required: the ConfigMap that the nodes watch, as NAMESPACE/NAME");
+            bail!(
+                "--object (LATCHKEY_OBJECT) is required: the ConfigMap that the nodes watch, as NAMESPACE/NAME"
+            );
         };
         if ObjectName::parse(&format!("{}/{}", object.namespace, self.lease)).is_err() {
             bail!("--lease must be the name of an object of Kubernetes, such as latchkey-notices");
         }
         let host = || std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
-        let own_name = || format!("{}_{}", host().unwrap_or_else(|| "latchkey".to_owned()), std::process::id());
+        let own_name =
+            || format!("{}_{}", host().unwrap_or_else(|| "latchkey".to_owned()), std::process::id());
         let ca_bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
         Ok(Config {
             queues,

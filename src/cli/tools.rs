@@ -10,6 +10,7 @@ pub(crate) mod inputs;
 pub(crate) mod policy;
 pub(crate) mod reference;
 pub(crate) mod rotation;
+pub(crate) mod simulate;
 
 use clap::Subcommand;
 
@@ -25,6 +26,8 @@ pub(crate) enum ToolCommand {
     Rotation(Box<rotation::RotationArgs>),
     /// Estimate the calls and dollars a day of SecretProviderClasses, against AWS's quotas
     Cost(Box<cost::CostArgs>),
+    /// Simulate a fleet against AWS's quotas: calls, throttling, age of values, time until a change arrives
+    Simulate(simulate::SimulateArgs),
     /// Look at a live cluster, and say what is wrong with the driver, Latchkey, nodes and pods
     Doctor(doctor::DoctorArgs),
     /// Explain a parameter, flag, reason, finding, metric or alert

@@ -10,6 +10,7 @@ mod inputs;
 mod policy;
 mod reference;
 mod rotation;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ pub(super) async fn run(command: ToolCommand) -> anyhow::Result<ExitCode> {
         ToolCommand::Access(args) => access::run(&args).await,
         ToolCommand::Rotation(args) => rotation::run(&args).await,
         ToolCommand::Cost(args) => cost::run(&args).await,
+        ToolCommand::Simulate(args) => simulate::run(&args),
         ToolCommand::Doctor(args) => doctor::run(&args).await,
         ToolCommand::Explain(args) => explain::run(&args),
         ToolCommand::Completions(args) => reference::completions(&args),

@@ -59,6 +59,7 @@ impl Scene {
             system_pods: Vec::new(),
             voices: Vec::new(),
             rights: Vec::new(),
+            notices: Vec::new(),
             policies: Ok(Vec::new()),
             workloads,
         };
@@ -68,6 +69,8 @@ impl Scene {
         for latchkey in &parts.latchkeys {
             voices.extend(eye.voices(&scene, latchkey).await);
         }
+        let notices = join_all(parts.latchkeys.iter().map(|latchkey| eye.notices(latchkey))).await;
+        let notices = notices.into_iter().flatten().collect();
         let rights = rights::wanted(&scene, &parts);
         let rights = join_all(rights.into_iter().map(async |(right, need)| {
             let allowed = live.allows(&right).await.map_err(|error| error.to_string());
@@ -75,13 +78,13 @@ impl Scene {
         }))
         .await;
         let policies = eye.policies(&parts.latchkeys).await;
-        Ok(Self { voices, rights, policies, ..scene })
+        Ok(Self { voices, rights, notices, policies, ..scene })
     }
 }
 
-struct Eye<'a> {
-    live: &'a Live,
-    progress: &'a Progress,
+pub(super) struct Eye<'a> {
+    pub(super) live: &'a Live,
+    pub(super) progress: &'a Progress,
 }
 
 impl Eye<'_> {

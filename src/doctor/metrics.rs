@@ -11,6 +11,9 @@ pub(super) struct Sample {
     /// Volumes of running pods by the result of their last mount.
     pub(super) failing: u64,
     pub(super) stale: u64,
+    /// Accounts and Regions whose change notices it hears.
+    pub(super) notice_areas: u64,
+    pub(super) changes_untold: u64,
 }
 
 impl Sample {
@@ -26,7 +29,7 @@ impl Sample {
             let Some((series, value)) = line.rsplit_once(' ') else { continue };
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
             let label = |wanted: &str| labels.split_once(&format!("{wanted}=\""))?.1.split('"').next();
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of volumes")]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
             let count = value.parse::<f64>().unwrap_or_default() as u64;
             match (name, label("state")) {
                 ("latchkey_build_info", _) => {
@@ -36,6 +39,8 @@ impl Sample {
                 ("latchkey_token_keys_read_timestamp_seconds", _) => sample.has_keys = true,
                 ("latchkey_pods", Some("failing")) => sample.failing = count,
                 ("latchkey_pods", Some("stale")) => sample.stale = count,
+                ("latchkey_change_notice_areas", _) => sample.notice_areas = count,
+                ("latchkey_changes_untold_total", _) => sample.changes_untold = count,
                 _ => {}
             }
         }
@@ -50,15 +55,25 @@ mod tests {
 
     #[test]
     fn what_latchkey_serves_is_read() {
-        let now = Now { pods: [5, 2, 3], socket: "foreign", keys_read: Some(1.0), ..Now::default() };
+        let now = Now {
+            pods: [5, 2, 3],
+            socket: "foreign",
+            keys_read: Some(1.0),
+            notice_areas: 4,
+            ..Now::default()
+        };
         for format in [Format::Prometheus, Format::OpenMetrics] {
-            let sample = Sample::parse(&Metrics::default().render(format, &now));
+            let metrics = Metrics::default();
+            metrics.changes_untold.inc();
+            let sample = Sample::parse(&metrics.render(format, &now));
             let expected = Sample {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 socket: "foreign".to_owned(),
                 has_keys: true,
                 failing: 3,
                 stale: 2,
+                notice_areas: 4,
+                changes_untold: 1,
             };
             assert_eq!(sample, expected, "{format:?}");
         }

@@ -137,6 +137,12 @@ pub(super) struct Waiting {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
+pub(super) struct ConfigMap {
+    pub(super) data: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Node {
     pub(super) metadata: Metadata,
     pub(super) spec: NodeSpec,

@@ -5,6 +5,7 @@ use super::template::canonical;
 use super::{
     look::Wanted,
     metrics::Sample,
+    notices::Notices,
     objects::{
         Container, CsiDriver, CsiNode, DaemonSet, Event, Lease, NetworkPolicy, Node, Pod,
         SecretProviderClass, ServiceAccount,
@@ -26,6 +27,7 @@ pub struct Scene {
     pub(super) system_pods: Vec<SystemPods>,
     pub(super) voices: Vec<Voice>,
     pub(super) rights: Vec<Asked>,
+    pub(super) notices: Vec<Notices>,
     /// Those in the namespaces of Latchkey.
     pub(super) policies: Seen<Vec<NetworkPolicy>>,
     pub(super) workloads: Workloads,

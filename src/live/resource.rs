@@ -14,6 +14,7 @@ pub struct Resource {
 
 pub const PODS: Resource = core("pods", true);
 pub const SERVICE_ACCOUNTS: Resource = core("serviceaccounts", true);
+pub const CONFIG_MAPS: Resource = core("configmaps", true);
 pub const NODES: Resource = core("nodes", false);
 pub const CLASSES: Resource = of("secrets-store.csi.x-k8s.io", "secretproviderclasses", true);
 pub const POD_STATUSES: Resource = of("secrets-store.csi.x-k8s.io", "secretproviderclasspodstatuses", true);

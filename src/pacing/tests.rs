@@ -82,6 +82,26 @@ fn a_longer_overload_stretches_more() {
 }
 
 #[test]
+fn throttled_calls_in_a_row_count_more_and_so_do_answered_ones() {
+    // As many throttled calls, with answered ones between them.
+    let mut mixed = Pacing::new();
+    for second in 0..20 {
+        mixed.throttled(seconds(second));
+        mixed.answered(seconds(second));
+    }
+    assert!(overloaded(20).stretch() > 2.0 * mixed.stretch());
+    let mut pacing = overloaded(20);
+    let mut gain = |answers| {
+        let before = pacing.rate;
+        (0..answers).for_each(|_| drop(pacing.answered(seconds(30))));
+        pacing.rate - before
+    };
+    let first = gain(50);
+    gain(50);
+    assert!(gain(50) > first);
+}
+
+#[test]
 fn answers_bring_it_back_and_so_does_a_quiet_hour() {
     let mut pacing = overloaded(1_000);
     let answers = recover(&mut pacing, seconds(1_000), seconds(1));
@@ -94,8 +114,8 @@ fn answers_bring_it_back_and_so_does_a_quiet_hour() {
 #[test]
 fn a_throttled_poll_waits_for_a_part_of_its_interval() {
     let pacing = Pacing::new();
-    assert_eq!(pacing.retry(ASKED, MAX, 1, 0.0), Duration::from_millis(3_750));
-    assert_eq!(pacing.retry(ASKED, MAX, 1, 1.0), Duration::from_millis(11_250));
+    assert_eq!(pacing.retry(ASKED, MAX, 1, 0.0), Duration::from_millis(2_500));
+    assert_eq!(pacing.retry(ASKED, MAX, 1, 1.0), Duration::from_millis(7_500));
     assert_eq!(pacing.retry(seconds(1), MAX, 1, 0.5), seconds(1));
     assert!(overloaded(50).retry(ASKED, MAX, 1, 0.5) > pacing.retry(ASKED, MAX, 1, 0.5));
 }
@@ -146,7 +166,7 @@ proptest! {
         pacing.throttled(now);
         for (throttled, pause) in calls {
             now += Duration::from_millis(pause);
-            if throttled { pacing.throttled(now); } else { pacing.answered(now); }
+                if throttled { pacing.throttled(now); } else { pacing.answered(now); }
         }
         pacing.throttled(now + BURST);
         recover(&mut pacing, now + BURST, seconds(pause));

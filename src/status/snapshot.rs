@@ -19,6 +19,10 @@ pub struct Snapshot {
     pub writes: Writes,
     pub token_keys: TokenKeys,
     pub pods: Pods,
+    /// `None` without `--notices`.
+    pub notices: Option<Notices>,
+    /// How many times longer than asked the longest intervals are, because AWS throttles.
+    pub stretch: f64,
     /// By namespace and service account.
     pub principals: Vec<Principal>,
     /// By namespace, service account and id.
@@ -79,6 +83,18 @@ pub struct Pods {
     pub stale: usize,
     /// The last mount failed; the files are older.
     pub failing: usize,
+}
+
+/// The change notices that this node hears.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notices {
+    /// The ConfigMap that carries them.
+    pub object: String,
+    /// Accounts and Regions whose notices flow.
+    pub areas: Vec<String>,
+    /// The number of values that are polled rarely for that.
+    pub values: usize,
 }
 
 /// An identity that AWS sees.

@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use super::{
     Snapshot, Time,
-    snapshot::{Means, Pods, SocketState, State, Unit, Value, Version, Who, Writes},
+    snapshot::{Means, Notices, Pods, SocketState, State, Unit, Value, Version, Who, Writes},
     verdict::verdict,
 };
 use crate::{
@@ -70,6 +70,28 @@ pub fn json(snapshot: &Snapshot) -> Result<String, serde_json::Error> {
     Ok(text + "\n")
 }
 
+fn polling(snapshot: &Snapshot) -> String {
+    let told = match &snapshot.notices {
+        None => "every value at its interval".to_owned(),
+        Some(Notices { object, areas, .. }) if areas.is_empty() => {
+            format!("every value at its interval; no notices from ConfigMap {object}")
+        }
+        Some(Notices { object, areas, values }) => {
+            let areas = areas.join(", ");
+            format!(
+                "{values} of {} values rarely: notices from ConfigMap {object} cover {areas}",
+                snapshot.values.len()
+            )
+        }
+    };
+    match snapshot.stretch {
+        stretch if stretch > 1.0 => {
+            format!("{told}; intervals up to {stretch:.1} times longer, because AWS throttles")
+        }
+        _ => told,
+    }
+}
+
 fn header(snapshot: &Snapshot, width: Width) -> String {
     let mut lines = Table::new(["Latchkey", &about(snapshot)]);
     let socket = match snapshot.socket.state {
@@ -89,6 +111,7 @@ fn header(snapshot: &Snapshot, width: Width) -> String {
     let Pods { fresh, stale, failing } = snapshot.pods;
     lines.row(["Mounts".to_owned(), format!("{fresh} fresh, {stale} stale, {failing} failing")]);
     lines.row(["Tokens".to_owned(), tokens(snapshot)]);
+    lines.row(["Polling".to_owned(), polling(snapshot)]);
     for (number, calls) in snapshot.calls.iter().enumerate() {
         let to = match calls.to.as_str() {
             "aws" => "AWS",

@@ -58,6 +58,8 @@ fn snapshot() -> Snapshot {
         socket: Socket { path: "/run/aws.sock".to_owned(), state: SocketState::Ours, held_by: None },
         writes: Writes::Driver,
         pods: Pods { fresh: 3, stale: 0, failing: 0 },
+        notices: None,
+        stretch: 1.0,
         token_keys: TokenKeys { read_at: Some(time("2026-02-03T04:01:06Z")), usable: 2, warning: None },
         principals: vec![principal(who("shop", Some("web"))), principal(who("pay", None))],
         values: vec![value("shop", "shop/db"), value("pay", "pay/key")],

@@ -58,6 +58,7 @@ mod rotation_command;
 mod rotation_identity;
 mod rotation_outage;
 mod rotation_revoked;
+mod rotation_throttled;
 mod rotation_unmounted;
 mod rotation_written;
 mod second_opinion;

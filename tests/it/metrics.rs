@@ -9,8 +9,8 @@ use latchkey_emulator::FaultKind;
 use tonic::Code;
 
 use crate::harness::{
-    GRACE, INTERVAL, Pod, REGION, Request, SECRET, Scrape, WEB, World, assert_code, assert_contains, assert_lacks,
-    pass, scrape, seconds,
+    GRACE, INTERVAL, Pod, REGION, Request, SECRET, Scrape, WEB, World, assert_code, assert_contains,
+    assert_lacks, pass, scrape, seconds,
 };
 
 /// The most series that a node may have, without the namespace label.

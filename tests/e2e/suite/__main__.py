@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import kube
 from . import admitting, doctoring, examples, living, moving, outages  # noqa: F401 # they register their cases
-from . import reading, refusing, seeing  # noqa: F401
+from . import reading, refusing, rotating, seeing  # noqa: F401
 from .aws import Aws
 from .cases import ALONE, DRIVER_WRITES, STAGES, THROUGHOUT, TOGETHER, Cluster, chosen, run_case
 from .kube import POLL_INTERVAL, REPUBLISH_PERIOD
@@ -117,9 +117,14 @@ def install(cluster, stage):
     """Driver and Latchkey as the stage wants them."""
     if cluster.stage is None or cluster.stage.driver_interval != stage.driver_interval:
         kube.install_driver(cluster.driver_chart, stage.driver_interval)
-    if cluster.stage is None or cluster.stage.writer != stage.writer:
-        cluster.latchkey.install(stage.writer)
-    cluster.stage = stage
+    before, cluster.stage = cluster.stage, stage
+    if before is None or (before.writer, before.poll_interval) != (stage.writer, stage.poll_interval):
+        install_latchkey(cluster)
+
+
+def install_latchkey(cluster):
+    """Latchkey as the present stage wants it."""
+    cluster.latchkey.install(cluster.writer, f"rotationPollInterval={cluster.stage.poll_interval}s")
 
 
 def restore(cluster):
@@ -132,7 +137,7 @@ def restore(cluster):
         cluster.ascp.uninstall()
         if kube.kubectl("get", "--raw", "/readyz", check=False) != "ok":
             kube.ApiServer.start()
-        cluster.latchkey.install(cluster.writer)
+        install_latchkey(cluster)
     except AssertionError as failure:
         print(f"           and the cluster was not put back: {failure}", flush=True)
 

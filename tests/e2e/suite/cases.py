@@ -6,16 +6,18 @@ import time
 import traceback
 from dataclasses import dataclass, field
 
+from .kube import POLL_INTERVAL
 from .tools import Failed, Stopwatch
 
 
 @dataclass(frozen=True)
 class Stage:
     """How Latchkey and the driver are installed while a case runs: who writes the files ("driver" or "provider"),
-    and the driver's rotationPollInterval."""
+    the driver's rotationPollInterval, and Latchkey's in seconds."""
 
     writer: str
     driver_interval: str
+    poll_interval: int = POLL_INTERVAL
 
 
 DRIVER_WRITES = Stage("driver", "2s")
@@ -24,7 +26,9 @@ DRIVER_WRITES = Stage("driver", "2s")
 PROVIDER_WRITES = Stage("provider", "5m")
 # For what needs the driver to call again soon.
 PROVIDER_WRITES_CALLED_OFTEN = Stage("provider", "2s")
-STAGES = [DRIVER_WRITES, PROVIDER_WRITES_CALLED_OFTEN, PROVIDER_WRITES]
+# For many rotations in a short time.
+PROVIDER_POLLS_OFTEN = Stage("provider", "2s", poll_interval=1)
+STAGES = [DRIVER_WRITES, PROVIDER_WRITES_CALLED_OFTEN, PROVIDER_POLLS_OFTEN, PROVIDER_WRITES]
 
 # With whom a case shares the cluster. TOGETHER: with others that touch nothing but what is their own. ALONE: with
 # nobody, because it disturbs or measures. THROUGHOUT: with all others of its stage, from its start to its end.

@@ -113,7 +113,8 @@ async fn answer(State(api): State<Api>, request: Request) -> Response {
     let body = axum::body::to_bytes(body, 2 << 20).await.unwrap();
     let path = head.uri.path().to_owned();
     let mut state = api.state();
-    let refused = state.refused.iter().find(|((method, end), _)| head.method == *method && path.ends_with(end));
+    let refused =
+        state.refused.iter().find(|((method, end), _)| head.method == *method && path.ends_with(end));
     if let Some((_, status)) = refused {
         return failure(*status, "the test's API server refuses it");
     }
@@ -140,7 +141,8 @@ async fn answer(State(api): State<Api>, request: Request) -> Response {
         (&Method::PUT, _) => {
             let object: Value = serde_json::from_slice(&body).unwrap();
             let Some(stored) = state.objects.get(&path) else { return failure(404, "not found") };
-            let (named, version) = (&object["metadata"]["resourceVersion"], &stored["metadata"]["resourceVersion"]);
+            let (named, version) =
+                (&object["metadata"]["resourceVersion"], &stored["metadata"]["resourceVersion"]);
             assert!(named.is_string(), "a write names the version that it replaces");
             if named != version {
                 return failure(409, "the object has been modified");

@@ -52,7 +52,8 @@ async fn a_thousand_changes_a_minute_are_each_told_within_seconds() {
     for number in 0..340_usize {
         scene.emulator.send_message(&scene.queue, &moved(number));
         sent.push(Instant::now());
-        tokio::time::sleep_until(began + Duration::from_millis(60) * u32::try_from(number + 1).unwrap()).await;
+        tokio::time::sleep_until(began + Duration::from_millis(60) * u32::try_from(number + 1).unwrap())
+            .await;
     }
     scene.drained().await;
     let told = scene.changes_told();
@@ -60,7 +61,9 @@ async fn a_thousand_changes_a_minute_are_each_told_within_seconds() {
     assert_eq!(numbers, (first + 1..=first + 340).collect::<Vec<_>>(), "a change was not told");
     let mut ages: Vec<Duration> = told
         .iter()
-        .map(|(at, change)| at.duration_since(sent[change.version_id.as_ref().unwrap().parse::<usize>().unwrap()]))
+        .map(|(at, change)| {
+            at.duration_since(sent[change.version_id.as_ref().unwrap().parse::<usize>().unwrap()])
+        })
         .collect();
     ages.sort_unstable();
     let (median, last) = (ages[ages.len() / 2], ages[ages.len() - 1]);

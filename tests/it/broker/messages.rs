@@ -64,10 +64,12 @@ async fn messages_that_tell_nothing_are_counted_by_their_reason_and_deleted() {
     let process = scene.process("one").await;
     scene.covered().await;
     let number = scene.api.document().unwrap().number;
-    let arn = |region: &str, name: &str| format!("arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}-AbCdEf");
+    let arn =
+        |region: &str, name: &str| format!("arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}-AbCdEf");
     let moved = |label: &str| json!({ "name": "canary", "labelUpdated": label, "versionId": "v2" });
     let kind = "Secret Label Updated";
-    let mut elsewhere = event("aws.secretsmanager", kind, &[&arn("eu-west-1", "canary")], &moved("AWSCURRENT"));
+    let mut elsewhere =
+        event("aws.secretsmanager", kind, &[&arn("eu-west-1", "canary")], &moved("AWSCURRENT"));
     elsewhere["region"] = json!("eu-west-1");
     for message in [
         "canary".to_owned(),
@@ -122,8 +124,11 @@ async fn events_that_come_twice_late_or_out_of_order_are_told_once_each() {
     scene.drained().await;
     let told = scene.changes_told();
     for arn in &arns {
-        let versions: Vec<_> =
-            told.iter().filter(|(_, change)| change.arn == *arn).map(|(_, change)| &change.version_id).collect();
+        let versions: Vec<_> = told
+            .iter()
+            .filter(|(_, change)| change.arn == *arn)
+            .map(|(_, change)| &change.version_id)
+            .collect();
         let mut once = versions.clone();
         once.dedup();
         assert_eq!(versions, once, "{arn}");

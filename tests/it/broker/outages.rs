@@ -21,7 +21,10 @@ async fn a_queue_that_fails_leaves_what_is_covered_and_holds_up_no_other() {
     let scrape = process.scrape().await;
     assert_eq!(scrape.value("latchkey_broker_queues{state=\"failing\"}"), 1.0);
     assert!(scrape.value("latchkey_broker_failures_total{call=\"receive\"}") >= 1.0);
-    assert_contains(&process.readyz().await, "200 ok\nleads\nwarning: sqs:ReceiveMessage in us-west-2 failed");
+    assert_contains(
+        &process.readyz().await,
+        "200 ok\nleads\nwarning: sqs:ReceiveMessage in us-west-2 failed",
+    );
     scene.emulator.clear_faults();
     scene.document("both are covered again", |document| document.covered.len() == 2).await;
     let log = process.log();

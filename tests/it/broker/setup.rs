@@ -36,7 +36,8 @@ fn written(folder: &TempDir, name: &str, form: &str) -> std::path::PathBuf {
 fn cfn_lint_finds_nothing_wrong() {
     let Some(cfn_lint) = program("cfn-lint") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(cfn_lint).arg(written(&folder, "setup.yaml", "cloudformation")).output().unwrap();
+    let output =
+        Command::new(cfn_lint).arg(written(&folder, "setup.yaml", "cloudformation")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
@@ -90,7 +91,13 @@ impl MiniStack {
     /// Runs a step of `tests/clients/notices_stack.py`; gives what it prints.
     async fn step(&self, python: &Path, args: &[&str]) -> String {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/notices_stack.py");
-        let run = tokio::process::Command::new(python).arg(script).arg(&self.url).args(args).output().await.unwrap();
+        let run = tokio::process::Command::new(python)
+            .arg(script)
+            .arg(&self.url)
+            .args(args)
+            .output()
+            .await
+            .unwrap();
         assert!(run.status.success(), "{args:?}: {}", String::from_utf8_lossy(&run.stderr));
         String::from_utf8(run.stdout).unwrap().trim().to_owned()
     }

@@ -121,6 +121,34 @@ impl Cluster {
         self.objects.get_mut(plural).unwrap().retain(|object| object["metadata"]["name"] != name);
     }
 
+    /// Every node listens to change notices, and a pod sends them.
+    pub(super) fn with_notices(mut self) -> Self {
+        let object = "kube-system/latchkey-notices";
+        let args =
+            &mut self.object("daemonsets", "latchkey")["spec"]["template"]["spec"]["containers"][0]["args"];
+        args.as_array_mut().unwrap().push(json!(format!("--notices={object}")));
+        let mut sender = system_pod("latchkey-notices", "latchkey-notices", "node-1");
+        sender["spec"]["containers"][0]["args"] = json!(["notices", format!("--object={object}")]);
+        self.add("pods", sender);
+        self.ready.insert("notices-node-1", "leads\n");
+        let text = json!({
+            "heartbeat": 7, "number": 3, "nodes": 2, "changes": [],
+            "readsPerSecond": { "secretsmanager": 5000, "ssm": 20 },
+            "covered": [{ "account": "111122223333", "region": "us-east-1" }],
+        });
+        self.add(
+            "configmaps",
+            json!({
+                "metadata": { "name": "latchkey-notices", "namespace": "kube-system" },
+                "data": { "notices.json": text.to_string() },
+            }),
+        );
+        for metrics in self.metrics.values_mut() {
+            metrics.push_str("latchkey_change_notice_areas 1\nlatchkey_changes_untold_total 0\n");
+        }
+        self
+    }
+
     /// A pod that waits for its volume, with kubelet's event.
     pub(super) fn fail_mount(&mut self, pod: &str, message: &str) {
         self.object("pods", pod)["status"] = json!({ "phase": "Pending" });
@@ -239,6 +267,13 @@ impl Cluster {
             return match &self.csi_driver {
                 _ if self.forbidden.contains("csidrivers") => failure(403, "csidrivers"),
                 Some(object) => respond(200, object.to_string()),
+                None => failure(404, last),
+            };
+        }
+        if folder.ends_with("/configmaps") {
+            let maps = self.objects.get("configmaps").into_iter().flatten();
+            return match maps.into_iter().find(|map| map["metadata"]["name"] == last) {
+                Some(map) => respond(200, map.to_string()),
                 None => failure(404, last),
             };
         }

@@ -554,3 +554,60 @@ fn the_book_has_every_finding() {
         assert!(page.contains(&format!("`{}`", rule.id)), "docs/src/doctor.md lacks {}", rule.id);
     }
 }
+
+#[tokio::test]
+async fn change_notices_on_their_whole_way() {
+    assert!(found(Cluster::healthy().with_notices()).await.is_empty());
+
+    let mut cluster = Cluster::healthy().with_notices();
+    cluster.remove("pods", "latchkey-notices-node-1");
+    only(
+        cluster,
+        "notices-missing ConfigMap/kube-system/latchkey-notices: no pod in namespace kube-system runs latchkey notices",
+        &["notices.queueUrls"],
+    )
+    .await;
+
+    let mut cluster = Cluster::healthy().with_notices();
+    cluster.remove("configmaps", "latchkey-notices");
+    only(cluster, "notices-missing ConfigMap/kube-system/latchkey-notices: has no change notices", &[]).await;
+
+    let mut cluster = Cluster::healthy().with_notices();
+    cluster.object("configmaps", "latchkey-notices")["data"] = json!({ "notices.json": "{}" });
+    only(cluster, "notices-missing ConfigMap/kube-system/latchkey-notices: holds something else", &[]).await;
+
+    let mut cluster = Cluster::healthy().with_notices();
+    let warned = "leads\nwarning: no notices for account 111122223333: sqs:ReceiveMessage is denied\n";
+    cluster.ready.insert("notices-node-1", warned);
+    only(
+        cluster,
+        "notices-failing Pod/kube-system/latchkey-notices-node-1: no notices for account 111122223333",
+        &["sqs:ReceiveMessage is denied", "--print-setup"],
+    )
+    .await;
+
+    let mut cluster = Cluster::healthy().with_notices();
+    cluster.object("pods", "latchkey-notices-node-1")["status"] = json!({ "phase": "Running" });
+    only(cluster, "notices-failing Pod/kube-system/latchkey-notices-node-1: ", &["not ready"]).await;
+
+    let mut cluster = Cluster::healthy().with_notices();
+    let silent = metrics("0.1.0", "ours", 0, 0) + "latchkey_change_notice_areas 0\n";
+    cluster.metrics.insert("node-2", silent);
+    only(
+        cluster,
+        "notices-unheard Pod/kube-system/latchkey-node-2: on node node-2",
+        &["ConfigMap kube-system/latchkey-notices", "get, list and watch"],
+    )
+    .await;
+
+    let mut cluster = Cluster::healthy().with_notices();
+    let untold =
+        metrics("0.1.0", "ours", 0, 0) + "latchkey_change_notice_areas 1\nlatchkey_changes_untold_total 2\n";
+    cluster.metrics.insert("node-1", untold);
+    only(
+        cluster,
+        "changes-untold Pod/kube-system/latchkey-node-1: on node node-1, 2 changes were found",
+        &["EventBridge rule", "kubectl --namespace kube-system logs latchkey-node-1"],
+    )
+    .await;
+}

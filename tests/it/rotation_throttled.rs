@@ -1,0 +1,104 @@
+//! AWS throttles some calls: values are polled less often until it answers again, and
+//! mounts go first.
+
+use std::time::Duration;
+
+use latchkey::app::Config;
+use latchkey_emulator::{Fault, FaultKind};
+
+use crate::harness::{INTERVAL, Log, Request, SECRET, World, assert_contains, assert_lacks};
+
+const OTHER: &str = "- {objectName: shop/other, objectType: secretsmanager}";
+const HOUR: Duration = Duration::from_secs(3600);
+/// Polls of another secret in an hour without throttling.
+const POLLS: usize = 30;
+
+/// A world in which every read of one secret is throttled, and none of the other.
+async fn throttled(change: impl FnOnce(&mut Config)) -> (World, [Request; 2]) {
+    let world = World::watched(change).await;
+    world.secret("shop/db", "one");
+    world.secret("shop/other", "other");
+    let requests = [Request::new(SECRET), Request::new(OTHER).numbered(2)];
+    for request in &requests {
+        world.mount(request).await;
+    }
+    world.republish(&requests, 2 * INTERVAL).await;
+    throttle(&world);
+    (world, requests)
+}
+
+fn throttle(world: &World) {
+    world.emulator.inject(Fault::new(FaultKind::Throttle).operation("GetSecretValue").target("shop/db"));
+}
+
+fn polls_of_other(world: &World) -> usize {
+    world.calls_by_target("GetSecretValue").get("shop/other").copied().unwrap_or_default()
+}
+
+async fn stretch(world: &World) -> f64 {
+    world.scrape().await.value("latchkey_poll_stretch_ratio")
+}
+
+#[tokio::test(start_paused = true)]
+async fn intervals_stretch_while_aws_throttles_and_recover() {
+    let (world, requests) = throttled(|_| {}).await;
+    let log = Log::collect();
+    world.republish(&requests, HOUR).await;
+    assert!(stretch(&world).await > 1.2, "{}", stretch(&world).await);
+    let logged = log.take();
+    assert_eq!(logged.matches("AWS throttles: values are polled less often").count(), 1, "{logged}");
+
+    world.emulator.reset_calls();
+    world.republish(&requests, HOUR).await;
+    let polls = polls_of_other(&world);
+    assert!((POLLS / 4..POLLS).contains(&polls), "{polls} polls in a throttled hour");
+
+    world.emulator.clear_faults();
+    let mut hours = 0;
+    while stretch(&world).await > 1.0 {
+        world.republish(&requests, HOUR).await;
+        hours += 1;
+        assert!(hours < 24, "the intervals do not recover");
+    }
+    world.republish(&requests, HOUR).await;
+    assert_contains(&log.take(), "AWS no longer throttles");
+    world.emulator.reset_calls();
+    world.republish(&requests, HOUR).await;
+    let polls = polls_of_other(&world);
+    assert!((POLLS - 1..=POLLS + 1).contains(&polls), "{polls} polls in an hour after it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_of_a_new_value_does_not_wait_for_the_pace() {
+    let (world, requests) = throttled(|_| {}).await;
+    world.republish(&requests, HOUR).await;
+    world.secret("shop/new", "new");
+    let request = Request::new("- {objectName: shop/new, objectType: secretsmanager}").numbered(3);
+    assert_eq!(world.mount_at_once(&request).await.text("shop_new"), "new");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interval_never_becomes_longer_than_the_maximum() {
+    let max = INTERVAL + Duration::from_secs(10);
+    let (world, requests) = throttled(|config| config.values.max_interval = max).await;
+    world.republish(&requests, HOUR).await;
+    world.emulator.reset_calls();
+    world.republish(&requests, HOUR).await;
+    let (polls, fewest) = (polls_of_other(&world), HOUR.as_secs() / max.as_secs());
+    assert!(polls as u64 >= fewest, "{polls} polls in an hour, and not {fewest}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_read_late_counts_as_fresh_until_then() {
+    let (world, requests) = throttled(|_| {}).await;
+    world.republish(&requests, HOUR).await;
+    // From here on, every poll is late, and none is throttled.
+    world.emulator.clear_faults();
+    world.republish(&requests, INTERVAL).await;
+    let log = Log::collect();
+    world.emulator.reset_calls();
+    world.republish(&requests[1..], HOUR).await;
+    assert_lacks(&log.take(), "stale");
+    let scrape = world.scrape().await;
+    assert_eq!(scrape.value("latchkey_values_stale"), 0.0);
+}
