@@ -19,12 +19,12 @@ use std::{
 
 use tokio::sync::watch;
 
+pub use self::place::{QueueUrl, area};
 use self::{
     leader::Leader,
     lease::{Lease, Standing},
     queue::Queue,
 };
-pub use self::place::{QueueUrl, area};
 use crate::{
     aws::{Aws, AwsSettings, AwsSetupError},
     cluster::{Cluster, ClusterSettings, watched::ObjectName},
@@ -85,7 +85,8 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
         last_write: Mutex::default(),
     });
     let lease = ObjectName { name: config.lease.clone(), ..config.object.clone() };
-    let mut lease = Lease::new(Arc::clone(&leader.cluster), lease, config.identity.clone(), Arc::clone(&metrics));
+    let mut lease =
+        Lease::new(Arc::clone(&leader.cluster), lease, config.identity.clone(), Arc::clone(&metrics));
     let (standing, stands) = watch::channel(Standing::Unknown(None));
     if let Some(address) = config.http_address {
         let listener = endpoints::bind(address).map_err(|source| BrokerError::Http { address, source })?;
@@ -144,7 +145,9 @@ fn readiness(leader: &Leader, standing: &Standing) -> Result<String, String> {
 impl Leader {
     fn now(&self, standing: &Standing) -> NoticesNow {
         let last_write = *self.last_write.lock().unwrap_or_else(PoisonError::into_inner);
-        let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs_f64());
+        let seconds = |time: SystemTime| {
+            time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs_f64())
+        };
         NoticesNow {
             leads: standing.leads(),
             queues: self.queues.len(),

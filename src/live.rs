@@ -22,8 +22,8 @@ pub use self::{
     list::Listed,
     progress::Progress,
     resource::{
-        CLASSES, CONFIG_MAPS, CSI_DRIVERS, CSI_NODES, DAEMON_SETS, EVENTS, LEASES, NETWORK_POLICIES, NODES, POD_STATUSES,
-        PODS, Query, Resource, SERVICE_ACCOUNTS, Scope,
+        CLASSES, CONFIG_MAPS, CSI_DRIVERS, CSI_NODES, DAEMON_SETS, EVENTS, LEASES, NETWORK_POLICIES, NODES,
+        POD_STATUSES, PODS, Query, Resource, SERVICE_ACCOUNTS, Scope,
     },
 };
 

@@ -10,8 +10,8 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 use tokio::sync::watch;
 
 use self::snapshot::{
-    Calls, Denial, Means, NamespaceCalls, Notices, Pods, Principal, Share, Socket, SocketState, TokenKeys, Unit,
-    Value, Version, Volume, Who, Writes,
+    Calls, Denial, Means, NamespaceCalls, Notices, Pods, Principal, Share, Socket, SocketState, TokenKeys,
+    Unit, Value, Version, Volume, Who, Writes,
 };
 pub use self::{
     snapshot::Snapshot,

@@ -221,8 +221,7 @@ mod tests {
     }
 
     fn label_moved() -> Value {
-        let detail =
-            json!({ "name": "shop/db", "labelUpdated": "AWSCURRENT", "versionId": "v2", "versionIdBefore": "v1" });
+        let detail = json!({ "name": "shop/db", "labelUpdated": "AWSCURRENT", "versionId": "v2", "versionIdBefore": "v1" });
         event("aws.secretsmanager", "Secret Label Updated", &[SECRET], &detail)
     }
 
@@ -273,10 +272,12 @@ mod tests {
     #[test]
     fn calls_that_decide_about_access_are_read_from_cloudtrail() {
         for field in ["arn", "aRN"] {
-            let call = called(&json!({ "eventName": "PutResourcePolicy", "responseElements": { field: SECRET } }));
+            let call =
+                called(&json!({ "eventName": "PutResourcePolicy", "responseElements": { field: SECRET } }));
             assert_eq!(read_of(&call).unwrap().arn, SECRET, "{field}");
         }
-        let failed = json!({ "eventName": "DeleteSecret", "errorCode": "AccessDenied", "responseElements": null });
+        let failed =
+            json!({ "eventName": "DeleteSecret", "errorCode": "AccessDenied", "responseElements": null });
         assert_eq!(read_of(&called(&failed)), Err(Dropped::Ignored));
         let other = json!({ "eventName": "GetSecretValue", "responseElements": null });
         assert_eq!(read_of(&called(&other)), Err(Dropped::Ignored));
@@ -316,10 +317,12 @@ mod tests {
     #[test]
     fn another_account_or_region_than_the_covered_ones_is_refused() {
         let elsewhere = SECRET.replace("eu-west-1", "us-east-1");
-        let event = with(with(label_moved(), "/region", json!("us-east-1")), "/resources/0", json!(elsewhere));
+        let event =
+            with(with(label_moved(), "/region", json!("us-east-1")), "/resources/0", json!(elsewhere));
         assert_eq!(read_of(&event), Err(Dropped::NotCovered));
         let other = SECRET.replace("111122223333", "444455556666");
-        let event = with(with(label_moved(), "/account", json!("444455556666")), "/resources/0", json!(other));
+        let event =
+            with(with(label_moved(), "/account", json!("444455556666")), "/resources/0", json!(other));
         assert_eq!(read_of(&event), Err(Dropped::NotCovered));
     }
 
@@ -348,7 +351,9 @@ mod tests {
     #[test]
     fn what_is_no_event_is_malformed() {
         let deep = "[".repeat(100_000);
-        for text in ["", "x", "null", "[]", "{}", "\u{0}", "{\"Type\": \"Notification\", \"Message\": \"{}\"}", &deep] {
+        for text in
+            ["", "x", "null", "[]", "{}", "\u{0}", "{\"Type\": \"Notification\", \"Message\": \"{}\"}", &deep]
+        {
             assert_eq!(read(text, covers), Err(Dropped::Malformed), "{:.20}", text);
         }
         for (at, value) in [

@@ -297,7 +297,9 @@ impl Term<'_> {
     fn failed(&mut self, error: &str) {
         self.leader.metrics.failures.count(NoticesFailure::Write);
         if self.pause.is_none() {
-            tracing::error!("nodes get no notices, and go back to their normal interval: {error}. Latchkey keeps trying");
+            tracing::error!(
+                "nodes get no notices, and go back to their normal interval: {error}. Latchkey keeps trying"
+            );
         }
         let pause = self.pause.map_or(SHORTEST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
         self.pause = Some(pause);

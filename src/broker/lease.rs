@@ -11,9 +11,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{
-    election::{Election, LEADS_FOR, LOOK_EVERY, RENEW_EVERY, Step},
-};
+use super::election::{Election, LEADS_FOR, LOOK_EVERY, RENEW_EVERY, Step};
 use crate::{
     clock::rfc3339,
     cluster::{Cluster, ClusterError, stored::Place, watched::ObjectName},
@@ -116,7 +114,9 @@ impl Lease {
 
     fn no_answer(&self) -> String {
         let (Place { namespace, name, .. }, seconds) = (&self.place, CALL_TIME.as_secs());
-        format!("cannot renew lease {namespace}/{name}: the Kubernetes API gave no response within {seconds} s")
+        format!(
+            "cannot renew lease {namespace}/{name}: the Kubernetes API gave no response within {seconds} s"
+        )
     }
 
     /// What a failed call means: this process leads on until its time is over.

@@ -40,14 +40,20 @@ impl Object {
             Ok(document) => Ok(Some(document)),
             Err(problem) => {
                 let Place { namespace, name, .. } = &self.place;
-                tracing::warn!("ConfigMap {namespace}/{name} was not written by this program, and is replaced: {problem}");
+                tracing::warn!(
+                    "ConfigMap {namespace}/{name} was not written by this program, and is replaced: {problem}"
+                );
                 Ok(None)
             }
         }
     }
 
     /// Writes the document over the version that was seen last. Creates a missing object.
-    pub(super) async fn write(&mut self, cluster: &Cluster, document: &Document) -> Result<Written, ClusterError> {
+    pub(super) async fn write(
+        &mut self,
+        cluster: &Cluster,
+        document: &Document,
+    ) -> Result<Written, ClusterError> {
         let written = match cluster.store(&self.place, &self.holding(document)).await {
             // Somebody has deleted it.
             Err(ClusterError::NotFound { .. }) if self.version.is_some() => {

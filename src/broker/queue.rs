@@ -193,7 +193,9 @@ impl Queue {
                     queue = %self.url,
                     "messages stay in the queue and come again, though nodes were told: {problem}. Further failures are only counted"
                 ),
-                Ok(()) if state.undeleted => tracing::info!(queue = %self.url, "messages can be deleted again"),
+                Ok(()) if state.undeleted => {
+                    tracing::info!(queue = %self.url, "messages can be deleted again")
+                }
                 _ => {}
             }
             if result.is_err() {

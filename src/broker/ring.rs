@@ -127,7 +127,8 @@ impl Ring {
         }
         self.waiting_since.get_or_insert(now);
         // Nodes read what is there now: of several moves of one label, the latest is enough.
-        let known = self.waiting.iter_mut().find(|known| known.arn == change.arn && known.label == change.label);
+        let known =
+            self.waiting.iter_mut().find(|known| known.arn == change.arn && known.label == change.label);
         match known {
             Some(known) if known.at <= change.at => *known = change,
             Some(_) => {}

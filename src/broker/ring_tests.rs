@@ -101,7 +101,8 @@ fn a_failed_write_is_owed_at_once_and_tells_the_same_numbers() {
 
 #[test]
 fn writes_are_paced_by_what_the_api_server_must_send() {
-    for (nodes, changes, least, most) in [(10_000, 0, 1, 1), (10_000, 80, 5, 10), (10_000, 500, 10, 15), (100_000, 500, 10, 26)]
+    for (nodes, changes, least, most) in
+        [(10_000, 0, 1, 1), (10_000, 80, 5, 10), (10_000, 500, 10, 15), (100_000, 500, 10, 26)]
     {
         let mut ring = ring();
         for number in 0..changes {
@@ -111,7 +112,10 @@ fn writes_are_paced_by_what_the_api_server_must_send() {
         let pause = ring.earliest() - seconds(10);
         assert!(pause >= seconds(least) && pause <= seconds(most), "{nodes} {changes}: {pause:?}");
         let sent = document.to_json().len() as u64 * u64::from(nodes);
-        assert!(sent <= BYTES_PER_SECOND * (pause.as_secs() + 1), "{nodes} {changes}: {sent} bytes in {pause:?}");
+        assert!(
+            sent <= BYTES_PER_SECOND * (pause.as_secs() + 1),
+            "{nodes} {changes}: {sent} bytes in {pause:?}"
+        );
     }
 }
 
@@ -156,11 +160,14 @@ fn what_another_writer_did_not_tell_is_told_again() {
     mine.rebase(found, seconds(3));
     let document = mine.compose(&around(1), seconds(4));
     let told: Vec<_> = document.changes.iter().map(|change| (change.number, change.arn.as_str())).collect();
-    assert_eq!(told, [
-        (101, "arn:aws:secretsmanager:eu-west-1:111122223333:secret:b-AbCdEf"),
-        (102, "arn:aws:secretsmanager:eu-west-1:111122223333:secret:c-AbCdEf"),
-        (103, "arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf"),
-    ]);
+    assert_eq!(
+        told,
+        [
+            (101, "arn:aws:secretsmanager:eu-west-1:111122223333:secret:b-AbCdEf"),
+            (102, "arn:aws:secretsmanager:eu-west-1:111122223333:secret:c-AbCdEf"),
+            (103, "arn:aws:secretsmanager:eu-west-1:111122223333:secret:a-AbCdEf"),
+        ]
+    );
     assert_eq!(mine.written().count(), 1);
 }
 

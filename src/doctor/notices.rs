@@ -4,7 +4,7 @@
 use super::{
     look::Eye,
     objects::{ConfigMap, Pod},
-    rules::{CHANGES_UNTOLD, NOTICES_FAILING, NOTICES_MISSING, NOTICES_UNHEARD, NOT_LOOKED_AT},
+    rules::{CHANGES_UNTOLD, NOT_LOOKED_AT, NOTICES_FAILING, NOTICES_MISSING, NOTICES_UNHEARD},
     scene::{Latchkey, Scene, Seen},
 };
 use crate::{
@@ -73,7 +73,9 @@ impl Eye<'_> {
         let port = port.map(|port| port.container_port).next().unwrap_or(8989);
         // A pod that is not ready answers 503, which the client would ask for again and again.
         let said = match pod.is_ready() {
-            true => self.live.ask_pod(&pod.metadata.namespace, &pod.metadata.name, port, "/readyz").await.ok(),
+            true => {
+                self.live.ask_pod(&pod.metadata.namespace, &pod.metadata.name, port, "/readyz").await.ok()
+            }
             false => None,
         };
         let lines = said.iter().flat_map(|answer| answer.text.lines());
@@ -102,7 +104,8 @@ fn senders(notices: &Notices, findings: &mut Vec<Finding>) -> bool {
         }
     };
     if senders.is_empty() {
-        let message = format!("no pod in namespace {namespace} runs latchkey notices --object={namespace}/{name}");
+        let message =
+            format!("no pod in namespace {namespace} runs latchkey notices --object={namespace}/{name}");
         findings.push(Finding::new(&NOTICES_MISSING, place(), message));
         return false;
     }
@@ -149,7 +152,10 @@ fn object(notices: &Notices, findings: &mut Vec<Finding>) -> bool {
 /// What the nodes hear. `sent` says whether there is something to hear.
 fn nodes(scene: &Scene, notices: &Notices, sent: bool, findings: &mut Vec<Finding>) {
     let (namespace, name) = &notices.of;
-    let own = scene.voices.iter().filter(|voice| voice.namespace == *namespace && voice.pod.starts_with(name.as_str()));
+    let own = scene
+        .voices
+        .iter()
+        .filter(|voice| voice.namespace == *namespace && voice.pod.starts_with(name.as_str()));
     for voice in own {
         let Ok(sample) = &voice.metrics else { continue };
         let place = || Place::in_cluster("Pod", namespace, &voice.pod);
@@ -168,7 +174,10 @@ fn nodes(scene: &Scene, notices: &Notices, sent: bool, findings: &mut Vec<Findin
                 if count == 1 { "change was" } else { "changes were" },
                 if count == 1 { "it" } else { "them" }
             );
-            let fix = format!("{} The log names the secret: kubectl --namespace {namespace} logs {}.", CHANGES_UNTOLD.fix, voice.pod);
+            let fix = format!(
+                "{} The log names the secret: kubectl --namespace {namespace} logs {}.",
+                CHANGES_UNTOLD.fix, voice.pod
+            );
             findings.push(Finding::new(&CHANGES_UNTOLD, place(), message).with_fix(fix));
         }
     }

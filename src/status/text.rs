@@ -78,11 +78,16 @@ fn polling(snapshot: &Snapshot) -> String {
         }
         Some(Notices { object, areas, values }) => {
             let areas = areas.join(", ");
-            format!("{values} of {} values rarely: notices from ConfigMap {object} cover {areas}", snapshot.values.len())
+            format!(
+                "{values} of {} values rarely: notices from ConfigMap {object} cover {areas}",
+                snapshot.values.len()
+            )
         }
     };
     match snapshot.stretch {
-        stretch if stretch > 1.0 => format!("{told}; intervals up to {stretch:.1} times longer, because AWS throttles"),
+        stretch if stretch > 1.0 => {
+            format!("{told}; intervals up to {stretch:.1} times longer, because AWS throttles")
+        }
         _ => told,
     }
 }

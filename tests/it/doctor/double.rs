@@ -124,7 +124,8 @@ impl Cluster {
     /// Every node listens to change notices, and a pod sends them.
     pub(super) fn with_notices(mut self) -> Self {
         let object = "kube-system/latchkey-notices";
-        let args = &mut self.object("daemonsets", "latchkey")["spec"]["template"]["spec"]["containers"][0]["args"];
+        let args =
+            &mut self.object("daemonsets", "latchkey")["spec"]["template"]["spec"]["containers"][0]["args"];
         args.as_array_mut().unwrap().push(json!(format!("--notices={object}")));
         let mut sender = system_pod("latchkey-notices", "latchkey-notices", "node-1");
         sender["spec"]["containers"][0]["args"] = json!(["notices", format!("--object={object}")]);
@@ -135,10 +136,13 @@ impl Cluster {
             "readsPerSecond": { "secretsmanager": 5000, "ssm": 20 },
             "covered": [{ "account": "111122223333", "region": "us-east-1" }],
         });
-        self.add("configmaps", json!({
-            "metadata": { "name": "latchkey-notices", "namespace": "kube-system" },
-            "data": { "notices.json": text.to_string() },
-        }));
+        self.add(
+            "configmaps",
+            json!({
+                "metadata": { "name": "latchkey-notices", "namespace": "kube-system" },
+                "data": { "notices.json": text.to_string() },
+            }),
+        );
         for metrics in self.metrics.values_mut() {
             metrics.push_str("latchkey_change_notice_areas 1\nlatchkey_changes_untold_total 0\n");
         }

@@ -601,8 +601,8 @@ async fn change_notices_on_their_whole_way() {
     .await;
 
     let mut cluster = Cluster::healthy().with_notices();
-    let untold = metrics("0.1.0", "ours", 0, 0)
-        + "latchkey_change_notice_areas 1\nlatchkey_changes_untold_total 2\n";
+    let untold =
+        metrics("0.1.0", "ours", 0, 0) + "latchkey_change_notice_areas 1\nlatchkey_changes_untold_total 2\n";
     cluster.metrics.insert("node-1", untold);
     only(
         cluster,
