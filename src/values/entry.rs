@@ -106,8 +106,6 @@ pub(super) struct Pace {
     pub(super) waits_for_token: bool,
     /// Number of consecutive reads that met an outage.
     pub(super) outages: u32,
-    /// Number of consecutive reads that were throttled, and deferred for that.
-    pub(super) throttles: u32,
     /// Bytes that the entry counts for in the table.
     pub(super) bytes: usize,
     /// When the read of what is held began.
@@ -130,7 +128,6 @@ impl Pace {
             queued: false,
             waits_for_token: false,
             outages: 0,
-            throttles: 0,
             bytes,
             read_at: None,
             fresh_until: None,

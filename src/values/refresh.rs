@@ -161,19 +161,18 @@ impl Refresh {
     /// stretched interval is stale, as in any outage.
     fn defer(self, values: &Values, lost: Lost) -> Result<Settled, (Self, Lost)> {
         let settings = values.settings();
-        let (asked, throttles, outages) = {
+        let (asked, outages) = {
             let pace = self.entry.pace();
-            (pace.interval, pace.throttles + 1, pace.outages)
+            (pace.interval, pace.outages)
         };
         let Some(readings) = self.entry.held().filter(|_| outages == 0) else { return Err((self, lost)) };
-        let next = Instant::now() + values.paces.retry(&self.entry, asked, throttles, settings);
+        let next = Instant::now() + values.paces.retry(&self.entry, asked, settings);
         let longest = 2 * values.paces.interval(&self.entry, asked, settings);
         if next > readings.read_at + longest.min(settings.max_age_when_throttled(asked)) {
             return Err((self, lost));
         }
         {
             let mut pace = self.entry.pace();
-            pace.throttles = throttles;
             (pace.next_poll, pace.fresh_until) = (Some(next), Some(next));
         }
         self.turn.fail(lost);
@@ -238,7 +237,7 @@ fn schedule(entry: &Entry, values: &Values, readings: &Readings, first: bool) ->
         None => stretched,
     };
     let mut pace = entry.pace();
-    (pace.outages, pace.throttles) = (0, 0);
+    pace.outages = 0;
     pace.read_at = Some(read_at);
     let was_told = pace.told.is_some();
     let was_covered_by = std::mem::replace(&mut pace.covered_by, covered_by);
