@@ -18,6 +18,9 @@ use crate::{
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 /// Maximum number of times that the pause doubles.
 const MAX_DOUBLINGS: u32 = 3;
+/// Throttled polls of one value in a row that longer intervals explain. At a third of all
+/// calls throttled, one in 20,000 polls meets more.
+const MAX_THROTTLES: u32 = 8;
 
 /// The right to read an entry. It ends with [`settle`](Self::settle) or
 /// [`without_credentials`](Self::without_credentials); dropped, it passes to the next
@@ -158,16 +161,17 @@ impl Refresh {
     }
 
     /// A throttled poll comes again later, and the value counts as fresh until then: intervals
-    /// are longer while AWS throttles. A value that this lets become twice as old as its
-    /// stretched interval is stale, as in any outage.
+    /// are longer while AWS throttles. Throttled again and again, or twice as old as its
+    /// stretched interval, it is stale, as in any outage.
     fn defer(self, values: &Values, lost: Lost) -> Result<Settled, (Self, Lost)> {
         let settings = values.settings();
         let (asked, throttles, outages) = {
             let pace = self.entry.pace();
             (pace.interval, pace.throttles + 1, pace.outages)
         };
-        let Some(readings) = self.entry.held().filter(|_| outages == 0) else { return Err((self, lost)) };
-        let next = Instant::now() + values.paces.retry(&self.entry, asked, throttles, settings);
+        let deferred = outages == 0 && throttles <= MAX_THROTTLES;
+        let Some(readings) = self.entry.held().filter(|_| deferred) else { return Err((self, lost)) };
+        let next = Instant::now() + values.paces.retry(&self.entry, asked, settings);
         let longest = 2 * values.paces.interval(&self.entry, asked, settings);
         if next > readings.read_at + longest.min(settings.max_age_when_throttled(asked)) {
             return Err((self, lost));
