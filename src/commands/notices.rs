@@ -8,7 +8,7 @@ use crate::{broker, cli::NoticesArgs, telemetry};
 pub(super) async fn run(args: &NoticesArgs) -> anyhow::Result<ExitCode> {
     #[cfg(feature = "tools")]
     if let Some(form) = args.print_setup {
-        super::output::print(setup(form).to_owned())?;
+        super::output::print(setup(form))?;
         return Ok(ExitCode::SUCCESS);
     }
     let config = args.config()?;

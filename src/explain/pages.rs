@@ -22,6 +22,7 @@ pages![
     "kubectl.md",
     "cost.md",
     "rotation-uptake.md",
+    "change-notices.md",
     "explain.md",
     "status.md",
     "doctor.md",

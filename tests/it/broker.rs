@@ -9,3 +9,4 @@ mod floods;
 mod messages;
 mod outages;
 mod scene;
+mod setup;

@@ -9,8 +9,8 @@ use latchkey_emulator::FaultKind;
 use tonic::Code;
 
 use crate::harness::{
-    GRACE, INTERVAL, Pod, REGION, Request, SECRET, WEB, World, assert_code, assert_contains, assert_lacks,
-    pass, scrape, seconds,
+    GRACE, INTERVAL, Pod, REGION, Request, SECRET, Scrape, WEB, World, assert_code, assert_contains,
+    assert_lacks, pass, scrape, seconds,
 };
 
 /// The most series that a node may have, without the namespace label.
@@ -71,9 +71,11 @@ async fn mounts_add_no_series() {
     assert!(new.iter().all(|series| series.contains("timestamp_seconds")), "{new:?}");
 }
 
-/// Each documented metric with its type and the names of its labels.
-fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
-    let page = include_str!("../../docs/src/metrics.md");
+/// Metrics by name: the type, and the names of the labels.
+type Reference = BTreeMap<String, (String, BTreeSet<String>)>;
+
+/// The metrics that a page of the book documents.
+pub(crate) fn documented(page: &str) -> Reference {
     let rows =
         page.lines().filter(|line| line.starts_with("| `latchkey_") || line.starts_with("| `process_"));
     rows.map(|row| {
@@ -85,13 +87,9 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
     .collect()
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_reference_documents_exactly_the_metrics_that_are_served() {
-    let world = web().await;
-    world.mount(&Request::new(SECRET)).await;
-    pass(INTERVAL + GRACE).await;
-    let scrape = world.scrape().await;
-    let mut served: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
+/// The metrics that a scrape returned.
+pub(crate) fn served(scrape: &Scrape) -> Reference {
+    let mut served = Reference::new();
     let types = scrape.text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     for (name, kind) in types {
         served.insert(name.to_owned(), (kind.to_owned(), BTreeSet::new()));
@@ -105,7 +103,16 @@ async fn the_reference_documents_exactly_the_metrics_that_are_served() {
         let (_, known) = served.get_mut(name).unwrap_or_else(|| panic!("{name} has no type"));
         known.extend(labels.filter(|label| *label != "le").map(str::to_owned));
     }
-    assert_eq!(documented(), served);
+    served
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reference_documents_exactly_the_metrics_that_are_served() {
+    let world = web().await;
+    world.mount(&Request::new(SECRET)).await;
+    pass(INTERVAL + GRACE).await;
+    let page = include_str!("../../docs/src/metrics.md");
+    assert_eq!(documented(page), served(&world.scrape().await));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,10 @@ use latchkey_emulator::{EventFault, EventFaultKind, ParameterType};
 use serde_json::{Value, json};
 
 use super::scene::{Scene, area, wait};
-use crate::harness::{ACCOUNT, REGION, assert_contains, assert_lacks};
+use crate::{
+    harness::{ACCOUNT, REGION, assert_contains, assert_lacks},
+    metrics,
+};
 
 #[tokio::test]
 async fn changes_of_both_services_reach_the_object_and_leave_the_queue() {
@@ -33,6 +36,9 @@ async fn changes_of_both_services_reach_the_object_and_leave_the_queue() {
     assert_eq!(scrape.value("latchkey_broker_changes_total{service=\"ssm\"}"), 1.0);
     assert_eq!(scrape.value("latchkey_broker_lag_seconds_count"), told.len() as f64);
     assert_eq!(process.readyz().await, "200 ok\nleads\n");
+    let mut served = metrics::served(&scrape);
+    served.retain(|name, _| !name.starts_with("process_"));
+    assert_eq!(metrics::documented(include_str!("../../../docs/src/change-notices.md")), served);
     assert_lacks(&process.log(), "WARN");
 }
 
