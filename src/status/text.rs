@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     model::go_text::show_duration,
-    table::{Table, escaped},
+    table::{Table, escaped, span},
 };
 
 /// Namespaces that a line names, the largest first.
@@ -137,14 +137,14 @@ fn header(snapshot: &Snapshot, width: Width) -> String {
 fn about(snapshot: &Snapshot) -> String {
     let Snapshot { version, taken_at, started_at, node, .. } = snapshot;
     let node = node.as_ref().map(|node| format!(" on node {}", escaped(node))).unwrap_or_default();
-    format!("{}{node}, up {}", escaped(version), age(taken_at.since(*started_at)))
+    format!("{}{node}, up {}", escaped(version), span(taken_at.since(*started_at)))
 }
 
 fn tokens(snapshot: &Snapshot) -> String {
     let keys = &snapshot.token_keys;
     let read = keys.read_at.map(|at| {
         let noun = if keys.usable == 1 { "key" } else { "keys" };
-        let ago = age(snapshot.taken_at.since(at));
+        let ago = span(snapshot.taken_at.since(at));
         format!("verified with {} {noun} of the cluster, read {ago} ago", keys.usable)
     });
     match (read, &keys.warning) {
@@ -233,7 +233,7 @@ fn denials(snapshot: &Snapshot, width: Width) -> Option<String> {
             identity(&one.who),
             one.id.clone().unwrap_or_else(|| "(no credentials)".to_owned()),
             one.reason.clone(),
-            age(snapshot.taken_at.since(one.at)),
+            span(snapshot.taken_at.since(one.at)),
         ]);
     }
     (!snapshot.denials.is_empty()).then(|| table.print(width.columns(), &[0, 1, 2]))
@@ -242,7 +242,7 @@ fn denials(snapshot: &Snapshot, width: Width) -> Option<String> {
 fn volumes(snapshot: &Snapshot, width: Width) -> Option<String> {
     let mut table = Table::new(["POD", "CLASS", "VALUES", "MOUNTED"]);
     for one in &snapshot.volumes {
-        let mounted = format!("{} ago", age(snapshot.taken_at.since(one.mounted_at)));
+        let mounted = format!("{} ago", span(snapshot.taken_at.since(one.mounted_at)));
         let pod = format!("{}/{}", one.namespace, one.pod);
         table.row([pod, one.class.clone(), one.values.to_string(), mounted]);
     }
@@ -336,33 +336,22 @@ fn state(value: &Value) -> String {
 }
 
 fn since(snapshot: &Snapshot, time: Option<Time>) -> String {
-    time.map_or_else(|| "never".to_owned(), |time| age(snapshot.taken_at.since(time)))
+    time.map_or_else(|| "never".to_owned(), |time| span(snapshot.taken_at.since(time)))
 }
 
 fn next(snapshot: &Snapshot, time: Option<Time>) -> String {
     match time {
         None => "none".to_owned(),
         Some(time) if time <= snapshot.taken_at => "now".to_owned(),
-        Some(time) => format!("in {}", age(time.since(snapshot.taken_at))),
+        Some(time) => format!("in {}", span(time.since(snapshot.taken_at))),
     }
 }
 
 fn left(snapshot: &Snapshot, until: Time) -> String {
     match until.since(snapshot.taken_at) {
         Duration::ZERO => "expired".to_owned(),
-        left => format!("for {}", age(left)),
+        left => format!("for {}", span(left)),
     }
-}
-
-/// The two largest units: `45s`, `3m20s`, `2h5m`, `3d4h`.
-fn age(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds % 60, "s")];
-    let first = parts.iter().position(|(amount, _)| *amount > 0).unwrap_or(parts.len() - 1);
-    let shown = parts[first..].iter().take(2).enumerate();
-    let shown = shown.filter(|(place, (amount, _))| *place == 0 || *amount > 0);
-    shown.map(|(_, (amount, unit))| format!("{amount}{unit}")).collect()
 }
 
 /// `512 B`, `1.5 KiB`, `30 MiB`.
