@@ -40,8 +40,6 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 const QUIET: Duration = Duration::from_secs(5 * 60);
 /// A throttled poll waits for this part of its interval, half more or less.
 const RETRY: f64 = 1.0 / 24.0;
-/// Maximum number of times that this doubles.
-const MAX_DOUBLINGS: u32 = 5;
 /// Minimum pause before a throttled poll is tried again.
 const MIN_RETRY: Duration = Duration::from_secs(1);
 
@@ -127,11 +125,11 @@ impl Pacing {
         Duration::try_from_secs_f64(seconds).unwrap_or(max).min(max).max(asked)
     }
 
-    /// Pause before a throttled poll is tried again: a small part of its stretched interval,
-    /// twice as long after each of its `throttles` in a row.
-    pub fn retry(&self, asked: Duration, max: Duration, throttles: u32, random: f64) -> Duration {
-        let doubled = 2f64.powi(throttles.clamp(1, MAX_DOUBLINGS + 1) as i32 - 1);
-        let part = RETRY * doubled * (0.5 + random.clamp(0.0, 1.0));
+    /// Pause before a throttled poll is tried again: a small part of its stretched interval.
+    /// It does not grow. The interval does, and longer pauses would only make single values
+    /// older than others.
+    pub fn retry(&self, asked: Duration, max: Duration, random: f64) -> Duration {
+        let part = RETRY * (0.5 + random.clamp(0.0, 1.0));
         self.interval(asked, max).mul_f64(part).max(MIN_RETRY.min(max))
     }
 }

@@ -97,3 +97,6 @@ pub const MAX_CALLS: u64 = 10_000_000;
 
 /// Parameters of a principal that are read in one call (`backend::BATCH`).
 const PARAMETERS_AT_ONCE: u32 = crate::backend::BATCH as u32;
+
+#[cfg(test)]
+mod tests;

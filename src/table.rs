@@ -1,7 +1,7 @@
-//! Aligned tables for a terminal. What a pod author has named is escaped, and long cells
+//! Aligned tables for a terminal, and how numbers and spans of time are shown. What a pod author has named is escaped, and long cells
 //! are shortened in the middle, where names differ least.
 
-use std::fmt::Display;
+use std::{fmt::Display, time::Duration};
 
 const GAP: &str = "  ";
 
@@ -80,9 +80,35 @@ pub fn grouped(number: impl Display) -> String {
     text
 }
 
+/// A span of time in its two largest units, as kubectl shows ages: `45s`, `3m20s`, `2h5m`, `3d4h`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds % 60, "s")];
+    let first = parts.iter().position(|(amount, _)| *amount > 0).unwrap_or(parts.len() - 1);
+    let shown = parts[first..].iter().take(2).enumerate();
+    let shown = shown.filter(|(place, (amount, _))| *place == 0 || *amount > 0);
+    shown.map(|(_, (amount, unit))| format!("{amount}{unit}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_have_two_units() {
+        for (seconds, expected) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (200, "3m20s"),
+            (7500, "2h5m"),
+            (273_600, "3d4h"),
+            (86_400, "1d"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), expected);
+        }
+    }
 
     fn table() -> Table<3> {
         let mut table = Table::new(["NAMESPACE", "VALUE", "AGE"]);

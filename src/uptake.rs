@@ -21,6 +21,6 @@ pub use self::{
     },
     object::Object,
     report::{Holder, ObjectReport, Question, Report, Target, TargetSource, VersionReport, Waiting},
-    text::{NAMED, Shown, counted, moves, span, table, wide},
+    text::{NAMED, Shown, counted, moves, table, wide},
     why::{Circumstances, RULES, Why},
 };

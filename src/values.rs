@@ -11,6 +11,7 @@ mod paces;
 mod reader;
 mod readings;
 mod refresh;
+mod schedule;
 mod table;
 mod view;
 

@@ -78,13 +78,7 @@ impl<'a> Asks<'a> {
     }
 
     fn add_identities(&mut self, estate: &'a Estate) {
-        for association in &estate.associations {
-            let roles =
-                std::iter::once(association.role_arn.as_str()).chain(association.target_role_arn.as_deref());
-            let key = (association.namespace.as_str(), association.service_account.as_str());
-            self.associations.insert(key, roles.collect());
-        }
-        for association in &self.knowledge.associations {
+        for association in estate.associations.iter().chain(&self.knowledge.associations) {
             let roles =
                 std::iter::once(association.role_arn.as_str()).chain(association.target_role_arn.as_deref());
             let key = (association.namespace.as_str(), association.service_account.as_str());

@@ -15,6 +15,7 @@ pub use self::asked::Asking;
 pub(super) use self::roles::Role;
 use super::secret_id::SecretId;
 use crate::{
+    estate::Association,
     iam::{Policy, PolicyError},
     model::reference::Service,
 };
@@ -31,7 +32,7 @@ pub struct Knowledge {
     refused_policies: HashSet<String>,
     /// By the key's ARN.
     pub(super) key_policies: HashMap<String, Policy>,
-    pub(super) associations: Vec<Associated>,
+    pub(super) associations: Vec<Association>,
     /// What could not be used, in sentences.
     pub warnings: Vec<String>,
 }
@@ -47,15 +48,6 @@ pub(super) struct Listed {
     pub(super) tags: Option<Vec<(String, String)>>,
     /// The day of the last read, for secrets.
     pub(super) last_read: Option<String>,
-}
-
-/// A Pod Identity association.
-#[derive(Clone, Debug)]
-pub(super) struct Associated {
-    pub(super) namespace: String,
-    pub(super) service_account: String,
-    pub(super) role_arn: String,
-    pub(super) target_role_arn: Option<String>,
 }
 
 /// A file that is of no use.

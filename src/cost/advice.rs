@@ -15,14 +15,14 @@ pub const RULES: &[Rule] = &[OVER_QUOTA, SLOW_RESTART];
 const OVER_QUOTA: Rule = Rule {
     id: "calls-over-quota",
     severity: Severity::Error,
-    title: "The cluster alone makes more calls a second than AWS allows for the account in that Region, so AWS throttles",
-    fix: "Set a longer --rotation-poll-interval or refreshInterval, switch on Parameter Store's higher throughput, or have AWS raise the quota",
+    title: "The cluster alone makes more calls a second than AWS allows for the account in that Region, so AWS throttles.",
+    fix: "Set a longer --rotation-poll-interval or refreshInterval, switch on Parameter Store's higher throughput, or have AWS raise the quota.",
 };
 const SLOW_RESTART: Rule = Rule {
     id: "restart-over-quota",
     severity: Severity::Warning,
-    title: "If all pods start at once, their first reads take longer than a mount may take at the rate that AWS allows, so some mounts fail and are repeated",
-    fix: "Restart the nodes one after the other, or raise the quota",
+    title: "If all pods start at once, their first reads take longer than a mount may take at the rate that AWS allows, so some mounts fail and are repeated.",
+    fix: "Restart the nodes one after the other, or raise the quota.",
 };
 
 /// What exceeds a quota in this scenario.

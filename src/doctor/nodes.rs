@@ -1,6 +1,6 @@
 //! Every node: whether the driver and Latchkey run there, and whether its clock is right.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     objects::{DaemonSet, Node, NodeTerm, Pod, Taint, Toleration},
@@ -13,7 +13,8 @@ use super::{
 use crate::{
     estate::DRIVER,
     findings::{Finding, Place, Rule},
-    live::time::{of_kubernetes, spoken},
+    live::time::of_kubernetes,
+    table::span,
 };
 
 /// How far a clock may be off, in seconds. AWS allows five minutes, and a lease is as old
@@ -240,8 +241,10 @@ fn clocks(scene: &Scene, findings: &mut Vec<Finding>) {
         let Some((seconds, source)) = ahead.get(node.metadata.name.as_str()) else { continue };
         if seconds.abs() > TOLERANCE {
             let direction = if *seconds > 0.0 { "ahead of" } else { "behind" };
-            let message =
-                format!("its clock is {} {direction} the API server's (seen {source})", spoken(*seconds));
+            let message = format!(
+                "its clock is {} {direction} the API server's (seen {source})",
+                span(Duration::try_from_secs_f64(seconds.abs().round()).unwrap_or_default())
+            );
             findings.push(Finding::new(&CLOCK_OFF, node_place(node), message));
         }
     }

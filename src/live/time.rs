@@ -14,17 +14,6 @@ pub fn of_http(text: &str) -> Option<f64> {
     Some(time.as_duration().as_secs_f64())
 }
 
-/// `3m 20s`.
-pub fn spoken(seconds: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a span of time")]
-    let seconds = seconds.abs().round() as u64;
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds}s"),
-        (0, minutes, seconds) => format!("{minutes}m {seconds}s"),
-        (hours, minutes, _) => format!("{hours}h {minutes}m"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,12 +23,5 @@ mod tests {
         assert_eq!(of_kubernetes("2026-01-02T03:04:05.500000Z"), Some(1_767_323_045.5));
         assert_eq!(of_http("Fri, 02 Jan 2026 03:04:05 GMT"), Some(1_767_323_045.0));
         assert_eq!(of_kubernetes("yesterday").or(of_http("")), None);
-    }
-
-    #[test]
-    fn spans_are_short() {
-        assert_eq!(spoken(-59.6), "1m 0s");
-        assert_eq!(spoken(200.0), "3m 20s");
-        assert_eq!(spoken(7300.0), "2h 1m");
     }
 }

@@ -93,7 +93,9 @@ fn throttled_calls_in_a_row_count_more_and_so_do_answered_ones() {
     let mut pacing = overloaded(20);
     let mut gain = |answers| {
         let before = pacing.rate;
-        (0..answers).for_each(|_| drop(pacing.answered(seconds(30))));
+        for _ in 0..answers {
+            pacing.answered(seconds(30));
+        }
         pacing.rate - before
     };
     let first = gain(50);
@@ -114,10 +116,10 @@ fn answers_bring_it_back_and_so_does_a_quiet_hour() {
 #[test]
 fn a_throttled_poll_waits_for_a_part_of_its_interval() {
     let pacing = Pacing::new();
-    assert_eq!(pacing.retry(ASKED, MAX, 1, 0.0), Duration::from_millis(2_500));
-    assert_eq!(pacing.retry(ASKED, MAX, 1, 1.0), Duration::from_millis(7_500));
-    assert_eq!(pacing.retry(seconds(1), MAX, 1, 0.5), seconds(1));
-    assert!(overloaded(50).retry(ASKED, MAX, 1, 0.5) > pacing.retry(ASKED, MAX, 1, 0.5));
+    assert_eq!(pacing.retry(ASKED, MAX, 0.0), Duration::from_millis(2_500));
+    assert_eq!(pacing.retry(ASKED, MAX, 1.0), Duration::from_millis(7_500));
+    assert_eq!(pacing.retry(seconds(1), MAX, 0.5), seconds(1));
+    assert!(overloaded(50).retry(ASKED, MAX, 0.5) > pacing.retry(ASKED, MAX, 0.5));
 }
 
 #[test]
@@ -151,7 +153,7 @@ proptest! {
             let (asked, max) = (seconds(asked), seconds(max));
             let interval = pacing.interval(asked, max);
             prop_assert!(interval >= asked && interval <= max.max(asked));
-            let retry = pacing.retry(asked, max, 1, random);
+            let retry = pacing.retry(asked, max, random);
             prop_assert!(retry <= interval.max(MIN_RETRY));
             prop_assert!(!retry.is_zero());
         }

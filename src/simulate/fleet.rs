@@ -20,8 +20,6 @@ pub(super) struct Unit {
     pub(super) look_at: Micros,
     /// Consecutive polls that met the outage.
     pub(super) failures: u8,
-    /// Consecutive polls that were throttled.
-    pub(super) throttles: u8,
     pub(super) next: Next,
     /// Part of the interval, of 255, for the first poll after the first read.
     pub(super) phase: u8,

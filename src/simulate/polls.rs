@@ -58,9 +58,7 @@ impl World<'_> {
                 let random = self.chance.part();
                 let pacing = &mut self.fleet.nodes[node].pacing[service];
                 pacing.throttled(now);
-                let throttles = u32::from(unit.throttles) + 1;
-                let pause = pacing.retry(asked, max, throttles, random).as_micros() as Micros;
-                self.unit(number).throttles = throttles.min(100) as u8;
+                let pause = pacing.retry(asked, max, random).as_micros() as Micros;
                 self.look_not_before(number, self.now + pause);
             }
             Answer::Failed => {
@@ -80,7 +78,7 @@ impl World<'_> {
         if let Some(before) = unit.read_at.replace(now) {
             self.tally.aged(service, now - before);
         }
-        (unit.from, unit.failures, unit.throttles) = (from, 0, 0);
+        (unit.from, unit.failures) = (from, 0);
         if shared {
             self.notices.served(&mut unit.version, now);
         }

@@ -48,6 +48,11 @@ impl Place {
     }
 }
 
+/// Whether two objects are versions of the same one.
+pub(super) fn are_of_one(one: &Object, other: &Object) -> bool {
+    Place::of(one).is_some_and(|place| Place::of(other) == Some(place))
+}
+
 impl Stages {
     pub(super) fn labels_of(&self, version: &str) -> Option<Vec<String>> {
         self.labels.get(version).cloned()
@@ -69,12 +74,6 @@ impl Stages {
 impl AwsVersions {
     pub(super) fn of(&self, object: &Object) -> Option<&Result<Stages, String>> {
         self.0.get(&Place::of(object)?)
-    }
-
-    /// Whether two objects are versions of the same one.
-    #[allow(clippy::unused_self, reason = "it belongs to the places of this table")]
-    pub(super) fn is_same(&self, one: &Object, other: &Object) -> bool {
-        one.service.is_some() && Place::of(one) == Place::of(other)
     }
 
     /// The objects that AWS could not be asked about, and why.

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     AwsVersions, Catalog, Fleet, Holding, Object, RunningPod,
+    aws::are_of_one,
     kubernetes::{FrozenMount, HeldFile},
 };
 use crate::{clock::Time, model::reference::Service};
@@ -251,7 +252,7 @@ fn count_previous(objects: &mut [ObjectReport<'_>], aws: &AwsVersions) {
         .iter()
         .map(|report| {
             let version = aws.of(&report.object)?.as_ref().ok()?.current(Some("AWSPREVIOUS"))?;
-            let same = objects.iter().filter(|other| aws.is_same(&other.object, &report.object));
+            let same = objects.iter().filter(|other| are_of_one(&other.object, &report.object));
             let held = same.flat_map(|other| &other.versions).map(|held| {
                 let all = held.version == version;
                 held.holders.iter().filter(|holder| all || holder.frozen.is_some()).count()

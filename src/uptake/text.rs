@@ -1,11 +1,11 @@
 //! A report for people.
 
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{Circumstances, ObjectReport, Report, TargetSource, VersionReport, Waiting};
 use crate::{
     clock::Time,
-    table::{Table, escaped, grouped},
+    table::{Table, escaped, grouped, span},
 };
 
 /// Waiting pods that a table names. JSON names all of them.
@@ -88,7 +88,7 @@ fn label(object: &ObjectReport<'_>, version: &VersionReport<'_>) -> String {
     }
 }
 
-/// `3m 20s`, or the shortest and the longest: `3m 20s to 2h 5m`.
+/// `3m20s`, or the shortest and the longest: `3m20s to 2h5m`.
 fn since(version: &VersionReport<'_>, now: Time) -> String {
     let times = || version.holders.iter().filter_map(|holder| holder.since);
     match (times().max(), times().min()) {
@@ -225,26 +225,12 @@ pub fn counted(count: usize, what: &str) -> String {
     format!("{} {what}{plural}", grouped(count))
 }
 
-/// The two largest units: `45s`, `3m 20s`, `2h 5m`, `3d 4h`.
-pub fn span(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    let parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds % 60, "s")];
-    let first = parts.iter().position(|(amount, _)| *amount > 0).unwrap_or(parts.len() - 1);
-    let shown = parts[first..].iter().take(2).enumerate();
-    let shown = shown.filter(|(place, (amount, _))| *place == 0 || *amount > 0);
-    shown.map(|(_, (amount, unit))| format!("{amount}{unit}")).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn spans_have_two_units_and_numbers_have_commas() {
-        for (seconds, text) in [(0, "0s"), (45, "45s"), (200, "3m 20s"), (3600, "1h"), (363_600, "4d 5h")] {
-            assert_eq!(span(Duration::from_secs(seconds)), text);
-        }
+    fn numbers_have_commas_and_a_plural() {
         assert_eq!(counted(1, "pod"), "1 pod");
         assert_eq!(counted(12_345, "pod"), "12,345 pods");
     }

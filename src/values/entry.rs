@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Readings, Refresh, ValueSettings, notified::Told};
+use super::{Readings, Refresh, ValueSettings, notified::Told, schedule::Plan};
 use crate::{
     aws::{AwsFailure, FailureKind},
     backend::ReadFailure,
@@ -112,6 +112,8 @@ pub(super) struct Pace {
     pub(super) bytes: usize,
     /// When the read of what is held began.
     pub(super) read_at: Option<Instant>,
+    /// What `next_poll` follows from; `None` if it is not a regular poll.
+    pub(super) plan: Option<Plan>,
     /// When the poller was to read it again, after its last read or throttled poll.
     pub(super) fresh_until: Option<Instant>,
     /// A notice that it has to be read for.
@@ -133,6 +135,7 @@ impl Pace {
             throttles: 0,
             bytes,
             read_at: None,
+            plan: None,
             fresh_until: None,
             told: None,
             covered_by: None,
@@ -147,7 +150,7 @@ impl Pace {
         longer.unwrap_or_default().max(self.interval)
     }
 
-    fn is_due(&self) -> bool {
+    pub(super) fn is_due(&self) -> bool {
         self.next_poll.is_some_and(|at| at <= Instant::now())
     }
 }

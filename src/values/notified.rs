@@ -30,8 +30,6 @@ pub(super) struct Told {
     moved: Option<(String, String)>,
     /// Reads since, which did not see that version.
     tries: usize,
-    /// When the entry would be polled without the notice.
-    resume: Instant,
 }
 
 impl Values {
@@ -74,7 +72,7 @@ impl Values {
             let Some(read_at) = entry.held().map(|held| held.read_at) else { continue };
             let mut pace = entry.pace();
             if pace.covered_by.as_ref().is_some_and(|area| areas.contains(area)) {
-                pace.covered_by = None;
+                (pace.covered_by, pace.plan) = (None, None);
                 // The phase is between a half and one.
                 let spread = now + pace.interval.mul_f64(2.0 * phase - 1.0);
                 let normal = spread.max(read_at + pace.interval);
@@ -107,10 +105,9 @@ impl Entry {
     fn tell(&self, change: &Change, at: Instant) {
         let mut pace = self.pace();
         let Some(next) = pace.next_poll else { return };
-        let resume = pace.told.as_ref().map_or(next, |told| told.resume);
         let moved = change.label.clone().zip(change.version_id.clone());
-        pace.told = Some(Told { seen_at: Instant::now(), moved, tries: 0, resume });
-        pace.next_poll = Some(next.min(at));
+        pace.told = Some(Told { seen_at: Instant::now(), moved, tries: 0 });
+        (pace.next_poll, pace.plan) = (Some(next.min(at)), None);
     }
 
     /// The area whose notices tell of every change of what was read; `None` if there
@@ -162,9 +159,8 @@ impl Pace {
             told.tries += 1;
             return Some(Instant::now() + *pause);
         }
-        let resume = told.resume;
         self.told = None;
-        (resume > readings.read_at).then_some(resume)
+        None
     }
 }
 

@@ -71,19 +71,12 @@ impl Paces {
         pace.map_or(asked, |pace| pace.pacing.interval(asked, settings.max_age_when_throttled(asked)))
     }
 
-    /// The pause before a poll of the entry is tried again that was throttled `throttles`
-    /// times in a row.
-    pub(super) fn retry(
-        &self,
-        entry: &Entry,
-        asked: Duration,
-        throttles: u32,
-        settings: &ValueSettings,
-    ) -> Duration {
+    /// The pause before a throttled poll of the entry is tried again.
+    pub(super) fn retry(&self, entry: &Entry, asked: Duration, settings: &ValueSettings) -> Duration {
         let mut paces = self.paces();
         let pace = paces.entry(place(entry)).or_default();
         let random = (self.random.hash_one(self.start.elapsed()) % 1000) as f64 / 1000.0;
-        pace.pacing.retry(asked, settings.max_age_when_throttled(asked), throttles, random)
+        pace.pacing.retry(asked, settings.max_age_when_throttled(asked), random)
     }
 
     /// The longest stretch of any service and Region; 1 if nothing is stretched.

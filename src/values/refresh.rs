@@ -11,7 +11,6 @@ use crate::{
     backend::{ReadResult, met_outage},
     identity::IdentityError,
     metrics::Eviction,
-    notices::Area,
     single_flight::Turn,
 };
 
@@ -19,6 +18,9 @@ use crate::{
 const FIRST_RETRY: Duration = Duration::from_secs(10);
 /// Maximum number of times that the pause doubles.
 const MAX_DOUBLINGS: u32 = 3;
+/// Throttled polls of one value in a row that longer intervals explain. At a third of all
+/// calls throttled, one in 20,000 polls meets more.
+const MAX_THROTTLES: u32 = 8;
 
 /// The right to read an entry. It ends with [`settle`](Self::settle) or
 /// [`without_credentials`](Self::without_credentials); dropped, it passes to the next
@@ -83,7 +85,9 @@ impl Refresh {
 
     /// Settles what AWS answered to a read that began at `began`.
     pub fn settle(self, values: &Values, began: Instant, results: Vec<ReadResult>) -> Settled {
-        values.paces.note(&self.entry, &results);
+        if self.due.is_some() {
+            values.paces.note(&self.entry, &results);
+        }
         let readings = Readings::new(results, began);
         // Access is lost: denied, deleted, or the key refused. The value goes with it,
         // even if the primary Region does not answer.
@@ -145,7 +149,7 @@ impl Refresh {
         let first = before.is_none();
         let untold =
             before.as_ref().filter(|_| changed).and_then(|before| entry.changed_arn(before, &readings));
-        if let (Some(area), Some(arn)) = (schedule(&entry, values, &readings, first), untold) {
+        if let (Some(area), Some(arn)) = (values.schedule(&entry, &readings, first), untold) {
             values.heard.suspect(area, arn);
         }
         values.note_read(&entry);
@@ -157,16 +161,17 @@ impl Refresh {
     }
 
     /// A throttled poll comes again later, and the value counts as fresh until then: intervals
-    /// are longer while AWS throttles. A value that this lets become twice as old as its
-    /// stretched interval is stale, as in any outage.
+    /// are longer while AWS throttles. Throttled again and again, or twice as old as its
+    /// stretched interval, it is stale, as in any outage.
     fn defer(self, values: &Values, lost: Lost) -> Result<Settled, (Self, Lost)> {
         let settings = values.settings();
         let (asked, throttles, outages) = {
             let pace = self.entry.pace();
             (pace.interval, pace.throttles + 1, pace.outages)
         };
-        let Some(readings) = self.entry.held().filter(|_| outages == 0) else { return Err((self, lost)) };
-        let next = Instant::now() + values.paces.retry(&self.entry, asked, throttles, settings);
+        let deferred = outages == 0 && throttles <= MAX_THROTTLES;
+        let Some(readings) = self.entry.held().filter(|_| deferred) else { return Err((self, lost)) };
+        let next = Instant::now() + values.paces.retry(&self.entry, asked, settings);
         let longest = 2 * values.paces.interval(&self.entry, asked, settings);
         if next > readings.read_at + longest.min(settings.max_age_when_throttled(asked)) {
             return Err((self, lost));
@@ -197,7 +202,7 @@ impl Refresh {
             } else {
                 (FIRST_RETRY * 2u32.pow(doublings - 1)).min(pace.interval)
             };
-            pace.next_poll = known.then(|| Instant::now() + pause);
+            (pace.next_poll, pace.plan) = (known.then(|| Instant::now() + pause), None);
         }
         if !known {
             values.remove_empty(&entry);
@@ -214,7 +219,7 @@ impl Refresh {
     fn wait_for_token(self, error: IdentityError) -> Settled {
         {
             let mut pace = self.entry.pace();
-            pace.next_poll = None;
+            (pace.next_poll, pace.plan) = (None, None);
             pace.waits_for_token = true;
         }
         self.lose(Lost::Session(error), false)
@@ -224,36 +229,4 @@ impl Refresh {
         self.turn.fail(lost.clone());
         Settled::Lost { lost, news }
     }
-}
-
-/// Decides when the entry is read again after a read. Returns the area whose notices should
-/// have told of a change that this read found.
-fn schedule(entry: &Entry, values: &Values, readings: &Readings, first: bool) -> Option<Area> {
-    let (read_at, settings) = (readings.read_at, values.settings());
-    let asked = entry.pace().interval;
-    let stretched = values.paces.interval(entry, asked, settings);
-    let covered_by = entry.area(readings).filter(|area| values.heard.covers(area, read_at));
-    let interval = match covered_by {
-        Some(_) => stretched.max(settings.notified_interval),
-        None => stretched,
-    };
-    let mut pace = entry.pace();
-    (pace.outages, pace.throttles) = (0, 0);
-    pace.read_at = Some(read_at);
-    let was_told = pace.told.is_some();
-    let was_covered_by = std::mem::replace(&mut pace.covered_by, covered_by);
-    let began = was_covered_by.is_none() && pace.covered_by.is_some();
-    let regular = match pace.next_poll {
-        // Jitter sets the phase of the first poll only, and of the first rare one.
-        next if next.is_none() && first || began => {
-            read_at + interval.mul_f64(values.phase(&entry.principal))
-        }
-        // From then on exactly one interval, as long as nothing was late.
-        Some(due) if due <= read_at && due + interval > read_at => due + interval,
-        Some(_) | None => read_at + interval,
-    };
-    let told = pace.told_after(entry, readings);
-    pace.next_poll = Some(told.map_or(regular, |told| told.min(regular)));
-    pace.fresh_until = pace.next_poll;
-    was_covered_by.filter(|_| !was_told)
 }

@@ -118,6 +118,7 @@ impl Values {
             if interval < pace.interval {
                 pace.interval = interval;
                 pace.next_poll = pace.next_poll.map(|next| next.min(now + interval));
+                (pace.plan, pace.fresh_until) = (None, None);
             }
             drop(pace);
             return Arc::clone(entry);
@@ -131,7 +132,7 @@ impl Values {
 
     /// Entries whose poll is due.
     pub fn due(&self) -> Vec<Due> {
-        self.table().entries().filter_map(Due::of).collect()
+        self.table().entries().filter(|entry| self.is_due(entry)).filter_map(Due::of).collect()
     }
 
     /// When the next entry comes due, after those that already are.

@@ -6,17 +6,8 @@ use tonic::Code;
 
 use crate::harness::{REGION, Request, World, assert_lacks, assert_says};
 
-/// Checks that the mount is refused with these words and without a call to AWS.
-async fn refused(world: &World, request: &Request, parts: &[&str]) {
-    let status = world.refusal(request).await;
-    assert_says(&status, Code::InvalidArgument, parts);
-    assert_eq!(world.emulator.calls(), [], "{status}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn all_mistakes_are_in_one_answer_with_their_places() {
-    let world = World::start().await;
-    let objects = "
+/// Ten mistakes in one text.
+pub(crate) const MANY: &str = "
 - {objectType: secretsmanager}
 - {objectName: a, objectType: secretmanager}
 - objectName: b
@@ -30,7 +21,18 @@ async fn all_mistakes_are_in_one_answer_with_their_places() {
   - {objectAlias: z}
   - {path: a}
 - {objectName: c, objectType: ssmparameter, objectVersion: 1, objectVersionLabel: l}";
-    let request = Request::new(objects)
+
+/// Checks that the mount is refused with these words and without a call to AWS.
+async fn refused(world: &World, request: &Request, parts: &[&str]) {
+    let status = world.refusal(request).await;
+    assert_says(&status, Code::InvalidArgument, parts);
+    assert_eq!(world.emulator.calls(), [], "{status}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_mistakes_are_in_one_answer_with_their_places() {
+    let world = World::start().await;
+    let request = Request::new(MANY)
         .parameter("region", "Frankfurt")
         .parameter("pathTranslation", "__")
         .parameter("usePodIdentity", "maybe")

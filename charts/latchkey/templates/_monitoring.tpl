@@ -21,8 +21,13 @@ metricRelabelings:
 {{- end }}
 {{- end }}
 
-{{/* The alerts that could never fire, because what they watch is switched off. */}}
+{{/* The alerts about what is switched off. */}}
 {{- define "latchkey.idleAlerts" -}}
+{{- if not .Values.notices.enabled }}
+- LatchkeyNoticesStopped
+- LatchkeyNoticesFailing
+- LatchkeyChangesUntold
+{{- end }}
 {{- if not .Values.rbac.tokenKeys }}
 - LatchkeyTokenKeysUnreadable
 {{- end }}

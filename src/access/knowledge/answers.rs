@@ -2,8 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Associated, Knowledge, KnowledgeError, Listed, list, roles::policy, tags, text};
-use crate::{access::secret_id::SecretId, model::reference::Service};
+use super::{Association, Knowledge, KnowledgeError, Listed, list, roles::policy, tags, text};
+use crate::{
+    access::secret_id::SecretId,
+    findings::{FilePlace, Place},
+    model::reference::Service,
+};
 
 impl Knowledge {
     /// Adds a document. Whether it was of any use.
@@ -29,7 +33,7 @@ impl Knowledge {
             known = true;
         }
         if let Some(association) = document.get("association") {
-            known |= self.add_association(association);
+            known |= self.add_association(file, association);
         }
         if let Some(arn) = text(document, "ARN").filter(|arn| SecretId::of_arn(arn).is_some()) {
             let policy = self.owned_policy(file, arn, document.get("ResourcePolicy"))?;
@@ -94,12 +98,20 @@ impl Knowledge {
         self.secrets.insert(id, Listed { arn, key, tags: None, last_read: None });
     }
 
-    fn add_association(&mut self, association: &Value) -> bool {
+    fn add_association(&mut self, file: &str, association: &Value) -> bool {
         let of = |key| text(association, key).map(str::to_owned);
         match (of("namespace"), of("serviceAccount"), of("roleArn")) {
             (Some(namespace), Some(service_account), Some(role_arn)) => {
                 let target_role_arn = of("targetRoleArn");
-                self.associations.push(Associated { namespace, service_account, role_arn, target_role_arn });
+                let file = FilePlace { file: file.to_owned(), ..FilePlace::default() };
+                let place = Place { file: Some(file), object: None };
+                self.associations.push(Association {
+                    place,
+                    namespace,
+                    service_account,
+                    role_arn,
+                    target_role_arn,
+                });
                 true
             }
             _ => false,

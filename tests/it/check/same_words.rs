@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     harness::{REGION, Request, SECRET},
     messages::served::{world, wrong_classes},
+    mistakes::MANY,
 };
 
 fn errors(request: &Request, rules: Rules) -> Vec<Finding> {
@@ -37,22 +38,8 @@ fn more() -> Vec<(&'static str, Request)> {
     let class = Request::new;
     let object = |more: &str| class(&format!("- {{objectName: a, objectType: secretsmanager, {more}}}"));
     let both = |more: &str| object(more).parameter("failoverRegion", "us-west-2");
-    let many = "
-- {objectType: secretsmanager}
-- {objectName: a, objectType: secretmanager}
-- objectName: b
-  objectType: secretsmanager
-  filePermission: 'rw-r--r--'
-  encoding: base32
-  optional: perhaps
-  jmesPath:
-  - {path: 'a[', objectAlias: x}
-  - {path: a, key: b, objectAlias: y}
-  - {objectAlias: z}
-  - {path: a}
-- {objectName: c, objectType: ssmparameter, objectVersion: 1, objectVersionLabel: l}";
     let mut requests = vec![
-        ("many", class(many).parameter("region", "Frankfurt").parameter("pathTranslation", "__")),
+        ("many", class(MANY).parameter("region", "Frankfurt").parameter("pathTranslation", "__")),
         ("no mapping", class("- a")),
         ("a list for a name", class("- {objectName: [a], objectType: secretsmanager}")),
         ("a mapping for a list", object("jmesPath: {path: a}")),

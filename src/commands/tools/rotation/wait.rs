@@ -14,8 +14,8 @@ use crate::{
     cli::tools::rotation::{RotationArgs, RotationForm},
     commands::output,
     live::Live,
-    table::escaped,
-    uptake::{AwsVersions, Object, Report, counted, span},
+    table::{escaped, span},
+    uptake::{AwsVersions, Object, Report, counted},
 };
 
 /// How often a pipe hears how far it is, at most.
