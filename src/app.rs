@@ -179,7 +179,7 @@ pub async fn serve(
     if let Some(listener) = probes {
         let sockets = state.clone();
         let shown = endpoints::Shown {
-            ready: Box::new(move || ready(&state.borrow(), warning.borrow().as_deref())),
+            ready: Box::new(move || state.borrow().readiness(warning.borrow().as_deref())),
             metrics: Box::new(move |format| gauges.render(&sockets, format)),
         };
         tokio::spawn(endpoints::serve(listener, shown, stop.wait()));
@@ -207,17 +207,6 @@ pub async fn serve(
         let _ = status.await;
     }
     served
-}
-
-/// Ready means that the driver's calls arrive here. Other problems are only warnings in the
-/// response.
-fn ready(socket: &SocketState, warning: Option<&str>) -> Result<String, String> {
-    match socket {
-        SocketState::Ours => Ok(warning.map(|warning| format!("warning: {warning}\n")).unwrap_or_default()),
-        SocketState::Starting => Err("the socket is not bound yet".to_owned()),
-        SocketState::Succeeded => Err("a newer Latchkey has taken over the socket".to_owned()),
-        SocketState::Foreign(name) => Err(format!("another running provider holds the socket: {name}")),
-    }
 }
 
 /// What runs.

@@ -73,10 +73,14 @@ pub async fn serve(config: Config, shutdown: impl Future<Output = ()>) -> Result
     let aws = Aws::load(&config.aws, Arc::default()).await?;
     let credentials = aws.own_credentials(first.region()).await;
     let metrics = Arc::new(NoticesMetrics::new());
-    let queues = config.queues.iter().cloned();
+    let covers: Arc<[Area]> =
+        config.queues.iter().map(QueueUrl::area).chain(config.covers.iter().cloned()).collect();
+    let queue = |url: &QueueUrl| {
+        Queue::new(url.clone(), &aws, credentials.clone(), Arc::clone(&metrics), Arc::clone(&covers))
+    };
     let leader = Arc::new(Leader {
         cluster: Arc::new(Cluster::new(config.cluster.clone(), Arc::default())),
-        queues: queues.map(|url| Queue::new(url, &aws, credentials.clone(), Arc::clone(&metrics))).collect(),
+        queues: config.queues.iter().map(queue).collect(),
         object: config.object.clone(),
         covers: config.covers.clone(),
         rates: config.rates,

@@ -17,7 +17,6 @@ use tokio::{
 };
 
 use super::{
-    event,
     lease::Standing,
     object::{Object, Written},
     queue::{Message, Queue, Receipt},
@@ -184,10 +183,6 @@ impl Leader {
         }
         covered.into_iter().collect()
     }
-
-    fn covers(&self, area: &Area) -> bool {
-        self.covers.contains(area) || self.queues.iter().any(|queue| queue.url.area() == *area)
-    }
 }
 
 /// Completes when this process no longer leads.
@@ -214,8 +209,8 @@ impl Term<'_> {
         let metrics = &self.leader.metrics;
         metrics.received.inc_by(batch.len() as u64);
         let mut done: Vec<Receipt> = Vec::new();
-        for Message { body, receipt } in batch {
-            let news = match event::read(&body, |area| self.leader.covers(area)) {
+        for Message { news, receipt } in batch {
+            let news = match news {
                 Ok(news) => news,
                 Err(reason) => {
                     metrics.dropped.count(reason);

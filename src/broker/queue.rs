@@ -18,11 +18,15 @@ use tokio::{
     time::sleep,
 };
 
-use super::place::QueueUrl;
+use super::{
+    event::{self, News},
+    place::QueueUrl,
+};
 use crate::{
     aws::{Aws, AwsFailure, FailureKind, retry_partition},
-    metrics::{NoticesFailure, NoticesMetrics},
+    metrics::{Dropped, NoticesFailure, NoticesMetrics},
     model::message::logged,
+    notices::Area,
 };
 
 const RECEIVE: &str = "sqs:ReceiveMessage";
@@ -45,6 +49,8 @@ pub(super) struct Queue {
     client: Client,
     credentials: Option<SharedCredentialsProvider>,
     metrics: Arc<NoticesMetrics>,
+    /// Whose events may come, through this queue or another one.
+    covers: Arc<[Area]>,
     /// Bounds the messages that are held.
     room: Arc<Semaphore>,
     state: Mutex<State>,
@@ -60,9 +66,9 @@ struct State {
     undeleted: bool,
 }
 
-/// A message that was received.
+/// A message that was received. Its body may be large, and is not kept.
 pub(super) struct Message {
-    pub(super) body: String,
+    pub(super) news: Result<News, Dropped>,
     pub(super) receipt: Receipt,
 }
 
@@ -79,6 +85,7 @@ impl Queue {
         aws: &Aws,
         credentials: Option<SharedCredentialsProvider>,
         metrics: Arc<NoticesMetrics>,
+        covers: Arc<[Area]>,
     ) -> Self {
         let mut config = Builder::from(&aws.config_for(url.region()))
             .retry_partition(retry_partition())
@@ -86,7 +93,7 @@ impl Queue {
         config.set_credentials_provider(credentials.clone());
         let client = Client::from_conf(config.build());
         let room = Arc::new(Semaphore::new(MAX_HELD));
-        Self { url, client, credentials, metrics, room, state: Mutex::default() }
+        Self { url, client, credentials, metrics, covers, room, state: Mutex::default() }
     }
 
     /// Whether the last receive succeeded.
@@ -148,7 +155,9 @@ impl Queue {
             // What has no receipt cannot be deleted, and comes again.
             if let (Some(handle), Some(permit)) = (message.receipt_handle, room.split(1)) {
                 let receipt = Receipt { queue: number, handle, _room: permit };
-                messages.push(Message { body: message.body.unwrap_or_default(), receipt });
+                let body = message.body.unwrap_or_default();
+                let news = event::read(&body, |area| self.covers.contains(area));
+                messages.push(Message { news, receipt });
             }
         }
         Ok(messages)

@@ -2,7 +2,7 @@
 //! and whose changes it would hear of. It has no clock of its own, and compares no
 //! clocks: notices flow while the object changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use tokio::time::{Duration, Instant};
 
@@ -68,9 +68,9 @@ impl Feed {
         news.broken.extend(gone.cloned());
         self.covered.retain(|area, _| !news.broken.contains(area));
         for area in covered {
-            if !self.covered.contains_key(&area) {
-                news.began.insert(area.clone());
-                self.covered.insert(area, now);
+            if let Entry::Vacant(unknown) = self.covered.entry(area) {
+                news.began.insert(unknown.key().clone());
+                unknown.insert(now);
             }
         }
         news

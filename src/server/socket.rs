@@ -46,6 +46,19 @@ pub(crate) enum SocketState {
     Foreign(String),
 }
 
+impl SocketState {
+    /// Ready means that the driver's calls arrive here. Other problems are only warnings in
+    /// the text.
+    pub(crate) fn readiness(&self, warning: Option<&str>) -> Result<String, String> {
+        match self {
+            Self::Ours => Ok(warning.map(|warning| format!("warning: {warning}\n")).unwrap_or_default()),
+            Self::Starting => Err("the socket is not bound yet".to_owned()),
+            Self::Succeeded => Err("a newer Latchkey has taken over the socket".to_owned()),
+            Self::Foreign(name) => Err(format!("another running provider holds the socket: {name}")),
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}")]
 pub struct SocketError {

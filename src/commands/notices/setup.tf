@@ -77,6 +77,8 @@ locals {
 resource "aws_sqs_queue" "notices" {
   name                    = var.queue_name
   sqs_managed_sse_enabled = true
+  # The limit of EventBridge's events.
+  max_message_size = 262144
   # A notice that is older than this is of no use: each node has read again by itself.
   message_retention_seconds  = 3600
   receive_wait_time_seconds  = 20

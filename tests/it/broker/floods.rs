@@ -43,6 +43,20 @@ async fn a_flood_of_ten_thousand_messages_bounds_memory_and_the_object() {
 }
 
 #[tokio::test]
+async fn a_flood_of_large_messages_bounds_memory() {
+    let scene = Scene::start(1).await;
+    let process = scene.process("one").await;
+    scene.covered().await;
+    // The largest messages that the printed queue takes.
+    let large = "x".repeat(256 << 10);
+    for _ in 0..600 {
+        assert!(scene.emulator.send_message(&scene.queue, &large));
+    }
+    scene.drained().await;
+    assert!(process.memory() < MAX_MEMORY, "{} bytes", process.memory());
+}
+
+#[tokio::test]
 async fn a_thousand_changes_a_minute_are_each_told_within_seconds() {
     let scene = Scene::start(100).await;
     let _process = scene.process("one").await;
