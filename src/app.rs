@@ -2,6 +2,7 @@
 
 mod gauges;
 mod status;
+mod stop;
 
 use std::{
     io,
@@ -16,7 +17,10 @@ use tokio::{
     sync::watch,
 };
 
-use self::gauges::{Gauges, SharedMemory};
+use self::{
+    gauges::{Gauges, SharedMemory},
+    stop::Stop,
+};
 use crate::{
     audit::{Audit, AuditError, AuditSettings},
     aws::{Aws, AwsSettings, AwsSetupError},
@@ -342,53 +346,5 @@ fn warn_of_a_shadowing_socket(name: &str) {
     let shadow = PathBuf::from(LEGACY_VOLUME).join(name);
     if shadow.exists() {
         tracing::warn!(socket = %shadow.display(), "this socket hides ours from the driver; remove it, unless a provider serves it");
-    }
-}
-
-/// A shutdown that several tasks wait for.
-struct Stop(watch::Receiver<bool>, Arc<watch::Sender<bool>>);
-
-impl Stop {
-    fn on(shutdown: impl Future<Output = ()> + Send + 'static) -> Self {
-        let (sender, receiver) = watch::channel(false);
-        let sender = Arc::new(sender);
-        let stop = Self(receiver, Arc::clone(&sender));
-        tokio::spawn(async move {
-            shutdown.await;
-            sender.send_replace(true);
-        });
-        stop
-    }
-
-    fn wait(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut receiver = self.0.clone();
-        async move {
-            // A closed channel also means that everything stops.
-            let _ = receiver.wait_for(|stopped| *stopped).await;
-        }
-    }
-
-    fn now(&self) {
-        self.1.send_replace(true);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::{sync::oneshot, task::yield_now, time::timeout};
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_late_waiter_hears_the_shutdown() {
-        let (shut_down, asked) = oneshot::channel::<()>();
-        let stop = Stop::on(async {
-            let _ = asked.await;
-        });
-        // The task runs before anybody waits, as it may on another thread.
-        yield_now().await;
-        let waiting = stop.wait();
-        shut_down.send(()).unwrap();
-        timeout(Duration::from_secs(1), waiting).await.unwrap();
     }
 }

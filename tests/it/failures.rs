@@ -107,10 +107,6 @@ fn failures() -> Vec<Failure> {
         failure!("a secret does not exist", |_world| nothing().await, |world| {
             refused(world, Request::new("- {objectName: shop/none, objectType: secretsmanager}")).await;
         }),
-        failure!("AWS throttles a running pod", |world| mounted(world).await, |world| {
-            world.fault("GetSecretValue", FaultKind::Throttle);
-            republished(world).await;
-        }),
         failure!("AWS throttles a running pod for three intervals", |world| mounted(world).await, |world| {
             world.fault("GetSecretValue", FaultKind::Throttle);
             pass(2 * INTERVAL).await;

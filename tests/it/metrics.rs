@@ -120,8 +120,12 @@ async fn ten_thousand_pods_add_no_series_and_are_all_counted() {
     let world = web().await;
     world.mount(&Request::new(SECRET)).await;
     let before = world.scrape().await;
-    for request in Request::many(10_000, SECRET) {
-        world.mount(&request).await;
+    for (number, request) in Request::many(10_000, SECRET).iter().enumerate() {
+        world.mount(request).await;
+        // The clock of AWS must not fall behind the machine's on a slow one.
+        if number % 100 == 0 {
+            seconds(1).await;
+        }
     }
     let after = world.scrape().await;
     assert_eq!(before.series().len(), after.series().len());

@@ -13,8 +13,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Polls of another secret in an hour without throttling.
 const POLLS: usize = 30;
 
-/// A world in which every read of one secret is throttled, and none of the other.
-async fn throttled(change: impl FnOnce(&mut Config)) -> (World, [Request; 2]) {
+async fn world(change: impl FnOnce(&mut Config)) -> (World, [Request; 2]) {
     let world = World::watched(change).await;
     world.secret("shop/db", "one");
     world.secret("shop/other", "other");
@@ -23,12 +22,17 @@ async fn throttled(change: impl FnOnce(&mut Config)) -> (World, [Request; 2]) {
         world.mount(request).await;
     }
     world.republish(&requests, 2 * INTERVAL).await;
-    throttle(&world);
     (world, requests)
 }
 
-fn throttle(world: &World) {
-    world.emulator.inject(Fault::new(FaultKind::Throttle).operation("GetSecretValue").target("shop/db"));
+/// An hour in which AWS throttles a poll of one secret every few minutes.
+async fn throttled_hour(world: &World, requests: &[Request]) {
+    for _ in 0..HOUR.as_secs() / INTERVAL.as_secs() {
+        let fault = Fault::new(FaultKind::Throttle).operation("GetSecretValue").target("shop/db");
+        world.emulator.inject(fault.times(2));
+        world.republish(requests, INTERVAL).await;
+    }
+    world.emulator.clear_faults();
 }
 
 fn polls_of_other(world: &World) -> usize {
@@ -41,19 +45,18 @@ async fn stretch(world: &World) -> f64 {
 
 #[tokio::test(start_paused = true)]
 async fn intervals_stretch_while_aws_throttles_and_recover() {
-    let (world, requests) = throttled(|_| {}).await;
+    let (world, requests) = world(|_| {}).await;
     let log = Log::collect();
-    world.republish(&requests, HOUR).await;
+    throttled_hour(&world, &requests).await;
     assert!(stretch(&world).await > 1.2, "{}", stretch(&world).await);
     let logged = log.take();
     assert_eq!(logged.matches("AWS throttles: values are polled less often").count(), 1, "{logged}");
 
     world.emulator.reset_calls();
-    world.republish(&requests, HOUR).await;
+    throttled_hour(&world, &requests).await;
     let polls = polls_of_other(&world);
     assert!((POLLS / 4..POLLS).contains(&polls), "{polls} polls in a throttled hour");
 
-    world.emulator.clear_faults();
     let mut hours = 0;
     while stretch(&world).await > 1.0 {
         world.republish(&requests, HOUR).await;
@@ -70,8 +73,8 @@ async fn intervals_stretch_while_aws_throttles_and_recover() {
 
 #[tokio::test(start_paused = true)]
 async fn a_mount_of_a_new_value_does_not_wait_for_the_pace() {
-    let (world, requests) = throttled(|_| {}).await;
-    world.republish(&requests, HOUR).await;
+    let (world, requests) = world(|_| {}).await;
+    throttled_hour(&world, &requests).await;
     world.secret("shop/new", "new");
     let request = Request::new("- {objectName: shop/new, objectType: secretsmanager}").numbered(3);
     assert_eq!(world.mount_at_once(&request).await.text("shop_new"), "new");
@@ -80,25 +83,21 @@ async fn a_mount_of_a_new_value_does_not_wait_for_the_pace() {
 #[tokio::test(start_paused = true)]
 async fn an_interval_never_becomes_longer_than_the_maximum() {
     let max = INTERVAL + Duration::from_secs(10);
-    let (world, requests) = throttled(|config| config.values.max_interval = max).await;
-    world.republish(&requests, HOUR).await;
+    let (world, requests) = world(|config| config.values.max_interval = max).await;
+    throttled_hour(&world, &requests).await;
     world.emulator.reset_calls();
-    world.republish(&requests, HOUR).await;
+    throttled_hour(&world, &requests).await;
     let (polls, fewest) = (polls_of_other(&world), HOUR.as_secs() / max.as_secs());
     assert!(polls as u64 >= fewest, "{polls} polls in an hour, and not {fewest}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_is_read_late_counts_as_fresh_until_then() {
-    let (world, requests) = throttled(|_| {}).await;
-    world.republish(&requests, HOUR).await;
-    // From here on, every poll is late, and none is throttled.
-    world.emulator.clear_faults();
-    world.republish(&requests, INTERVAL).await;
+async fn a_value_that_is_polled_late_is_not_stale() {
+    let (world, requests) = world(|_| {}).await;
     let log = Log::collect();
-    world.emulator.reset_calls();
-    world.republish(&requests[1..], HOUR).await;
+    for _ in 0..3 {
+        throttled_hour(&world, &requests).await;
+    }
     assert_lacks(&log.take(), "stale");
-    let scrape = world.scrape().await;
-    assert_eq!(scrape.value("latchkey_values_stale"), 0.0);
+    assert_eq!(world.scrape().await.value("latchkey_values_stale"), 0.0);
 }
