@@ -55,7 +55,7 @@ pub(crate) struct SimulateArgs {
     /// GetParameters calls a second that AWS answers
     #[arg(long, value_name = "COUNT", default_value = Prices::default().get_parameters_quota.to_string(), value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) parameter_store_quota: u32,
-    /// What happens to the fleet
+    /// What happens
     #[arg(long, value_name = "NAME", value_enum, default_value = "steady")]
     pub(crate) scenario: ScenarioArg,
     /// How long to simulate
