@@ -16,8 +16,11 @@ Examples:
   latchkey simulate --nodes 10000 --secrets-manager-quota 5000
   latchkey simulate --nodes 10000 --notices --scenario change";
 
+/// Without the empty line below the first one, the help fits one screen.
+const TEMPLATE: &str = "{about}\n{usage-heading} {usage}\n\n{all-args}{after-help}";
+
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, help_template = TEMPLATE)]
 pub(crate) struct SimulateArgs {
     /// Nodes of the cluster
     #[arg(long, value_name = "COUNT", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -43,7 +46,7 @@ pub(crate) struct SimulateArgs {
     /// The provider's --notified-poll-interval
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = poll_interval)]
     pub(crate) notified_poll_interval: Duration,
-    /// Pods that start on each node in an hour; each reads all values of its principal
+    /// Pods that start on each node in an hour, with a new principal
     #[arg(long, value_name = "COUNT", default_value = "4", value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub(crate) pod_starts: u32,
     /// GetSecretValue calls a second that AWS answers
@@ -52,7 +55,7 @@ pub(crate) struct SimulateArgs {
     /// GetParameters calls a second that AWS answers
     #[arg(long, value_name = "COUNT", default_value = Prices::default().get_parameters_quota.to_string(), value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) parameter_store_quota: u32,
-    /// What happens: nothing, all nodes restart, AWS fails for 10 minutes, a shared secret changes
+    /// What happens
     #[arg(long, value_name = "NAME", value_enum, default_value = "steady")]
     pub(crate) scenario: ScenarioArg,
     /// How long to simulate
