@@ -6,9 +6,10 @@ mod parameter_store;
 mod read;
 mod secrets_manager;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_credential_types::Credentials;
+use tokio::time::{Instant, sleep};
 
 pub use self::{
     asker::{Asker, Who},
@@ -16,7 +17,7 @@ pub use self::{
     read::{ReadFailure, met_outage},
 };
 use crate::{
-    aws::{Aws, AwsFailure, Effort},
+    aws::{Aws, AwsFailure, Effort, FailureKind},
     metrics::Place,
     model::{
         arn::Region,
@@ -28,6 +29,10 @@ use crate::{
 /// Connections to Secrets Manager that are opened at the start: as many as a pod
 /// with ten secrets uses at once.
 const CONNECTIONS_AHEAD: usize = 10;
+
+/// Pauses before a throttled call is made again. They double.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// One value as AWS served it.
 #[derive(Clone, Debug)]
@@ -115,12 +120,25 @@ fn is_parameter(reference: &Reference) -> bool {
     reference.service == Service::ParameterStore
 }
 
-/// Runs one AWS call once it has a permit.
-async fn within<T>(
+/// Runs one AWS call once it has a permit. A throttled call of a patient effort is made
+/// again, for as long as a read may take. Nobody waits for that with a permit in hand.
+async fn within<T, F: Future<Output = Result<T, AwsFailure>>>(
     call: Call<'_>,
     operation: &'static str,
-    work: impl Future<Output = Result<T, AwsFailure>>,
+    work: impl Fn() -> F,
 ) -> Result<T, AwsFailure> {
-    let _call = call.aws.permit(call.effort, call.region, call.namespace).await;
-    call.aws.call(operation, (call.region, call.place), work).await
+    let last = Instant::now() + call.aws.region_timeout();
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let result = {
+            let _call = call.aws.permit(call.effort, call.region, call.namespace).await;
+            call.aws.call(operation, (call.region, call.place), work()).await
+        };
+        let throttled = result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Throttled);
+        if !throttled || !call.effort.is_patient() || Instant::now() + pause > last {
+            return result;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }

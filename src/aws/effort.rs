@@ -9,23 +9,35 @@ use crate::permits::{Permit, Urgency};
 #[derive(Clone, Debug)]
 pub struct Effort {
     urgency: Urgency,
+    /// Whether throttled calls are made again after the SDK has given up.
+    patient: bool,
     permit: Option<Permit>,
 }
 
 impl Effort {
     /// For mounts: a pod is waiting, so calls are retried, and each takes its own
     /// permit.
-    pub(crate) const MOUNT: Self = Self { urgency: Urgency::Mount, permit: None };
+    pub(crate) const MOUNT: Self = Self { urgency: Urgency::Mount, patient: false, permit: None };
 
     /// For polls: nobody is waiting, so calls are attempted once, which spares a
     /// throttled service. All calls run in sequence under `permit`.
     pub(crate) fn poll(permit: Permit) -> Self {
-        Self { urgency: Urgency::Poll, permit: Some(permit) }
+        Self { urgency: Urgency::Poll, patient: false, permit: Some(permit) }
     }
 
     /// The same effort, with all calls in sequence under `permit`.
     pub(crate) fn within(&self, permit: Permit) -> Self {
-        Self { urgency: self.urgency, permit: Some(permit) }
+        Self { permit: Some(permit), ..self.clone() }
+    }
+
+    /// The same effort, with throttled calls repeated for as long as a read may take: for
+    /// a pod that has nothing else to start with.
+    pub(crate) fn patient(self) -> Self {
+        Self { patient: true, ..self }
+    }
+
+    pub(crate) fn is_patient(&self) -> bool {
+        self.patient
     }
 
     pub(crate) fn urgency(&self) -> Urgency {

@@ -88,7 +88,7 @@ impl Caller<'_> {
     /// One call; `None` for a reference that the answer does not mention.
     async fn get_parameters(&self, batch: &[&Reference]) -> Result<Vec<Option<Answer>>, AwsFailure> {
         let call = self.call;
-        let mut answer = within(call, OPERATION, async {
+        let mut answer = within(call, OPERATION, || async {
             let credentials = call.credentials.clone();
             let overrides = Builder::new()
                 .credentials_provider(credentials)

@@ -112,7 +112,7 @@ fn is_torn(group: &[Reference], results: &[Answer]) -> bool {
 }
 
 async fn read_one(call: Call<'_>, client: &Client, reference: &Reference) -> Answer {
-    within(call, OPERATION, async {
+    within(call, OPERATION, || async {
         let overrides = Builder::new()
             .credentials_provider(call.credentials.clone())
             .retry_config(call.effort.retries())

@@ -47,10 +47,10 @@ impl Default for Paces {
 }
 
 impl Paces {
-    /// Takes the answers of one read into account.
-    pub(super) fn note(&self, entry: &Entry, results: &[ReadResult]) {
+    /// Takes the answers of one poll into account, all of one service and Region.
+    pub(super) fn note<'a>(&self, entry: &Entry, mut results: impl Iterator<Item = &'a ReadResult>) {
         let now = self.start.elapsed();
-        let throttled = results.iter().any(|result| {
+        let throttled = results.any(|result| {
             result.as_ref().is_err_and(|failure| failure.primary.kind == FailureKind::Throttled)
         });
         let mut paces = self.paces();

@@ -18,6 +18,7 @@ use crate::{
         principal::Principal,
         source::{Planned, Source},
     },
+    permits::Urgency,
     shares::{Share, Shares},
 };
 
@@ -175,6 +176,9 @@ impl Reader {
         // carry it along.
         let settled: Vec<Settled> = match Box::pin(self.backend.read(asker, &sources)).await {
             Ok(results) => {
+                if asker.effort.urgency() == Urgency::Poll {
+                    self.values.note_pace(&entries, &results);
+                }
                 let results = refreshes.into_iter().zip(results);
                 results.map(|(refresh, results)| refresh.settle(&self.values, began, results)).collect()
             }
@@ -268,10 +272,16 @@ impl Reader {
         asker: &PodAsker<'_>,
         mut mine: Vec<(&mut Wanted<'_>, Refresh)>,
     ) -> Result<(), NotRead> {
+        // Last known good values are better than waiting, and so is another Region.
+        let known = mine.iter().any(|(wanted, _)| wanted.entry.held().is_some());
+        let effort = match known || asker.regions.failover.is_some() {
+            true => Effort::MOUNT,
+            false => Effort::MOUNT.patient(),
+        };
         let (mut sizes, mut left) = (Vec::new(), self.max_bytes);
         while !mine.is_empty() {
             let (wanted, refreshes): (Vec<_>, Vec<_>) = mine.drain(..mine.len().min(READ_AT_ONCE)).unzip();
-            let refreshed = self.refresh(&self.asker(asker), refreshes).await;
+            let refreshed = self.refresh(&self.asker(asker, effort.clone()), refreshes).await;
             let mut sum = 0;
             for (wanted, refreshed) in wanted.into_iter().zip(refreshed) {
                 wanted.take(refreshed);
@@ -318,7 +328,7 @@ impl Reader {
             }
             Ok(Err(lost)) => self.serve(&entry, wanted.required).ok_or(lost),
             Err(refresh) => {
-                for refreshed in self.refresh(&self.asker(asker), vec![refresh]).await {
+                for refreshed in self.refresh(&self.asker(asker, Effort::MOUNT), vec![refresh]).await {
                     wanted.take(refreshed);
                 }
                 return;
@@ -326,8 +336,8 @@ impl Reader {
         });
     }
 
-    fn asker<'a>(&'a self, asker: &PodAsker<'a>) -> Asker<'a> {
+    fn asker<'a>(&'a self, asker: &PodAsker<'a>, effort: Effort) -> Asker<'a> {
         let who = Who::Pod { identity: &self.identity, principal: asker.principal, proof: Some(asker.proof) };
-        Asker { who, regions: asker.regions, effort: Effort::MOUNT }
+        Asker { who, regions: asker.regions, effort }
     }
 }

@@ -14,10 +14,12 @@ use crate::{
     single_flight::Turn,
 };
 
-/// First pause after a poll that met an outage.
+/// First pause after a poll that met an outage. It doubles up to the interval, so that the
+/// nodes of a large fleet do not come back at the same time.
 const FIRST_RETRY: Duration = Duration::from_secs(10);
-/// Maximum number of times that the pause doubles.
-const MAX_DOUBLINGS: u32 = 3;
+const MAX_DOUBLINGS: u32 = 5;
+/// Maximum number of times that the pause doubles if STS or the agent throttles.
+const MAX_SESSION_DOUBLINGS: u32 = 3;
 /// Throttled polls of one value in a row that longer intervals explain. At a third of all
 /// calls throttled, one in 20,000 polls meets more.
 const MAX_THROTTLES: u32 = 8;
@@ -31,6 +33,16 @@ pub struct Refresh {
     turn: Turn<Readings, Lost>,
     /// Set when the poller reads.
     due: Option<Due>,
+}
+
+/// Why AWS gave no answer.
+#[derive(Clone, Copy)]
+enum Outage {
+    Failing,
+    /// Secrets Manager or Parameter Store throttles. The pacing decides when to ask again.
+    Throttled,
+    /// STS or the Pod Identity agent throttles.
+    SessionThrottled,
 }
 
 /// What a read means for its entry.
@@ -85,9 +97,6 @@ impl Refresh {
 
     /// Settles what AWS answered to a read that began at `began`.
     pub fn settle(self, values: &Values, began: Instant, results: Vec<ReadResult>) -> Settled {
-        if self.due.is_some() {
-            values.paces.note(&self.entry, &results);
-        }
         let readings = Readings::new(results, began);
         // Access is lost: denied, deleted, or the key refused. The value goes with it,
         // even if the primary Region does not answer.
@@ -111,10 +120,10 @@ impl Refresh {
                 .iter()
                 .any(|result| result.as_ref().is_err_and(|failure| failure.kind() == FailureKind::Throttled));
             return match throttled {
-                false => self.outage(values, Lost::Read(readings), false),
+                false => self.outage(values, Lost::Read(readings), Outage::Failing),
                 true => self
                     .defer(values, Lost::Read(readings))
-                    .unwrap_or_else(|(refresh, lost)| refresh.outage(values, lost, true)),
+                    .unwrap_or_else(|(refresh, lost)| refresh.outage(values, lost, Outage::Throttled)),
             };
         }
         self.store(values, readings)
@@ -126,8 +135,8 @@ impl Refresh {
             return self.wait_for_token(error);
         }
         if error.is_outage() {
-            let throttled = error.is_throttled();
-            return self.outage(values, Lost::Session(error), throttled);
+            let outage = if error.is_throttled() { Outage::SessionThrottled } else { Outage::Failing };
+            return self.outage(values, Lost::Session(error), outage);
         }
         if error.is_denial() {
             values.forget(&self.entry.principal, error.reason());
@@ -187,22 +196,27 @@ impl Refresh {
 
     /// The last known good value is served while AWS fails. Only the poller tries
     /// again, at growing pauses.
-    fn outage(self, values: &Values, lost: Lost, throttled: bool) -> Settled {
+    fn outage(self, values: &Values, lost: Lost, outage: Outage) -> Settled {
         let Self { entry, turn, due: _due } = self;
-        let known = entry.held().is_some();
+        let (known, asked) = (entry.held().is_some(), entry.pace().interval);
+        let paced = values.paces.retry(&entry, asked, values.settings());
         let began;
         {
             let mut pace = entry.pace();
             pace.outages = pace.outages.saturating_add(1);
             began = pace.outages == 1;
-            let doublings = pace.outages.min(MAX_DOUBLINGS);
-            let pause = if throttled {
+            let (pause, plan) = match outage {
+                Outage::Failing => {
+                    let doublings = pace.outages.min(MAX_DOUBLINGS + 1) - 1;
+                    ((FIRST_RETRY * 2u32.pow(doublings)).min(pace.interval), None)
+                }
                 // A throttled service is asked less, not more.
-                pace.interval * 2u32.pow(doublings)
-            } else {
-                (FIRST_RETRY * 2u32.pow(doublings - 1)).min(pace.interval)
+                Outage::SessionThrottled => {
+                    (pace.interval * 2u32.pow(pace.outages.min(MAX_SESSION_DOUBLINGS)), None)
+                }
+                Outage::Throttled => (paced, pace.plan),
             };
-            (pace.next_poll, pace.plan) = (known.then(|| Instant::now() + pause), None);
+            (pace.next_poll, pace.plan) = (known.then(|| Instant::now() + pause), plan);
         }
         if !known {
             values.remove_empty(&entry);

@@ -17,6 +17,7 @@ use super::{
     paces::{Paces, Stretching},
 };
 use crate::{
+    backend::ReadResult,
     metrics::{Eviction, Metrics},
     model::{
         arn::Regions,
@@ -91,6 +92,13 @@ impl Values {
     /// What notices say about changes.
     pub fn heard(&self) -> &Heard {
         &self.heard
+    }
+
+    /// Takes the answers of one poll into account: one call, or the labels of one secret.
+    pub(super) fn note_pace(&self, entries: &[Arc<Entry>], results: &[Vec<ReadResult>]) {
+        if let Some(first) = entries.first() {
+            self.paces.note(first, results.iter().flatten());
+        }
     }
 
     /// Where intervals have begun and ended to be stretched since the last call.

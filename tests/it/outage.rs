@@ -119,6 +119,29 @@ async fn a_call_is_tried_exactly_three_times() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_throttled_call_of_a_starting_pod_is_repeated_for_as_long_as_a_read_may_take() {
+    let world = World::start().await;
+    world.secret("shop/db", "x");
+    world.parameter("/shop/level", "info");
+    for operation in ["GetSecretValue", "GetParameters"] {
+        let fault = Fault::new(FaultKind::Throttle).operation(operation);
+        world.emulator.inject(fault.times(10));
+    }
+    world.mount(&Request::new(OBJECTS)).await;
+    world.assert_calls([("GetSecretValue", 11), ("GetParameters", 11)]);
+
+    let fault = world.fault("GetSecretValue", FaultKind::Throttle);
+    let started = Instant::now();
+    world.secret("shop/other", "x");
+    let other = Request::new("- {objectName: shop/other, objectType: secretsmanager}").numbered(2);
+    world.refusal(&other).await;
+    let took = started.elapsed();
+    assert!((15..=21).contains(&took.as_secs()), "{took:?}, and --region-timeout is 20 s");
+    world.emulator.remove_fault(fault);
+    world.mount(&other).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hang_ends_at_the_mount_timeout_with_a_final_code() {
     let world = World::with(|config| config.mount_timeout = Duration::from_secs(5)).await;
     world.secret("shop/db", "x");
