@@ -104,8 +104,8 @@ async fn a_value_that_is_polled_late_is_not_stale() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_stretched_on_a_node_that_holds_no_values() {
-    let (world, requests) = throttled(|_| {}).await;
-    world.republish(&requests, HOUR).await;
+    let (world, requests) = world(|_| {}).await;
+    throttled_hour(&world, &requests).await;
     assert!(stretch(&world).await > 1.0);
     // Nobody mounts them any more, and no answer can end the stretching.
     world.republish(&[], HOUR).await;
