@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -79,9 +79,12 @@ impl Paces {
         pace.pacing.retry(asked, settings.max_age_when_throttled(asked), random)
     }
 
-    /// The longest stretch of any service and Region; 1 if nothing is stretched.
-    pub(super) fn longest(&self) -> f64 {
-        self.paces().values().map(|pace| pace.pacing.stretch()).fold(1.0, f64::max)
+    /// The longest stretch of any service and Region that these entries read from; 1 if nothing
+    /// is stretched. Nothing ends the stretching of what nobody reads any more.
+    pub(super) fn longest(&self, entries: &[Arc<Entry>]) -> f64 {
+        let paces = self.paces();
+        let paces = entries.iter().filter_map(|entry| paces.get(&place(entry)));
+        paces.map(|pace| pace.pacing.stretch()).fold(1.0, f64::max)
     }
 
     /// What has begun and ended since the last call.

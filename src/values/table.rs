@@ -217,8 +217,8 @@ impl Values {
             let table = self.table();
             (table.entries().cloned().collect::<Vec<_>>(), table.bytes)
         };
-        let mut overview =
-            Overview { entries: entries.len(), bytes, stretch: self.paces.longest(), ..Overview::default() };
+        let stretch = self.paces.longest(&entries);
+        let mut overview = Overview { entries: entries.len(), bytes, stretch, ..Overview::default() };
         for entry in entries {
             let pace = entry.pace();
             overview.stale += usize::from(pace.outages > 0);

@@ -101,3 +101,15 @@ async fn a_value_that_is_polled_late_is_not_stale() {
     assert_lacks(&log.take(), "stale");
     assert_eq!(world.scrape().await.value("latchkey_values_stale"), 0.0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_stretched_on_a_node_that_holds_no_values() {
+    let (world, requests) = world(|_| {}).await;
+    throttled_hour(&world, &requests).await;
+    assert!(stretch(&world).await > 1.0);
+    // Nobody mounts them any more, and no answer can end the stretching.
+    world.republish(&[], HOUR).await;
+    let scrape = world.scrape().await;
+    assert_eq!(scrape.value("latchkey_values"), 0.0);
+    assert_eq!(scrape.value("latchkey_poll_stretch_ratio"), 1.0);
+}

@@ -16,7 +16,10 @@ use latchkey::{
 use latchkey_emulator::FaultKind;
 use tokio::time::sleep;
 
-use crate::harness::{Behaviour, Driver, Keys, REGION, Request, SECRET, STS, WEB, World};
+use crate::{
+    harness::{Behaviour, Driver, Keys, REGION, Request, SECRET, STS, WEB, World},
+    notices,
+};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,7 +50,7 @@ pub(crate) struct Case {
     pub(crate) heals: bool,
     pub(crate) alerts_after: &'static [&'static str],
     play: Play,
-    world: World,
+    pub(crate) world: World,
 }
 
 impl Plan {
@@ -188,9 +191,11 @@ pub(crate) fn all() -> Vec<Plan> {
             |world| {},
             Request::new("- {objectName: shop/none, objectType: secretsmanager}")
         ),
-        running!("throttling", &["LatchkeyThrottled", "LatchkeyValuesStale"], |world| {
-            world.fault("GetSecretValue", FaultKind::Throttle)
-        }),
+        running!(
+            "throttling",
+            &["LatchkeyPollsStretched", "LatchkeyThrottled", "LatchkeyValuesStale"],
+            |world| world.fault("GetSecretValue", FaultKind::Throttle)
+        ),
         running!(
             "outage of Secrets Manager",
             &["LatchkeyValuesStale"],
@@ -271,6 +276,12 @@ pub(crate) fn all() -> Vec<Plan> {
                 }
             })
         }),
+        // The node itself has no failure: what it listens to has one.
+        plan(notices::CASE, &["LatchkeyNoticesFailing", "LatchkeyNoticesStopped"], |_world, _stage| {
+            Box::pin(async {})
+        })
+        .with(|config| config.notices = Some(notices::object()))
+        .healing(&[]),
         plan("full volume", &["LatchkeyPodsCannotStart"], |world, stage| {
             Box::pin(async move {
                 if stage == Stage::Failure {

@@ -4,11 +4,18 @@
 
 #![cfg(test)]
 
+#[path = "../it/broker/api.rs"]
+#[allow(dead_code, reason = "made for tests/it, which uses all of it")]
+mod api;
 mod failures;
 #[path = "../it/harness/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "made for tests/it, which uses all of it")]
 mod harness;
+mod notices;
 mod prometheus;
+#[path = "../it/broker/scene.rs"]
+#[allow(dead_code, reason = "made for tests/it, which uses all of it")]
+mod scene;
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -16,7 +23,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     failures::{Case, Stage},
-    prometheus::Prometheus,
+    notices::Sender,
+    prometheus::{Prometheus, Target},
 };
 
 /// The folder with the program `prometheus`, and the file with the alerts. The script
@@ -41,7 +49,11 @@ async fn main() -> ExitCode {
     for case in failures::all() {
         cases.push(case.start().await);
     }
-    let targets: Vec<_> = cases.iter().map(|case| (case.name, case.address())).collect();
+    let listener = cases.iter().find(|case| case.name == notices::CASE).unwrap();
+    let sender = Sender::start(listener.world.kubernetes.clone()).await;
+    let target = |case: &Case| Target { job: "latchkey", name: case.name, address: case.address() };
+    let mut targets: Vec<_> = cases.iter().map(target).collect();
+    targets.push(Target { job: "latchkey-notices", name: notices::CASE, address: sender.address() });
     let prometheus = Prometheus::start(&programs, &rules, &targets).await;
     let mut failed = usize::from(!prometheus::is_clean(&programs, &cases[0].text().await));
     // What only worked mounts shows nothing, and every increase needs a scrape before it.
@@ -50,10 +62,12 @@ async fn main() -> ExitCode {
     }
     prometheus.scraped_twice(&targets).await;
     failed += judge(&prometheus, &cases, |_| &[]).await;
+    sender.fail();
     for case in &cases {
         case.play(Stage::Failure).await;
     }
     failed += judge(&prometheus, &cases, |case| case.alerts).await;
+    sender.heal();
     for case in &cases {
         case.play(Stage::Healed).await;
     }

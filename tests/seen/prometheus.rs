@@ -32,6 +32,13 @@ pub(crate) fn is_clean(programs: &Path, text: &str) -> bool {
     clean
 }
 
+/// What is scraped, as cluster and node of its name.
+pub(crate) struct Target {
+    pub(crate) job: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+}
+
 pub(crate) struct Prometheus {
     process: Child,
     address: SocketAddr,
@@ -46,12 +53,12 @@ impl Drop for Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes every target each half second, as node and cluster of the target's name.
-    pub(crate) async fn start(programs: &Path, rules: &Path, targets: &[(&str, SocketAddr)]) -> Self {
+    /// Scrapes every target each half second.
+    pub(crate) async fn start(programs: &Path, rules: &Path, targets: &[Target]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let jobs = targets.iter().map(|(name, address)| {
+        let jobs = targets.iter().map(|Target { job, name, address }| {
             format!(
-                "      - targets: ['{address}']\n        labels: {{cluster: '{name}', node: '{name}', namespace: kube-system}}\n"
+                "      - targets: ['{address}']\n        labels: {{job: '{job}', cluster: '{name}', node: '{name}', namespace: kube-system}}\n"
             )
         });
         let config = format!(
@@ -81,8 +88,8 @@ impl Prometheus {
     }
 
     /// Waits until every target was scraped at least twice.
-    pub(crate) async fn scraped_twice(&self, targets: &[(&str, SocketAddr)]) {
-        let query = "/api/v1/query?query=count_over_time(latchkey_build_info[1m])%20%3E%3D%203";
+    pub(crate) async fn scraped_twice(&self, targets: &[Target]) {
+        let query = "/api/v1/query?query=count_over_time(process_start_time_seconds[1m])%20%3E%3D%203";
         eventually("every target is scraped", async || {
             let found = self.data(query).await?["result"].as_array()?.len();
             sleep(Duration::from_millis(200)).await;

@@ -142,7 +142,8 @@ pub(crate) fn area(region: &str) -> Area {
 /// A process of `latchkey notices`, which ends with the test.
 pub(crate) struct Process {
     child: Child,
-    address: SocketAddr,
+    /// Where it serves its metrics.
+    pub(crate) address: SocketAddr,
     log: PathBuf,
 }
 
