@@ -23,6 +23,7 @@ pages![
     "cost.md",
     "rotation-uptake.md",
     "change-notices.md",
+    "at-scale.md",
     "explain.md",
     "status.md",
     "doctor.md",

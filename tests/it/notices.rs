@@ -149,6 +149,10 @@ async fn covered() -> (World, Board, Heart, Request) {
     let (board, request) = (Board::of(&world), Request::new(SECRET));
     let heart = board.flow();
     world.mount(&request).await;
+    {
+        let log = Log::collect();
+        eventually("notices flow", async || log.take().contains("change notices flow").then_some(())).await;
+    }
     // The second read is covered: it began after the object was seen to change.
     republish(&world, std::slice::from_ref(&request), 2 * INTERVAL).await;
     world.emulator.reset_calls();

@@ -119,7 +119,7 @@ async fn one_denied_parameter_among_ten_is_named_alone() {
 async fn an_outage_does_not_multiply_calls() {
     let world = World::start().await;
     let objects = objects(&world, "ssmparameter", 10);
-    world.fault("GetParameters", FaultKind::Throttle);
+    world.fault("GetParameters", FaultKind::InternalError);
     world.refusal(&Request::new(&objects)).await;
     assert_eq!(world.calls("GetParameters"), 3, "one call with its two retries");
 }
