@@ -95,8 +95,10 @@ impl Failures<'_> {
     async fn queue_is_away(&mut self, verdict: &mut Verdict) {
         let fault = Fault::new(FaultKind::InternalError).operation("ReceiveMessage");
         let fault = self.scene.emulator.inject(fault);
-        // A receive that waits goes on until its long poll ends, and then notices lapse.
         let began = Instant::now();
+        // The receive that waits now still gets a change; the next one fails.
+        let times = self.ten_changes(SLACK).await;
+        verdict.must(times.lost() == 0, format!("the last receive of the queue: {times}"));
         let back = self.nothing_covered(LAPSE + SLACK).await;
         verdict.must(back, format!("the queue away: nodes poll normally again after {:.0} s", began.elapsed().as_secs_f64()));
         let times = self.ten_changes(self.scene.plan.interval + SLACK).await;
