@@ -62,9 +62,7 @@ async fn main() -> ExitCode {
     let (began, all) = (Instant::now(), (ACCOUNTS * SECRETS) as f64);
     let mut verdict = Verdict::default();
     let within = 3 * scene.plan.interval + Duration::from_secs(60);
-    let covered = async {
-        while nodes.writes.covered().await < all || nodes.serves.covered().await < all {}
-    };
+    let covered = async { while nodes.writes.covered().await < all || nodes.serves.covered().await < all {} };
     let covered = tokio::time::timeout(within, covered).await.is_ok();
     verdict.must(
         covered,
@@ -72,7 +70,8 @@ async fn main() -> ExitCode {
     );
     sleep(SETTLE).await;
     watch(&scene, &nodes, &first, &mut verdict).await;
-    let mut failures = Failures { scene: &scene, nodes: &nodes, brokers: vec![first, second], memory: chart.memory };
+    let mut failures =
+        Failures { scene: &scene, nodes: &nodes, brokers: vec![first, second], memory: chart.memory };
     failures.play(&mut verdict).await;
     if verdict.failed() > 0 {
         let processes = [&nodes.writes, &nodes.serves, &nodes.polls].map(|node| &node.provider);

@@ -120,9 +120,7 @@ impl Node {
     /// The sum of all series of a metric whose text holds `part`.
     pub(crate) async fn metric(&self, name: &str, part: &str) -> f64 {
         let series = scrape(self.provider.http, "text/plain").await.series();
-        let of = |series: &str| {
-            series.split('{').next() == Some(name) && series.contains(part)
-        };
+        let of = |series: &str| series.split('{').next() == Some(name) && series.contains(part);
         series.iter().filter(|(series, _)| of(series)).map(|(_, value)| value).sum()
     }
 
@@ -146,7 +144,9 @@ impl Volume {
     fn of(account_number: usize, bound: Bound, folder: &Path, mode: Mode) -> Self {
         let Bound { name, uid, token } = bound;
         let objects = (0..SECRETS)
-            .map(|index| format!("- {{objectName: {}, objectType: secretsmanager}}\n", secret(account_number, index)))
+            .map(|index| {
+                format!("- {{objectName: {}, objectType: secretsmanager}}\n", secret(account_number, index))
+            })
             .collect::<String>();
         let pod =
             Pod { namespace: NAMESPACE.to_owned(), service_account: account(account_number), name, uid };

@@ -42,15 +42,16 @@ impl Scene {
         cluster.add_namespace().await;
         std::fs::write(folder.join("keys.json"), cluster.keys().await).unwrap();
         let store = format!(
-            "issuers: [{{issuer: '{}', jwksFile: {}}}]",
+            "{{staticKeys: [{{accessKeyId: {ADMINISTRATOR}}}], issuers: [{{issuer: '{}', jwksFile: {}}}]}}",
             plan.issuer,
             folder.join("keys.json").display()
         );
         let emulator = Emulator::new(Store::from_yaml(&store).unwrap());
         emulator.set_delay(Some("GetSecretValue"), LATENCY);
         emulator.allow(ROLE, "secretsmanager:GetSecretValue", "*");
-        let subjects: Vec<_> =
-            (0..ACCOUNTS).map(|number| format!("system:serviceaccount:{NAMESPACE}:{}", account(number))).collect();
+        let subjects: Vec<_> = (0..ACCOUNTS)
+            .map(|number| format!("system:serviceaccount:{NAMESPACE}:{}", account(number)))
+            .collect();
         emulator.set_trust(ROLE, &subjects.iter().map(String::as_str).collect::<Vec<_>>());
         for number in 0..ACCOUNTS {
             cluster.add_account(&account(number), ROLE).await;

@@ -65,7 +65,9 @@ pub(crate) async fn watch(scene: &Scene, nodes: &Nodes, leader: &Process, verdic
         join_all(reads).await.iter().zip(before).map(|(after, before)| (after - before) / minutes).collect();
 
     let (written, served): (Vec<_>, Vec<_>) = times.into_iter().unzip();
-    for (what, times) in [("written into all pods of provider-writes", written), ("served for driver-writes", served)] {
+    for (what, times) in
+        [("written into all pods of provider-writes", written), ("served for driver-writes", served)]
+    {
         let times = Times::of(times);
         let holds = times.lost() == 0 && times.at(0.5) < HALF && times.at(0.99) < MOST;
         verdict.must(holds, format!("{what}: {times} (p50 < 2 s, p99 < 5 s)"));
@@ -101,10 +103,7 @@ pub(crate) async fn watch(scene: &Scene, nodes: &Nodes, leader: &Process, verdic
 }
 
 /// What each process uses, until told to stop.
-async fn sample(
-    processes: &[&Process],
-    mut stopped: oneshot::Receiver<()>,
-) -> Vec<Vec<(Instant, Usage)>> {
+async fn sample(processes: &[&Process], mut stopped: oneshot::Receiver<()>) -> Vec<Vec<(Instant, Usage)>> {
     let (mut all, mut told) = (vec![Vec::new(); processes.len()], Instant::now());
     loop {
         for (process, samples) in processes.iter().zip(&mut all) {
