@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import kube
 from . import admitting, doctoring, examples, living, moving, outages  # noqa: F401 # they register their cases
-from . import reading, refusing, rotating, seeing  # noqa: F401
+from . import noticed, reading, refusing, rotating, seeing  # noqa: F401
 from .aws import Aws
 from .cases import ALONE, DRIVER_WRITES, STAGES, THROUGHOUT, TOGETHER, Cluster, chosen, run_case
 from .kube import POLL_INTERVAL, REPUBLISH_PERIOD

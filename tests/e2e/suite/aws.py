@@ -12,6 +12,9 @@ ADMINISTRATOR = "AKIAADMINISTRATOR001"
 # Both in the cluster's network only. The emulator answers as AWS and as Pod Identity agent alike.
 ENDPOINT, AGENT, PORT = "10.90.0.1", "169.254.170.23", 80
 REGION = "eu-central-1"
+# The queue of `latchkey notices`, and the role of its pods.
+NOTICES_QUEUE = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/notices"
+NOTICES_ROLE = "notices"
 
 
 def role(name):
@@ -125,7 +128,15 @@ def store(issuer, keys, cases):
                 ],
             }
             for case in cases
+        ] + [
+            {
+                "arn": role(NOTICES_ROLE),
+                "trust": {"serviceAccounts": ["system:serviceaccount:kube-system:latchkey-notices"]},
+                "allow": [{"actions": ["sqs:ReceiveMessage", "sqs:DeleteMessage"], "resources": ["notices"]}],
+            },
         ],
+        "queues": [{"name": "notices"}],
+        "eventRules": [{"name": "notices", "pattern": {"source": ["aws.secretsmanager", "aws.ssm"]}, "queue": "notices"}],
         "podIdentityAssociations": [
             {"namespace": case, "serviceAccount": account, "role": role(case)}
             for case in cases
