@@ -30,6 +30,9 @@ use crate::{
 /// with ten secrets uses at once.
 const CONNECTIONS_AHEAD: usize = 10;
 
+/// How long a throttled call is made again for a pod that has nothing else to start with:
+/// less than a mount may take, so that it can still say why it failed.
+const PATIENCE: Duration = Duration::from_secs(45);
 /// Pauses before a throttled call is made again. They double.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -121,13 +124,13 @@ fn is_parameter(reference: &Reference) -> bool {
 }
 
 /// Runs one AWS call once it has a permit. A throttled call of a patient effort is made
-/// again, for as long as a read may take. Nobody waits for that with a permit in hand.
+/// again, for [`PATIENCE`]. Nobody waits for that with a permit in hand.
 async fn within<T, F: Future<Output = Result<T, AwsFailure>>>(
     call: Call<'_>,
     operation: &'static str,
     work: impl Fn() -> F,
 ) -> Result<T, AwsFailure> {
-    let last = Instant::now() + call.aws.region_timeout();
+    let last = Instant::now() + PATIENCE;
     let mut pause = SHORTEST_PAUSE;
     loop {
         let result = {

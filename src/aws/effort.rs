@@ -30,8 +30,8 @@ impl Effort {
         Self { permit: Some(permit), ..self.clone() }
     }
 
-    /// The same effort, with throttled calls repeated for as long as a read may take: for
-    /// a pod that has nothing else to start with.
+    /// The same effort, with throttled calls made again for longer: for a pod that has
+    /// nothing else to start with.
     pub(crate) fn patient(self) -> Self {
         Self { patient: true, ..self }
     }

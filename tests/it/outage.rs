@@ -119,7 +119,7 @@ async fn a_call_is_tried_exactly_three_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_call_of_a_starting_pod_is_repeated_for_as_long_as_a_read_may_take() {
+async fn a_throttled_call_of_a_starting_pod_is_repeated_for_45_seconds() {
     let world = World::start().await;
     world.secret("shop/db", "x");
     world.parameter("/shop/level", "info");
@@ -136,7 +136,7 @@ async fn a_throttled_call_of_a_starting_pod_is_repeated_for_as_long_as_a_read_ma
     let other = Request::new("- {objectName: shop/other, objectType: secretsmanager}").numbered(2);
     world.refusal(&other).await;
     let took = started.elapsed();
-    assert!((15..=21).contains(&took.as_secs()), "{took:?}, and --region-timeout is 20 s");
+    assert!((38..=46).contains(&took.as_secs()), "{took:?}");
     world.emulator.remove_fault(fault);
     world.mount(&other).await;
 }
