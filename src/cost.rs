@@ -33,6 +33,8 @@ pub struct Settings {
     pub pods: u32,
     /// `--rotation-poll-interval` of the provider.
     pub interval: Duration,
+    /// Whether change notices cover everything, so that classes' own intervals do not count.
+    pub notices: bool,
     /// Pods that start each day, in addition to those that run.
     pub churn: u32,
     /// The Region of classes that name none.

@@ -108,7 +108,8 @@ fn of_values(mounts: &[&Mount], settings: &Settings, totals: &mut Totals) {
     // If several classes share a value, the shortest interval counts.
     let mut intervals: BTreeMap<(&Source, &Places), Duration> = BTreeMap::new();
     for mount in mounts {
-        let interval = mount.interval.unwrap_or(settings.interval);
+        let own = mount.interval.filter(|_| !settings.notices);
+        let interval = own.unwrap_or(settings.interval);
         for source in &mount.sources {
             let known = intervals.entry((source, &mount.regions)).or_insert(interval);
             *known = interval.min(*known);

@@ -8,6 +8,8 @@ use crate::{backend::BATCH, model::go_text::show_duration};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Intervals that are worth comparing.
 const INTERVALS: [u64; 6] = [30, 60, 120, 300, 900, 3600];
+/// The default of `--notified-poll-interval`.
+const NOTIFIED: Duration = Duration::from_secs(3600);
 
 /// A way to run the same pods.
 #[derive(Debug)]
@@ -35,9 +37,12 @@ pub fn scenarios(usage: &Usage, settings: &Settings) -> Vec<Scenario> {
     let now = Scenario::new(title(settings.interval), of_cluster(usage, settings), settings);
     let others = INTERVALS.map(Duration::from_secs).into_iter().filter(|other| *other != settings.interval);
     let others = others.map(|other| Scenario::new(title(other), of_cluster(usage, &with(other)), settings));
+    let notified = Settings { interval: NOTIFIED, notices: true, ..settings.clone() };
+    let title_of_notices = format!("change notices, and each value every {}", show_duration(NOTIFIED));
+    let notices = Scenario::new(title_of_notices, of_cluster(usage, &notified), settings);
     let title = format!("AWS's own provider, each pod every {}", show_duration(settings.republish));
     let of_aws = Scenario::new(title, of_aws_provider(usage, settings), settings);
-    std::iter::once(now).chain(others).chain(std::iter::once(of_aws)).collect()
+    std::iter::once(now).chain(others).chain([notices, of_aws]).collect()
 }
 
 /// AWS's own provider keeps nothing: each republish of each pod gets new credentials and

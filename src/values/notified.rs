@@ -124,9 +124,7 @@ impl Entry {
         let first = areas.next()??;
         areas.all(|area| area.as_ref() == Some(&first)).then_some(first)
     }
-}
 
-impl Entry {
     /// What a read found changed, other than what AWS sends no notice of: its ARN.
     pub(super) fn changed_arn<'a>(&self, before: &Readings, after: &'a Readings) -> Option<&'a str> {
         let pairs = before.iter().flatten().zip(after.iter().flatten());

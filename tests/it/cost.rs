@@ -124,6 +124,7 @@ association: {{namespace: pay, serviceAccount: worker, roleArn: {WORKER}}}
         nodes: None,
         pods: 1,
         interval: Duration::from_secs(120),
+        notices: false,
         churn: 0,
         region: None,
         customer_keys: false,

@@ -24,6 +24,7 @@ pub(super) async fn run(args: &CostArgs) -> anyhow::Result<ExitCode> {
         nodes: args.nodes,
         pods: args.pods,
         interval: args.interval,
+        notices: false,
         churn: args.churn,
         region: args.region.clone(),
         customer_keys: args.customer_keys,
