@@ -11,13 +11,13 @@ use super::{
     metrics::Sample,
     objects::{DaemonSet, Pod},
     rights,
-    scene::{Asked, Latchkey, Scene, Seen, SystemPods, Voice, Workloads},
+    scene::{Asked, Latchkey, Notices, Scene, Seen, Sender, SystemPods, Voice, Workloads},
 };
 use crate::{
     estate::DRIVER,
     live::{
-        CLASSES, CSI_DRIVERS, CSI_NODES, DAEMON_SETS, EVENTS, LEASES, Live, LiveError, NETWORK_POLICIES,
-        NODES, PODS, Progress, Query, Resource, SERVICE_ACCOUNTS, Scope,
+        CLASSES, CONFIG_MAPS, CSI_DRIVERS, CSI_NODES, DAEMON_SETS, EVENTS, LEASES, Live, LiveError,
+        NETWORK_POLICIES, NODES, PODS, Progress, Query, Resource, SERVICE_ACCOUNTS, Scope,
     },
 };
 
@@ -82,9 +82,9 @@ impl Scene {
     }
 }
 
-pub(super) struct Eye<'a> {
-    pub(super) live: &'a Live,
-    pub(super) progress: &'a Progress,
+struct Eye<'a> {
+    live: &'a Live,
+    progress: &'a Progress,
 }
 
 impl Eye<'_> {
@@ -190,6 +190,54 @@ impl Eye<'_> {
             warning,
             ahead,
         }
+    }
+
+    async fn notices(&self, latchkey: &Latchkey<'_>) -> Option<Notices> {
+        let object = latchkey.container.flag("notices").filter(|object| !object.is_empty())?;
+        let (namespace, name) = object.split_once('/')?;
+        let scope = Scope::Namespace(namespace.to_owned());
+        let sends = |pod: Pod| {
+            let containers = &pod.spec.containers;
+            let sends = containers.iter().any(|container| container.flag("object") == Some(object));
+            (sends && !pod.is_ending()).then_some(pod)
+        };
+        let (config_map, pods) = tokio::join!(
+            self.live.get(&CONFIG_MAPS, namespace, name),
+            self.live.list_kept(Query::new(&PODS, &scope), self.progress, sends),
+        );
+        let senders = match pods {
+            Ok(pods) => {
+                let mut senders = Vec::new();
+                for pod in pods.items {
+                    senders.push(self.sender(&pod).await);
+                }
+                Ok(senders)
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let metadata = &latchkey.set.metadata;
+        Some(Notices {
+            of: (metadata.namespace.clone(), metadata.name.clone()),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            object: config_map.map_err(|error| error.to_string()),
+            senders,
+        })
+    }
+
+    async fn sender(&self, pod: &Pod) -> Sender {
+        let port = pod.spec.containers.iter().flat_map(|container| &container.ports);
+        let port = port.map(|port| port.container_port).next().unwrap_or(8989);
+        // A pod that is not ready answers 503, which the client would ask for again and again.
+        let said = match pod.is_ready() {
+            true => {
+                self.live.ask_pod(&pod.metadata.namespace, &pod.metadata.name, port, "/readyz").await.ok()
+            }
+            false => None,
+        };
+        let lines = said.iter().flat_map(|answer| answer.text.lines());
+        let warnings = lines.filter_map(|line| line.strip_prefix("warning: ")).map(str::to_owned).collect();
+        Sender { pod: pod.metadata.name.clone(), is_ready: pod.is_ready(), warnings }
     }
 
     async fn policies(&self, latchkeys: &[Latchkey<'_>]) -> Seen<Vec<super::objects::NetworkPolicy>> {

@@ -2,87 +2,13 @@
 //! nodes, and whether AWS's own way to the queue is whole.
 
 use super::{
-    look::Eye,
-    objects::{ConfigMap, Pod},
     rules::{CHANGES_UNTOLD, NOT_LOOKED_AT, NOTICES_FAILING, NOTICES_MISSING, NOTICES_UNHEARD},
-    scene::{Latchkey, Scene, Seen},
+    scene::{Notices, Scene, Sender},
 };
 use crate::{
     findings::{Finding, Place},
-    live::{CONFIG_MAPS, PODS, Query, Scope},
     notices::{Document, KEY},
 };
-
-/// What was seen of the notices that one DaemonSet listens to.
-#[derive(Debug)]
-pub(super) struct Notices {
-    /// The DaemonSet's namespace and name.
-    pub(super) of: (String, String),
-    /// The namespace and name of the ConfigMap.
-    namespace: String,
-    name: String,
-    object: Seen<Option<ConfigMap>>,
-    senders: Seen<Vec<Sender>>,
-}
-
-/// A pod that runs `latchkey notices` for the ConfigMap.
-#[derive(Debug)]
-struct Sender {
-    pod: String,
-    is_ready: bool,
-    /// What its `/readyz` warns of.
-    warnings: Vec<String>,
-}
-
-impl Eye<'_> {
-    pub(super) async fn notices(&self, latchkey: &Latchkey<'_>) -> Option<Notices> {
-        let object = latchkey.container.flag("notices").filter(|object| !object.is_empty())?;
-        let (namespace, name) = object.split_once('/')?;
-        let scope = Scope::Namespace(namespace.to_owned());
-        let sends = |pod: Pod| {
-            let containers = &pod.spec.containers;
-            let sends = containers.iter().any(|container| container.flag("object") == Some(object));
-            (sends && !pod.is_ending()).then_some(pod)
-        };
-        let (config_map, pods) = tokio::join!(
-            self.live.get(&CONFIG_MAPS, namespace, name),
-            self.live.list_kept(Query::new(&PODS, &scope), self.progress, sends),
-        );
-        let senders = match pods {
-            Ok(pods) => {
-                let mut senders = Vec::new();
-                for pod in pods.items {
-                    senders.push(self.sender(&pod).await);
-                }
-                Ok(senders)
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        let metadata = &latchkey.set.metadata;
-        Some(Notices {
-            of: (metadata.namespace.clone(), metadata.name.clone()),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            object: config_map.map_err(|error| error.to_string()),
-            senders,
-        })
-    }
-
-    async fn sender(&self, pod: &Pod) -> Sender {
-        let port = pod.spec.containers.iter().flat_map(|container| &container.ports);
-        let port = port.map(|port| port.container_port).next().unwrap_or(8989);
-        // A pod that is not ready answers 503, which the client would ask for again and again.
-        let said = match pod.is_ready() {
-            true => {
-                self.live.ask_pod(&pod.metadata.namespace, &pod.metadata.name, port, "/readyz").await.ok()
-            }
-            false => None,
-        };
-        let lines = said.iter().flat_map(|answer| answer.text.lines());
-        let warnings = lines.filter_map(|line| line.strip_prefix("warning: ")).map(str::to_owned).collect();
-        Sender { pod: pod.metadata.name.clone(), is_ready: pod.is_ready(), warnings }
-    }
-}
 
 pub(super) fn check(scene: &Scene, findings: &mut Vec<Finding>) {
     for notices in &scene.notices {

@@ -5,9 +5,8 @@ use super::template::canonical;
 use super::{
     look::Wanted,
     metrics::Sample,
-    notices::Notices,
     objects::{
-        Container, CsiDriver, CsiNode, DaemonSet, Event, Lease, NetworkPolicy, Node, Pod,
+        ConfigMap, Container, CsiDriver, CsiNode, DaemonSet, Event, Lease, NetworkPolicy, Node, Pod,
         SecretProviderClass, ServiceAccount,
     },
 };
@@ -65,6 +64,27 @@ pub(super) struct Voice {
     pub(super) warning: Option<String>,
     /// The node's clock minus that of the API server, in seconds.
     pub(super) ahead: Option<f64>,
+}
+
+/// What was seen of the notices that one DaemonSet listens to.
+#[derive(Debug)]
+pub(super) struct Notices {
+    /// The DaemonSet's namespace and name.
+    pub(super) of: (String, String),
+    /// The namespace and name of the ConfigMap.
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) object: Seen<Option<ConfigMap>>,
+    pub(super) senders: Seen<Vec<Sender>>,
+}
+
+/// A pod that runs `latchkey notices` for the ConfigMap.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) pod: String,
+    pub(super) is_ready: bool,
+    /// What its `/readyz` warns of.
+    pub(super) warnings: Vec<String>,
 }
 
 /// A permission, why it is needed, and whether it is there.
