@@ -175,6 +175,28 @@ async fn a_noticed_change_is_read_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_clock_of_another_machine_decides() {
+    let (world, board, _heart, request) = covered().await;
+    for (value, at) in
+        [("past", "1999-01-01T00:00:00Z"), ("future", "2199-01-01T00:00:00Z"), ("no time", "x")]
+    {
+        let version = world.secret("shop/db", value);
+        let arn = arn(&world, "shop/db");
+        board.write(|document| {
+            document.number += 1;
+            document.changes = vec![Change {
+                number: document.number,
+                arn,
+                label: Some("AWSCURRENT".to_owned()),
+                version_id: Some(version),
+                at: Some(at.to_owned()),
+            }];
+        });
+        arrives(&world, &request, "shop_db", value).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_noticed_change_is_written_into_running_pods() {
     let world = World::provider_writes(|config| config.notices = Some(object())).await;
     world.secret("shop/db", "one");
