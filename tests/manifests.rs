@@ -8,10 +8,11 @@
 
 use std::path::{Path, PathBuf};
 
-use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -138,6 +139,10 @@ fn as_kubernetes_reads(object: &Value) -> Result<Value, String> {
         Some("DaemonSet") => through::<DaemonSet>(object),
         Some("NetworkPolicy") => through::<NetworkPolicy>(object),
         Some("ServiceAccount") => through::<ServiceAccount>(object),
+        Some("Deployment") => through::<Deployment>(object),
+        Some("PodDisruptionBudget") => through::<PodDisruptionBudget>(object),
+        Some("Role") => through::<Role>(object),
+        Some("RoleBinding") => through::<RoleBinding>(object),
         Some("ClusterRole") => through::<ClusterRole>(object),
         Some("ClusterRoleBinding") => through::<ClusterRoleBinding>(object),
         Some("ConfigMap") => through::<ConfigMap>(object),

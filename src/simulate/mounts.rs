@@ -1,5 +1,5 @@
 //! Starting pods. A mount reads all values of its principal at once. It does not wait for
-//! pacing: a throttled call is tried again as the SDK does it, until the mount's deadline.
+//! pacing: a throttled call is tried again, at the SDK's pauses, for as long as the provider does.
 
 use std::collections::VecDeque;
 
@@ -9,8 +9,8 @@ use super::{
     world::{Answer, Event, World},
 };
 
-/// `--mount-timeout`.
-const DEADLINE: Micros = 60 * SECOND;
+/// How long a call is repeated (`backend.rs`).
+const PATIENCE: Micros = 45 * SECOND;
 /// The SDK's standard retries, with the provider's settings (`aws.rs`).
 const FIRST_BACKOFF: Micros = 250_000;
 const MAX_BACKOFF: Micros = 3 * SECOND;
@@ -144,7 +144,7 @@ impl World<'_> {
     /// A call reaches AWS.
     pub(super) fn call(&mut self, call: Call) {
         let mount = &self.mounts.running[call.mount as usize];
-        let (node, deadline) = (mount.node as usize, mount.try_began + DEADLINE);
+        let (node, deadline) = (mount.node as usize, mount.try_began + PATIENCE);
         if self.now >= deadline {
             return self.ended(call, node, false);
         }

@@ -10,7 +10,7 @@ use super::{
 
 /// First pause after a poll that met an outage, and how often it doubles (`values/refresh.rs`).
 const FIRST_RETRY: Micros = 10 * SECOND;
-const MAX_DOUBLINGS: u8 = 3;
+const MAX_DOUBLINGS: u8 = 5;
 
 impl World<'_> {
     /// The interval that holds now, before it is stretched.
@@ -64,7 +64,7 @@ impl World<'_> {
             Answer::Failed => {
                 let failures = unit.failures.saturating_add(1);
                 self.unit(number).failures = failures;
-                let pause = FIRST_RETRY << (failures.min(MAX_DOUBLINGS) - 1);
+                let pause = FIRST_RETRY << (failures.min(MAX_DOUBLINGS + 1) - 1);
                 self.look_not_before(number, self.now + pause.min(self.interval(number)));
             }
         }
