@@ -16,11 +16,11 @@ use crate::{
         iam,
         reference::{Reference, Service},
         secret::SecretValue,
+        source::PREVIOUS_LABEL,
     },
 };
 
 const OPERATION: &str = iam::action(Service::SecretsManager);
-const PREVIOUS_LABEL: &str = "AWSPREVIOUS";
 /// How often labels are read that move during the read.
 const MAX_TRIES: u32 = 3;
 

@@ -11,7 +11,11 @@ use serde_json::value::RawValue;
 
 use crate::{
     metrics::Dropped,
-    model::{arn::Arn, reference::Service},
+    model::{
+        arn::Arn,
+        reference::Service,
+        source::{PENDING_LABEL, PREVIOUS_LABEL},
+    },
     notices::{Area, Change},
 };
 
@@ -28,7 +32,7 @@ const MAX_TIME_BYTES: usize = 40;
 
 /// AWS sends no event for these labels. One of them is nobody's news: it moves with
 /// AWSCURRENT, or has no value yet.
-const LABELS_WITHOUT_NEWS: [&str; 2] = ["AWSPENDING", "AWSPREVIOUS"];
+const LABELS_WITHOUT_NEWS: [&str; 2] = [PENDING_LABEL, PREVIOUS_LABEL];
 
 /// Calls in CloudTrail that decide who may read a secret, or whether it can be read.
 const CALLS: [&str; 7] = [

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use crate::{
-    model::{arn::Region, message::quoted},
+    model::{
+        arn::{Region, is_account},
+        message::quoted,
+    },
     notices::Area,
 };
 
@@ -81,10 +84,6 @@ pub fn area(text: &str) -> Result<Area, String> {
         Some(Area { account: account.to_owned(), region: Region::parse(region)?.to_string() })
     });
     area.ok_or_else(|| format!("{} is not ACCOUNT/REGION, such as 111122223333/eu-west-1", quoted(text)))
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

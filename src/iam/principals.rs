@@ -1,7 +1,7 @@
 //! Who asks, and whom a statement names.
 
 use super::{context::Context, document::PolicyError, json::Json, truth::Truth};
-use crate::model::arn::{Arn, RoleArn};
+use crate::model::arn::{Arn, RoleArn, is_account};
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -214,8 +214,4 @@ fn aws(text: String) -> Named {
 pub(super) fn account_of(arn: &str) -> Option<&str> {
     let account = arn.split(':').nth(4)?;
     is_account(account).then_some(account)
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }

@@ -31,6 +31,11 @@ impl<'a> Arn<'a> {
     }
 }
 
+/// Whether the text is the id of an AWS account: twelve digits.
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// The name of a Region, such as `eu-central-1`. It becomes part of a host name, so
 /// only lower-case letters, digits and hyphens are allowed.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,9 +107,8 @@ impl RoleArn {
     pub fn parse(text: &str) -> Option<Self> {
         let arn = Arn::parse(text)?;
         let named = arn.resource.strip_prefix("role/").is_some_and(|name| !name.is_empty());
-        let account = arn.account.len() == 12 && arn.account.bytes().all(|b| b.is_ascii_digit());
         let clean = text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic());
-        (arn.service == "iam" && arn.region.is_empty() && account && named && clean)
+        (arn.service == "iam" && arn.region.is_empty() && is_account(arn.account) && named && clean)
             .then(|| Self(text.to_owned()))
     }
 

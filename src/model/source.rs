@@ -14,6 +14,10 @@ use super::{
 
 /// The default label of a secret.
 pub(crate) const CURRENT_LABEL: &str = "AWSCURRENT";
+/// The label of the version before, which moves with AWSCURRENT.
+pub(crate) const PREVIOUS_LABEL: &str = "AWSPREVIOUS";
+/// The label of a version that a rotation prepares.
+pub(crate) const PENDING_LABEL: &str = "AWSPENDING";
 /// Maximum versions and labels of one object in a class. A version of a secret has at
 /// most 20 labels:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html>

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_BYTES, MAX_CHANGES};
-use crate::model::arn::Region;
+use crate::model::arn::{Region, is_account};
 
 /// Maximum number of covered areas: accounts times Regions of a large organisation.
 const MAX_AREAS: usize = 500;
@@ -114,8 +114,7 @@ impl Document {
 
 impl Area {
     fn is_whole(&self) -> bool {
-        let digits = self.account.len() == 12 && self.account.bytes().all(|b| b.is_ascii_digit());
-        digits && Region::parse(&self.region).is_some()
+        is_account(&self.account) && Region::parse(&self.region).is_some()
     }
 }
 

@@ -50,8 +50,7 @@ impl Feed {
         let Some(last) = self.last.replace(Last { heartbeat, number }) else {
             return News { changes, ..News::default() };
         };
-        let mut news =
-            if self.flows_until.is_some_and(|until| now >= until) { self.stop() } else { News::default() };
+        let mut news = self.lapse(now);
         let restarted = number < last.number;
         let oldest = changes.first().map_or(number.saturating_add(1), |oldest| oldest.number);
         news.missed = restarted || oldest > last.number.saturating_add(1);

@@ -7,14 +7,12 @@ use tokio::time::{Duration, Instant};
 
 use super::{Entry, Readings, Values, entry::Pace};
 use crate::{
-    model::{reference::Selector, source::CURRENT_LABEL},
+    model::{
+        reference::Selector,
+        source::{CURRENT_LABEL, PENDING_LABEL, PREVIOUS_LABEL},
+    },
     notices::{Area, Change, Subject, by_subject},
 };
-
-/// Moves alone, and AWS sends no notice of it.
-const PENDING_LABEL: &str = "AWSPENDING";
-/// Moves with AWSCURRENT, whose notice AWS sends.
-const PREVIOUS_LABEL: &str = "AWSPREVIOUS";
 
 /// Minimum time between two reads of an entry because of notices.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
@@ -113,6 +111,7 @@ impl Entry {
     /// The area whose notices tell of every change of what was read; `None` if there
     /// may be changes that no notice tells of.
     pub(super) fn area(&self, readings: &Readings) -> Option<Area> {
+        // It moves alone, and AWS sends no notice of it.
         if self.source.primary.iter().any(|reference| label_of(&reference.selector) == PENDING_LABEL) {
             return None;
         }

@@ -11,7 +11,7 @@ use crate::{
         Home, KmsKey,
         trust::{ClusterArn, OidcProvider},
     },
-    model::arn::Region,
+    model::arn::{Region, is_account},
     policy::Settings,
 };
 
@@ -90,8 +90,7 @@ fn service_account(text: &str) -> Result<(String, String), String> {
 }
 
 fn account(text: &str) -> Result<String, String> {
-    let account = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
-    account.then(|| text.to_owned()).ok_or_else(|| "expected twelve digits".to_owned())
+    is_account(text).then(|| text.to_owned()).ok_or_else(|| "expected twelve digits".to_owned())
 }
 
 fn partition(text: &str) -> Result<String, String> {
